@@ -1,0 +1,73 @@
+"""Every error that talkinghead raises on purpose.
+
+One class a cause, so that a caller can catch just what it can handle. The message is one line and says
+what to do. `exit_code` follows BSD's sysexits.h, so that shell scripts can tell the causes apart.
+"""
+
+from __future__ import annotations
+
+
+class TalkingHeadError(Exception):
+    """Base of all errors raised on purpose; the command line prints its message and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class MissingFileError(TalkingHeadError):
+    """A file or folder that was named does not exist or cannot be opened for reading."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class MediaError(TalkingHeadError):
+    """A media file is empty, truncated, not a media file at all, or of a kind that cannot be read."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class NoVideoError(MediaError):
+    """A clip was wanted and the file has no video stream."""
+
+
+class NoSoundError(MediaError):
+    """Speech was wanted and the file has no audio stream."""
+
+
+class SpeechTooShortError(MediaError):
+    """The speech is too short to drive a single mouth movement."""
+
+
+class NoFaceError(TalkingHeadError):
+    """No frame of the clip shows a usable face."""
+
+    exit_code = 65
+
+
+class CoefficientError(TalkingHeadError):
+    """Expression coefficients are of the wrong shape, not finite, or not readable."""
+
+    exit_code = 65
+
+
+class CheckpointError(TalkingHeadError):
+    """A checkpoint or ANCHOR folder is damaged, incomplete, or of another version."""
+
+    exit_code = 65
+
+
+class ModelUnavailableError(TalkingHeadError):
+    """A third-party weight is not in the cache and could not be fetched, or does not match its sha256."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class OutputExistsError(TalkingHeadError):
+    """The output is there already and overwriting was not asked for."""
+
+    exit_code = 73  # EX_CANTCREAT
+
+
+class OutputError(TalkingHeadError):
+    """The output cannot be written: no permission, no such folder, no space."""
+
+    exit_code = 73

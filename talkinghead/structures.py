@@ -1,0 +1,106 @@
+"""The types that flow between the stages. Frozen, and every field says shape, dtype, unit and range.
+
+Shape letters, used all over the package: B batch, T frames, N samples, V vertices, F triangles,
+L landmarks, K expression coefficients, I identity coefficients, C channels, H height, W width.
+
+Pixel coordinates have their origin at the top-left corner of the picture and pixel centres at +0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+ByteArray = NDArray[np.uint8]
+
+LANDMARKS = 478
+"""Points of MediaPipe's face landmarker: 468 on the face mesh, 2 x 5 on the irises."""
+BLENDSHAPES = 52
+"""Blendshape scores of MediaPipe's face landmarker, in its order (see `landmarks.BLENDSHAPE_NAMES`)."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video stream before a frame is decoded."""
+
+    width: int
+    """Pixels, after the rotation flag has been applied."""
+    height: int
+    """Pixels, after the rotation flag has been applied."""
+    frame_rate: Fraction
+    """Average frames per second, exact (30000/1001 for NTSC)."""
+    duration_s: float | None
+    """Length by the container's word, in seconds; None where it does not say."""
+    has_sound: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a clip."""
+
+    image: ByteArray
+    """(H, W, 3) uint8, RGB, full range, upright."""
+    time_s: float
+    """Presentation time in seconds from the start of the clip, >= 0."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A mono recording."""
+
+    samples: FloatArray
+    """(N,) float32, nominally in [-1, 1]."""
+    rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True)
+class Track:
+    """Face landmarks of every frame of a clip."""
+
+    landmarks: FloatArray
+    """(T, 478, 3) float32, x and y in pixels of the upright frame, z in the same unit, smaller is nearer."""
+    blendshapes: FloatArray
+    """(T, 52) float32 scores in [0, 1]."""
+    valid: BoolArray
+    """(T,) False where no usable face was found; landmarks and scores are zero there."""
+    times_s: NDArray[np.float64]
+    """(T,) float64, presentation time of each frame."""
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Reconstruction coefficients of the local region, one set a frame (patent: local reconstruction coefficients).
+
+    A vertex v of the face model (model units: centimetres, y up, z towards the viewer) is seen at
+    scale * (R v)[:2] * (1, -1) + translation, in pixels.
+    """
+
+    identity: FloatArray
+    """(I,) float32, one for the whole clip, in standard deviations."""
+    expression: FloatArray
+    """(T, K) float32, in standard deviations."""
+    rotation: FloatArray
+    """(T, 3) float32, axis-angle in radians, of R."""
+    translation: FloatArray
+    """(T, 2) float32, pixels: where the model's origin is seen."""
+    scale: FloatArray
+    """(T,) float32, pixels per model unit, > 0."""
+    valid: BoolArray
+    """(T,) False where the frame had no usable face; the numbers there are interpolated."""
+
+    def __len__(self) -> int:
+        return len(self.valid)
