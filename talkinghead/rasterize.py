@@ -1,0 +1,135 @@
+"""Rasterization of small meshes: per-vertex attributes in, per-pixel attributes out.
+
+Two backends behind one function, tested against each other:
+
+* ``numba``: a z-buffer loop over triangles and their bounding boxes. The choice on a CPU, because
+  pytorch3d's CPU rasterizer visits every triangle for every pixel.
+* ``pytorch3d``: runs on CUDA and is differentiable with respect to the vertices.
+
+Both sample at pixel centres (+0.5), draw both sides of a triangle, and interpolate linearly in screen
+space, which is exact for the scaled orthographic camera that the face model uses.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from typing import TYPE_CHECKING, Literal
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from talkinghead.structures import FloatArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Backend = Literal["numba", "pytorch3d"]
+
+
+@functools.cache
+def pytorch3d_available() -> bool:
+    """Whether pytorch3d and its compiled part can be imported (there is a wheel for Linux x86-64 only)."""
+    if importlib.util.find_spec("pytorch3d") is None:
+        return False
+    try:
+        from pytorch3d import _C  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def best_backend(device: torch.device) -> Backend:
+    """The quicker backend for tensors on `device`."""
+    return "pytorch3d" if device.type == "cuda" and pytorch3d_available() else "numba"
+
+
+def rasterize(
+    vertices_px: Tensor, triangles: Tensor, attributes: Tensor, height: int, width: int, backend: Backend | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw B meshes of one topology and interpolate their vertices' attributes.
+
+    Args:
+        vertices_px: (B, V, 3) float32; x and y in pixels, z in any unit, smaller is nearer.
+        triangles: (F, 3) int64 vertex numbers.
+        attributes: (V, A) float32, shared by the batch.
+        height, width: size of the picture in pixels.
+        backend: None chooses `best_backend` for the device of `vertices_px`.
+
+    Returns:
+        values (B, A, H, W) float32, 0 where nothing is drawn, and coverage (B, 1, H, W) float32, 0 or 1.
+        Gradients reach `vertices_px` and `attributes` with the pytorch3d backend only.
+    """
+    if (backend or best_backend(vertices_px.device)) == "pytorch3d":
+        return _rasterize_pytorch3d(vertices_px, triangles, attributes, height, width)
+    values, coverage = _rasterize_numba(
+        vertices_px.detach().cpu().numpy().astype(np.float32, copy=False),
+        triangles.cpu().numpy(),
+        attributes.detach().cpu().numpy().astype(np.float32, copy=False),
+        height,
+        width,
+    )
+    return torch.from_numpy(values).to(vertices_px.device), torch.from_numpy(coverage).to(vertices_px.device)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _rasterize_numba(
+    vertices: FloatArray, triangles: NDArray[np.int64], attributes: FloatArray, height: int, width: int
+) -> tuple[FloatArray, FloatArray]:
+    batch = vertices.shape[0]
+    channels = attributes.shape[1]
+    values = np.zeros((batch, channels, height, width), np.float32)
+    coverage = np.zeros((batch, 1, height, width), np.float32)
+    nearest = np.empty((height, width), np.float32)
+    for b in range(batch):
+        nearest[:] = np.inf
+        for f in range(triangles.shape[0]):
+            i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+            ax, ay, az = vertices[b, i, 0], vertices[b, i, 1], vertices[b, i, 2]
+            bx, by, bz = vertices[b, j, 0], vertices[b, j, 1], vertices[b, j, 2]
+            cx, cy, cz = vertices[b, k, 0], vertices[b, k, 1], vertices[b, k, 2]
+            area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+            if not abs(area) > 1e-9:  # degenerate or not finite
+                continue
+            left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
+            right = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
+            top = max(0, int(np.ceil(min(ay, by, cy) - 0.5)))
+            bottom = min(height - 1, int(np.floor(max(ay, by, cy) - 0.5)))
+            for y in range(top, bottom + 1):
+                py = y + 0.5
+                for x in range(left, right + 1):
+                    px = x + 0.5
+                    u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) / area
+                    v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) / area
+                    w = 1.0 - u - v
+                    if u < 0.0 or v < 0.0 or w < 0.0:
+                        continue
+                    z = u * az + v * bz + w * cz
+                    if z < nearest[y, x]:
+                        nearest[y, x] = z
+                        coverage[b, 0, y, x] = 1.0
+                        for c in range(channels):
+                            values[b, c, y, x] = u * attributes[i, c] + v * attributes[j, c] + w * attributes[k, c]
+    return values, coverage
+
+
+def _rasterize_pytorch3d(
+    vertices: Tensor, triangles: Tensor, attributes: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    from pytorch3d.ops import interpolate_face_attributes
+    from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
+    from pytorch3d.structures import Meshes
+
+    # pytorch3d's NDC: +x left, +y up, the shorter side spans [-1, 1], and nothing nearer than z = 0 is drawn.
+    half = min(height, width) / 2
+    xy = (vertices.new_tensor([width / 2, height / 2]) - vertices[..., :2]) / half
+    depth = vertices[..., 2:] - vertices[..., 2:].amin(dim=(1, 2), keepdim=True) + 1.0
+    meshes = Meshes(torch.cat([xy, depth], dim=-1), triangles.expand(len(vertices), -1, -1))
+    index, _, barycentric, _ = rasterize_meshes(
+        meshes, (height, width), faces_per_pixel=1, bin_size=0, perspective_correct=False, cull_backfaces=False
+    )
+    corners = attributes[triangles].repeat(len(vertices), 1, 1)
+    values = interpolate_face_attributes(index, barycentric, corners)[..., 0, :].permute(0, 3, 1, 2)
+    return values, (index[..., 0] >= 0).unsqueeze(1).to(vertices.dtype)

@@ -1,0 +1,241 @@
+"""Local 3D reconstruction: from a clip's landmarks to identity, expression and pose of the lower face.
+
+Solves, robustly and for all frames at once,
+
+    sum_t w_t | landmarks_t - (scale_t R_t (neutral + A identity + B expression_t) + translation_t) |^2
+        + priors on identity and expression + smoothness in time of pose and expression
+
+by turns over pose, identity and expression; each turn is a linear problem with a closed solution. Pose is
+taken from the rigid upper-face points alone, so that it does not follow the mouth. A frame without a face,
+or one that does not fit its neighbours, has weight 0 or near 0 and is bridged by the smoothness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+from scipy.spatial.transform import Rotation
+
+from talkinghead.errors import NoFaceError
+from talkinghead.face_model import MESH_VERTICES, FaceModel
+from talkinghead.structures import BoolArray, FloatArray, Reconstruction, Track
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig:
+    """Weights of the solution."""
+
+    pose_cutoff_hz: float = 5.0
+    """Head motion above this is taken for noise."""
+    expression_cutoff_hz: float = 11.0
+    """Expression above this is taken for noise; lips close and open within 60 ms."""
+    depth_weight: float = 0.3
+    """Weight of the landmarks' z against x and y: it is guessed by a network, not seen."""
+    noise_cm: float = 0.06
+    """Standard deviation of a landmark, against which the priors of one standard deviation are weighed."""
+    turns: int = 4
+    outlier_cm: float = 0.35
+    """A frame whose points lie further than this from the model, on average, loses its weight."""
+
+
+def reconstruct(
+    track: Track, model: FaceModel, config: ReconstructionConfig | None = None, identity: FloatArray | None = None
+) -> Reconstruction:
+    """Reconstruct every frame of a tracked clip.
+
+    Args:
+        track: landmarks of T frames.
+        model: the face model.
+        config: weights; None for the default.
+        identity: (I,) a known person's identity, kept as it is; None solves it.
+
+    Raises:
+        NoFaceError: no frame of the track is valid.
+    """
+    config = config or ReconstructionConfig()
+    if not track.valid.any():
+        raise NoFaceError("No frame of the clip shows a usable face.")
+    rate_hz = frame_rate_of(track)
+    observed = track.landmarks[:, :MESH_VERTICES].astype(np.float64) * (1, -1, -1)  # y up, z towards the viewer
+    weights = track.valid.astype(np.float64)
+    axes = np.array([1.0, 1.0, config.depth_weight])
+
+    solved = np.zeros(model.identities) if identity is None else identity.astype(np.float64)
+    expression = np.zeros((len(track), model.expressions))
+    for _ in range(config.turns):
+        rigid = model.neutral[model.rigid] + np.tensordot(solved, model.identity_basis[:, model.rigid], 1)
+        pose = fit_similarity(rigid, observed[:, model.rigid], axes)
+        weights = track.valid * _frame_weights(pose, rigid, observed[:, model.rigid], config.outlier_cm)
+        shape = unproject(observed, pose)
+        if identity is None:
+            solved = _solve_identity(shape, expression, weights, model, axes, config.noise_cm)
+        expression = _solve_expression(shape, solved, weights, model, axes, config, rate_hz)
+    rotation, translation, scale = _smooth_pose(pose, weights, rate_hz, config.pose_cutoff_hz)
+    return Reconstruction(
+        identity=solved.astype(np.float32),
+        expression=expression.astype(np.float32),
+        rotation=rotation.astype(np.float32),
+        translation=(translation[:, :2] * (1, -1)).astype(np.float32),
+        scale=scale.astype(np.float32),
+        valid=track.valid & (weights > 0.05),
+    )
+
+
+def project(shape: FloatArray, reconstruction: Reconstruction, frames: NDArray[np.int64] | slice) -> FloatArray:
+    """Where model points are seen: (T, V, 3) cm, poses of `frames` -> (T, V, 3) px, z smaller is nearer."""
+    turned = np.einsum("tij,tvj->tvi", rotation_matrices(reconstruction.rotation[frames]), shape)
+    seen = turned * (np.array([1, -1, -1]) * reconstruction.scale[frames, None, None])
+    seen[..., :2] += reconstruction.translation[frames, None]
+    return np.asarray(seen, np.float32)
+
+
+def rotation_matrices(axis_angle: FloatArray) -> Array:
+    """(T, 3) axis-angle in radians -> (T, 3, 3)."""
+    return np.asarray(Rotation.from_rotvec(axis_angle.astype(np.float64)).as_matrix())
+
+
+def frame_rate_of(track: Track) -> float:
+    """Frames per second by the track's own timestamps (median step, so that a gap does not count)."""
+    if len(track) < 2:
+        return 25.0
+    return float(1.0 / np.median(np.diff(track.times_s)))
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Similarity of each frame: observed = scale R model + translation, y up."""
+
+    matrix: Array
+    """(T, 3, 3)"""
+    scale: Array
+    """(T,)"""
+    translation: Array
+    """(T, 3)"""
+
+
+def fit_similarity(points: Array | FloatArray, observed: Array, axes: Array) -> Pose:
+    """Rotation, scale and translation that carry model points to observations, by Huber-weighted least squares.
+
+    The observed depth is trusted `axes[2]` as much as x and y: it takes part in finding the rotation with
+    that weight, and the scale is then taken from x and y.
+
+    Args:
+        points: (R, 3) model points.
+        observed: (T, R, 3).
+        axes: (3,) weights of x, y and z.
+
+    Source: Kabsch 1976 / Umeyama 1991 for the closed solution, iteratively re-weighted.
+    """
+    points = np.asarray(points, np.float64)
+    weight = np.ones(observed.shape[:2])
+    for _ in range(3):
+        total = weight.sum(1, keepdims=True)[..., None]
+        model_mean = (weight[..., None] * points).sum(1, keepdims=True) / total
+        seen_mean = (weight[..., None] * observed).sum(1, keepdims=True) / total
+        model_part, seen_part = points - model_mean, observed - seen_mean
+        covariance = np.einsum("trj,trk,tr->tjk", seen_part, model_part, weight) * axes[:, None]
+        u, _, vt = np.linalg.svd(covariance)
+        flip = np.linalg.det(u @ vt)
+        u[..., 2] *= np.where(flip < 0, -1.0, 1.0)[:, None]
+        matrix = u @ vt
+        turned = np.einsum("tij,trj->tri", matrix, model_part)
+        flat = np.einsum("tri,tri,tr,i->t", turned, turned, weight, axes)
+        scale = np.einsum("tri,tri,tr,i->t", turned, seen_part, weight, axes) / np.maximum(flat, 1e-12)
+        scale = np.maximum(scale, 1e-6)
+        miss = np.linalg.norm((seen_part - scale[:, None, None] * turned)[..., :2], axis=-1)
+        typical = np.maximum(1.5 * np.median(miss, 1, keepdims=True), 1e-9)
+        weight = 1.0 / np.maximum(miss / typical, 1.0)
+    translation = seen_mean[:, 0] - scale[:, None] * np.einsum("tij,tj->ti", matrix, model_mean[:, 0])
+    return Pose(matrix, scale, translation)
+
+
+def unproject(observed: Array, pose: Pose) -> Array:
+    """Observed points in the head's own frame: (T, L, 3) px -> (T, L, 3) cm."""
+    moved = (observed - pose.translation[:, None]) / pose.scale[:, None, None]
+    return np.einsum("tji,tlj->tli", pose.matrix, moved)
+
+
+def smooth(values: Array, weights: Array, rate_hz: float, cutoff_hz: float) -> Array:
+    """Whittaker smoothing along time: (T, D), (T,) -> (T, D).
+
+    Penalises squared second differences; the weight is chosen so that a sine at `cutoff_hz` keeps half its
+    amplitude. Entries of weight 0 are bridged. Source: Eilers 2003, A perfect smoother.
+    """
+    count = len(values)
+    if count < 3:
+        weighted = (weights[:, None] * values).sum(0) / max(weights.sum(), 1e-9)
+        return np.where(weights[:, None] > 0, values, weighted)
+    penalty = (2 * np.sin(np.pi * min(cutoff_hz / rate_hz, 0.5))) ** -4
+    bands = np.zeros((3, count))
+    for offset, coefficient in ((0, 1.0), (1, -2.0), (2, 1.0)):
+        for other, factor in ((0, 1.0), (1, -2.0), (2, 1.0)):
+            if other >= offset:
+                start = other
+                bands[2 - (other - offset), start : count - 2 + other] += penalty * coefficient * factor
+    bands[2] += weights + 1e-9
+    return np.asarray(solveh_banded(bands, weights[:, None] * values))
+
+
+def _smooth_pose(pose: Pose, weights: Array, rate_hz: float, cutoff_hz: float) -> tuple[Array, Array, Array]:
+    """Rotation (T, 3) axis-angle, translation (T, 3), scale (T,), smoothed where the weights allow."""
+    trusted = int(np.argmax(weights))
+    centre = Rotation.from_matrix(pose.matrix[trusted])
+    # Angles relative to one frame's stay far from the wrap of the axis-angle.
+    relative = (Rotation.from_matrix(pose.matrix) * centre.inv()).as_rotvec()
+    stacked = np.concatenate([relative, pose.translation, np.log(pose.scale)[:, None]], axis=1)
+    smoothed = smooth(stacked, weights, rate_hz, cutoff_hz)
+    rotation = (Rotation.from_rotvec(smoothed[:, :3]) * centre).as_rotvec()
+    return rotation, smoothed[:, 3:6], np.exp(smoothed[:, 6])
+
+
+def _frame_weights(pose: Pose, rigid: Array, observed: Array, outlier_cm: float) -> Array:
+    """(T,) 1 for frames whose rigid points fit, falling to 0 for those that do not."""
+    miss = np.linalg.norm(unproject(observed, pose) - rigid, axis=-1)
+    usual = np.median(miss, 1)
+    excess = usual - np.median(usual)
+    return np.asarray(1.0 / (1.0 + (np.maximum(excess, 0) / outlier_cm) ** 4))
+
+
+def _solve_identity(
+    shape: Array, expression: Array, weights: Array, model: FaceModel, axes: Array, noise_cm: float
+) -> Array:
+    """(I,) ridge solution over the frames' weighted mean shape."""
+    points = np.union1d(model.local, model.rigid)
+    moved = np.tensordot(expression, model.expression_basis[:, points], 1)
+    mean = np.tensordot(weights / weights.sum(), shape[:, points] - moved, 1) - model.neutral[points]
+    basis = (model.identity_basis[:, points] * np.sqrt(axes)).reshape(model.identities, -1)
+    normal = basis @ basis.T + noise_cm**2 * np.eye(model.identities)
+    return np.asarray(np.linalg.solve(normal, basis @ (mean * np.sqrt(axes)).ravel()))
+
+
+def _solve_expression(
+    shape: Array,
+    identity: Array,
+    weights: Array,
+    model: FaceModel,
+    axes: Array,
+    config: ReconstructionConfig,
+    rate_hz: float,
+) -> Array:
+    """(T, K) ridge solution, smoothed in time.
+
+    In the eigenbasis of the data term the coefficients do not depend on each other, so each is a smoothing
+    problem of its own.
+    """
+    rest = model.local_neutral(identity.astype(np.float32))
+    root = np.sqrt(axes * model.importance[:, None])
+    basis = (model.reach_basis * root).reshape(model.expressions, -1).astype(np.float64)
+    miss = ((shape[:, model.local] - rest) * root).reshape(len(shape), -1)
+    stiffness, modes = np.linalg.eigh(basis @ basis.T + config.noise_cm**2 * np.eye(model.expressions))
+    raw = miss @ basis.T @ modes / stiffness
+    return smooth(raw, weights, rate_hz, config.expression_cutoff_hz) @ modes.T
+
+
+def invalid_share(valid: BoolArray) -> float:
+    """Share of frames without a usable face, in [0, 1]."""
+    return float(1.0 - valid.mean()) if len(valid) else 1.0
