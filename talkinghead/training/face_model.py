@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 FRAMES_PER_CLIP = 600
 """At most this many frames of a clip are used, evenly spread."""
 ALIGNMENT_AXES = np.array([1.0, 1.0, 0.3])
-OPEN_MOUTH_SIGMA = 3.0
+OPEN_MOUTH_SIGMA = 1.5
 """How far the mouth is opened, in standard deviations, before the mesh is laid flat for its texture."""
 
 

@@ -1,0 +1,42 @@
+"""Image composition network: local image + image to be filled -> updated face image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CORRECTION = 0.1
+"""Largest change of colour that the compositor may make, of 1."""
+
+
+class Compositor(nn.Module):
+    """Learns how the local image goes over into the rest: a weight within the feathered band, and a colour correction.
+
+    In the hole the weight is 1 (there is nothing else to show), beyond the feather it is 0.
+    """
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(4 * 8, width, 3, padding=1),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Conv2d(width, 4 * 4, 3, padding=1),
+        )
+
+    def forward(self, local: Tensor, filled: Tensor, hole: Tensor, feather: Tensor) -> Tensor:
+        """-> (B, 3, S, S) updated face image.
+
+        Args:
+            local: (B, 3, S, S) local image.
+            filled: (B, 3, S, S) image to be filled, 0 in the hole.
+            hole, feather: (B, 1, S, S), see `region_removal.region_masks`.
+        """
+        inputs = functional.pixel_unshuffle(torch.cat([local, filled, hole, feather], dim=1), 2)
+        out = functional.pixel_shuffle(self.layers(inputs.contiguous(memory_format=torch.channels_last)), 2).float()
+        # A learned exponent bends the feather without moving its ends.
+        weight = feather ** torch.exp(out[:, :1].clamp(-1.5, 1.5))
+        corrected = local + CORRECTION * torch.tanh(out[:, 1:])
+        return filled + (corrected - filled) * weight

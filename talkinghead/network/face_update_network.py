@@ -1,0 +1,69 @@
+"""The face update network: local image generation network + image composition network (patent: claim 2)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from talkinghead.face_model import FaceModel
+from talkinghead.network.compositor import Compositor
+from talkinghead.network.local_image_generator import LocalImageGenerator
+from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
+from talkinghead.network.texture_decoder import TextureDecoder
+from talkinghead.network.texture_map_generator import TextureMapGenerator
+from talkinghead.network.texture_renderer import TextureRenderer
+from talkinghead.rasterize import Backend
+from talkinghead.structures import FloatArray
+
+
+@dataclass(frozen=True)
+class FaceUpdateConfig:
+    """Sizes of the network, stored with its weights."""
+
+    expressions: int
+    """K, coefficients that drive it."""
+    size_px: int
+    """Side of the crop, a multiple of 16."""
+    texture_channels: int = 16
+    texture_size: int = 128
+    widths: tuple[int, ...] = (32, 64, 96, 128)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return asdict(self)
+
+
+class FaceUpdateNetwork(nn.Module):
+    """Updates a face image so that its lower face takes on given expression coefficients."""
+
+    def __init__(
+        self, config: FaceUpdateConfig, model: FaceModel, identity: FloatArray, backend: Backend | None = None
+    ) -> None:
+        """Args: sizes, the face model, the person's identity (I,), and the rasterizer (None: the quickest)."""
+        super().__init__()
+        self.config = config
+        self.generator = LocalImageGenerator(
+            LocalModeller(torch.from_numpy(model.local_neutral(identity)), torch.from_numpy(model.reach_basis)),
+            TextureMapGenerator(config.expressions, config.texture_channels, config.texture_size),
+            TextureRenderer(
+                torch.from_numpy(model.triangles), torch.from_numpy(model.uv), config.size_px, backend
+            ),
+            TextureDecoder(config.texture_channels + 5, config.widths),
+        )
+        self.compositor = Compositor()
+
+    def forward(
+        self, coefficients: LocalCoefficients, filled: Tensor, hole: Tensor, feather: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """-> local image and updated face image, both (B, 3, S, S) float32, nominally in [0, 1].
+
+        Args:
+            coefficients: target local reconstruction coefficients of B crops.
+            filled: (B, 3, S, S) float32 image to be filled, 0 in the hole.
+            hole, feather: (B, 1, S, S) float32, see `region_removal.region_masks`.
+        """
+        local = self.generator(coefficients, filled, hole)
+        return local, self.compositor(local, filled, hole, feather)

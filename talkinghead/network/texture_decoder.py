@@ -1,0 +1,40 @@
+"""Texture decoding layer: multi-channel local image + image to be filled -> local image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class TextureDecoder(nn.Module):
+    """A U-Net behind a 2x pixel-unshuffle: full-resolution convolutions would take most of the time on a CPU."""
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
+        """Args: channels of the input picture; widths from half resolution downwards, each level half the last."""
+        super().__init__()
+        self.enter = _conv(4 * in_channels, widths[0])
+        self.first = _conv(widths[0], widths[0])
+        self.down = nn.ModuleList(
+            nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(_conv(b + a, a), _conv(a, a)) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.leave = nn.Conv2d(widths[0], 12, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, in_channels, S, S), S a multiple of 16 -> (B, 3, S, S), nominally in [0, 1]."""
+        x = self.first(self.enter(functional.pixel_unshuffle(image, 2)))
+        levels = [x]
+        for down in self.down:
+            levels.append(down(levels[-1]))
+        x = levels.pop()
+        for up in reversed(self.up):
+            skip = levels.pop()
+            x = up(torch.cat([functional.interpolate(x, size=skip.shape[-2:], mode="nearest"), skip], dim=1))
+        return functional.pixel_shuffle(self.leave(x), 2) + 0.5
+
+
+def _conv(a: int, b: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(a, b, 3, stride=stride, padding=1), nn.LeakyReLU(0.1, inplace=True))
