@@ -66,7 +66,7 @@ SUPPRESSION_OVERLAP = 0.3
 """Two detections that overlap by more than this (intersection over union) are one face."""
 REGION_MARGIN = 1.5
 """Side of the square given to the landmark network, over the longer side of the face in it."""
-JUMP_SHARE = 0.5
+JUMP_SHARE = 0.25
 """A tracked face that moves or grows by more than this share of its size in one frame is looked for anew."""
 PATIENCE_S = 0.5
 """How long a lost face is waited for where it was last seen, before another one may take its place."""
