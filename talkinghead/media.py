@@ -155,7 +155,7 @@ class VideoReader:
             picture,
             width=self._first.width,
             height=self._first.height,
-            format="rgb24",
+            format="gbrp",  # to planes swscale is twice as quick as to packed RGB, with the same result
             dst_color_range=ColorRange.JPEG,
             interpolation=_EXACT_COLOURS,
             threads=1,  # swscale's own threads cost more than they save at these sizes
