@@ -1,0 +1,37 @@
+"""Where the project's own weights lie: `checkpoints/` beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from talkinghead.errors import CheckpointError
+
+_PACKAGE = Path(__file__).resolve().parent
+_FOLDERS = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")
+
+
+def checkpoint_folder() -> Path:
+    """The folder of the default checkpoints.
+
+    Raises:
+        CheckpointError: there is none; the installation is incomplete.
+    """
+    for folder in _FOLDERS:
+        if folder.is_dir():
+            return folder
+    raise CheckpointError(f"the default checkpoints are missing from {_PACKAGE}: install talkinghead again")
+
+
+def checkpoint_path(name: str) -> Path:
+    """Path of a default checkpoint, a file or a folder.
+
+    Args:
+        name: relative to the folder of checkpoints, such as "face_model.safetensors".
+
+    Raises:
+        CheckpointError: it is not there; the installation is incomplete.
+    """
+    path = checkpoint_folder() / name
+    if not path.exists():
+        raise CheckpointError(f"the checkpoint {name} is missing from {path.parent}: install talkinghead again")
+    return path
