@@ -36,13 +36,15 @@ class LocalRegion:
     """(E, 3) cm, closed loop around what is removed."""
     centre: FloatArray
     """(3,) cm, the point that the crop is centred on."""
-    side_cm: float
-    """Side of the square crop."""
+    width_cm: float
+    """Width of the crop."""
+    height_cm: float
+    """Height that the crop must have at least."""
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Where the square crop of each frame lies."""
+    """Where the crop of each frame lies."""
 
     to_frame: NDArray[np.float64]
     """(T, 2, 3) similarity from crop pixels to frame pixels."""
@@ -65,37 +67,45 @@ def local_region(model: FaceModel, identity: FloatArray) -> LocalRegion:
     outline = ring.copy()
     outline[:, :2] += outward * (reach + MARGIN_CM)[:, None]
     low, high = outline.min(0), outline.max(0)
-    side = float((high - low)[:2].max()) + 2 * (FEATHER_CM + CONTEXT_CM)
-    return LocalRegion(outline.astype(np.float32), ((low + high) / 2).astype(np.float32), side)
+    width_cm, height_cm = (high - low)[:2] + 2 * (FEATHER_CM + CONTEXT_CM)
+    return LocalRegion(
+        outline.astype(np.float32), ((low + high) / 2).astype(np.float32), float(width_cm), float(height_cm)
+    )
 
 
-def crop_size_px(region: LocalRegion, reconstruction: Reconstruction, smallest: int = 96, largest: int = 256) -> int:
-    """Side of the crop that keeps the clip's own resolution, a multiple of 16 within [smallest, largest]."""
-    native = region.side_cm * float(np.median(reconstruction.scale))
-    return int(np.clip(16 * round(native / 16), smallest, largest))
+def crop_size_px(
+    region: LocalRegion, reconstruction: Reconstruction, smallest: int = 96, largest: int = 320
+) -> tuple[int, int]:
+    """Height and width of the crop that keeps the clip's own resolution, both multiples of 16.
+
+    The width stays within [smallest, largest], so that a face that fills a 4K frame still trains in minutes.
+    """
+    native = region.width_cm * float(np.median(reconstruction.scale))
+    width = int(np.clip(16 * round(native / 16), smallest, largest))
+    return 16 * int(np.ceil(region.height_cm / region.width_cm * width / 16)), width
 
 
-def place_crops(region: LocalRegion, reconstruction: Reconstruction, size_px: int) -> Crops:
-    """A square crop that stands still on the head: it shifts, turns and scales with the (smoothed) pose."""
+def place_crops(region: LocalRegion, reconstruction: Reconstruction, size_px: tuple[int, int]) -> Crops:
+    """A crop that stands still on the head: it shifts, turns and scales with the (smoothed) pose."""
     matrices = rotation_matrices(reconstruction.rotation)
     centre = np.einsum("tij,j->ti", matrices, region.centre)[:, :2] * (1, -1) * reconstruction.scale[:, None]
     centre = centre + reconstruction.translation
     # In-plane turn of the head's vertical axis; the picture's y points down.
     roll = np.arctan2(matrices[:, 0, 1], matrices[:, 1, 1])
-    zoom = region.side_cm * reconstruction.scale / size_px
+    zoom = region.width_cm * reconstruction.scale / size_px[1]
     cos, sin = np.cos(roll) * zoom, np.sin(roll) * zoom
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
-    shift = centre - np.einsum("tij,j->ti", turn, np.full(2, size_px / 2))
+    shift = centre - np.einsum("tij,j->ti", turn, np.array([size_px[1], size_px[0]]) / 2)
     return Crops(np.concatenate([turn, shift[..., None]], -1), size_px)
 
 
-def crop_frame(image: ByteArray, to_frame: NDArray[np.float64], size_px: int) -> ByteArray:
-    """Cut a crop: (H, W, 3) uint8 -> (size, size, 3) uint8; beyond the frame its edge is repeated."""
+def crop_frame(image: ByteArray, to_frame: NDArray[np.float64], size_px: tuple[int, int]) -> ByteArray:
+    """Cut a crop: (H, W, 3) uint8 -> (h, w, 3) uint8; beyond the frame its edge is repeated."""
     return np.asarray(
         cv2.warpAffine(
             image,
             _corner_to_centre(to_frame),
-            (size_px, size_px),
+            size_px[::-1],
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
@@ -106,16 +116,15 @@ def region_masks(region: LocalRegion, reconstruction: Reconstruction, crops: Cro
     """What is removed, and how the new picture fades in, in each crop.
 
     Returns:
-        hole (T, S, S) uint8, 1 where the frame is removed, and feather (T, S, S) float32, 1 in the hole,
+        hole (T, h, w) uint8, 1 where the frame is removed, and feather (T, h, w) float32, 1 in the hole,
         falling to 0 at FEATHER_CM from it.
     """
     matrices = rotation_matrices(reconstruction.rotation)
     seen = np.einsum("tij,ej->tei", matrices, region.outline)[..., :2] * (1, -1)
     seen = seen * reconstruction.scale[:, None, None] + reconstruction.translation[:, None]
-    size = crops.size_px
-    feather_px = FEATHER_CM * size / region.side_cm
-    holes = np.zeros((len(seen), size, size), np.uint8)
-    feathers = np.empty((len(seen), size, size), np.float32)
+    feather_px = FEATHER_CM * crops.size_px[1] / region.width_cm
+    holes = np.zeros((len(seen), *crops.size_px), np.uint8)
+    feathers = np.empty((len(seen), *crops.size_px), np.float32)
     for t, (outline, to_frame) in enumerate(zip(seen, crops.to_frame, strict=True)):
         inverse = cv2.invertAffineTransform(to_frame)
         local = outline @ inverse[:, :2].T + inverse[:, 2] - 0.5
@@ -127,7 +136,7 @@ def region_masks(region: LocalRegion, reconstruction: Reconstruction, crops: Cro
 
 
 def remove_region(crop: FloatArray, hole: ByteArray) -> FloatArray:
-    """The image to be filled: (..., S, S, 3) float32 with the hole (..., S, S) set to 0."""
+    """The image to be filled: (..., h, w, 3) float32 with the hole (..., h, w) set to 0."""
     return crop * (1 - hole[..., None]).astype(np.float32)
 
 
@@ -138,12 +147,12 @@ def paste_back(
 
     Args:
         image: (H, W, 3) uint8 frame.
-        updated: (S, S, 3) float32 in [0, 1].
-        feather: (S, S) float32 in [0, 1], 0 along the crop's edge.
+        updated: (h, w, 3) float32 in [0, 1].
+        feather: (h, w) float32 in [0, 1], 0 along the crop's edge.
         to_frame: (2, 3) similarity from crop pixels to frame pixels.
     """
-    size = len(feather)
-    corners = np.array([[0, 0], [size, 0], [size, size], [0, size]]) @ to_frame[:, :2].T + to_frame[:, 2]
+    height, width = feather.shape
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ to_frame[:, :2].T + to_frame[:, 2]
     left, top = np.maximum(np.floor(corners.min(0)).astype(int), 0)
     right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int), (image.shape[1], image.shape[0]))
     result = image.copy()

@@ -104,3 +104,14 @@ class Reconstruction:
 
     def __len__(self) -> int:
         return len(self.valid)
+
+    def select(self, frames: NDArray[np.int64]) -> Reconstruction:
+        """The same person in some of the frames: (B,) frame numbers."""
+        return Reconstruction(
+            self.identity,
+            self.expression[frames],
+            self.rotation[frames],
+            self.translation[frames],
+            self.scale[frames],
+            self.valid[frames],
+        )

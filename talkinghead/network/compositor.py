@@ -27,12 +27,12 @@ class Compositor(nn.Module):
         )
 
     def forward(self, local: Tensor, filled: Tensor, hole: Tensor, feather: Tensor) -> Tensor:
-        """-> (B, 3, S, S) updated face image.
+        """-> (B, 3, H, W) updated face image.
 
         Args:
-            local: (B, 3, S, S) local image.
-            filled: (B, 3, S, S) image to be filled, 0 in the hole.
-            hole, feather: (B, 1, S, S), see `region_removal.region_masks`.
+            local: (B, 3, H, W) local image.
+            filled: (B, 3, H, W) image to be filled, 0 in the hole.
+            hole, feather: (B, 1, H, W), see `region_removal.region_masks`.
         """
         inputs = functional.pixel_unshuffle(torch.cat([local, filled, hole, feather], dim=1), 2)
         out = functional.pixel_shuffle(self.layers(inputs.contiguous(memory_format=torch.channels_last)), 2).float()

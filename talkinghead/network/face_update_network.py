@@ -25,8 +25,8 @@ class FaceUpdateConfig:
 
     expressions: int
     """K, coefficients that drive it."""
-    size_px: int
-    """Side of the crop, a multiple of 16."""
+    size_px: tuple[int, int]
+    """Height and width of the crop, multiples of 16."""
     texture_channels: int = 16
     texture_size: int = 128
     widths: tuple[int, ...] = (32, 64, 96, 128)
@@ -58,12 +58,12 @@ class FaceUpdateNetwork(nn.Module):
     def forward(
         self, coefficients: LocalCoefficients, filled: Tensor, hole: Tensor, feather: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """-> local image and updated face image, both (B, 3, S, S) float32, nominally in [0, 1].
+        """-> local image and updated face image, both (B, 3, H, W) float32, nominally in [0, 1].
 
         Args:
             coefficients: target local reconstruction coefficients of B crops.
-            filled: (B, 3, S, S) float32 image to be filled, 0 in the hole.
-            hole, feather: (B, 1, S, S) float32, see `region_removal.region_masks`.
+            filled: (B, 3, H, W) float32 image to be filled, 0 in the hole.
+            hole, feather: (B, 1, H, W) float32, see `region_removal.region_masks`.
         """
         local = self.generator(coefficients, filled, hole)
         return local, self.compositor(local, filled, hole, feather)

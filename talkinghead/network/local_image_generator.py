@@ -28,12 +28,12 @@ class LocalImageGenerator(nn.Module):
         self.decoder = decoder
 
     def forward(self, coefficients: LocalCoefficients, filled: Tensor, hole: Tensor) -> Tensor:
-        """-> (B, 3, S, S) local image.
+        """-> (B, 3, H, W) local image.
 
         Args:
             coefficients: target local reconstruction coefficients of B crops.
-            filled: (B, 3, S, S) image to be filled, 0 in the hole.
-            hole: (B, 1, S, S) float32, 1 where the region was removed.
+            filled: (B, 3, H, W) image to be filled, 0 in the hole.
+            hole: (B, 1, H, W) float32, 1 where the region was removed.
         """
         texture = self.texture_map(coefficients.expression)
         local = self.renderer(texture, self.modeller(coefficients))

@@ -24,7 +24,7 @@ class TextureDecoder(nn.Module):
         self.leave = nn.Conv2d(widths[0], 12, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, in_channels, S, S), S a multiple of 16 -> (B, 3, S, S), nominally in [0, 1]."""
+        """(B, in_channels, H, W), H and W multiples of 16 -> (B, 3, H, W), nominally in [0, 1]."""
         x = self.first(self.enter(functional.pixel_unshuffle(image, 2)))
         levels = [x]
         for down in self.down:

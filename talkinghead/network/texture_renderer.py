@@ -15,8 +15,8 @@ class TextureRenderer(nn.Module):
     triangles: Tensor
     uv: Tensor
 
-    def __init__(self, triangles: Tensor, uv: Tensor, size_px: int, backend: Backend | None = None) -> None:
-        """Args: triangles (F, 3), uv (V, 2) in [0, 1], side of the crop, rasterizer (None: the quickest)."""
+    def __init__(self, triangles: Tensor, uv: Tensor, size_px: tuple[int, int], backend: Backend | None = None) -> None:
+        """Args: triangles (F, 3), uv (V, 2) in [0, 1], height and width of the crop, rasterizer (None: the quickest)."""
         super().__init__()
         self.register_buffer("triangles", triangles, persistent=False)
         self.register_buffer("uv", uv, persistent=False)
@@ -24,9 +24,9 @@ class TextureRenderer(nn.Module):
         self.backend = backend
 
     def forward(self, texture: Tensor, vertices_px: Tensor) -> Tensor:
-        """(B, C, h, w), (B, V, 3) -> (B, C + 1, S, S): the sampled texture and the mesh's coverage."""
+        """(B, C, h, w), (B, V, 3) -> (B, C + 1, H, W): the sampled texture and the mesh's coverage."""
         uv, coverage = rasterize(
-            vertices_px, self.triangles, self.uv, self.size_px, self.size_px, self.backend
+            vertices_px, self.triangles, self.uv, *self.size_px, self.backend
         )
         grid = uv.permute(0, 2, 3, 1) * 2 - 1
         image = functional.grid_sample(texture.float(), grid, align_corners=False, padding_mode="border")

@@ -1,0 +1,205 @@
+"""The ANCHOR: one portable folder with everything that generating needs.
+
+    anchor.json                 versions, sizes, hashes; made to be read
+    clip.*                      the reference clip, byte for byte
+    track.safetensors           landmarks of every frame
+    face_model.safetensors      the face model that the coefficients belong to
+    reconstruction.safetensors  identity, expression and pose of every frame
+    network.safetensors         weights of the face update network
+    training.png                truth, cut and result of held-out frames at the end of training
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from talkinghead.checkpoint import load_arrays, replacing, save_arrays, sha256_of
+from talkinghead.errors import CheckpointError, MissingFileError
+from talkinghead.face_model import FaceModel, load_face_model
+from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
+from talkinghead.network.local_modeller import LocalCoefficients
+from talkinghead.reconstruction import rotation_matrices
+from talkinghead.region_removal import Crops, LocalRegion, local_region
+from talkinghead.structures import FloatArray, Reconstruction
+
+FORMAT = "talkinghead/anchor/1"
+RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
+HASHED = ("track.safetensors", "face_model.safetensors", "reconstruction.safetensors", "network.safetensors")
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A trained anchor, in memory."""
+
+    folder: Path
+    clip: Path
+    model: FaceModel
+    face_model_sha256: str
+    reconstruction: Reconstruction
+    """Of the anchor's own clip."""
+    times_s: NDArray[np.float64]
+    """(T,) presentation times of that clip's frames."""
+    region: LocalRegion
+    network: FaceUpdateNetwork
+    """On the CPU, in evaluation mode."""
+
+    def expression_statistics(self) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation of the anchor's own expression over the clip's valid frames, (K,) each."""
+        own = self.reconstruction.expression[self.reconstruction.valid]
+        return own.mean(0), own.std(0)
+
+
+def load_anchor(folder: Path) -> Anchor:
+    """Read an ANCHOR folder; every file is checked against its hash.
+
+    Raises:
+        MissingFileError: no such folder.
+        CheckpointError: it is no ANCHOR, one of another version, or damaged.
+    """
+    if not folder.is_dir():
+        raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
+    description = _read_description(folder)
+    for name in HASHED:
+        if not (folder / name).is_file() or sha256_of(folder / name) != description["sha256"].get(name):
+            raise CheckpointError(f"{folder / name} is missing or damaged; train the anchor again.")
+    clip = folder / Path(str(description["clip"]["file"])).name
+    if not clip.is_file() or sha256_of(clip) != description["clip"]["sha256"]:
+        raise CheckpointError(f"{clip} is missing or not the clip that the anchor was trained on.")
+    model = load_face_model(folder / "face_model.safetensors")
+    reconstruction, times_s = load_reconstruction(folder / "reconstruction.safetensors", model)
+    return Anchor(
+        folder=folder,
+        clip=clip,
+        model=model,
+        face_model_sha256=description["sha256"]["face_model.safetensors"],
+        reconstruction=reconstruction,
+        times_s=times_s,
+        region=local_region(model, reconstruction.identity),
+        network=load_network(folder / "network.safetensors", model, reconstruction.identity),
+    )
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "anchor.json"
+    try:
+        description = json.loads(path.read_text("utf-8"))
+        valid = isinstance(description["sha256"], dict) and isinstance(description["clip"]["sha256"], str)
+        found = str(description["format"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} is no ANCHOR folder: {path.name} is missing or damaged.") from error
+    if found != FORMAT or not valid:
+        raise CheckpointError(f"{folder} is of format {found[:80]!r}, this version reads {FORMAT!r}; train it again.")
+    return dict(description)
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write anchor.json; the hashes of the other files are added here, so write it last."""
+    hashes = {name: sha256_of(folder / name) for name in HASHED}
+    text = json.dumps({"format": FORMAT, **description, "sha256": hashes}, indent=2, ensure_ascii=False)
+    with replacing(folder / "anchor.json") as temporary:
+        temporary.write_text(text + "\n", "utf-8")
+
+
+def save_reconstruction(path: Path, reconstruction: Reconstruction, times_s: NDArray[np.float64]) -> None:
+    """Write a clip's reconstruction and its frames' times."""
+    save_arrays(path, {**asdict(reconstruction), "times_s": times_s}, {"format": RECONSTRUCTION_FORMAT})
+
+
+def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, NDArray[np.float64]]:
+    """Read what `save_reconstruction` wrote.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged, or not fitting the face model.
+    """
+    arrays, metadata = load_arrays(path)
+    times_s = arrays.pop("times_s", None)
+    if metadata.get("format") != RECONSTRUCTION_FORMAT or times_s is None:
+        raise CheckpointError(f"{path} is not a reconstruction of this version ({RECONSTRUCTION_FORMAT}).")
+    frames = len(times_s)
+    shapes = {
+        "identity": (model.identities,),
+        "expression": (frames, model.expressions),
+        "rotation": (frames, 3),
+        "translation": (frames, 2),
+        "scale": (frames,),
+        "valid": (frames,),
+    }
+    for name, shape in shapes.items():
+        if name not in arrays or arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            raise CheckpointError(f"{path} is damaged: {name} is not {shape} finite numbers.")
+    if frames == 0 or (arrays["scale"] <= 0).any():
+        raise CheckpointError(f"{path} is damaged: it holds no usable pose.")
+    arrays["valid"] = arrays["valid"].astype(np.bool_)
+    return Reconstruction(**{name: arrays[name] for name in shapes}), times_s
+
+
+def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.Tensor] | None = None) -> None:
+    """Write the network's weights (or `state` in their place) with its sizes."""
+    weights = network.state_dict() if state is None else state
+    arrays = {name: value.detach().float().cpu().numpy() for name, value in weights.items()}
+    save_arrays(path, arrays, {"config": json.dumps(network.config.as_json())})
+
+
+def load_network(path: Path, model: FaceModel, identity: FloatArray) -> FaceUpdateNetwork:
+    """Read weights that `save_network` wrote, into a network for this person, on the CPU.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged, or not fitting.
+    """
+    arrays, metadata = load_arrays(path)
+    try:
+        values = json.loads(metadata["config"])
+        config = FaceUpdateConfig(**{**values, "size_px": tuple(values["size_px"]), "widths": tuple(values["widths"])})
+        _check_config(config, model)
+        network = FaceUpdateNetwork(config, model, identity)
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not hold a face update network of this version.") from error
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise CheckpointError(f"{path} holds numbers that are not finite.")
+    return network.eval()
+
+
+def _check_config(config: FaceUpdateConfig, model: FaceModel) -> None:
+    """Sizes are checked before memory is taken for them."""
+    height, width = config.size_px
+    fits = config.expressions == model.expressions and height % 16 == width % 16 == 0
+    fits = fits and all(16 <= side <= 1024 for side in (height, width, config.texture_size))
+    fits = fits and 1 <= config.texture_channels <= 256 and 1 <= len(config.widths) <= 5
+    if not fits or not all(1 <= width <= 1024 for width in config.widths):
+        raise ValueError("sizes out of range")
+
+
+def crop_coefficients(
+    reconstruction: Reconstruction, crops: Crops, frames: NDArray[np.int64], expression: FloatArray
+) -> LocalCoefficients:
+    """Target local reconstruction coefficients as seen in the crops.
+
+    Args:
+        reconstruction: poses of the clip.
+        crops: where each frame's crop lies.
+        frames: (B,) frame numbers.
+        expression: (B, K) the expression that replaces the frames' own.
+    """
+    # frame = zoom * Rot(roll) crop + shift, so the pose seen in the crop is turned back, scaled back, moved back.
+    turn, shift = crops.to_frame[frames, :, :2], crops.to_frame[frames, :, 2]
+    zoom = np.linalg.norm(turn[:, :, 0], axis=-1)
+    roll = np.arctan2(turn[:, 1, 0], turn[:, 0, 0])
+    # A turn by roll in the picture (y down) is one by -roll in the model's axes (y up); undoing it turns by +roll.
+    upright = Rotation.from_rotvec(roll[:, None] * (0, 0, 1)).as_matrix()
+    translation = np.linalg.solve(turn, (reconstruction.translation[frames] - shift)[..., None])[..., 0]
+    parts = (
+        expression,
+        upright @ rotation_matrices(reconstruction.rotation[frames]),
+        translation,
+        reconstruction.scale[frames] / zoom,
+    )
+    return LocalCoefficients(*(torch.from_numpy(np.asarray(part, np.float32)) for part in parts))

@@ -1,0 +1,100 @@
+"""Which frame of the clip is shown when, and reading frames in that order with bounded memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.media import VideoReader
+from talkinghead.structures import Frame
+
+EASE_S = 0.5
+"""Time that the clip takes to come to a stop at a turn, and again to get going."""
+BACKWARD_BYTES = 192 * 1024 * 1024
+"""Decoded frames kept at a time while the clip is read backwards."""
+
+
+def ping_pong(frames: int, count: int, ease_frames: int) -> NDArray[np.int64]:
+    """Frame numbers of a clip played forth and back for `count` output frames: (count,).
+
+    Near each end the clip slows to a stop and sets off the other way, since a sudden reversal of the head's motion
+    is seen at once. It starts at full speed, and a count within the clip's length is the clip itself.
+
+    Args:
+        frames: frames of the clip.
+        count: output frames wanted.
+        ease_frames: output frames from full speed to standstill; 0 turns at once.
+    """
+    if count <= frames:
+        return np.arange(count)
+    last = frames - 1
+    # Under a cosine-shaped slow-down the clip moves on by 2/pi of the frames that pass.
+    ease = min(ease_frames, int(last / (2 * 2 / np.pi) * 0.5))
+    braking = np.cos((np.arange(ease) + 0.5) / max(ease, 1) * np.pi / 2)
+    way = float(braking.sum())
+    cruise = np.ones(max(int(round(last - 2 * way)), 1) if last else 1)
+    first = np.concatenate([np.ones(max(int(round(last - way)), 0)), braking])
+    sweep = np.concatenate([braking[::-1], cruise, braking])
+    position = [np.concatenate([[0.0], np.cumsum(first)]) * (last / max(first.sum(), 1e-9))]
+    forward = False
+    while sum(len(part) for part in position) < count:
+        run = np.cumsum(sweep) * (last / sweep.sum())
+        position.append(run if forward else last - run)
+        forward = not forward
+    return np.clip(np.round(np.concatenate(position)[:count]), 0, last).astype(np.int64)
+
+
+def read_in_order(clip: Path, order: Sequence[int] | NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+    """Frames of a clip in any order that runs forth and back; a repeated number repeats the frame.
+
+    Runs forward are streamed. Runs backward are read in pieces of BACKWARD_BYTES, each from the key frame before it.
+
+    Args:
+        clip: the video.
+        order: frame numbers.
+        times_s: (T,) presentation times of the clip's frames.
+    """
+    for run in _monotone_runs(np.asarray(order, np.int64)):
+        if len(run) == 1 or run[-1] >= run[0]:
+            yield from _read_forward(clip, run, times_s)
+        else:
+            yield from _read_backward(clip, run, times_s)
+
+
+def _monotone_runs(order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Split into runs that only rise or only fall (standing still belongs to either)."""
+    start, direction = 0, 0
+    for position in range(1, len(order)):
+        step = int(np.sign(order[position] - order[position - 1]))
+        if direction and step and step != direction:
+            yield order[start:position]
+            start, direction = position, 0
+        else:
+            direction = direction or step
+    yield order[start:]
+
+
+def _read_forward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+    with VideoReader(clip) as reader:
+        first = int(run[0])
+        numbered = zip(itertools.count(first), reader.frames_from(float(times_s[first])), strict=False)
+        number, frame = next(numbered)
+        for wanted in run:
+            while number < wanted:
+                number, frame = next(numbered)
+            yield frame
+
+
+def _read_backward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+    with VideoReader(clip) as reader:
+        piece = max(8, BACKWARD_BYTES // (reader.info.width * reader.info.height * 3))
+    for start in range(0, len(run), piece):
+        part = run[start : start + piece]
+        rising = np.unique(part)
+        kept = dict(zip(rising.tolist(), _read_forward(clip, rising, times_s), strict=True))
+        for number in part.tolist():
+            yield kept[number]

@@ -1,0 +1,290 @@
+"""Generating: an ANCHOR and speech in, a video of that anchor saying it out."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.errors import CheckpointError, NoFaceError, OutputExistsError, SpeechTooShortError
+from talkinghead.expression_files import SUFFIXES, load_expression
+from talkinghead.face_update import FaceUpdater
+from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
+from talkinghead.media import VideoWriter, read_sound, read_video_info
+from talkinghead.precision import choose_device
+from talkinghead.reconstruction import project, reconstruct
+from talkinghead.resources import checkpoint_path
+from talkinghead.structures import FloatArray, Frame, Reconstruction, Sound
+from talkinghead.tracking import track_file
+
+BATCH = 16
+"""Frames that pass through the network at once."""
+SHORTEST_SPEECH_S = 0.2
+SAME_PERSON_RATIO = 1.35
+"""Up to this growth of the misfit, a video counts as showing the anchor's own person."""
+LABEL = "AI-generated: the lower face was synthesised by talkinghead"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Which frame of the clip is shown at which time of the output."""
+
+    clip: Path
+    reconstruction: Reconstruction
+    """Of the clip."""
+    clip_times_s: NDArray[np.float64]
+    frames: NDArray[np.int64]
+    """(T,) number in the clip of each output frame."""
+    times_s: NDArray[np.float64]
+    """(T,) presentation time of each output frame."""
+    frame_rate: Fraction
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def generate(
+    anchor: Path,
+    speech: Path,
+    output: Path,
+    *,
+    clip: Path | None = None,
+    expression: Path | None = None,
+    device: str = "auto",
+    speech_encoder: str | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Make a video of the anchor saying the speech.
+
+    Args:
+        anchor: ANCHOR folder, made by `train`.
+        speech: any sound or video file; its sound goes into the output unchanged in length and start.
+        output: video file to write.
+        clip: another clip of the same person, to take frames from one for one; None takes the anchor's own clip,
+            forth and back as long as the speech lasts.
+        expression: coefficients from a .safetensors or .csv file, or measured from a video, instead of predicted
+            from the speech.
+        device: auto, cpu or cuda.
+        speech_encoder: folder or cached hub name of another encoder that a predictor was trained for.
+        overwrite: replace an existing output.
+        progress: called with frames done and frames in all.
+
+    Returns:
+        output, frames, fps, duration_s, seconds (from start to finished file), frames_per_second,
+        frames_passed_through (no usable face).
+
+    Raises:
+        TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
+    """
+    started = time.monotonic()
+    if output.exists() and not overwrite:
+        raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
+    target_device = choose_device(device)
+    loaded = load_anchor(anchor)
+    sound = read_sound(speech)
+    if sound.duration_s < SHORTEST_SPEECH_S:
+        raise SpeechTooShortError(f"{speech} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
+    timeline = plan(loaded, clip, sound.duration_s)
+    if expression is None:
+        target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device)
+    else:
+        target = expression_from_file(loaded, expression, timeline.times_s)
+
+    updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
+    valid = timeline.reconstruction.valid[timeline.frames]
+    with VideoWriter(
+        output,
+        timeline.width,
+        timeline.height,
+        frame_rate=timeline.frame_rate,
+        sound_from=speech,
+        metadata={"comment": LABEL},
+        overwrite=overwrite,
+    ) as writer:
+        _write_frames(writer, updated_frames(updater, timeline, target), len(timeline), progress)
+    seconds = time.monotonic() - started
+    return {
+        "output": str(output),
+        "frames": len(timeline),
+        "fps": float(timeline.frame_rate),
+        "duration_s": sound.duration_s,
+        "seconds": round(seconds, 3),
+        "frames_per_second": round(len(timeline) / seconds, 2),
+        "frames_passed_through": int((~valid).sum()),
+    }
+
+
+def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
+    """Lay out the output: ceil(duration x fps) frames, from the anchor's own clip or from another one."""
+    source = clip or anchor.clip
+    info = read_video_info(source)
+    if clip is None:
+        reconstruction, clip_times_s = anchor.reconstruction, anchor.times_s
+    else:
+        track = track_file(clip)
+        if not track.valid.any():
+            raise NoFaceError(f"{clip}: no frame shows a usable face.")
+        reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
+        clip_times_s = track.times_s
+    count = frame_count(duration_s, info.frame_rate)
+    times_s = np.arange(count) * float(1 / info.frame_rate)
+    if is_constant_rate(clip_times_s, info.frame_rate):
+        ease = round(EASE_S * float(info.frame_rate)) if clip is None else 0
+        frames = ping_pong(len(clip_times_s), count, ease)
+    else:
+        frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
+    return Timeline(
+        source, reconstruction, clip_times_s, frames, times_s, info.frame_rate, info.width, info.height
+    )
+
+
+def frame_count(duration_s: float, frame_rate: Fraction) -> int:
+    """ceil(duration x fps), where a duration within a microsecond of a whole number of frames counts as whole."""
+    return max(1, math.ceil(duration_s * frame_rate - Fraction(1, 1_000_000) * frame_rate))
+
+
+def is_constant_rate(times_s: NDArray[np.float64], frame_rate: Fraction) -> bool:
+    """Whether the frames come at an even pace: no time is off by half a frame or more."""
+    return bool(np.abs(times_s - np.arange(len(times_s)) / float(frame_rate)).max() < 0.5 / float(frame_rate))
+
+
+def _variable_rate_plan(
+    clip_times_s: NDArray[np.float64], frame_rate: Fraction, duration_s: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Frames and times of a variable-rate clip: its own timestamps, forth and back until the speech ends."""
+    intervals = np.append(np.diff(clip_times_s), 1 / float(frame_rate))
+    length_s = float(intervals.sum())
+    rounds = math.ceil(duration_s / length_s) + 1
+    frames = ping_pong(len(clip_times_s), len(clip_times_s) * rounds, 0)
+    times_s = np.concatenate([[0.0], np.cumsum(intervals[frames])[:-1]])
+    inside = times_s < duration_s - 1e-6
+    inside[0] = True
+    return frames[inside], times_s[inside]
+
+
+def expression_from_speech(
+    anchor: Anchor, sound: Sound, times_s: NDArray[np.float64], encoder: str | None, device: str
+) -> FloatArray:
+    """Expression predicted from speech, in the anchor's own range: (T, K)."""
+    from talkinghead.speech import ExpressionPredictor, SpeechEncoder, predict_expression
+
+    predictor = ExpressionPredictor.load(checkpoint_path("expression_predictor.safetensors"))
+    if predictor.config.face_model_sha256 != anchor.face_model_sha256:
+        raise CheckpointError(
+            f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
+        )
+    loaded = SpeechEncoder.load(encoder or checkpoint_path("speech_encoder"), choose_device(device))
+    mean, std = anchor.expression_statistics()
+    return mean + std * predict_expression(loaded, predictor, sound, times_s)
+
+
+def expression_from_file(anchor: Anchor, source: Path, times_s: NDArray[np.float64]) -> FloatArray:
+    """Expression read from a coefficient file, or measured from a video, at the output's times: (T, K)."""
+    if source.suffix.lower() in SUFFIXES:
+        values, own_times_s = load_expression(source, anchor.model.expressions)
+        if own_times_s is None:
+            return values[np.minimum(np.arange(len(times_s)), len(values) - 1)]
+    else:
+        values, own_times_s = measure_expression(anchor, source)
+    return np.stack([np.interp(times_s, own_times_s, column) for column in values.T], 1).astype(np.float32)
+
+
+def measure_expression(anchor: Anchor, video: Path) -> tuple[FloatArray, NDArray[np.float64]]:
+    """Expression seen in a video: (S, K) and its (S,) times.
+
+    Where the anchor's identity fits the video nearly as well as one found for it, the video shows the anchor and the
+    coefficients are taken as they are. Another person's are carried over: shifted and scaled, coefficient by
+    coefficient, to the anchor's own mean and standard deviation.
+    """
+    track = track_file(video)
+    if not track.valid.any():
+        raise NoFaceError(f"{video}: no frame shows a usable face.")
+    as_anchor = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
+    as_other = reconstruct(track, anchor.model)
+    own_misfit = _misfit(anchor, track.landmarks, as_other)
+    if _misfit(anchor, track.landmarks, as_anchor) <= SAME_PERSON_RATIO * own_misfit:
+        return as_anchor.expression, track.times_s
+    mean, std = anchor.expression_statistics()
+    seen = as_other.expression[as_other.valid]
+    normalised = (as_other.expression - seen.mean(0)) / np.maximum(seen.std(0), 1e-3)
+    return (mean + std * normalised).astype(np.float32), track.times_s
+
+
+def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstruction) -> float:
+    """Mean distance of the rigid and local landmarks from the reconstruction, in cm."""
+    model = anchor.model
+    shape = model.neutral[model.rigid] + np.tensordot(reconstruction.identity, model.identity_basis[:, model.rigid], 1)
+    still = np.broadcast_to(shape, (len(reconstruction), *shape.shape)).astype(np.float32)
+    seen = project(still, reconstruction, slice(None))
+    miss = np.linalg.norm((seen - landmarks[:, model.rigid])[..., :2], axis=-1) / reconstruction.scale[:, None]
+    return float(miss[reconstruction.valid].mean())
+
+
+def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: FloatArray) -> Iterator[Frame]:
+    """Frames of the output, in order; the clip is decoded in a thread of its own."""
+    decoded = read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s)
+    source = _in_thread(decoded, BATCH * 2)
+    for start in range(0, len(timeline), BATCH):
+        part = slice(start, min(start + BATCH, len(timeline)))
+        images = [next(source).image for _ in range(part.start, part.stop)]
+        results = updater.update(images, timeline.frames[part], expression[part])
+        for image, time_s in zip(results, timeline.times_s[part], strict=True):
+            yield Frame(image, float(time_s))
+
+
+def _write_frames(
+    writer: VideoWriter, frames: Iterator[Frame], count: int, progress: Callable[[int, int], None] | None
+) -> None:
+    """Encode on this thread while the frames are made in another."""
+    for done, frame in enumerate(_in_thread(frames, BATCH), 1):
+        writer.write(frame)
+        if progress:
+            progress(done, count)
+
+
+def _in_thread(items: Iterator[Frame], ahead: int) -> Iterator[Frame]:
+    """Run an iterator in a thread, at most `ahead` items ahead; its exception is raised here."""
+    ready: queue.Queue[Frame | BaseException | None] = queue.Queue(ahead)
+    stopped = threading.Event()
+
+    def put(item: Frame | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            put(error)
+        else:
+            put(None)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,45 @@
+"""Which device, and which number format a network runs in on it."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from talkinghead.errors import TalkingHeadError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        TalkingHeadError: the device is not there or not known.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise TalkingHeadError(f"There is no device {name!r}; use auto, cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise TalkingHeadError("CUDA was asked for, and no CUDA device is there; use --device cpu.")
+    if device.type not in ("cpu", "cuda"):
+        raise TalkingHeadError(f"Device {name!r} is not supported; use auto, cpu or cuda.")
+    return device
+
+
+@functools.cache
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is quicker than float32 on the device (AVX-512 BF16 or AMX; Ampere or later)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Autocast to bfloat16 where that is quicker; otherwise nothing."""
+    if has_fast_bfloat16(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,88 @@
+"""Tracking a clip's face once: the result is cached by the content of the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from talkinghead import weights
+from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
+from talkinghead.errors import CheckpointError, MissingFileError, OutputError
+from talkinghead.landmarks import FaceChoice, FaceLandmarker, track_clip
+from talkinghead.media import VideoReader
+from talkinghead.structures import BLENDSHAPES, LANDMARKS, Track
+
+FORMAT = "talkinghead/track/1"
+
+
+def track_file(
+    clip: Path, *, face: FaceChoice = "largest", progress: Callable[[int], None] | None = None
+) -> Track:
+    """Landmarks of every frame of a clip; the second time, from the cache.
+
+    Args:
+        clip: any video file.
+        face: which face to follow, where there are several.
+        progress: called after each frame with the number of frames done.
+
+    Raises:
+        MissingFileError, MediaError, ModelUnavailableError: as the clip and the landmark model have it.
+    """
+    cached = platformdirs.user_cache_path("talkinghead") / "tracks" / f"{sha256_of(clip)[:32]}-{face}.safetensors"
+    try:
+        return load_track(cached)
+    except (MissingFileError, CheckpointError):
+        pass  # not there yet, or damaged: it is made anew
+    landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
+    with VideoReader(clip) as reader:
+        track = track_clip(
+            reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress
+        )
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        save_track(track, cached)
+    except (OSError, OutputError):
+        pass  # a cache that cannot be written costs time, not the result
+    return track
+
+
+def save_track(track: Track, path: Path) -> None:
+    """Write a track as safetensors."""
+    save_arrays(
+        path,
+        {
+            "landmarks": track.landmarks,
+            "blendshapes": track.blendshapes,
+            "valid": track.valid,
+            "times_s": track.times_s,
+            "size": np.array([track.width, track.height], np.int64),
+        },
+        {"format": FORMAT},
+    )
+
+
+def load_track(path: Path) -> Track:
+    """Read a track that `save_track` wrote.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged, or not a track of this version.
+    """
+    arrays, metadata = load_arrays(path)
+    try:
+        frames = len(arrays["valid"])
+        track = Track(
+            arrays["landmarks"].reshape(frames, LANDMARKS, 3),
+            arrays["blendshapes"].reshape(frames, BLENDSHAPES),
+            arrays["valid"].reshape(frames).astype(np.bool_),
+            arrays["times_s"].reshape(frames),
+            int(arrays["size"][0]),
+            int(arrays["size"][1]),
+        )
+    except (KeyError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path} is not a track: {error}.") from error
+    if metadata.get("format") != FORMAT or not np.isfinite(track.landmarks).all():
+        raise CheckpointError(f"{path} is not a track of this version ({FORMAT}).")
+    return track
