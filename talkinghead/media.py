@@ -388,7 +388,8 @@ class VideoWriter:
         self._sound_from = sound_from
         self._metadata = dict(metadata or {})
         self._overwrite = overwrite
-        self._encoder_options = {"crf": str(crf), "preset": preset}
+        # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
+        self._encoder_options = {"crf": str(crf), "preset": preset, "chroma_sample_location": "center"}
         self._ticks_hz = _ticks_hz(self._frame_rate)
         self._last_tick = -1
         self._partial = self._path.with_name(f".{self._path.stem}.{secrets.token_hex(4)}{self._path.suffix}")
@@ -401,7 +402,7 @@ class VideoWriter:
             with self._output_errors():
                 self._container = self._open()
         except BaseException:
-            self._discard()
+            self._remove_partial()
             raise
         return self
 
@@ -499,11 +500,13 @@ class VideoWriter:
         os.replace(self._partial, self._path)
 
     def _discard(self) -> None:
-        """Leave nothing behind, whatever state the writer is in."""
+        with contextlib.suppress(av.FFmpegError, OSError):  # what ended the writing is being raised already
+            self._container.close()
+        self._remove_partial()
+
+    def _remove_partial(self) -> None:
         if self._sound:
             self._sound.close()
-        with contextlib.suppress(av.FFmpegError, OSError, AttributeError):
-            self._container.close()
         self._partial.unlink(missing_ok=True)
 
     @contextlib.contextmanager

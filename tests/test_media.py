@@ -8,11 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
 import soundfile
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from talkinghead.errors import (
@@ -104,7 +106,7 @@ def write_with_av(
 ) -> Path:
     """A clip at 25 fps that our own writer would not make."""
     with av.open(str(path), "w", container_options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=25)
+        stream = cast(VideoStream, container.add_stream(codec, rate=25))
         stream.width, stream.height, stream.pix_fmt = images[0].shape[1], images[0].shape[0], "yuv420p"
         stream.codec_context.time_base = Fraction(1, 25)
         if turned or mirrored:
