@@ -315,6 +315,10 @@ def _side_by_side(
 
 
 def _resized(image: ByteArray, width: int, height: int) -> ByteArray:
+    if metrics.is_padded(image.shape[1], width):
+        image = image[:, :width]
+    if metrics.is_padded(image.shape[0], height):
+        image = image[:height]
     if image.shape[:2] == (height, width):
         return image
     interpolation = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_CUBIC

@@ -73,15 +73,23 @@ def align(track: Track, reference: Track) -> Track:
     after = np.ceil(position).astype(np.intp)
     share = (position - before).astype(np.float32)
     valid = track.valid[before] & track.valid[after] & covered
-    size = np.array([reference.width / track.width, reference.height / track.height, reference.width / track.width])
+    across = 1.0 if is_padded(track.width, reference.width) else reference.width / track.width
+    down = 1.0 if is_padded(track.height, reference.height) else reference.height / track.height
     return Track(
-        landmarks=np.asarray(_between(track.landmarks, before, after, share, valid) * size, np.float32),
+        landmarks=np.asarray(
+            _between(track.landmarks, before, after, share, valid) * (across, down, across), np.float32
+        ),
         blendshapes=_between(track.blendshapes, before, after, share, valid),
         valid=valid,
         times_s=reference.times_s,
         width=reference.width,
         height=reference.height,
     )
+
+
+def is_padded(length_px: int, reference_px: int) -> bool:
+    """Whether a side is the reference's odd one made even by an encoder: a copied last line, nothing scaled."""
+    return reference_px % 2 == 1 and length_px == reference_px + 1
 
 
 def nearest_frames(times_s: Values, reference_times_s: Values) -> NDArray[np.intp]:
@@ -286,7 +294,7 @@ def ssim(output: ByteArray, reference: ByteArray) -> float:
         ValueError: the pictures are smaller than the window, 11 px.
     """
     return float(
-        structural_similarity(
+        structural_similarity(  # type: ignore[no-untyped-call]  # scikit-image has no type information
             luma(output),
             luma(reference),
             data_range=255.0,
