@@ -25,6 +25,10 @@ from talkinghead.structures import BoolArray, FloatArray, Reconstruction, Track
 
 Array = NDArray[np.float64]
 
+GAUSS_NEWTON_STEPS = 4
+STEP_LIMITS = np.array([[-0.3] * 3 + [-0.3] + [-np.inf] * 3, [0.3] * 3 + [0.3] + [np.inf] * 3])
+"""Largest step of rotation (radians), log scale and translation: a frame of nonsense must not run away."""
+
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
@@ -121,37 +125,53 @@ class Pose:
 def fit_similarity(points: Array | FloatArray, observed: Array, axes: Array) -> Pose:
     """Rotation, scale and translation that carry model points to observations, by Huber-weighted least squares.
 
-    The observed depth is trusted `axes[2]` as much as x and y: it takes part in finding the rotation with
-    that weight, and the scale is then taken from x and y.
+    Starts from the closed solution for equal weights of the axes (Umeyama 1991), then takes Gauss-Newton steps on
+    the weighted problem, which has none.
 
     Args:
         points: (R, 3) model points.
         observed: (T, R, 3).
         axes: (3,) weights of x, y and z.
-
-    Source: Kabsch 1976 / Umeyama 1991 for the closed solution, iteratively re-weighted.
     """
     points = np.asarray(points, np.float64)
-    weight = np.ones(observed.shape[:2])
-    for _ in range(3):
-        total = weight.sum(1, keepdims=True)[..., None]
-        model_mean = (weight[..., None] * points).sum(1, keepdims=True) / total
-        seen_mean = (weight[..., None] * observed).sum(1, keepdims=True) / total
-        model_part, seen_part = points - model_mean, observed - seen_mean
-        covariance = np.einsum("trj,trk,tr->tjk", seen_part, model_part, weight) * axes[:, None]
-        u, _, vt = np.linalg.svd(covariance)
-        flip = np.linalg.det(u @ vt)
-        u[..., 2] *= np.where(flip < 0, -1.0, 1.0)[:, None]
-        matrix = u @ vt
-        turned = np.einsum("tij,trj->tri", matrix, model_part)
-        flat = np.einsum("tri,tri,tr,i->t", turned, turned, weight, axes)
-        scale = np.einsum("tri,tri,tr,i->t", turned, seen_part, weight, axes) / np.maximum(flat, 1e-12)
-        scale = np.maximum(scale, 1e-6)
-        miss = np.linalg.norm((seen_part - scale[:, None, None] * turned)[..., :2], axis=-1)
-        typical = np.maximum(1.5 * np.median(miss, 1, keepdims=True), 1e-9)
-        weight = 1.0 / np.maximum(miss / typical, 1.0)
-    translation = seen_mean[:, 0] - scale[:, None] * np.einsum("tij,tj->ti", matrix, model_mean[:, 0])
-    return Pose(matrix, scale, translation)
+    pose = _umeyama(points, observed)
+    for _ in range(GAUSS_NEWTON_STEPS):
+        pose = _gauss_newton(pose, points, observed, axes)
+    return pose
+
+
+def _umeyama(points: Array, observed: Array) -> Pose:
+    model_mean, seen_mean = points.mean(0), observed.mean(1)
+    model_part, seen_part = points - model_mean, observed - seen_mean[:, None]
+    u, singular, vt = np.linalg.svd(np.einsum("trj,rk->tjk", seen_part, model_part))
+    sign = np.ones((len(observed), 3))
+    sign[:, 2] = np.sign(np.linalg.det(u @ vt))
+    matrix = (u * sign[:, None]) @ vt
+    scale = np.maximum((singular * sign).sum(1) / (model_part**2).sum(), 1e-6)
+    return Pose(matrix, scale, seen_mean - scale[:, None] * (matrix @ model_mean))
+
+
+def _gauss_newton(pose: Pose, points: Array, observed: Array, axes: Array) -> Pose:
+    """One step over rotation (3), log scale (1) and translation (3) of every frame."""
+    turned = pose.scale[:, None, None] * np.einsum("tij,rj->tri", pose.matrix, points)
+    miss = observed - turned - pose.translation[:, None]
+    distance = np.linalg.norm(miss[..., :2], axis=-1)
+    typical = np.maximum(1.5 * np.median(distance, 1, keepdims=True), 1e-9)
+    weight = (1.0 / np.maximum(distance / typical, 1.0))[..., None] * axes
+
+    jacobian = np.zeros((*turned.shape, 7))
+    x, y, z = turned[..., 0], turned[..., 1], turned[..., 2]
+    jacobian[..., 0, 1], jacobian[..., 0, 2] = z, -y
+    jacobian[..., 1, 0], jacobian[..., 1, 2] = -z, x
+    jacobian[..., 2, 0], jacobian[..., 2, 1] = y, -x
+    jacobian[..., 3] = turned
+    jacobian[..., [0, 1, 2], [4, 5, 6]] = 1.0
+    normal = np.einsum("tria,tri,trib->tab", jacobian, weight, jacobian)
+    normal += 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(7)
+    gradient = np.einsum("tria,tri->ta", jacobian, weight * miss)
+    step = np.clip(np.linalg.solve(normal + 1e-12 * np.eye(7), gradient[..., None])[..., 0], *STEP_LIMITS)
+    matrix = Rotation.from_rotvec(step[:, :3]).as_matrix() @ pose.matrix
+    return Pose(matrix, pose.scale * np.exp(step[:, 3]), pose.translation + step[:, 4:])
 
 
 def unproject(observed: Array, pose: Pose) -> Array:

@@ -24,6 +24,8 @@ MARGIN_CM = 0.25
 """Added all round, for landmarks that are a little off."""
 FEATHER_CM = 0.7
 """Width of the band around the hole in which the new picture fades into the old one."""
+EDGE_PX = 6
+"""Width of the strip along the crop's edge in which nothing may change abruptly."""
 CONTEXT_CM = 0.5
 """Untouched picture that the network sees around the band."""
 
@@ -132,7 +134,14 @@ def region_masks(region: LocalRegion, reconstruction: Reconstruction, crops: Cro
         distance = cv2.distanceTransform(1 - holes[t], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         ramp = np.clip(1.0 - distance / feather_px, 0.0, 1.0)
         feathers[t] = ramp * ramp * (3 - 2 * ramp)
-    return holes, feathers
+    # A head turned far enough carries the band beyond the crop: it must still end softly.
+    return holes, feathers * _edge_ramp(crops.size_px)
+
+
+def _edge_ramp(size_px: tuple[int, int]) -> FloatArray:
+    """(h, w) float32, 0 on the outermost pixels, 1 from EDGE_PX inwards."""
+    away = [np.minimum(np.arange(side), np.arange(side)[::-1]) / EDGE_PX for side in size_px]
+    return np.clip(np.minimum(away[0][:, None], away[1]), 0.0, 1.0).astype(np.float32)
 
 
 def remove_region(crop: FloatArray, hole: ByteArray) -> FloatArray:
