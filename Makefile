@@ -1,0 +1,44 @@
+# make install | demo | test | lint | bench
+#
+# PYTHON names the interpreter that the environment is made with (3.11 to 3.13). pip's own configuration
+# (mirrors, proxies, certificates) is used as it is found.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.talkinghead-installed
+
+# What `make demo` animates, and with which speech.
+CLIP ?= ../shared/data/clips/newsroom.mp4
+SPEECH ?= ../shared/data/speech/jfk_11s.flac
+
+.PHONY: install demo test lint bench
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "talkinghead needs Python 3.11 to 3.13; name one: make install PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo "cannot make $(VENV); on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
+
+demo: install
+	@test -f '$(CLIP)' -a -f '$(SPEECH)' || { \
+		echo "make demo needs a clip of a person talking to the camera and a recording of speech:"; \
+		echo "    make demo CLIP=me.mp4 SPEECH=hello.wav"; \
+		exit 1; }
+	$(BIN)/talkinghead train '$(CLIP)' -o out/demo_anchor --minutes 2 --overwrite
+	$(BIN)/talkinghead generate out/demo_anchor '$(SPEECH)' -o out/demo.mp4 --overwrite
+
+test: install
+	$(BIN)/python -m pytest -q
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -1,0 +1,147 @@
+"""What is installed here, which device will be used, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import talkinghead
+from talkinghead import weights
+from talkinghead.errors import CheckpointError
+from talkinghead.resources import checkpoint_path
+
+# Distribution -> the name it is imported by.
+_REQUIRED = {
+    "torch": "torch",
+    "torchaudio": "torchaudio",
+    "transformers": "transformers",
+    "safetensors": "safetensors",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "scikit-image": "skimage",
+    "numba": "numba",
+    "opencv-python-headless": "cv2",
+    "av": "av",
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "librosa": "librosa",
+    "soundfile": "soundfile",
+}
+_CHECKPOINTS = ("face_model.safetensors",)
+_ENCODERS = ("libx264", "aac")
+
+
+class State(StrEnum):
+    """How grave a finding is."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Works without; what is lost, or when it will be fetched, is in the detail."""
+    MISSING = "missing"
+    """Some command cannot work."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: State
+    detail: str
+    remedy: str = ""
+    """What to do about it; empty where nothing is to be done."""
+
+
+def examine() -> list[Finding]:
+    """Look at everything the commands need. Fetches nothing, raises nothing; takes seconds, as all is imported."""
+    return [
+        Finding("talkinghead", State.OK, talkinghead.__version__),
+        Finding("Python", State.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        *(_package(distribution, module) for distribution, module in _REQUIRED.items()),
+        *_devices(),
+        *_rasterizers(),
+        *_encoders(),
+        *(_checkpoint(name) for name in _CHECKPOINTS),
+        *(_third_party(weight) for weight in weights.WEIGHTS.values()),
+    ]
+
+
+def _failure(module: str) -> str:
+    """Why a module cannot be imported; empty when it can."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, OSError, RuntimeError) as error:  # a wheel that does not fit raises any of the three
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+def _package(distribution: str, module: str) -> Finding:
+    failure = _failure(module)
+    if failure:
+        return Finding(distribution, State.MISSING, failure, f"pip install {distribution}")
+    try:
+        return Finding(distribution, State.OK, importlib.metadata.version(distribution))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(distribution, State.OK, f"provided by another package as {module}")
+
+
+def _devices() -> Iterator[Finding]:
+    if _failure("torch"):
+        return
+    import torch
+
+    from talkinghead.precision import has_fast_bfloat16
+
+    number_format = "bfloat16" if has_fast_bfloat16(torch.device("cpu")) else "float32"
+    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} logical cores"
+    yield Finding("CPU", State.OK, f"{threads}, networks run in {number_format}")
+    if torch.cuda.is_available():
+        yield Finding("CUDA", State.OK, torch.cuda.get_device_name())
+    else:
+        yield Finding("CUDA", State.NOTE, "no device; everything runs on the CPU")
+
+
+def _rasterizers() -> Iterator[Finding]:
+    failure = _failure("numba")
+    yield Finding("rasterizer numba", State.MISSING if failure else State.OK, failure or "used on the CPU")
+    failure = _failure("pytorch3d.renderer")
+    if failure:
+        remedy = "pip install easypytorch3d==0.7.9.post1 (Linux x86-64)"
+        yield Finding("rasterizer pytorch3d", State.NOTE, f"{failure}; the numba one is used", remedy)
+    else:
+        yield Finding("rasterizer pytorch3d", State.OK, "used on CUDA and for gradients to geometry")
+
+
+def _encoders() -> Iterator[Finding]:
+    if _failure("av"):
+        return
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    for name in _ENCODERS:
+        try:
+            yield Finding(f"encoder {name}", State.OK, Codec(name, "w").long_name)
+        except UnknownCodecError:
+            remedy = "pip install --force-reinstall --only-binary av av"
+            yield Finding(f"encoder {name}", State.MISSING, "this build of PyAV cannot write it", remedy)
+
+
+def _checkpoint(name: str) -> Finding:
+    try:
+        path = checkpoint_path(name)
+    except CheckpointError as error:
+        return Finding(f"checkpoint {name}", State.MISSING, str(error), "install talkinghead again")
+    return Finding(f"checkpoint {name}", State.OK, str(path))
+
+
+def _third_party(weight: weights.Weight) -> Finding:
+    subject, path = f"weights {weight.name}", weights.folder() / weight.file_name
+    if weights.is_intact(path, weight):
+        return Finding(subject, State.OK, str(path))
+    if os.environ.get(weights.MODELS_VARIABLE):
+        return Finding(subject, State.MISSING, f"not in {path.parent}", f"put {weight.file_name} there")
+    return Finding(subject, State.NOTE, "fetched on first need", "talkinghead models --fetch")
