@@ -14,6 +14,7 @@ from talkinghead.structures import Frame
 
 EASE_S = 0.5
 """Time that the clip takes to come to a stop at a turn, and again to get going."""
+SAME_TIME_S = 1e-3
 BACKWARD_BYTES = 192 * 1024 * 1024
 """Decoded frames kept at a time while the clip is read backwards."""
 
@@ -79,14 +80,27 @@ def _monotone_runs(order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 def _read_forward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+    first = int(run[0])
+    numbered = _from_frame(clip, first, times_s)
+    number, frame = first, next(numbered)
+    for wanted in run:
+        while number < wanted:
+            number, frame = number + 1, next(numbered)
+        yield frame
+
+
+def _from_frame(clip: Path, first: int, times_s: NDArray[np.float64]) -> Iterator[Frame]:
+    """Frames from number `first` on: sought by time where the clip's times allow it, else read from the start."""
+    if first > 0:
+        with VideoReader(clip) as reader:
+            frames = reader.frames_from(float(times_s[first]))
+            found = next(frames, None)
+            if found is not None and abs(found.time_s - times_s[first]) < SAME_TIME_S:
+                yield found
+                yield from frames
+                return
     with VideoReader(clip) as reader:
-        first = int(run[0])
-        numbered = zip(itertools.count(first), reader.frames_from(float(times_s[first])), strict=False)
-        number, frame = next(numbered)
-        for wanted in run:
-            while number < wanted:
-                number, frame = next(numbered)
-            yield frame
+        yield from itertools.islice(reader, first, None)
 
 
 def _read_backward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:

@@ -60,6 +60,9 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "date", "description", "genre"})
 """Metadata keys that the classic MP4 tag list knows; others need the key-value form."""
 
+SEEK_TOLERANCE_S = 1e-4
+"""Times this much apart are the same: containers round them."""
+
 _EXACT_COLOURS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 """swscale's quick path is 1 to 2 levels too dark; this one is unbiased for about 1 ms more at 512 x 512."""
 _RESAMPLER_OPTIONS = {"filter_size": "64", "rematrix_maxval": "1.0"}
@@ -99,6 +102,7 @@ class VideoReader:
             self._stream.thread_type = "AUTO"
             self._pictures = cast(Iterator[VideoFrame], _decoded(self._container, self._stream))
             self._first = _first_picture(self._pictures, self._path)
+            self._first_is_next = True
             self._orientation = _Orientation(self._first)
             self._converter = VideoReformatter()
             self.info = self._describe()
@@ -127,6 +131,26 @@ class VideoReader:
             yield Frame(image=self._image(picture), time_s=float(time))
         self._check_complete(count, end)
 
+    def frames_from(self, time_s: float) -> Iterator[Frame]:
+        """The frames shown at `time_s` (seconds) and later, decoded from the key frame before it.
+
+        Times are the stream's own; a file whose times had to be repaired is to be read from its start.
+        """
+        time_base = _time_base(self._stream)
+        earliest = time_s - SEEK_TOLERANCE_S
+        if earliest > 0 and self._first.pts is not None:
+            target = self._first.pts + int(earliest / time_base)
+            with contextlib.suppress(av.FFmpegError):  # not every container can be sought in: then all is read
+                self._container.seek(target, stream=self._stream, backward=True)
+                self._pictures = cast(Iterator[VideoFrame], _decoded(self._container, self._stream))
+                self._first_is_next = False
+        for picture in self._all_pictures():
+            if picture.pts is None or self._first.pts is None:
+                continue
+            time = float((picture.pts - self._first.pts) * time_base)
+            if time >= earliest:
+                yield Frame(image=self._image(picture), time_s=time)
+
     def _describe(self) -> VideoInfo:
         stored = (self._first.width, self._first.height)
         width, height = reversed(stored) if self._orientation.transposed else stored
@@ -139,7 +163,8 @@ class VideoReader:
         )
 
     def _all_pictures(self) -> Iterator[VideoFrame]:
-        yield self._first
+        if self._first_is_next:
+            yield self._first
         yield from self._pictures
 
     def _presentation_time(self, picture: VideoFrame, after: Fraction, step: Fraction) -> Fraction:
