@@ -368,14 +368,28 @@ def _crop(image: ByteArray, region: FaceRegion, side: int) -> ByteArray:
     """A region of the picture as (side, side, 3) uint8, black where it reaches beyond the picture."""
     matrix = region.to_picture(side)
     shrink = int(region.size_px / side)
-    if shrink > 1:  # average first: bilinear sampling alone would skip pixels, and the points would shiver
-        height, width = (length // shrink for length in image.shape[:2])
-        whole = image[: height * shrink, : width * shrink]
-        image = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        matrix = matrix / shrink
+    if shrink > 1:
+        image, matrix = _shrunk(image, matrix, side, shrink)
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # cv2 has pixel centres at whole numbers
     warped = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return np.asarray(warped, np.uint8)
+
+
+def _shrunk(
+    image: ByteArray, matrix: NDArray[np.float64], side: int, shrink: int
+) -> tuple[ByteArray, NDArray[np.float64]]:
+    """The part of the picture that a crop needs, averaged over blocks of `shrink` pixels, and the map into it.
+
+    Bilinear sampling alone would skip pixels of a large face, and its points would shiver.
+    """
+    corners = _transform(matrix, np.array([[0, 0], [side, 0], [0, side], [side, side]]))
+    height, width = image.shape[:2]
+    left, top = np.clip(np.floor(corners.min(0)), 0, (width - shrink, height - shrink)).astype(int)
+    columns, rows = np.ceil((corners.max(0) - (left, top)) / shrink).astype(int)
+    columns, rows = np.clip((columns, rows), 1, ((width - left) // shrink, (height - top) // shrink))
+    part = image[top : top + rows * shrink, left : left + columns * shrink]
+    matrix[:, 2] -= (left, top)
+    return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8), matrix / shrink
 
 
 def _transform(matrix: NDArray[np.float64], points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

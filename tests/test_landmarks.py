@@ -12,6 +12,7 @@ from talkinghead.landmarks import (
     FaceLandmarker,
     FaceRegion,
     FaceTracker,
+    _crop,
     _detector_anchors,
     _suppress,
     track_clip,
@@ -98,6 +99,20 @@ def test_region_maps_the_crop_onto_the_turned_square() -> None:
     corners = np.array([[128, 128, 1], [0, 0, 1], [256, 0, 1]]) @ matrix.T
     # A quarter turn clockwise: the crop's top-left corner is the square's top-right one.
     assert np.allclose(corners, [[100, 50], [132, 18], [132, 82]])
+
+
+@pytest.mark.parametrize(("x", "y", "size_px"), [(500, 400, 300), (500, 400, 700), (30, 770, 700), (5000, 5000, 700)])
+def test_a_crop_shows_the_region(x: float, y: float, size_px: float) -> None:
+    # Red is the column and green the row of the picture: a crop's middle must show where it was cut.
+    rows, columns = np.mgrid[:800, :1000] // 4
+    picture = np.stack((columns, rows, np.full_like(rows, 255)), -1).astype(np.uint8)
+    region = FaceRegion(x, y, size_px, 0.4)
+    crop = _crop(picture, region, 128).astype(float)
+    inside = np.argwhere(crop[..., 2] == 255)[:, ::-1]
+    where = np.column_stack((inside + 0.5, np.ones(len(inside)))) @ region.to_picture(128).T
+    shown = crop[inside[:, 1], inside[:, 0], :2] * 4 + 2
+    assert np.abs(shown - where).max(initial=0) < 5
+    assert len(inside) == 0 if x == 5000 else len(inside) > 128 * 128 / 5
 
 
 def test_missing_and_wrong_files_are_typed_errors(tmp_path: Path) -> None:
