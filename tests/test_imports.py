@@ -100,7 +100,7 @@ def test_importing_does_nothing_heavy(module: str) -> None:
 
 
 def test_public_names() -> None:
-    assert sorted(talkinghead.__all__) == ["__version__", "train"]
+    assert sorted(talkinghead.__all__) == ["__version__", "evaluate", "generate", "load_anchor", "train"]
 
 
 @pytest.mark.parametrize("name", [name for name in talkinghead.__all__ if name != "__version__"])
