@@ -11,11 +11,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "evaluate": "talkinghead.evaluation",
+    "generate": "talkinghead.pipeline",
+    "load_anchor": "talkinghead.anchor",
     "train": "talkinghead.training.anchor",
 }
 """Public function -> the module that defines it."""
 
-__all__ = ["__version__", "train"]
+__all__ = ["__version__", "evaluate", "generate", "load_anchor", "train"]
 
 
 def __getattr__(name: str) -> Any:

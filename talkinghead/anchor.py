@@ -1,12 +1,12 @@
 """The ANCHOR: one portable folder with everything that generating needs.
 
-    anchor.json                 versions, sizes, hashes; made to be read
-    clip.*                      the reference clip, byte for byte
-    track.safetensors           landmarks of every frame
-    face_model.safetensors      the face model that the coefficients belong to
-    reconstruction.safetensors  identity, expression and pose of every frame
-    network.safetensors         weights of the face update network
-    training.png                truth, cut and result of held-out frames at the end of training
+anchor.json                 versions, sizes, hashes; made to be read
+clip.*                      the reference clip, byte for byte
+track.safetensors           landmarks of every frame
+face_model.safetensors      the face model that the coefficients belong to
+reconstruction.safetensors  identity, expression and pose of every frame
+network.safetensors         weights of the face update network
+training.png                truth, cut and result of held-out frames at the end of training
 """
 
 from __future__ import annotations

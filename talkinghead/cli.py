@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from talkinghead import __version__, weights
@@ -55,6 +57,147 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="talkinghead")
 def main() -> None:
     """Make a person's own video clip speak any recording."""
+
+
+@main.command()
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The ANCHOR folder to make.")
+@click.option("--minutes", type=click.FloatRange(min=0.01), help="Length of the training loop.  [default: 15]")
+@click.option("--steps", type=click.IntRange(min=1), help="Length of the training loop in steps.")
+@click.option("--resume", is_flag=True, help="Go on with a training of this clip that was interrupted.")
+@shared_options("device", "overwrite", "quiet", "json")
+def train(
+    clip: Path,
+    output: Path,
+    minutes: float | None,
+    steps: int | None,
+    resume: bool,
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make an ANCHOR of the person in CLIP: track, reconstruct, train.
+
+    Half a minute of one person talking to the camera is enough; two minutes are better.
+    """
+    from talkinghead.training.anchor import TrainingProgress
+    from talkinghead.training.anchor import train as train_anchor
+
+    names = {"tracking": "Tracking the face", "cropping": "Reading the clip", "training": "Training", "done": "Done"}
+    with _progress(quiet or as_json) as bar:
+        task = bar.add_task("", total=None, note="")
+
+        def report(progress: TrainingProgress) -> None:
+            note = f"{progress.step} frames" if progress.stage == "tracking" else ""
+            if progress.stage == "training":
+                note = f"step {progress.step}"
+                if progress.held_out_psnr_db is not None:
+                    note += f", unseen frames {progress.held_out_psnr_db:.1f} dB"
+            total = 1.0 if progress.stage in ("training", "done") else None
+            bar.update(task, description=names[progress.stage], total=total, completed=progress.done, note=note)
+
+        made = train_anchor(
+            clip,
+            output,
+            minutes=minutes,
+            steps=steps,
+            resume=resume,
+            overwrite=overwrite,
+            device=device,
+            report=report,
+        )
+    if as_json:
+        _print_json({"anchor": str(output), **made})
+    elif not quiet:
+        click.echo(f"{output}: trained {made['training']['steps']} steps. Look at {output / 'training.png'}")
+
+
+@main.command()
+@click.argument("anchor", type=click.Path(path_type=Path))
+@click.argument("speech", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The video to write (.mp4).")
+@click.option("--clip", type=click.Path(path_type=Path), help="Take the frames from this clip of the same person.")
+@click.option(
+    "--expression",
+    type=click.Path(path_type=Path),
+    help="Coefficients from a .safetensors or .csv file, or measured from a video, instead of from SPEECH.",
+)
+@click.option("--speech-encoder", help="Folder or cached hub name of another wav2vec2-family encoder.")
+@shared_options("device", "overwrite", "quiet", "json")
+def generate(
+    anchor: Path,
+    speech: Path,
+    output: Path,
+    clip: Path | None,
+    expression: Path | None,
+    speech_encoder: str | None,
+    device: str,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make a video of ANCHOR saying SPEECH (any sound or video file)."""
+    from talkinghead.pipeline import generate as generate_video
+
+    with _progress(quiet or as_json) as bar:
+        task = bar.add_task("Preparing", total=None, note="")
+        made = generate_video(
+            anchor,
+            speech,
+            output,
+            clip=clip,
+            expression=expression,
+            speech_encoder=speech_encoder,
+            device=device,
+            overwrite=overwrite,
+            progress=lambda done, count: bar.update(
+                task, description="Writing frames", total=count, completed=done, note=f"{done} of {count}"
+            ),
+        )
+    if as_json:
+        _print_json(made)
+    elif not quiet:
+        click.echo(
+            f"{made['output']}: {made['frames']} frames at {made['fps']:.6g} fps "
+            f"in {made['seconds']:.1f} s ({made['frames_per_second']:.1f} frames per second)"
+        )
+        if made["frames_passed_through"]:
+            click.echo(f"{made['frames_passed_through']} frames without a usable face were passed through unchanged.")
+
+
+@main.command()
+@click.argument("outputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The true video, one for each output in the same order (or one for all).",
+)
+@shared_options("quiet", "json")
+def evaluate(outputs: tuple[Path, ...], references: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
+    """Measure OUTPUTS against true videos of the same speech. docs/metrics.md says what each number means."""
+    from talkinghead.evaluation import Pair, pairs_table, scores_table
+    from talkinghead.evaluation import evaluate as evaluate_pairs
+    from talkinghead.landmarks import FaceLandmarker
+
+    if len(references) not in (1, len(outputs)):
+        raise click.UsageError(f"{len(references)} references for {len(outputs)} outputs: give one, or one for each.")
+    matched = references * len(outputs) if len(references) == 1 else references
+    pairs = [Pair(output, reference) for output, reference in zip(outputs, matched, strict=True)]
+    evaluation = evaluate_pairs(pairs, FaceLandmarker.load(weights.locate("face_landmarker")))
+    if as_json:
+        _print_json(evaluation.as_json())
+        return
+    _print_table(scores_table(evaluation))
+    if len(pairs) > 1:
+        _print_table(pairs_table(evaluation))
+    if not quiet:
+        for pair in evaluation.pairs:
+            for note in pair.notes:
+                click.echo(f"{pair.pair.output.name}: {note}")
 
 
 @main.command()
@@ -105,6 +248,19 @@ def doctor(as_json: bool) -> None:
         _print_table(table)
     if any(finding.state == State.MISSING for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+def _progress(hidden: bool) -> Progress:
+    """A progress bar on standard error, with the time left; nothing where there is no terminal to draw it on."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=hidden,
+        transient=True,
+    )
 
 
 def _print_json(value: dict[str, Any]) -> None:

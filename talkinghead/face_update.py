@@ -23,13 +23,11 @@ class FaceUpdater:
         self.device = device
         self.region = anchor.region
         self.reconstruction = reconstruction
-        self.network = anchor.network.to(device, memory_format=torch.channels_last)
+        self.network = anchor.network.placed(device)
         self.crops = place_crops(anchor.region, reconstruction, self.network.config.size_px)
 
     @torch.inference_mode()
-    def update(
-        self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray
-    ) -> list[ByteArray]:
+    def update(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> list[ByteArray]:
         """Give frames a new lower face.
 
         Args:
@@ -45,13 +43,18 @@ class FaceUpdater:
         if not len(usable):
             return results
         chosen = frames[usable]
-        part = Crops(self.crops.to_frame[chosen], self.crops.size_px)
-        holes, feathers = region_masks(self.region, self.reconstruction.select(chosen), part)
-        crops = [crop_frame(images[i], to_frame, part.size_px) for i, to_frame in zip(usable, part.to_frame, strict=True)]
-        filled = remove_region(np.stack(crops).astype(np.float32) / 255, holes)
+        places = Crops(self.crops.to_frame[chosen], self.crops.size_px)
+        holes, feathers = region_masks(self.region, self.reconstruction.select(chosen), places)
+        crops = np.stack(
+            [
+                crop_frame(images[i], to_frame, places.size_px)
+                for i, to_frame in zip(usable.tolist(), places.to_frame, strict=True)
+            ]
+        )
+        filled = remove_region(crops.astype(np.float32) / np.float32(255), holes)
         coefficients = crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable])
         updated = self._run(coefficients, filled, holes, feathers)
-        for i, new, feather, to_frame in zip(usable, updated, feathers, part.to_frame, strict=True):
+        for i, new, feather, to_frame in zip(usable.tolist(), updated, feathers, places.to_frame, strict=True):
             results[i] = paste_back(images[i], new, feather, to_frame)
         return results
 

@@ -49,7 +49,9 @@ def ping_pong(frames: int, count: int, ease_frames: int) -> NDArray[np.int64]:
     return np.clip(np.round(np.concatenate(position)[:count]), 0, last).astype(np.int64)
 
 
-def read_in_order(clip: Path, order: Sequence[int] | NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+def read_in_order(
+    clip: Path, order: Sequence[int] | NDArray[np.int64], times_s: NDArray[np.float64]
+) -> Iterator[Frame]:
     """Frames of a clip in any order that runs forth and back; a repeated number repeats the frame.
 
     Runs forward are streamed. Runs backward are read in pieces of BACKWARD_BYTES, each from the key frame before it.

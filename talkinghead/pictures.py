@@ -19,9 +19,7 @@ def contact_sheet(rows: Sequence[Sequence[ByteArray]]) -> ByteArray:
     """Lay pictures out in rows: each (H, W, 3) uint8 of one size -> one picture on a dark ground."""
     height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
-    sheet = np.full(
-        (len(rows) * (height + GAP_PX) + GAP_PX, columns * (width + GAP_PX) + GAP_PX, 3), 24, np.uint8
-    )
+    sheet = np.full((len(rows) * (height + GAP_PX) + GAP_PX, columns * (width + GAP_PX) + GAP_PX, 3), 24, np.uint8)
     for r, row in enumerate(rows):
         for c, picture in enumerate(row):
             top, left = GAP_PX + r * (height + GAP_PX), GAP_PX + c * (width + GAP_PX)

@@ -140,15 +140,13 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
         reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
         clip_times_s = track.times_s
     count = frame_count(duration_s, info.frame_rate)
-    times_s = np.arange(count) * float(1 / info.frame_rate)
+    times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
     if is_constant_rate(clip_times_s, info.frame_rate):
         ease = round(EASE_S * float(info.frame_rate)) if clip is None else 0
         frames = ping_pong(len(clip_times_s), count, ease)
     else:
         frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
-    return Timeline(
-        source, reconstruction, clip_times_s, frames, times_s, info.frame_rate, info.width, info.height
-    )
+    return Timeline(source, reconstruction, clip_times_s, frames, times_s, info.frame_rate, info.width, info.height)
 
 
 def frame_count(duration_s: float, frame_rate: Fraction) -> int:
@@ -263,9 +261,10 @@ def _in_thread(items: Iterator[Frame], ahead: int) -> Iterator[Frame]:
     def put(item: Frame | BaseException | None) -> None:
         while not stopped.is_set():
             try:
-                return ready.put(item, timeout=0.1)
+                ready.put(item, timeout=0.1)
             except queue.Full:
                 continue
+            return
 
     def work() -> None:
         try:

@@ -50,8 +50,8 @@ class Crops:
 
     to_frame: NDArray[np.float64]
     """(T, 2, 3) similarity from crop pixels to frame pixels."""
-    size_px: int
-    """Side of the crop in its own pixels."""
+    size_px: tuple[int, int]
+    """Height and width of the crop in its own pixels."""
 
 
 def local_region(model: FaceModel, identity: FloatArray) -> LocalRegion:
@@ -149,9 +149,7 @@ def remove_region(crop: FloatArray, hole: ByteArray) -> FloatArray:
     return crop * (1 - hole[..., None]).astype(np.float32)
 
 
-def paste_back(
-    image: ByteArray, updated: FloatArray, feather: FloatArray, to_frame: NDArray[np.float64]
-) -> ByteArray:
+def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_frame: NDArray[np.float64]) -> ByteArray:
     """Put an updated crop back into its frame; a new array, every byte outside the feather as it was.
 
     Args:

@@ -18,9 +18,7 @@ from talkinghead.structures import BLENDSHAPES, LANDMARKS, Track
 FORMAT = "talkinghead/track/1"
 
 
-def track_file(
-    clip: Path, *, face: FaceChoice = "largest", progress: Callable[[int], None] | None = None
-) -> Track:
+def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[int], None] | None = None) -> Track:
     """Landmarks of every frame of a clip; the second time, from the cache.
 
     Args:
@@ -38,9 +36,7 @@ def track_file(
         pass  # not there yet, or damaged: it is made anew
     landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
     with VideoReader(clip) as reader:
-        track = track_clip(
-            reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress
-        )
+        track = track_clip(reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         save_track(track, cached)

@@ -38,4 +38,5 @@ class LocalImageGenerator(nn.Module):
         texture = self.texture_map(coefficients.expression)
         local = self.renderer(texture, self.modeller(coefficients))
         inputs = torch.cat([local, filled, hole], dim=1)
-        return self.decoder(inputs.contiguous(memory_format=torch.channels_last)).float()
+        image: Tensor = self.decoder(inputs.contiguous(memory_format=torch.channels_last))
+        return image.float()

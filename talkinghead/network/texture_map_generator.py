@@ -20,13 +20,9 @@ class TextureMapGenerator(nn.Module):
         self.start = size // 16
         self.size = size
         self.base = nn.Parameter(torch.randn(channels, size, size) * 0.1)
-        self.mlp = nn.Sequential(
-            nn.Linear(expressions, 128), nn.SiLU(), nn.Linear(128, 64 * self.start**2), nn.SiLU()
-        )
+        self.mlp = nn.Sequential(nn.Linear(expressions, 128), nn.SiLU(), nn.Linear(128, 64 * self.start**2), nn.SiLU())
         widths = (64, 48, 32, channels)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
 
     def forward(self, expression: Tensor) -> Tensor:
         """(B, K) -> (B, C, size, size)."""

@@ -289,7 +289,7 @@ class AnchorTrainer:
     ) -> None:
         self.config = config
         self.device = device
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network = network.placed(device)
         self.samples = samples
         self.expression_std = torch.from_numpy(expression_std)
         self.training, self.held_out = _split(len(samples), config.held_out_share)
@@ -355,8 +355,11 @@ class AnchorTrainer:
         light = 1 + config.colour_jitter * draw.uniform(-1, 1, (len(chosen), 3, 1, 1))
         image = image * torch.from_numpy(light.astype(np.float32)).to(self.device)
         coefficients = coefficient_jitter(
-            _take(self.samples.coefficients, chosen), self.expression_std, config.expression_jitter,
-            config.pose_jitter_px, draw,
+            _take(self.samples.coefficients, chosen),
+            self.expression_std,
+            config.expression_jitter,
+            config.pose_jitter_px,
+            draw,
         ).to(self.device)
         with mixed_precision(self.device):
             local, updated = self.network(coefficients, image * (1 - hole), hole, feather)
@@ -411,7 +414,7 @@ class AnchorTrainer:
         """Write everything that `load` needs to go on as if nothing had happened."""
         arrays = {f"average.{name}": value.cpu().numpy() for name, value in self.averaged.items()}
         arrays |= {f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
-        for (name, parameter) in self.network.named_parameters():
+        for name, parameter in self.network.named_parameters():
             for moment, value in self.optimizer.state.get(parameter, {}).items():
                 arrays[f"optimizer.{moment}.{name}"] = value.detach().float().cpu().numpy()
         save_arrays(path, arrays, {"step": str(self.step), "trained_s": repr(self.trained_s)})

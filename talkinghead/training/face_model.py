@@ -10,17 +10,20 @@ mirrored face is a face.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
+from talkinghead import weights
 from talkinghead.errors import NoFaceError
 from talkinghead.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, MESH_VERTICES, FaceModel, save_face_model
 from talkinghead.reconstruction import fit_similarity, unproject
 from talkinghead.structures import FloatArray, Track
+from talkinghead.tracking import track_file
 
 Array = NDArray[np.float64]
 
@@ -171,3 +174,61 @@ def _opening_direction(expression_basis: Array) -> Array:
     """(468, 3) displacement of one standard deviation of mouth opening: the likeliest way to open the lips."""
     gap = expression_basis[:, 13, 1] - expression_basis[:, 14, 1]
     return np.asarray(np.tensordot(gap / np.linalg.norm(gap), expression_basis, 1))
+
+
+def read_canonical_face(task: Path) -> tuple[FloatArray, NDArray[np.int64]]:
+    """MediaPipe's canonical face from the geometry metadata inside face_landmarker.task: (468, 3) cm, (898, 3).
+
+    The metadata is a protocol buffer; its first field is the mesh, in which field 3 holds the vertices (x, y, z, u, v)
+    and field 4 the triangles.
+    """
+    with zipfile.ZipFile(task) as archive:
+        metadata = archive.read("geometry_pipeline_metadata_landmarks.binarypb")
+    mesh = next(value for number, value in _fields(metadata) if number == 1 and isinstance(value, bytes))
+    fields = list(_fields(mesh))
+    floats = b"".join(value for number, value in fields if number == 3 and isinstance(value, bytes))
+    corners = [value for number, value in fields if number == 4 and isinstance(value, int)]
+    vertices = np.frombuffer(floats, "<f4").reshape(MESH_VERTICES, 5)
+    return vertices[:, :3].copy(), np.array(corners, np.int64).reshape(-1, 3)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Field numbers and raw values of a protocol buffer message (wire types 0, 2 and 5 are all that occur)."""
+    position = 0
+
+    def number() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+
+    while position < len(message):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        else:
+            length = 4 if key & 7 == 5 else number()
+            yield key >> 3, message[position : position + length]
+            position += length
+
+
+@click.command()
+@click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .safetensors file to write.")
+@click.option("--identities", default=16, show_default=True, help="Identity components, I.")
+@click.option("--expressions", default=20, show_default=True, help="Expression components, K.")
+def main(clips: tuple[Path, ...], output: Path, identities: int, expressions: int) -> None:
+    """Fit the face model to CLIPS, one speaker each."""
+    canonical, triangles = read_canonical_face(weights.locate("face_landmarker"))
+    tracks = [track_file(clip) for clip in clips]
+    save_face_model(fit_face_model(tracks, canonical, triangles, identities, expressions), output)
+    click.echo(f"{output}: fitted to {sum(int(track.valid.sum()) for track in tracks)} frames of {len(tracks)} clips")
+
+
+if __name__ == "__main__":
+    main()
