@@ -32,6 +32,8 @@ from talkinghead.structures import FloatArray, Reconstruction
 
 FORMAT = "talkinghead/anchor/1"
 RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
+REST_QUANTILE = 0.15
+"""The share of least open frames that shows the anchor's mouth at rest."""
 HASHED = ("track.safetensors", "face_model.safetensors", "reconstruction.safetensors", "network.safetensors")
 
 
@@ -55,6 +57,12 @@ class Anchor:
         """Mean and standard deviation of the anchor's own expression over the clip's valid frames, (K,) each."""
         own = self.reconstruction.expression[self.reconstruction.valid]
         return own.mean(0), own.std(0)
+
+    def rest_expression(self) -> FloatArray:
+        """The anchor's own closed mouth: median expression over the least open frames of the clip, (K,)."""
+        own = self.reconstruction.expression[self.reconstruction.valid]
+        opening = self.model.opening(self.reconstruction.identity, own)
+        return np.median(own[opening <= np.quantile(opening, REST_QUANTILE)], axis=0)
 
 
 def load_anchor(folder: Path) -> Anchor:

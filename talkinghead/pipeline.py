@@ -26,6 +26,7 @@ from talkinghead.reconstruction import project, reconstruct
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import FloatArray, Frame, Reconstruction, Sound
 from talkinghead.tracking import track_file
+from talkinghead.voice_activity import voice_activity
 
 BATCH = 16
 """Frames that pass through the network at once."""
@@ -186,7 +187,9 @@ def expression_from_speech(
         )
     loaded = SpeechEncoder.load(encoder or checkpoint_path("speech_encoder"), choose_device(device))
     mean, std = anchor.expression_statistics()
-    return mean + std * predict_expression(loaded, predictor, sound, times_s)
+    driven = mean + std * predict_expression(loaded, predictor, sound, times_s)
+    gate = voice_activity(sound, times_s)[:, None]
+    return np.asarray(gate * driven + (1 - gate) * anchor.rest_expression(), np.float32)
 
 
 def expression_from_file(anchor: Anchor, source: Path, times_s: NDArray[np.float64]) -> FloatArray:

@@ -1,0 +1,460 @@
+"""From speech to expression: an encoder of the wav2vec2 family, and a predictor on its features.
+
+Speech is brought to one loudness, turned into features some fifty times a second by the encoder, and those into
+expression coefficients by a few temporal convolutions. Time stays continuous: expression is read off at whatever
+times it is wanted, and a sound's features do not depend on where in the recording it stands.
+
+Letters beside those of `structures`: S feature frames, N samples, D width of a feature.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import librosa
+import numpy as np
+import torch
+import torchaudio
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel, Wav2Vec2BertModel
+
+from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
+from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
+from talkinghead.structures import FloatArray, Sound
+
+RATE_HZ = 16000
+"""Sample rate of every encoder of the family."""
+SHORTEST_SPEECH_S = 0.2
+CHUNK_S = 20.0
+"""Length of sound that is encoded at a time, without its context."""
+CONTEXT_S = 3.0
+"""Sound on either side that a chunk is encoded with; the default encoder sees no further than this."""
+LOUDNESS_DB = -23.0
+"""Root mean square of the active speech that every recording is brought to, in dB of full scale."""
+LARGEST_GAIN_DB = 50.0
+"""Silence is not blown up to speech."""
+
+FAMILY = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "unispeech", "unispeech-sat")
+"""Values of `model_type` in config.json that can be loaded; XLS-R is a wav2vec2."""
+WEIGHT_FILE = "model.safetensors"
+FRONT_END_FILE = "preprocessor_config.json"
+LAYOUT = f"config.json, {FRONT_END_FILE} and {WEIGHT_FILE} of a Hugging Face model of the kinds {', '.join(FAMILY)}"
+LOG_MEL = "LogMelFrontEnd"
+"""Name of this project's own front end in preprocessor_config.json."""
+
+FORMAT = "talkinghead/expression-predictor/1"
+
+
+@dataclass(frozen=True)
+class SpeechFeatures:
+    """What the encoder hears in a recording."""
+
+    values: FloatArray
+    """(S, layers, D) float32."""
+    rate_hz: float
+    """Feature frames per second."""
+    first_s: float
+    """Time in the recording at which the centre of frame 0 lies; frame i lies at first_s + i / rate_hz."""
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """(S,) centre of every frame, in seconds."""
+        return self.first_s + np.arange(len(self.values)) / self.rate_hz
+
+
+class FrontEnd(Protocol):
+    """What an encoder is given in place of a waveform, and where in time its frames lie."""
+
+    hop: int
+    """Samples from one feature frame to the next."""
+    centre: int
+    """Samples from where a chunk begins to the centre of its first feature frame."""
+    reach: int
+    """Samples that the last feature frame needs beyond the beginning of its hop."""
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Waveform (1, N) -> the input of the model, (1, ...)."""
+        ...
+
+
+class LogMelFrontEnd:
+    """Log-mel spectrogram with a fixed floor, five spectra of 10 ms to each feature of 20 ms.
+
+    Frame i is centred on sample 320 i. The definition is Whisper's (25 ms Hann window, 80 Slaney mels up to 8 kHz,
+    (log10 + 4) / 4) but for the floor, which does not follow the file's loudest moment: so a frame's input depends on
+    nothing but the sound around it. Two constants are added to each frame; the layer norm that comes first in the
+    model would otherwise take away how loud the frame is.
+    """
+
+    hop = 320
+    centre = 0
+    reach = 320
+    mels = 80
+    window = 400
+    spectra = 5
+    """Consecutive spectra to a frame."""
+    floor = -7.0
+    """Least log10 of mel power."""
+    anchor = 8.0
+    """The constants are this and its negative."""
+    width = mels * spectra + 2
+
+    def __init__(self) -> None:
+        self._filters = torch.from_numpy(librosa.filters.mel(sr=RATE_HZ, n_fft=self.window, n_mels=self.mels)).float()
+        self._window = torch.hann_window(self.window)
+
+    def spectra_of(self, samples: Tensor) -> Tensor:
+        """Waveform (B, N) -> log-mel spectra (B, mels, 2 N / 320), spectrum j centred on sample 160 j."""
+        device = samples.device
+        hop = self.hop // 2
+        # The reflection at the ends wants more sound than the shortest recordings have.
+        padded = functional.pad(samples, (self.window // 2, self.window // 2))
+        spectrum = torch.stft(
+            padded, self.window, hop, window=self._window.to(device), center=False, return_complex=True
+        )
+        power = self._filters.to(device) @ spectrum.abs().square()
+        return (power.clamp(min=1e-10).log10().clamp(min=self.floor)[..., : samples.shape[-1] // self.hop * 2] + 4) / 4
+
+    def stacked(self, spectra: Tensor) -> Tensor:
+        """Spectra (B, mels, 2 S) -> frames (B, S, width)."""
+        side = self.spectra // 2
+        frames = functional.pad(spectra, (side, side), mode="replicate").unfold(2, self.spectra, 2)
+        frames = frames.permute(0, 2, 3, 1).flatten(2)
+        constant = frames.new_full((*frames.shape[:2], 1), self.anchor)
+        return torch.cat([frames, constant, -constant], -1)
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Waveform (B, N) -> frames (B, N // 320, width)."""
+        return self.stacked(self.spectra_of(samples))
+
+
+class WaveformFrontEnd:
+    """The waveform itself, for models with a convolutional front end of their own."""
+
+    def __init__(self, kernels: list[int], strides: list[int]) -> None:
+        self.hop = int(np.prod(strides))
+        field = 1
+        for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+            field = (field - 1) * stride + kernel
+        self.reach = field
+        self.centre = field // 2
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        return samples
+
+
+class FilterBankFrontEnd:
+    """Kaldi's filter bank, two spectra stacked, as the published Wav2Vec2Bert models take it."""
+
+    hop = 320
+    reach = 560
+    centre = 280
+
+    def __init__(self, folder: Path) -> None:
+        self._extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        sound = samples[0].cpu().numpy()
+        made = self._extractor(sound, sampling_rate=RATE_HZ, return_tensors="pt", pad_to_multiple_of=2)
+        frames: Tensor = made["input_features"]
+        return frames.to(samples.device)
+
+
+class SpeechEncoder:
+    """A model of the wav2vec2 family with its front end, encoding recordings of any length in chunks."""
+
+    def __init__(self, model: PreTrainedModel, front_end: FrontEnd, name: str, sha256: str) -> None:
+        self.model = model.eval()
+        self.front_end = front_end
+        self.name = name
+        """Folder's own name, or the name on the hub."""
+        self.sha256 = sha256
+        """Of the model's three files together."""
+        self.rate_hz = RATE_HZ / front_end.hop
+
+    @classmethod
+    def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> SpeechEncoder:
+        """Load an encoder from a folder, or by a hub name that is in the local cache already. Nothing is fetched.
+
+        Raises:
+            ModelUnavailableError: there is no such folder, or it does not hold a model of the family.
+        """
+        place = _local_folder(str(folder))
+        config = _configuration(place)
+        try:
+            # Attention as one fused operation where the model has it; the weights may be stored in half precision.
+            model = AutoModel.from_pretrained(
+                place, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
+            front_end = _front_end(place, config)
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelUnavailableError(f"{place} holds no usable speech encoder ({reason}); it needs {LAYOUT}.") from error
+        name = Path(folder).name if Path(folder).is_dir() else str(folder)
+        return cls(model.to(device), front_end, name, encoder_sha256(place))
+
+    @property
+    def layer_count(self) -> int:
+        """How many layers there are; layer n's output is called n, and 0 is what enters the first."""
+        return int(self.model.config.num_hidden_layers)
+
+    @property
+    def width(self) -> int:
+        """D, the width of a feature."""
+        return int(self.model.config.hidden_size)
+
+    def encode(self, sound: Sound, layers: tuple[int, ...] | None = None) -> SpeechFeatures:
+        """Features of a whole recording, at one loudness whatever its own.
+
+        Args:
+            sound: at any sample rate.
+            layers: which layers' outputs to keep, in 1..layer_count; None for the last alone.
+
+        Raises:
+            SpeechTooShortError: under 0.2 s.
+        """
+        if sound.duration_s < SHORTEST_SPEECH_S:
+            raise SpeechTooShortError(f"The speech lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
+        samples = torch.from_numpy(np.ascontiguousarray(sound.samples, np.float32))
+        if sound.rate_hz != RATE_HZ:
+            samples = torchaudio.functional.resample(samples, sound.rate_hz, RATE_HZ)
+        return self.encode_samples(normalise_loudness(samples), layers or (self.layer_count,))
+
+    def encode_samples(self, samples: Tensor, layers: tuple[int, ...], chunk_s: float = CHUNK_S) -> SpeechFeatures:
+        """As `encode`, for (N,) samples that are at 16 kHz and at the right loudness."""
+        hop = self.front_end.hop
+        values = [self._encode_chunk(samples, chunk, layers) for chunk in _chunks(len(samples) // hop, chunk_s, hop)]
+        return SpeechFeatures(np.concatenate(values), self.rate_hz, self.front_end.centre / RATE_HZ)
+
+    @torch.inference_mode()
+    def _encode_chunk(self, samples: Tensor, chunk: _Chunk, layers: tuple[int, ...]) -> FloatArray:
+        hop, reach = self.front_end.hop, self.front_end.reach
+        sound = samples[chunk.first * hop : (chunk.end - 1) * hop + reach].to(self.model.device)
+        # The last frames reach over the end of the recording: silence stands there.
+        sound = functional.pad(sound, (0, (chunk.end - chunk.first - 1) * hop + reach - len(sound)))
+        states = hidden_states(self.model, self.front_end(sound[None]))
+        kept = torch.stack([states[layer][0] for layer in layers], 1)
+        return kept[chunk.keep_first - chunk.first : chunk.keep_end - chunk.first].float().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A stretch of feature frames to encode, and the part of it to keep."""
+
+    first: int
+    end: int
+    keep_first: int
+    keep_end: int
+
+
+def _chunks(count: int, chunk_s: float, hop: int) -> Iterator[_Chunk]:
+    """Cut `count` feature frames into stretches with context on both sides, the last one not shorter than half."""
+    size = round(chunk_s * RATE_HZ / hop)
+    context = round(CONTEXT_S * RATE_HZ / hop)
+    pieces = max(1, round(count / size))
+    borders = [round(piece * count / pieces) for piece in range(pieces + 1)]
+    for keep_first, keep_end in zip(borders, borders[1:], strict=False):
+        yield _Chunk(max(0, keep_first - context), min(count, keep_end + context), keep_first, keep_end)
+
+
+def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
+    """Output of every layer, (B, S, D) each; the first is what enters the first layer.
+
+    Where the configuration says `attention_reach_frames`, a frame attends to so many frames on either side only.
+    """
+    reach = getattr(model.config, "attention_reach_frames", None)
+    if reach is None:
+        return list(model(inputs, output_hidden_states=True).hidden_states)
+    if not isinstance(model, Wav2Vec2BertModel):
+        raise ModelUnavailableError("attention_reach_frames is understood for Wav2Vec2Bert models only.")
+    hidden, _ = model.feature_projection(inputs)
+    position = torch.arange(hidden.shape[1], device=hidden.device)
+    near = (position[:, None] - position).abs() <= reach
+    states = [hidden]
+    for layer in model.encoder.layers:
+        states.append(layer(states[-1], attention_mask=near[None, None]))
+    return states
+
+
+def normalise_loudness(samples: Tensor) -> Tensor:
+    """Bring speech to one loudness: (N,) at 16 kHz -> (N,), its mean removed and its gated level at `LOUDNESS_DB`.
+
+    The level is the root mean square over blocks of 0.4 s, those more than 10 dB below their mean left out, in the
+    manner of ITU-R BS.1770 but without its filter. Recordings of one voice at -40 and at -10 dB come out the same.
+    """
+    centred = samples - samples.mean()
+    step = RATE_HZ // 10
+    steps = centred[: len(centred) // step * step].view(-1, step).square().mean(1)
+    blocks = steps.unfold(0, 4, 1).mean(1) if len(steps) >= 4 else centred.square().mean()[None]
+    active = blocks[blocks > 1e-7] if (blocks > 1e-7).any() else blocks
+    active = active[active > 0.1 * active.mean()] if len(active) > 1 else active
+    level_db = 10 * torch.log10(active.mean() + 1e-12)
+    gain_db = (LOUDNESS_DB - level_db).clamp(max=LARGEST_GAIN_DB)
+    return centred * 10 ** (gain_db / 20)
+
+
+def encoder_sha256(folder: Path) -> str:
+    """One hash for an encoder's folder: over the hashes of its configuration, front end and weights."""
+    parts = [sha256_of(folder / name) for name in ("config.json", FRONT_END_FILE, WEIGHT_FILE)]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _local_folder(name: str) -> Path:
+    """The folder itself, or the cached snapshot of a hub name."""
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
+        raise ModelUnavailableError(
+            f"{name} is neither a folder nor a model in the local Hugging Face cache; give a folder with {LAYOUT}."
+        ) from error
+
+
+def _configuration(folder: Path) -> Any:
+    """The model's configuration, where the folder is complete and of the family."""
+    missing = [name for name in ("config.json", FRONT_END_FILE, WEIGHT_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise ModelUnavailableError(f"{folder} lacks {' and '.join(missing)}; a speech encoder is a folder with {LAYOUT}.")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelUnavailableError(f"{folder}/config.json cannot be used ({reason}); needed are {LAYOUT}.") from error
+    if config.model_type not in FAMILY:
+        raise ModelUnavailableError(f"{folder} holds a {config.model_type} model; needed are {LAYOUT}.")
+    return config
+
+
+def _front_end(folder: Path, config: Any) -> FrontEnd:
+    if config.model_type != "wav2vec2-bert":
+        return WaveformFrontEnd(list(config.conv_kernel), list(config.conv_stride))
+    described = json.loads((folder / FRONT_END_FILE).read_text())
+    if described.get("feature_extractor_type") == LOG_MEL:
+        return LogMelFrontEnd()
+    return FilterBankFrontEnd(folder)
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """Shape of a predictor, and what it belongs to."""
+
+    encoder: str
+    """Name of the encoder it was taught on."""
+    encoder_sha256: str
+    face_model_sha256: str
+    layers: tuple[int, ...]
+    """Layers of the encoder that it takes."""
+    features: int
+    """D, the width of a feature."""
+    expressions: int
+    """K, the number of expression coefficients."""
+    width: int = 48
+    kernel: int = 5
+    dilations: tuple[int, ...] = (1, 2, 4, 6)
+    """With kernels of 5 these reach 26 frames, 0.52 s, to either side."""
+
+
+class ExpressionPredictor(nn.Module):
+    """Speech features -> normalised expression: a learned mix of layers, then temporal convolutions.
+
+    Normalised means: in each coefficient, mean 0 and standard deviation 1 over a speaker's own clip. An anchor's own
+    mean and standard deviation bring it back.
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+    output_scale: Tensor
+
+    def __init__(self, config: PredictorConfig) -> None:
+        super().__init__()
+        self.config = config
+        shape = (len(config.layers), config.features)
+        self.register_buffer("feature_mean", torch.zeros(shape))
+        self.register_buffer("feature_std", torch.ones(shape))
+        self.register_buffer("output_scale", torch.ones(config.expressions))
+        self.mix = nn.Parameter(torch.zeros(len(config.layers)))
+        self.enter = nn.Linear(config.features, config.width)
+        self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in config.dilations)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(config.width, config.width, config.kernel, dilation=d, padding=d * (config.kernel // 2))
+            for d in config.dilations
+        )
+        self.leave = nn.Linear(config.width, config.expressions)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Features (B, S, layers, D) -> normalised expression (B, S, K)."""
+        even = (values - self.feature_mean) / self.feature_std
+        hidden = self.enter(torch.einsum("bsld,l->bsd", even, self.mix.softmax(0)))
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            hidden = hidden + convolution(functional.gelu(norm(hidden)).transpose(1, 2)).transpose(1, 2)
+        outcome: Tensor = self.leave(functional.gelu(hidden)) * self.output_scale
+        return outcome
+
+    def save(self, path: Path) -> None:
+        """Write weights and configuration as one safetensors file.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        arrays = {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
+        save_arrays(path, arrays, {"format": FORMAT, "config": json.dumps(asdict(self.config))})
+
+    @classmethod
+    def load(cls, path: Path) -> ExpressionPredictor:
+        """Read a predictor that `save` wrote.
+
+        Raises:
+            MissingFileError, CheckpointError: no such file; damaged, or no predictor of this version.
+        """
+        arrays, metadata = load_arrays(path)
+        if metadata.get("format") != FORMAT:
+            raise CheckpointError(f"{path} is not an expression predictor of this version ({FORMAT}).")
+        try:
+            predictor = cls(_predictor_config(json.loads(metadata["config"])))
+            predictor.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{path} is a damaged expression predictor.") from error
+        return predictor.eval()
+
+
+def _predictor_config(described: dict[str, Any]) -> PredictorConfig:
+    """From JSON, where tuples are lists."""
+    unknown = set(described) - {field.name for field in fields(PredictorConfig)}
+    if unknown:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    return PredictorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()})
+
+
+def predict_expression(
+    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Sound, times_s: NDArray[np.float64]
+) -> FloatArray:
+    """Normalised expression at the wanted times: (T,) -> (T, K).
+
+    Times beyond the recording take what is predicted at its end.
+
+    Raises:
+        CheckpointError: the predictor was taught on another encoder.
+        SpeechTooShortError: under 0.2 s of speech.
+    """
+    config = predictor.config
+    if config.encoder_sha256 != encoder.sha256:
+        raise CheckpointError(
+            f"The expression predictor belongs to the speech encoder {config.encoder}, not to {encoder.name}; "
+            "teach one with `python -m talkinghead.training.speech predictor`."
+        )
+    features = encoder.encode(sound, config.layers)
+    with torch.inference_mode():
+        device = predictor.mix.device
+        curves = predictor(torch.from_numpy(features.values)[None].to(device))[0].cpu().numpy()
+    return np.stack([np.interp(times_s, features.times_s, curve) for curve in curves.T], 1).astype(np.float32)
