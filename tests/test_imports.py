@@ -24,6 +24,7 @@ FLOORS = (
         "pictures",
         "expression_files",
         "frame_order",
+        "voice_activity",
     },
     {"reconstruction", "region_removal", "speech", "network", "tracking"},
     {"anchor", "face_update"},
