@@ -15,8 +15,9 @@ from talkinghead.structures import Frame
 EASE_S = 0.5
 """Time that the clip takes to come to a stop at a turn, and again to get going."""
 SAME_TIME_S = 1e-3
-BACKWARD_BYTES = 192 * 1024 * 1024
-"""Decoded frames kept at a time while the clip is read backwards."""
+BACKWARD_BYTES = 64 * 1024 * 1024
+"""Decoded frames kept at a time while the clip is read backwards, but no fewer than BACKWARD_FRAMES."""
+BACKWARD_FRAMES = 24
 
 
 def ping_pong(frames: int, count: int, ease_frames: int) -> NDArray[np.int64]:
@@ -107,7 +108,7 @@ def _from_frame(clip: Path, first: int, times_s: NDArray[np.float64]) -> Iterato
 
 def _read_backward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
     with VideoReader(clip) as reader:
-        piece = max(8, BACKWARD_BYTES // (reader.info.width * reader.info.height * 3))
+        piece = max(BACKWARD_FRAMES, BACKWARD_BYTES // (reader.info.width * reader.info.height * 3))
     for start in range(0, len(run), piece):
         part = run[start : start + piece]
         rising = np.unique(part)
