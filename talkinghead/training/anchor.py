@@ -148,8 +148,8 @@ def train(
     work = _open_work_folder(output, clip_sha256, resume)
 
     track = track_file(clip, progress=lambda n: report(TrainingProgress("tracking", 0.0, n, None, None)))
-    model_path = checkpoint_path("face_model.safetensors")
-    model = load_face_model(model_path)
+    shutil.copyfile(checkpoint_path("face_model.safetensors"), work / "face_model.safetensors")
+    model = load_face_model(work / "face_model.safetensors")
     reconstruction = reconstruct(track, model)
     if reconstruction.valid.sum() < 10:
         raise NoFaceError(f"{clip} shows a usable face in {int(reconstruction.valid.sum())} frames; 10 are needed.")
@@ -168,7 +168,6 @@ def train(
     trainer.run(minutes, steps, state, work / "training.png", report)
 
     shutil.copyfile(clip, work / f"clip{clip.suffix.lower()}")
-    shutil.copyfile(model_path, work / "face_model.safetensors")
     save_track(track, work / "track.safetensors")
     save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
     save_network(work / "network.safetensors", network, trainer.averaged)
