@@ -33,6 +33,8 @@ BATCH = 16
 SHORTEST_SPEECH_S = 0.2
 SAME_PERSON_RATIO = 1.35
 """Up to this growth of the misfit, a video counts as showing the anchor's own person."""
+PREDICTOR_FILE = "expression_predictor.safetensors"
+"""Looked for in the encoder's folder first, then among the default checkpoints."""
 LABEL = "AI-generated: the lower face was synthesised by talkinghead"
 
 
@@ -79,7 +81,8 @@ def generate(
         expression: coefficients from a .safetensors or .csv file, or measured from a video, instead of predicted
             from the speech.
         device: auto, cpu or cuda.
-        speech_encoder: folder or cached hub name of another encoder that a predictor was trained for.
+        speech_encoder: folder of another encoder, with the predictor that was taught for it inside; or the cached
+            hub name of one that the default predictor was taught for.
         overwrite: replace an existing output.
         progress: called with frames done and frames in all.
 
@@ -178,14 +181,17 @@ def expression_from_speech(
     anchor: Anchor, sound: Sound, times_s: NDArray[np.float64], encoder: str | None, device: str
 ) -> FloatArray:
     """Expression predicted from speech, in the anchor's own range: (T, K)."""
+    # Imported here: coefficient files and videos as drivers need none of it, and it takes seconds.
     from talkinghead.speech import ExpressionPredictor, SpeechEncoder, predict_expression
 
-    predictor = ExpressionPredictor.load(checkpoint_path("expression_predictor.safetensors"))
+    folder = checkpoint_path("speech_encoder") if encoder is None else encoder
+    own_predictor = Path(folder) / PREDICTOR_FILE
+    predictor = ExpressionPredictor.load(own_predictor if own_predictor.is_file() else checkpoint_path(PREDICTOR_FILE))
     if predictor.config.face_model_sha256 != anchor.face_model_sha256:
         raise CheckpointError(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
         )
-    loaded = SpeechEncoder.load(encoder or checkpoint_path("speech_encoder"), choose_device(device))
+    loaded = SpeechEncoder.load(folder, choose_device(device))
     mean, std = anchor.expression_statistics()
     driven = mean + std * predict_expression(loaded, predictor, sound, times_s)
     gate = voice_activity(sound, times_s)[:, None]
