@@ -9,7 +9,6 @@ Letters beside those of `structures`: S feature frames, N samples, D width of a 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -181,6 +180,8 @@ class SpeechEncoder:
         self.sha256 = sha256
         """Of the model's three files together."""
         self.rate_hz = RATE_HZ / front_end.hop
+        self.first_s = front_end.centre / RATE_HZ
+        """Centre of feature frame 0 in the recording."""
 
     @classmethod
     def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> SpeechEncoder:
@@ -199,7 +200,9 @@ class SpeechEncoder:
             front_end = _front_end(place, config)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             reason = str(error).splitlines()[0]
-            raise ModelUnavailableError(f"{place} holds no usable speech encoder ({reason}); it needs {LAYOUT}.") from error
+            raise ModelUnavailableError(
+                f"{place} holds no usable speech encoder ({reason}); it needs {LAYOUT}."
+            ) from error
         name = Path(folder).name if Path(folder).is_dir() else str(folder)
         return cls(model.to(device), front_end, name, encoder_sha256(place))
 
@@ -223,28 +226,53 @@ class SpeechEncoder:
         Raises:
             SpeechTooShortError: under 0.2 s.
         """
+        values = [piece.values[piece.kept] for piece in self.pieces(sound, layers or (self.layer_count,))]
+        return SpeechFeatures(np.concatenate(values), self.rate_hz, self.first_s)
+
+    def pieces(
+        self, sound: Sound, layers: tuple[int, ...], margin_s: float = 0.0, chunk_s: float = CHUNK_S
+    ) -> Iterator[Piece]:
+        """The features of a recording piece by piece, so that an hour needs no more memory than a minute.
+
+        Args:
+            sound: at any sample rate.
+            layers: as in `encode`.
+            margin_s: so much of its neighbours' features comes with each piece, on both sides.
+            chunk_s: length of a piece without its margins; at most `CONTEXT_S` of margin make sense.
+
+        Raises:
+            SpeechTooShortError: under 0.2 s.
+        """
         if sound.duration_s < SHORTEST_SPEECH_S:
             raise SpeechTooShortError(f"The speech lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
         samples = torch.from_numpy(np.ascontiguousarray(sound.samples, np.float32))
         if sound.rate_hz != RATE_HZ:
             samples = torchaudio.functional.resample(samples, sound.rate_hz, RATE_HZ)
-        return self.encode_samples(normalise_loudness(samples), layers or (self.layer_count,))
-
-    def encode_samples(self, samples: Tensor, layers: tuple[int, ...], chunk_s: float = CHUNK_S) -> SpeechFeatures:
-        """As `encode`, for (N,) samples that are at 16 kHz and at the right loudness."""
-        hop = self.front_end.hop
-        values = [self._encode_chunk(samples, chunk, layers) for chunk in _chunks(len(samples) // hop, chunk_s, hop)]
-        return SpeechFeatures(np.concatenate(values), self.rate_hz, self.front_end.centre / RATE_HZ)
+        samples = normalise_loudness(samples)
+        margin = round(margin_s * self.rate_hz)
+        for chunk in _chunks(len(samples) // self.front_end.hop, chunk_s, self.rate_hz):
+            yield self._encode_chunk(samples, chunk, layers, margin)
 
     @torch.inference_mode()
-    def _encode_chunk(self, samples: Tensor, chunk: _Chunk, layers: tuple[int, ...]) -> FloatArray:
+    def _encode_chunk(self, samples: Tensor, chunk: _Chunk, layers: tuple[int, ...], margin: int) -> Piece:
         hop, reach = self.front_end.hop, self.front_end.reach
         sound = samples[chunk.first * hop : (chunk.end - 1) * hop + reach].to(self.model.device)
         # The last frames reach over the end of the recording: silence stands there.
         sound = functional.pad(sound, (0, (chunk.end - chunk.first - 1) * hop + reach - len(sound)))
         states = hidden_states(self.model, self.front_end(sound[None]))
-        kept = torch.stack([states[layer][0] for layer in layers], 1)
-        return kept[chunk.keep_first - chunk.first : chunk.keep_end - chunk.first].float().cpu().numpy()
+        first, end = max(chunk.first, chunk.keep_first - margin), min(chunk.end, chunk.keep_end + margin)
+        kept = torch.stack([states[layer][0, first - chunk.first : end - chunk.first] for layer in layers], 1)
+        return Piece(kept.float().cpu().numpy(), slice(chunk.keep_first - first, chunk.keep_end - first))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Features of a stretch of a recording with some of its neighbours'."""
+
+    values: FloatArray
+    """(S, layers, D) float32."""
+    kept: slice
+    """Those of the stretch itself."""
 
 
 @dataclass(frozen=True)
@@ -257,11 +285,10 @@ class _Chunk:
     keep_end: int
 
 
-def _chunks(count: int, chunk_s: float, hop: int) -> Iterator[_Chunk]:
-    """Cut `count` feature frames into stretches with context on both sides, the last one not shorter than half."""
-    size = round(chunk_s * RATE_HZ / hop)
-    context = round(CONTEXT_S * RATE_HZ / hop)
-    pieces = max(1, round(count / size))
+def _chunks(count: int, chunk_s: float, rate_hz: float) -> Iterator[_Chunk]:
+    """Cut `count` feature frames into even stretches of about `chunk_s`, with context on both sides."""
+    context = round(CONTEXT_S * rate_hz)
+    pieces = max(1, round(count / (chunk_s * rate_hz)))
     borders = [round(piece * count / pieces) for piece in range(pieces + 1)]
     for keep_first, keep_end in zip(borders, borders[1:], strict=False):
         yield _Chunk(max(0, keep_first - context), min(count, keep_end + context), keep_first, keep_end)
@@ -300,7 +327,7 @@ def normalise_loudness(samples: Tensor) -> Tensor:
     active = active[active > 0.1 * active.mean()] if len(active) > 1 else active
     level_db = 10 * torch.log10(active.mean() + 1e-12)
     gain_db = (LOUDNESS_DB - level_db).clamp(max=LARGEST_GAIN_DB)
-    return centred * 10 ** (gain_db / 20)
+    return centred.mul_(10 ** (gain_db / 20))
 
 
 def encoder_sha256(folder: Path) -> str:
@@ -325,7 +352,9 @@ def _configuration(folder: Path) -> Any:
     """The model's configuration, where the folder is complete and of the family."""
     missing = [name for name in ("config.json", FRONT_END_FILE, WEIGHT_FILE) if not (folder / name).is_file()]
     if missing:
-        raise ModelUnavailableError(f"{folder} lacks {' and '.join(missing)}; a speech encoder is a folder with {LAYOUT}.")
+        raise ModelUnavailableError(
+            f"{folder} lacks {' and '.join(missing)}; a speech encoder is a folder with {LAYOUT}."
+        )
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
@@ -363,6 +392,11 @@ class PredictorConfig:
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 6)
     """With kernels of 5 these reach 26 frames, 0.52 s, to either side."""
+
+    @property
+    def reach(self) -> int:
+        """Feature frames on either side that an output depends on."""
+        return self.kernel // 2 * sum(self.dilations)
 
 
 class ExpressionPredictor(nn.Module):
@@ -433,7 +467,8 @@ def _predictor_config(described: dict[str, Any]) -> PredictorConfig:
     unknown = set(described) - {field.name for field in fields(PredictorConfig)}
     if unknown:
         raise ValueError(f"unknown fields {sorted(unknown)}")
-    return PredictorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()})
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in described.items()}
+    return PredictorConfig(**values)
 
 
 def predict_expression(
@@ -453,8 +488,14 @@ def predict_expression(
             f"The expression predictor belongs to the speech encoder {config.encoder}, not to {encoder.name}; "
             "teach one with `python -m talkinghead.training.speech predictor`."
         )
-    features = encoder.encode(sound, config.layers)
-    with torch.inference_mode():
-        device = predictor.mix.device
-        curves = predictor(torch.from_numpy(features.values)[None].to(device))[0].cpu().numpy()
-    return np.stack([np.interp(times_s, features.times_s, curve) for curve in curves.T], 1).astype(np.float32)
+    curves = np.concatenate(
+        [_predict(predictor, piece) for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz)]
+    )
+    own_times_s = encoder.first_s + np.arange(len(curves)) / encoder.rate_hz
+    return np.stack([np.interp(times_s, own_times_s, curve) for curve in curves.T], 1).astype(np.float32)
+
+
+@torch.inference_mode()
+def _predict(predictor: ExpressionPredictor, piece: Piece) -> FloatArray:
+    values = torch.from_numpy(piece.values).to(predictor.mix.device)
+    return np.asarray(predictor(values[None])[0, piece.kept].cpu().numpy(), np.float32)
