@@ -1,0 +1,145 @@
+"""What the benchmarks share: the machine they ran on, the table they print, the command they time, the speech they use.
+
+python benchmarks/harness.py    # the machine alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import soundfile
+
+from talkinghead import weights
+from talkinghead.media import read_sound
+
+DEFAULT_ANCHOR = Path("out/quality/anchor")
+"""Where benchmarks/quality.py leaves its anchor."""
+SPEECH_RATE_HZ = 48000
+POLL_S = 0.02
+
+
+def machine() -> str:
+    """Cores that this process may use, the processor's name, the system, the interpreter."""
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    return (
+        f"{cores} cores, {_processor()}, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, load {load:.1f}"
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
+
+
+def print_report(data: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A Markdown table, and under it what it was measured on, with what, and how."""
+    print(markdown_table(headings, rows))
+    print(f"\n- machine: {machine()}\n- data: {data}\n- command: {shlex.join(['python', *sys.argv])}")
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column to the left, the others to the right."""
+    lines = [headings, ["---", *("---:" for _ in headings[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def anchor_parser(description: str | None) -> argparse.ArgumentParser:
+    """Options with the first line of a script's docstring above them, and ANCHOR as the first argument."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("anchor", nargs="?", type=Path, default=DEFAULT_ANCHOR)
+    return parser
+
+
+def is_here(path: Path, wanted: str) -> bool:
+    """Whether a file or folder is there; says what is wanted where it is not, so that the other benchmarks go on."""
+    if not path.exists():
+        print(f"nothing to measure, there is no {path}; name {wanted}")
+    return path.exists()
+
+
+def anchor_clip(anchor: Path) -> Path:
+    """The clip inside an ANCHOR folder, found without loading the anchor."""
+    return anchor / str(json.loads((anchor / "anchor.json").read_text("utf-8"))["clip"]["file"])
+
+
+def write_speech(source: Path, path: Path, seconds: float) -> None:
+    """The sound of a file, repeated until it has lasted so long, as 16-bit WAV; memory holds it once."""
+    sound = read_sound(source, SPEECH_RATE_HZ)
+    left = round(seconds * SPEECH_RATE_HZ)
+    with soundfile.SoundFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:
+        while left > 0:
+            file.write(sound.samples[:left])
+            left -= len(sound.samples)
+
+
+@contextlib.contextmanager
+def scratch_folder(keep: Path | None = None) -> Iterator[Path]:
+    """A temporary folder, or the one to keep; tracks of clips made here are cached in it, not in the user's cache."""
+    os.environ[weights.MODELS_VARIABLE] = str(weights.locate("face_landmarker").parent)
+    with TemporaryDirectory() as temporary:
+        os.environ["XDG_CACHE_HOME"] = temporary
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+        yield keep or Path(temporary)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `talkinghead generate`, seen from outside."""
+
+    report: Mapping[str, Any]
+    """What the command says of itself."""
+    seconds: float
+    """From start of the process to its end, the output finished."""
+    preparation_s: float
+    """From start of the process until the output was opened for the first frame; NaN where nothing was opened."""
+    peak_mb: float
+    """Largest resident memory, 10^6 bytes."""
+
+
+def generate(anchor: Path, speech: Path, output: Path, *options: object) -> Run:
+    """Run the command in a process of its own.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; its own message is on standard error.
+    """
+    arguments = [anchor, speech, "-o", output, "--overwrite", "--json", *options]
+    command = [sys.executable, "-m", "talkinghead", "generate", *map(str, arguments)]
+    started = time.monotonic()
+    preparation_s = math.nan
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            if math.isnan(preparation_s) and any(output.parent.glob(f".{output.stem}.*")):
+                preparation_s = time.monotonic() - started
+            time.sleep(POLL_S)
+        seconds = time.monotonic() - started
+        _, status, usage = ended
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        assert process.stdout
+        report = json.load(process.stdout)
+    return Run(report, seconds, preparation_s, usage.ru_maxrss * 1024 / 1e6)
+
+
+if __name__ == "__main__":
+    print(machine())
