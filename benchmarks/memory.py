@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from harness import Run, anchor_clip, anchor_parser, generate, is_here, print_report, scratch_folder, write_speech
+from harness import Run, anchor_clip, anchor_parser, generate, is_here, print_report, write_speech
 
 
 def main() -> None:
@@ -19,9 +20,10 @@ def main() -> None:
     if not is_here(options.anchor, "an ANCHOR folder (benchmarks/quality.py makes one)"):
         return
     source = options.speech or anchor_clip(options.anchor)
-    extra = ["--expression", options.expression.resolve()] if options.expression else []
+    extra = ["--expression", options.expression] if options.expression else []
     runs: list[Run] = []
-    with scratch_folder() as folder:
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         for seconds in options.seconds:
             speech, output = folder / "speech.wav", folder / "output.mp4"
             write_speech(source, speech, seconds)

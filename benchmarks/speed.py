@@ -16,8 +16,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from harness import anchor_clip, anchor_parser, generate, is_here, print_report, scratch_folder, write_speech
+from harness import anchor_clip, anchor_parser, generate, is_here, print_report, write_speech
 
 
 def main() -> None:
@@ -28,9 +29,10 @@ def main() -> None:
         decode_and_encode(options.anchor, options.speech, options.limit)
         return
     source = options.speech or anchor_clip(options.anchor)
-    extra = ["--expression", options.expression.resolve()] if options.expression else []
+    extra = ["--expression", options.expression] if options.expression else []
     commands_s, preparations_s, limits_s = [], [], []
-    with scratch_folder() as folder:
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         speech, output, limit = folder / "speech.wav", folder / "output.mp4", folder / "limit.mp4"
         write_speech(source, speech, options.seconds)
         for _ in range(options.repeats):
