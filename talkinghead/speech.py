@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,9 +24,11 @@ import torchaudio
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel, Wav2Vec2BertModel
+from transformers.utils import logging
 
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
@@ -193,12 +196,12 @@ class SpeechEncoder:
         place = _local_folder(str(folder))
         config = _configuration(place)
         try:
-            # Attention as one fused operation where the model has it; the weights may be stored in half precision.
-            model = AutoModel.from_pretrained(
-                place, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
-            )
+            with _no_progress_bar():  # the weights may be stored in half precision
+                model = AutoModel.from_pretrained(
+                    place, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
+                )
             front_end = _front_end(place, config)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise ModelUnavailableError(
                 f"{place} holds no usable speech encoder ({reason}); it needs {LAYOUT}."
@@ -324,7 +327,7 @@ def normalise_loudness(samples: Tensor) -> Tensor:
     steps = centred[: len(centred) // step * step].view(-1, step).square().mean(1)
     blocks = steps.unfold(0, 4, 1).mean(1) if len(steps) >= 4 else centred.square().mean()[None]
     active = blocks[blocks > 1e-7] if (blocks > 1e-7).any() else blocks
-    active = active[active > 0.1 * active.mean()] if len(active) > 1 else active
+    active = active[active >= 0.1 * active.mean()]
     level_db = 10 * torch.log10(active.mean() + 1e-12)
     gain_db = (LOUDNESS_DB - level_db).clamp(max=LARGEST_GAIN_DB)
     return centred.mul_(10 ** (gain_db / 20))
@@ -334,6 +337,18 @@ def encoder_sha256(folder: Path) -> str:
     """One hash for an encoder's folder: over the hashes of its configuration, front end and weights."""
     parts = [sha256_of(folder / name) for name in ("config.json", FRONT_END_FILE, WEIGHT_FILE)]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """A second of loading is not worth transformers' progress bar among our own output."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _local_folder(name: str) -> Path:

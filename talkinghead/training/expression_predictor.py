@@ -89,7 +89,6 @@ class Clip:
     """A clip ready for training and measuring."""
 
     entry: ClipEntry
-    sound: Sound
     examples: list[Example]
     """One for each of `SPEEDS`."""
     times_s: NDArray[np.float64]
@@ -189,7 +188,6 @@ def prepare_clip(entry: ClipEntry, encoder: SpeechEncoder, model: FaceModel) -> 
         )
     return Clip(
         entry,
-        sound,
         examples,
         heard_s,
         metrics.opening(track),

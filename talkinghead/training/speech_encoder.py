@@ -358,7 +358,7 @@ class EncoderTrainer:
         with torch.no_grad():
             for name, value in self.student.state_dict().items():
                 self.averaged[name].lerp_(value, 1 - decay)
-        return float(loss)
+        return float(loss.detach())
 
     def _batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Spectra (B, mels, 2 S) of the same stretches, spoiled and clean."""

@@ -1,0 +1,408 @@
+"""Speech encoder and expression predictor: time, level, chunks, layouts on disk, and that teaching teaches."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    PreTrainedModel,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+)
+
+from talkinghead.checkpoint import load_arrays, sha256_of
+from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
+from talkinghead.resources import checkpoint_folder
+from talkinghead.speech import (
+    LOUDNESS_DB,
+    RATE_HZ,
+    ExpressionPredictor,
+    LogMelFrontEnd,
+    PredictorConfig,
+    SpeechEncoder,
+    WaveformFrontEnd,
+    normalise_loudness,
+    predict_expression,
+)
+from talkinghead.structures import Sound
+from talkinghead.training import expression_predictor as teaching
+from talkinghead.training.speech import main
+from talkinghead.training.speech_encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
+from talkinghead.training.whisper import WhisperTeacher, read_ctranslate2
+
+torch.set_num_threads(1)
+K = 4
+
+
+def babble(seconds: float, seed: int = 0, rate_hz: int = RATE_HZ) -> Sound:
+    """Noise that swells and fades some four times a second, as syllables do."""
+    draw = np.random.default_rng(seed)
+    time_s = np.arange(int(seconds * rate_hz)) / rate_hz
+    knots_s = np.arange(0, seconds + 0.25, 0.125)
+    swell = np.interp(time_s, knots_s, draw.random(len(knots_s)))
+    return Sound((0.1 * swell * draw.standard_normal(len(time_s))).astype(np.float32), rate_hz)
+
+
+def tiny_bert() -> Wav2Vec2BertModel:
+    torch.manual_seed(0)
+    config = Wav2Vec2BertConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        feature_projection_input_dim=LogMelFrontEnd.width,
+        position_embeddings_type=None,
+        conv_depthwise_kernel_size=9,
+        mask_time_prob=0.0,
+        apply_spec_augment=False,
+    )
+    config.attention_reach_frames = 16
+    return Wav2Vec2BertModel(config)
+
+
+WAVEFORM_SHAPE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+}
+
+
+def write_encoder(folder: Path, model: PreTrainedModel, front_end: str) -> Path:
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_extractor_type": front_end}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("encoder"), tiny_bert(), "LogMelFrontEnd")
+
+
+@pytest.fixture(scope="session")
+def encoder(folder: Path) -> SpeechEncoder:
+    return SpeechEncoder.load(folder)
+
+
+def make_predictor(encoder: SpeechEncoder) -> ExpressionPredictor:
+    torch.manual_seed(1)
+    config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 2), encoder.width, K, width=16)
+    return ExpressionPredictor(config).eval()
+
+
+# Time
+
+
+def test_log_mel_frames_are_centred_on_multiples_of_20_ms() -> None:
+    front_end = LogMelFrontEnd()
+    for frame in (3, 20, 41):
+        click = torch.zeros(1, RATE_HZ)
+        click[0, frame * 320] = 1.0
+        loudness = front_end.spectra_of(click)[0].mean(0)
+        assert int(loudness.argmax()) == 2 * frame
+        assert loudness[2 * frame - 1] == pytest.approx(float(loudness[2 * frame + 1]), abs=1e-4)
+        stacked = front_end(click)[0, frame, : 5 * 80].view(5, 80).mean(1)
+        assert int(stacked.argmax()) == 2
+
+
+def test_waveform_frames_lie_where_the_convolutions_see() -> None:
+    front_end = WaveformFrontEnd([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2])
+    assert (front_end.hop, front_end.reach, front_end.centre) == (320, 400, 200)
+
+
+def test_features_move_with_the_sound(encoder: SpeechEncoder) -> None:
+    sound = babble(4)
+    late = Sound(np.concatenate([np.zeros(320 * 100, np.float32), sound.samples]), RATE_HZ)
+    still, moved = encoder.encode(sound).values, encoder.encode(late).values
+    assert len(moved) == len(still) + 100
+    np.testing.assert_allclose(moved[150:], still[50:], atol=0.05)  # loudness is measured a bit differently
+
+
+def test_other_sample_rates_mean_the_same_time(encoder: SpeechEncoder) -> None:
+    features = encoder.encode(babble(3, rate_hz=44100))
+    assert features.values.shape == (150, 1, 32) and features.values.dtype == np.float32
+    assert features.rate_hz == 50
+    assert features.times_s[10] == pytest.approx(0.2)
+
+
+def test_chunks_equal_the_whole(encoder: SpeechEncoder) -> None:
+    sound = babble(31)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=1000)])
+    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=4)])
+    assert whole.shape == chunks.shape == (1550, 2, 32)
+    np.testing.assert_allclose(chunks, whole, atol=1e-3)
+
+
+def test_prediction_in_pieces_equals_prediction_of_the_whole(encoder: SpeechEncoder) -> None:
+    predictor, sound = make_predictor(encoder), babble(45)
+    features = encoder.encode(sound, (1, 2))
+    with torch.no_grad():
+        whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
+    pieces = predict_expression(encoder, predictor, sound, features.times_s)
+    np.testing.assert_allclose(pieces, whole, atol=1e-3)
+
+
+def test_expression_is_sampled_at_the_frames_own_times(encoder: SpeechEncoder) -> None:
+    predictor, sound = make_predictor(encoder), babble(2)
+    at_frames = predict_expression(encoder, predictor, sound, np.arange(100) / 50)
+    between = predict_expression(encoder, predictor, sound, np.arange(99) / 50 + 0.005)
+    np.testing.assert_allclose(between, 0.75 * at_frames[:-1] + 0.25 * at_frames[1:], atol=1e-5)
+    assert predict_expression(encoder, predictor, sound, np.arange(60) / 23.976).shape == (60, K)
+
+
+# Level
+
+
+@pytest.mark.parametrize("level", [0.05, 4.0])
+def test_loudness_does_not_matter(encoder: SpeechEncoder, level: float) -> None:
+    sound = babble(3)
+    scaled = Sound(sound.samples * level, RATE_HZ)
+    np.testing.assert_allclose(encoder.encode(scaled).values, encoder.encode(sound).values, atol=2e-3)
+
+
+def test_loudness_is_that_of_the_speech_and_not_of_the_pauses() -> None:
+    speech = torch.from_numpy(babble(5).samples)
+    paused = normalise_loudness(torch.cat([speech, torch.zeros(20 * RATE_HZ)]))
+    np.testing.assert_allclose(paused[: len(speech)], normalise_loudness(speech), atol=0.02)
+    tone = 0.003 * torch.sin(torch.arange(RATE_HZ * 2) * 0.3)
+    level_db = 10 * torch.log10(normalise_loudness(tone).square().mean())
+    assert float(level_db) == pytest.approx(LOUDNESS_DB, abs=0.01)
+
+
+def test_silence_is_encoded(encoder: SpeechEncoder) -> None:
+    assert np.isfinite(encoder.encode(Sound(np.zeros(RATE_HZ, np.float32), RATE_HZ)).values).all()
+
+
+# Bad input and layouts on disk
+
+
+def test_too_short_speech(encoder: SpeechEncoder) -> None:
+    with pytest.raises(SpeechTooShortError, match=r"0\.10 s"):
+        encoder.encode(babble(0.1))
+    assert len(encoder.encode(babble(0.2)).values) == 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"), [(Wav2Vec2Model, Wav2Vec2Config), (HubertModel, HubertConfig), (WavLMModel, WavLMConfig)]
+)
+def test_other_members_of_the_family(tmp_path: Path, kind: type[PreTrainedModel], config: type[Wav2Vec2Config]) -> None:
+    torch.manual_seed(0)
+    write_encoder(tmp_path / "other", kind(config(**WAVEFORM_SHAPE)), "Wav2Vec2FeatureExtractor")
+    features = SpeechEncoder.load(tmp_path / "other").encode(babble(2), (1, 2))
+    assert features.values.shape == (100, 2, 32)
+    assert features.first_s == pytest.approx(0.0125)
+
+
+def test_folders_that_hold_no_encoder(folder: Path, tmp_path: Path) -> None:
+    for name in ("nowhere/to-be-found", str(tmp_path / "missing")):
+        with pytest.raises(ModelUnavailableError, match=r"config\.json"):
+            SpeechEncoder.load(name)
+    with pytest.raises(ModelUnavailableError, match="lacks"):
+        SpeechEncoder.load(tmp_path)
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    weights = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelUnavailableError, match="no usable"):
+        SpeechEncoder.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ModelUnavailableError, match="bert"):
+        SpeechEncoder.load(tmp_path)
+
+
+def test_predictor_round_trip(encoder: SpeechEncoder, tmp_path: Path) -> None:
+    predictor = make_predictor(encoder)
+    predictor.save(tmp_path / "predictor.safetensors")
+    again = ExpressionPredictor.load(tmp_path / "predictor.safetensors")
+    assert again.config == predictor.config
+    sound, times_s = babble(1), np.arange(25) / 25
+    np.testing.assert_array_equal(
+        predict_expression(encoder, again, sound, times_s), predict_expression(encoder, predictor, sound, times_s)
+    )
+
+
+def test_predictor_of_another_encoder(encoder: SpeechEncoder) -> None:
+    config = PredictorConfig("other", "0" * 64, "face", (1,), encoder.width, K)
+    with pytest.raises(CheckpointError, match="belongs to the speech encoder other"):
+        predict_expression(encoder, ExpressionPredictor(config), babble(1), np.zeros(1))
+
+
+def test_damaged_predictor(encoder: SpeechEncoder, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError):
+        ExpressionPredictor.load(tmp_path / "none.safetensors")
+    path = tmp_path / "predictor.safetensors"
+    make_predictor(encoder).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError):
+        ExpressionPredictor.load(path)
+
+
+# The default weights
+
+
+def test_default_encoder_and_predictor_fit_together() -> None:
+    checkpoints = checkpoint_folder()
+    if not (checkpoints / "speech_encoder" / "model.safetensors").exists():
+        pytest.skip("the speech weights are not in this checkout")
+    encoder = SpeechEncoder.load(checkpoints / "speech_encoder")
+    predictor = ExpressionPredictor.load(checkpoints / "expression_predictor.safetensors")
+    assert sum(file.stat().st_size for file in (checkpoints / "speech_encoder").iterdir()) < 25e6
+    arrays, _ = load_arrays(checkpoints / "speech_encoder" / "model.safetensors")
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+    assert predictor.config.face_model_sha256 == sha256_of(checkpoints / "face_model.safetensors")
+    expression = predict_expression(encoder, predictor, babble(3), np.arange(75) / 25)
+    assert expression.shape == (75, predictor.config.expressions) and np.isfinite(expression).all()
+
+
+def test_default_encoder_sees_no_further_than_its_context() -> None:
+    folder = checkpoint_folder() / "speech_encoder"
+    if not (folder / "model.safetensors").exists():
+        pytest.skip("the speech weights are not in this checkout")
+    encoder, sound = SpeechEncoder.load(folder), babble(16)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=1000)])
+    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=5)])
+    np.testing.assert_allclose(chunks, whole, atol=1e-3)
+
+
+# Teaching
+
+
+def test_predictor_learns_what_the_features_say(encoder: SpeechEncoder) -> None:
+    draw = np.random.default_rng(0)
+    clips = []
+    for number in range(3):
+        curve = np.convolve(draw.standard_normal(400), np.ones(5) / 2, "same").astype(np.float32)
+        noise = draw.standard_normal((400, 1, 8)).astype(np.float32)
+        noise[3:, 0, 2] = curve[:-3]  # the sound comes 60 ms after the mouth
+        expression = np.stack([curve, -curve], 1) / curve.std()
+        example = teaching.Example(
+            torch.from_numpy(noise).half(),
+            torch.from_numpy(expression),
+            torch.from_numpy(expression[:, 0]),
+            torch.tensor([1.0, 0.0]),
+            torch.eye(2) / 2,
+            torch.ones(400, dtype=torch.bool),
+        )
+        entry = teaching.ClipEntry(Path(), Path(), 0.0, f"speaker {number}", np.inf)
+        times_s = np.arange(400) / 50
+        clips.append(teaching.Clip(entry, [example], times_s, curve + 9.0, np.ones(400, np.bool_)))
+    config = PredictorConfig("", "", "", (1,), 8, 2)
+    training = teaching.PredictorTrainingConfig(steps=120, batch=8)
+    scores, stretch = teaching.leave_one_out(clips, config, training, encoder)
+    assert 1.0 <= stretch < 1.3
+    for score in scores:
+        assert score.r > 0.9 and abs(score.lag_ms) <= 20
+        assert 0.8 < score.std_ratio < 1.25
+
+
+def test_list_of_clips(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    path = tmp_path / "clips.tsv"
+    path.write_text("clip\tsound\tlag_ms\tspeaker\tend_s\na.mp4\t\t-120\tanna\t56\n")
+    assert teaching.read_clip_list(path) == [
+        teaching.ClipEntry(tmp_path / "a.mp4", tmp_path / "a.mp4", -0.12, "anna", 56.0)
+    ]
+    path.write_text("clip\tsound\tlag_ms\tspeaker\tend_s\nb.mp4\t\t0\tb\t\n")
+    with pytest.raises(MissingFileError, match=r"b\.mp4"):
+        teaching.read_clip_list(path)
+    path.write_text("clip\tsound\na.mp4\t\n")
+    with pytest.raises(CheckpointError):
+        teaching.read_clip_list(path)
+
+
+def write_ctranslate2(path: Path, variables: dict[str, np.ndarray]) -> None:
+    def text(value: str) -> bytes:
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+    content = struct.pack("<I", 6) + text("WhisperSpec") + struct.pack("<II", 3, len(variables))
+    for name, value in variables.items():
+        content += text(name) + struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
+        content += struct.pack("<BI", {np.dtype(np.float16): 4, np.dtype(np.int8): 1}[value.dtype], value.nbytes)
+        content += value.tobytes()
+    path.write_bytes(content + struct.pack("<I", 0))
+
+
+def small_whisper(width: int = 64, layers: int = 2) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return (draw.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float16)
+
+    variables = {"conv1/weight": random(width, 80, 3), "conv2/weight": random(width, width, 3)}
+    variables |= {"conv1/bias": np.zeros(width, np.float16), "conv2/bias": np.zeros(width, np.float16)}
+    variables["position_encodings/encodings"] = random(300, width) * np.float16(4)
+    for layer in range(layers):
+        for block, one, two in (("self_attention", 3, 1), ("ffn", 4, 4)):
+            name = f"layer_{layer}/{block}/"
+            variables[f"{name}layer_norm/gamma"] = np.ones(width, np.float16)
+            variables[f"{name}layer_norm/beta"] = np.zeros(width, np.float16)
+            variables[f"{name}linear_0/weight"] = random(one * width, width)
+            variables[f"{name}linear_0/bias"] = np.zeros(one * width, np.float16)
+            variables[f"{name}linear_1/weight"] = random(width, two * width) * np.float16(0.3)
+            variables[f"{name}linear_1/bias"] = random(width, 1)[:, 0]
+    return {f"encoder/{name}": value for name, value in variables.items()} | {"encoder/kind": np.array(1, np.int8)}
+
+
+def test_ctranslate2_files_are_read(tmp_path: Path) -> None:
+    written = small_whisper()
+    write_ctranslate2(tmp_path / "model.bin", written)
+    read = read_ctranslate2(tmp_path / "model.bin")
+    assert read.keys() == written.keys()
+    for name, value in written.items():
+        np.testing.assert_array_equal(read[name], value)
+    (tmp_path / "model.bin").write_bytes((tmp_path / "model.bin").read_bytes()[:5000])
+    with pytest.raises(CheckpointError):
+        read_ctranslate2(tmp_path / "model.bin")
+
+
+def test_encoder_recipe_learns_resumes_and_exports(tmp_path: Path) -> None:
+    import soundfile
+
+    sounds = tmp_path / "sounds"
+    for number in range(4):
+        place = sounds / ("voice" if number else "kept")
+        place.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place / f"{number}.wav", babble(3, number).samples, RATE_HZ)
+    write_ctranslate2(tmp_path / "model.bin", small_whisper())
+    config = EncoderTrainingConfig(
+        layers=2, reach=8, frames=50, batch=2, stem_batch=2, stem_minutes=0.02, stream_weights=(0.5, 1.0)
+    )
+    learn, kept = find_recordings([sounds], ["kept"])
+    assert (len(learn), len(kept)) == (3, 1)
+    teacher = WhisperTeacher(tmp_path / "model.bin", config.layers, config.reach)
+    trainer = EncoderTrainer(config, teacher, learn)
+    state = tmp_path / "state.safetensors"
+    losses = [loss for _, _, loss in trainer.run(0.06, state)]
+    assert np.isfinite(losses).all() and trainer.stage == 1
+
+    resumed = EncoderTrainer(config, teacher, learn)
+    resumed.load(state)
+    assert resumed.step == trainer.step == len(losses)
+    for name, value in trainer.student.state_dict().items():
+        torch.testing.assert_close(resumed.student.state_dict()[name], value)
+    explained = resumed.explained(kept)
+    assert set(explained) == {"stem", "layer 1", "layer 2"}
+
+    resumed.export(tmp_path / "made")
+    encoder = SpeechEncoder.load(tmp_path / "made")
+    assert encoder.encode(babble(1), (1, 2)).values.shape == (50, 2, 64)
+    assert encoder.model.config.attention_reach_frames == 8
+
+
+def test_recipes_report_errors_in_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["predictor", str(tmp_path / "none.tsv"), "-o", str(tmp_path / "out")])
+    assert result.exit_code != 0
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
