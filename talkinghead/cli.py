@@ -252,13 +252,14 @@ def doctor(as_json: bool) -> None:
 
 def _progress(hidden: bool) -> Progress:
     """A progress bar on standard error, with the time left; nothing where there is no terminal to draw it on."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=hidden,
+        console=console,
+        disable=hidden or not console.is_terminal,
         transient=True,
     )
 

@@ -378,6 +378,21 @@ def _sound_format(frame: av.AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
+def check_output_path(path: Path, *, overwrite: bool) -> None:
+    """Whether a video may be written there; to be asked before hours are spent on making it.
+
+    Raises OutputExistsError, OutputError.
+    """
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise OutputError(f"{path}: the name of a video must end in {', '.join(VIDEO_SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no such folder; make it first")
+    if path.is_dir():
+        raise OutputError(f"{path}: this is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists; choose another name or ask for overwriting")
+
+
 class VideoWriter:
     """Writes frames, and the sound of another file, as H.264 (yuv420p, BT.709, limited range) and AAC.
 
@@ -421,7 +436,7 @@ class VideoWriter:
         self._converter = VideoReformatter()
 
     def __enter__(self) -> Self:
-        self._check_path()
+        check_output_path(self._path, overwrite=self._overwrite)
         self._sound = _SoundTrack(self._sound_from) if self._sound_from else None
         try:
             with self._output_errors():
@@ -457,16 +472,6 @@ class VideoWriter:
             self._container.mux(self._stream.encode(self._picture(frame.image, tick)))
             if self._sound:
                 self._sound.mux_until(self._container, frame.time_s)
-
-    def _check_path(self) -> None:
-        if self._path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise OutputError(f"{self._path}: the name of a video must end in {', '.join(VIDEO_SUFFIXES)}")
-        if not self._path.parent.is_dir():
-            raise OutputError(f"{self._path}: there is no such folder; make it first")
-        if self._path.is_dir():
-            raise OutputError(f"{self._path}: this is a folder; name a file")
-        if self._path.exists() and not self._overwrite:
-            raise OutputExistsError(f"{self._path} exists; choose another name or ask for overwriting")
 
     def _open(self) -> OutputContainer:
         # Lengths in the edit list count in the movie's ticks: with the sound's rate not a sample is rounded away.

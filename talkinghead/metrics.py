@@ -294,7 +294,7 @@ def ssim(output: ByteArray, reference: ByteArray) -> float:
         ValueError: the pictures are smaller than the window, 11 px.
     """
     return float(
-        structural_similarity(  # type: ignore[no-untyped-call]  # scikit-image has no type information
+        structural_similarity(
             luma(output),
             luma(reference),
             data_range=255.0,

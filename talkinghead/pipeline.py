@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.errors import CheckpointError, NoFaceError, OutputExistsError, SpeechTooShortError
+from talkinghead.errors import CheckpointError, NoFaceError, SpeechTooShortError
 from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
-from talkinghead.media import VideoWriter, read_sound, read_video_info
+from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info
 from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.resources import checkpoint_path
@@ -94,8 +94,7 @@ def generate(
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
     started = time.monotonic()
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
+    check_output_path(output, overwrite=overwrite)
     target_device = choose_device(device)
     loaded = load_anchor(anchor)
     sound = read_sound(speech)

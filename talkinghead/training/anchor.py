@@ -44,6 +44,12 @@ from talkinghead.resources import checkpoint_path
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction
 from talkinghead.tracking import save_track, track_file
 
+STATE_FILE = "state.safetensors"
+MARK_FILE = "clip.sha256"
+"""Says which clip an unfinished training is of."""
+FEWEST_FRAMES = 10
+"""Frames with a face that a training needs."""
+
 
 @dataclass(frozen=True)
 class AnchorTrainingConfig:
@@ -144,15 +150,34 @@ def train(
     if output.exists() and not overwrite:
         raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
     target_device = choose_device(device)
-    clip_sha256 = sha256_of(clip)
-    work = _open_work_folder(output, clip_sha256, resume)
+    work = _open_work_folder(output, sha256_of(clip), resume)
+    try:
+        description = _train_in(work, clip, minutes, steps, target_device, config, report)
+    except BaseException:
+        if not (work / STATE_FILE).is_file():  # nothing to resume from
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+    _put_in_place(work, output)
+    return description
 
+
+def _train_in(
+    work: Path,
+    clip: Path,
+    minutes: float | None,
+    steps: int | None,
+    device: torch.device,
+    config: AnchorTrainingConfig,
+    report: Report,
+) -> dict[str, Any]:
+    """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
     track = track_file(clip, progress=lambda n: report(TrainingProgress("tracking", 0.0, n, None, None)))
     shutil.copyfile(checkpoint_path("face_model.safetensors"), work / "face_model.safetensors")
     model = load_face_model(work / "face_model.safetensors")
     reconstruction = reconstruct(track, model)
-    if reconstruction.valid.sum() < 10:
-        raise NoFaceError(f"{clip} shows a usable face in {int(reconstruction.valid.sum())} frames; 10 are needed.")
+    usable = int(reconstruction.valid.sum())
+    if usable < FEWEST_FRAMES:
+        raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
     region = local_region(model, reconstruction.identity)
     size_px = crop_size_px(region, reconstruction)
     report(TrainingProgress("cropping", 0.0, 0, None, None))
@@ -161,27 +186,27 @@ def train(
     torch.manual_seed(config.seed)
     network = FaceUpdateNetwork(FaceUpdateConfig(model.expressions, size_px), model, reconstruction.identity)
     own = reconstruction.expression[reconstruction.valid]
-    trainer = AnchorTrainer(network, samples, own.std(0), config, target_device)
-    state = work / "state.safetensors"
-    if resume and state.is_file():
-        trainer.load(state)
-    trainer.run(minutes, steps, state, work / "training.png", report)
+    trainer = AnchorTrainer(network, samples, own.std(0), config, device)
+    if (work / STATE_FILE).is_file():
+        trainer.load(work / STATE_FILE)
+    trainer.run(minutes, steps, work / STATE_FILE, work / "training.png", report)
 
-    shutil.copyfile(clip, work / f"clip{clip.suffix.lower()}")
+    copy = work / f"clip{clip.suffix.lower()}"
+    shutil.copyfile(clip, copy)
     save_track(track, work / "track.safetensors")
     save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
     save_network(work / "network.safetensors", network, trainer.averaged)
-    load_network(work / "network.safetensors", model, reconstruction.identity)
+    load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
         "clip": {
-            "file": f"clip{clip.suffix.lower()}",
+            "file": copy.name,
             "original_name": clip.name,
-            "sha256": clip_sha256,
+            "sha256": sha256_of(copy),
             "width": track.width,
             "height": track.height,
             "frames": len(track),
-            "frames_with_face": int(reconstruction.valid.sum()),
+            "frames_with_face": usable,
         },
         "network": network.config.as_json(),
         "training": {
@@ -189,13 +214,12 @@ def train(
             "seconds": round(trainer.trained_s, 1),
             "samples": len(trainer.training),
             "held_out_psnr_db": None if trainer.held_out_psnr_db is None else round(trainer.held_out_psnr_db, 2),
-            "device": str(target_device),
+            "device": str(device),
         },
     }
     write_description(work, description)
-    state.unlink(missing_ok=True)
-    (work / "clip.sha256").unlink(missing_ok=True)
-    _put_in_place(work, output)
+    for name in (STATE_FILE, MARK_FILE):
+        (work / name).unlink(missing_ok=True)
     report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
     return description
 
@@ -203,7 +227,7 @@ def train(
 def _open_work_folder(output: Path, clip_sha256: str, resume: bool) -> Path:
     """The hidden folder in which an unfinished training lives; emptied unless it is resumed."""
     work = output.parent / f".{output.name}.training"
-    mark = work / "clip.sha256"
+    mark = work / MARK_FILE
     if resume:
         if not mark.is_file():
             raise MissingFileError(f"There is no interrupted training of {output} to resume; leave out --resume.")
