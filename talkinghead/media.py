@@ -299,7 +299,14 @@ class _SoundSource:
             self._check_complete(run.end)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        return cast(Iterator[av.AudioFrame], _decoded(self._container, self._stream))
+        """Decoders hand out whole blocks; what the last one holds beyond the declared end is padding and is cut."""
+        end = _declared_end(self._stream)
+        for frame in cast(Iterator[av.AudioFrame], _decoded(self._container, self._stream)):
+            surplus = 0
+            if end is not None and frame.pts is not None:
+                start = frame.pts * (frame.time_base or _time_base(self._stream))
+                surplus = frame.samples - round((end - start) * frame.sample_rate)
+            yield _shortened(frame, frame.samples - surplus) if 0 < surplus < frame.samples else frame
 
     def _time(self, frame: av.AudioFrame, expected: Fraction | None) -> Fraction:
         """When a frame sounds, in seconds from time 0."""
@@ -372,6 +379,15 @@ class _Run:
         self._cursor += block.shape[1]
         self.position += kept.shape[1]
         return kept
+
+
+def _shortened(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
+    """The first samples of a frame."""
+    values = samples if frame.format.is_planar else samples * len(frame.layout.channels)
+    kept = cast(FloatArray, np.ascontiguousarray(frame.to_ndarray()[:, :values]))
+    short = av.AudioFrame.from_ndarray(kept, frame.format.name, frame.layout.name)
+    short.sample_rate, short.pts, short.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return short
 
 
 def _sound_format(frame: av.AudioFrame) -> tuple[str, str, int]:
@@ -699,3 +715,10 @@ def _stops_short(stream: VideoStream | AudioStream, end: Fraction, tolerance: Fr
         return False
     promised = stream.duration * _time_base(stream)
     return promised - end > max(Fraction(TRUNCATED_SHARE) * promised, tolerance)
+
+
+def _declared_end(stream: AudioStream) -> Fraction | None:
+    """Where the stream ends on the container's clock, in seconds; None where there is no index to promise it."""
+    if not stream.frames or not stream.duration:
+        return None
+    return ((stream.start_time or 0) + stream.duration) * _time_base(stream)

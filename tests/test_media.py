@@ -359,7 +359,7 @@ def test_sound_is_written_with_its_start_and_length(
         assert stream.duration is not None and stream.time_base is not None
         assert stream.duration * stream.time_base == Fraction(3, 2)
     sound = read_sound(clip, written_hz)
-    assert 0 <= len(sound.samples) - 1.5 * written_hz < 1024
+    assert len(sound.samples) == 1.5 * written_hz
     assert lag(sound.samples, chirp(round(1.5 * written_hz), written_hz)) == 0
     assert len(read(clip)) == 38
     assert read_video_info(clip).duration_s == pytest.approx(38 / 25, abs=1e-6)
@@ -369,7 +369,7 @@ def test_sound_is_written_with_its_start_and_length(
 def test_the_whole_sound_is_written_beside_any_number_of_frames(tmp_path: Path, frame_count: int) -> None:
     source = write_chirp(tmp_path / "source.wav", 48000, 1, "PCM_16")
     clip = write_clip(tmp_path / "clip.mp4", steady(frame_count, Fraction(30)), Fraction(30), sound_from=source)
-    assert 0 <= len(read_sound(clip, 48000).samples) - 72000 < 1024
+    assert len(read_sound(clip, 48000).samples) == 72000
     assert len(read(clip)) == frame_count
 
 
