@@ -455,7 +455,9 @@ class AnchorTrainer:
             self.averaged = _under(tensors, "average.")
             moments = [_under(tensors, f"optimizer.{m}.") for m in ("step", "exp_avg", "exp_avg_sq")]
             for name, parameter in self.network.named_parameters():
-                step, first, second = (moment[name] for moment in moments)
+                step, *averages = (moment[name] for moment in moments)
+                # The fused optimiser walks through memory: its averages must lie there as the parameter does.
+                first, second = (torch.empty_like(parameter).copy_(average) for average in averages)
                 self.optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
             self.step, self.trained_s = int(metadata["step"]), float(metadata["trained_s"])
         except (KeyError, ValueError, RuntimeError) as error:
