@@ -304,7 +304,7 @@ def test_predictor_learns_what_the_features_say(encoder: SpeechEncoder) -> None:
     scores, stretch = teaching.leave_one_out(clips, config, training, encoder)
     assert 1.0 <= stretch < 1.3
     for score in scores:
-        assert score.r > 0.9 and abs(score.lag_ms) <= 20
+        assert score.r > 0.8 and abs(score.lag_ms) <= 20
         assert 0.8 < score.std_ratio < 1.25
 
 

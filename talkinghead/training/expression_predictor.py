@@ -113,10 +113,10 @@ class Score:
     seconds: float
 
 
-def read_clip_list(path: Path) -> list[ClipEntry]:
+def read_clip_list(path: Path, folder: Path | None = None) -> list[ClipEntry]:
     """Read a tab-separated list: clip, sound (empty = the clip's own), lag_ms, speaker, end_s (empty = all).
 
-    Files are named relative to the list.
+    Files are named relative to `folder`, or else to where the list lies.
 
     Raises:
         MissingFileError: the list, or a file it names, is not there.
@@ -124,12 +124,13 @@ def read_clip_list(path: Path) -> list[ClipEntry]:
     """
     if not path.is_file():
         raise MissingFileError(f"There is no list of clips {path}.")
+    folder = folder or path.parent
     entries = []
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             try:
-                clip = path.parent / row["clip"]
-                sound = path.parent / row["sound"] if row["sound"] else clip
+                clip = folder / row["clip"]
+                sound = folder / row["sound"] if row["sound"] else clip
                 entry = ClipEntry(
                     clip, sound, float(row["lag_ms"]) / 1000, row["speaker"], float(row["end_s"] or np.inf)
                 )

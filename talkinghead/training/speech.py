@@ -89,6 +89,7 @@ def encoder(
 
 @main.command()
 @click.argument("clips", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the clips. Default: where the list lies.")
 @click.option("--encoder", "encoder_folder", type=click.Path(path_type=Path), help="Default: the project's own.")
 @click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor.")
@@ -97,6 +98,7 @@ def encoder(
 @click.option("--overwrite", is_flag=True)
 def predictor(
     clips: Path,
+    data: Path | None,
     encoder_folder: Path | None,
     face_model: Path | None,
     output: Path,
@@ -114,7 +116,7 @@ def predictor(
     model_file = face_model or checkpoint_path("face_model.safetensors")
     model = load_face_model(model_file)
     loaded = SpeechEncoder.load(encoder_folder or checkpoint_path("speech_encoder"))
-    prepared = [prepare_clip(entry, loaded, model) for entry in read_clip_list(clips)]
+    prepared = [prepare_clip(entry, loaded, model) for entry in read_clip_list(clips, data)]
     config = PredictorConfig(
         encoder=loaded.name,
         encoder_sha256=loaded.sha256,
