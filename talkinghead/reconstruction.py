@@ -35,7 +35,9 @@ class ReconstructionConfig:
     """Weights of the solution."""
 
     pose_cutoff_hz: float = 5.0
-    """Head motion above this is taken for noise."""
+    """Motion of the head across the picture above this is taken for noise."""
+    rotation_cutoff_hz: float = 2.0
+    """So is turning above this: it is found from depth, which is guessed, and is the noisier for it."""
     expression_cutoff_hz: float = 11.0
     """Expression above this is taken for noise; lips close and open within 60 ms."""
     depth_weight: float = 0.3
@@ -79,7 +81,7 @@ def reconstruct(
         if identity is None:
             solved = _solve_identity(shape, expression, weights, model, axes, config.noise_cm)
         expression = _solve_expression(shape, solved, weights, model, axes, config, rate_hz)
-    rotation, translation, scale = _smooth_pose(pose, weights, rate_hz, config.pose_cutoff_hz)
+    rotation, translation, scale = _smooth_pose(pose, rigid.mean(0), weights, rate_hz, config)
     return Reconstruction(
         identity=solved.astype(np.float32),
         expression=expression.astype(np.float32),
@@ -201,16 +203,23 @@ def smooth(values: Array, weights: Array, rate_hz: float, cutoff_hz: float) -> A
     return np.asarray(solveh_banded(bands, weights[:, None] * values))
 
 
-def _smooth_pose(pose: Pose, weights: Array, rate_hz: float, cutoff_hz: float) -> tuple[Array, Array, Array]:
-    """Rotation (T, 3) axis-angle, translation (T, 3), scale (T,), smoothed where the weights allow."""
+def _smooth_pose(
+    pose: Pose, pivot: Array, weights: Array, rate_hz: float, config: ReconstructionConfig
+) -> tuple[Array, Array, Array]:
+    """Rotation (T, 3) axis-angle, translation (T, 3), scale (T,), smoothed where the weights allow.
+
+    The place in the picture of the `pivot` (3,), the middle of the rigid points, is what is smoothed, not that of the
+    model's origin: so the face stays where it is seen even where its turning is smoothed more strongly.
+    """
     trusted = int(np.argmax(weights))
     centre = Rotation.from_matrix(pose.matrix[trusted])
     # Angles relative to one frame's stay far from the wrap of the axis-angle.
     relative = (Rotation.from_matrix(pose.matrix) * centre.inv()).as_rotvec()
-    stacked = np.concatenate([relative, pose.translation, np.log(pose.scale)[:, None]], axis=1)
-    smoothed = smooth(stacked, weights, rate_hz, cutoff_hz)
-    rotation = (Rotation.from_rotvec(smoothed[:, :3]) * centre).as_rotvec()
-    return rotation, smoothed[:, 3:6], np.exp(smoothed[:, 6])
+    turned = Rotation.from_rotvec(smooth(relative, weights, rate_hz, config.rotation_cutoff_hz)) * centre
+    seen = pose.translation + pose.scale[:, None] * (pose.matrix @ pivot)
+    place = smooth(np.column_stack([seen, np.log(pose.scale)]), weights, rate_hz, config.pose_cutoff_hz)
+    scale = np.exp(place[:, 3])
+    return turned.as_rotvec(), place[:, :3] - scale[:, None] * turned.apply(pivot), scale
 
 
 def _frame_weights(pose: Pose, rigid: Array, observed: Array, outlier_cm: float) -> Array:
