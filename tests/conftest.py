@@ -20,7 +20,7 @@ from talkinghead.training.anchor import AnchorTrainingConfig, train
 SHARED_MODELS = Path(__file__).parents[2] / "shared" / "models"
 CLIP_S = 4.0
 SPEECH_S = 1.3
-STEPS = 60
+STEPS = 180
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,7 @@ def own_caches(_caches: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iter
 @pytest.fixture(scope="session")
 def quick() -> AnchorTrainingConfig:
     """Settings for a training of seconds."""
-    return AnchorTrainingConfig(batch=4, warmup_steps=10)
+    return AnchorTrainingConfig(batch=2, warmup_steps=10)
 
 
 @pytest.fixture(scope="session")

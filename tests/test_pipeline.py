@@ -51,8 +51,10 @@ RATES = [
 SHORT_S = 0.45
 LEAK = 1.0
 """Of 255: what of the old mouth may be seen in the new picture, on average over the region."""
+SPEECH_MODEL = ("speech_encoder", "expression_predictor.safetensors")
 needs_speech_model = pytest.mark.skipif(
-    not (checkpoint_folder() / "speech_encoder").exists(), reason="the speech encoder is not among the checkpoints"
+    not all((checkpoint_folder() / name).exists() for name in SPEECH_MODEL),
+    reason=f"not all of {', '.join(SPEECH_MODEL)} are among the checkpoints",
 )
 
 
