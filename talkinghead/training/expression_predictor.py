@@ -53,7 +53,7 @@ class ClipEntry:
 
 @dataclass(frozen=True)
 class PredictorTrainingConfig:
-    steps: int = 700
+    steps: int = 400
     batch: int = 16
     frames: int = 100
     """Feature frames of an example: 2 s."""
