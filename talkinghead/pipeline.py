@@ -182,6 +182,7 @@ def expression_from_speech(
     """Expression predicted from speech, in the anchor's own range: (T, K)."""
     # Imported here: coefficient files and videos as drivers need none of it, and it takes seconds.
     from talkinghead.speech import ExpressionPredictor, SpeechEncoder, predict_expression
+    from talkinghead.speech_calibration import calibrate
 
     folder = checkpoint_path("speech_encoder") if encoder is None else encoder
     own_predictor = Path(folder) / PREDICTOR_FILE
@@ -191,8 +192,8 @@ def expression_from_speech(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
         )
     loaded = SpeechEncoder.load(folder, choose_device(device))
-    mean, std = anchor.expression_statistics()
-    driven = mean + std * predict_expression(loaded, predictor, sound, times_s)
+    calibration = calibrate(anchor, loaded, predictor)
+    driven = calibration.apply(predict_expression(loaded, predictor, sound, times_s))
     gate = voice_activity(sound, times_s)[:, None]
     return np.asarray(gate * driven + (1 - gate) * anchor.rest_expression(), np.float32)
 

@@ -26,9 +26,9 @@ class VoiceActivityConfig:
     """Sound this far below the recording's speech level counts as silence."""
     above_noise_db: float = 6.0
     """So does sound less than this above the recording's own noise."""
-    lead_s: float = 0.10
+    lead_s: float = 0.20
     """The mouth is free to move this long before the sound."""
-    hold_s: float = 0.20
+    hold_s: float = 0.30
     """And this long after it."""
     ease_s: float = 0.12
     """Time to come to rest, or to get going."""

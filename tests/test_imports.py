@@ -27,7 +27,7 @@ FLOORS = (
         "voice_activity",
     },
     {"reconstruction", "region_removal", "speech", "network", "tracking"},
-    {"anchor", "face_update"},
+    {"anchor", "face_update", "speech_calibration"},
     {"pipeline", "training", "batch", "evaluation", "doctor"},
     {"cli"},
     {"__main__"},
