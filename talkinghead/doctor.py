@@ -31,7 +31,7 @@ _REQUIRED = {
     "librosa": "librosa",
     "soundfile": "soundfile",
 }
-_CHECKPOINTS = ("face_model.safetensors",)
+_CHECKPOINTS = ("face_model.safetensors", "speech_encoder/model.safetensors", "expression_predictor.safetensors")
 _ENCODERS = ("libx264", "aac")
 
 
