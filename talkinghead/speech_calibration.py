@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
-from talkinghead.errors import NoSoundError, SpeechTooShortError
+from talkinghead.errors import MediaError
 from talkinghead.media import read_sound
 from talkinghead.speech import ExpressionPredictor, SpeechEncoder, predict_expression
 from talkinghead.structures import FloatArray, Sound
@@ -57,7 +57,7 @@ def calibrate(anchor: Anchor, encoder: SpeechEncoder, predictor: ExpressionPredi
         sound = Sound(sound.samples[: round(LONGEST_S * sound.rate_hz)], sound.rate_hz)
         grid_s = np.arange(0.0, sound.duration_s, 0.01)
         curves = predict_expression(encoder, predictor, sound, grid_s)
-    except (NoSoundError, SpeechTooShortError):
+    except MediaError:  # no sound, too little of it, or damaged: the clip's pictures serve all the same
         return plain
     seen, times_s = anchor.reconstruction.expression[chosen], anchor.times_s[chosen]
     lag_s, r = best_lag(anchor, curves, grid_s, seen, times_s, plain)
