@@ -58,7 +58,7 @@ class AnchorTrainingConfig:
     batch: int = 8
     learning_rate: float = 2e-3
     final_learning_rate: float = 5e-5
-    warmup_steps: int = 100
+    warmup_steps: int = 30
     ema_decay: float = 0.998
     expression_jitter: float = 0.15
     """Sample coefficients are shifted by up to this share of the anchor's own standard deviation (claim 8)."""
