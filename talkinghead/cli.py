@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,10 @@ from rich.table import Table
 
 from talkinghead import __version__, weights
 from talkinghead.errors import TalkingHeadError
+
+# OpenMP's threads wait for each other by spinning, which halves the speed as soon as anything else runs on the machine.
+# It is read when torch is loaded, which this module does not do.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 

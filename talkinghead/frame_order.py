@@ -15,7 +15,7 @@ from talkinghead.structures import Frame
 EASE_S = 0.5
 """Time that the clip takes to come to a stop at a turn, and again to get going."""
 SAME_TIME_S = 1e-3
-BACKWARD_BYTES = 64 * 1024 * 1024
+BACKWARD_BYTES = 48 * 1024 * 1024
 """Decoded frames kept at a time while the clip is read backwards, but no fewer than BACKWARD_FRAMES."""
 BACKWARD_FRAMES = 24
 
@@ -110,8 +110,12 @@ def _read_backward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float
     with VideoReader(clip) as reader:
         piece = max(BACKWARD_FRAMES, BACKWARD_BYTES // (reader.info.width * reader.info.height * 3))
     for start in range(0, len(run), piece):
-        part = run[start : start + piece]
-        rising = np.unique(part)
-        kept = dict(zip(rising.tolist(), _read_forward(clip, rising, times_s), strict=True))
-        for number in part.tolist():
-            yield kept[number]
+        yield from _one_piece_backward(clip, run[start : start + piece], times_s)
+
+
+def _one_piece_backward(clip: Path, part: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+    """A function of its own, so that its frames are gone before the next piece is decoded."""
+    rising = np.unique(part)
+    kept = dict(zip(rising.tolist(), _read_forward(clip, rising, times_s), strict=True))
+    for number in part.tolist():
+        yield kept[number]

@@ -100,11 +100,13 @@ def generate(
     sound = read_sound(speech)
     if sound.duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{speech} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-    timeline = plan(loaded, clip, sound.duration_s)
+    duration_s = sound.duration_s
+    timeline = plan(loaded, clip, duration_s)
     if expression is None:
         target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device)
     else:
         target = expression_from_file(loaded, expression, timeline.times_s)
+    del sound  # an hour of it is 230 MB, and the frames need none of it
 
     updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
     valid = timeline.reconstruction.valid[timeline.frames]
@@ -123,7 +125,7 @@ def generate(
         "output": str(output),
         "frames": len(timeline),
         "fps": float(timeline.frame_rate),
-        "duration_s": sound.duration_s,
+        "duration_s": duration_s,
         "seconds": round(seconds, 3),
         "frames_per_second": round(len(timeline) / seconds, 2),
         "frames_passed_through": int((~valid).sum()),

@@ -59,10 +59,14 @@ def voice_activity(sound: Sound, times_s: NDArray[np.float64], config: VoiceActi
 def _levels_db(sound: Sound) -> NDArray[np.float64]:
     """RMS level every HOP_S over WINDOW_S, in dB of full scale."""
     hop = max(1, round(HOP_S * sound.rate_hz))
-    count = max(1, -(-len(sound.samples) // hop))
-    squares = np.zeros(count * hop)
-    squares[: len(sound.samples)] = sound.samples.astype(np.float64) ** 2
-    power = squares.reshape(count, hop).mean(1)
+    whole = len(sound.samples) // hop
+    # No copy of the samples is made: there may be hours of them.
+    blocks = sound.samples[: whole * hop].reshape(whole, hop)
+    power = np.einsum("ij,ij->i", blocks, blocks).astype(np.float64) / hop
+    rest = sound.samples[whole * hop :].astype(np.float64)
+    if len(rest):
+        power = np.append(power, (rest**2).sum() / hop)
+    count = len(power)
     width = max(1, round(WINDOW_S / HOP_S))
     power = np.convolve(np.pad(power, width // 2, mode="edge"), np.ones(width) / width, mode="valid")[:count]
     return 10 * np.log10(power + 10 ** (QUIETEST_DB / 10))
