@@ -21,6 +21,8 @@ from talkinghead.errors import TalkingHeadError
 # It is read when torch is loaded, which this module does not do.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+FEW_STEPS = 250
+"""A shorter training is remarked on: what it makes is not fit to be shown."""
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -115,7 +117,10 @@ def train(
     if as_json:
         _print_json({"anchor": str(output), **made})
     elif not quiet:
-        click.echo(f"{output}: trained {made['training']['steps']} steps. Look at {output / 'training.png'}")
+        steps_made = made["training"]["steps"]
+        click.echo(f"{output}: trained {steps_made} steps. Look at {output / 'training.png'}")
+        if steps_made < FEW_STEPS:
+            click.echo(f"That is little: below about {FEW_STEPS} steps the mouth is a blur. Give it more --minutes.")
 
 
 @main.command()
