@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from talkinghead.errors import NoFaceError
 from talkinghead.face_model import MESH_VERTICES, FaceModel
-from talkinghead.structures import BoolArray, FloatArray, Reconstruction, Track
+from talkinghead.structures import FloatArray, Reconstruction, Track
 
 Array = NDArray[np.float64]
 
@@ -263,8 +263,3 @@ def _solve_expression(
     stiffness, modes = np.linalg.eigh(basis @ basis.T + config.noise_cm**2 * np.eye(model.expressions))
     raw = miss @ basis.T @ modes / stiffness
     return smooth(raw, weights, rate_hz, config.expression_cutoff_hz) @ modes.T
-
-
-def invalid_share(valid: BoolArray) -> float:
-    """Share of frames without a usable face, in [0, 1]."""
-    return float(1.0 - valid.mean()) if len(valid) else 1.0
