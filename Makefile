@@ -30,7 +30,7 @@ demo: install
 		echo "    make demo CLIP=me.mp4 SPEECH=hello.wav"; \
 		exit 1; }
 	mkdir -p out
-	$(BIN)/talkinghead train '$(CLIP)' -o out/demo_anchor --minutes 2 --overwrite
+	$(BIN)/talkinghead train '$(CLIP)' -o out/demo_anchor --steps 400 --overwrite
 	$(BIN)/talkinghead generate out/demo_anchor '$(SPEECH)' -o out/demo.mp4 --overwrite
 
 test: install
