@@ -61,6 +61,18 @@ class ModelUnavailableError(TalkingHeadError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
+class NothingToSpeakError(TalkingHeadError):
+    """The text holds nothing that the voice could say: it is empty, or only blanks, signs, or another language."""
+
+    exit_code = 65
+
+
+class VoiceUnavailableError(TalkingHeadError):
+    """There is no voice of that name, or what it needs is not installed, or it failed."""
+
+    exit_code = 69
+
+
 class OutputExistsError(TalkingHeadError):
     """The output is there already and overwriting was not asked for."""
 

@@ -26,7 +26,7 @@ FLOORS = (
         "frame_order",
         "voice_activity",
     },
-    {"reconstruction", "region_removal", "speech", "network", "tracking"},
+    {"reconstruction", "region_removal", "speech", "network", "tracking", "text_to_speech"},
     {"anchor", "face_update", "speech_calibration"},
     {"pipeline", "training", "batch", "evaluation", "doctor"},
     {"cli"},
