@@ -38,8 +38,9 @@ def load_lips(identity: Mapping[int, float], path: Path | None = None) -> LipGeo
     with np.load(path or ict_path()) as model:
         points = model["landmarks68"][LIPS]
         neutral = model["neutral"][points].astype(np.float64)
+        shapes = model["identity"][:, points].astype(np.float64)
         for component, weight in identity.items():
-            neutral += weight * model["identity"][component, points].astype(np.float64)
+            neutral += weight * shapes[component]
         expression = model["expression"][:, points].astype(np.float64)
         return LipGeometry(neutral, expression, tuple(map(str, model["expression_names"])))
 
