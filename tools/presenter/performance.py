@@ -394,7 +394,10 @@ def upper_face(
 
 
 def write(performance: Performance, folder: Path) -> None:
-    """Write performance.safetensors and speech.wav into the folder, each complete or not at all."""
+    """Write performance.safetensors and speech.wav into the folder, each complete or not at all.
+
+    What is no array (frame rate, names of the expressions, phones) is in the metadata as JSON, under "performance".
+    """
     folder.mkdir(parents=True, exist_ok=True)
     phones = performance.phones
     tensors = {
@@ -405,12 +408,15 @@ def write(performance: Performance, folder: Path) -> None:
         "phone_times_s": np.array([[phone.start_s, phone.end_s] for phone in phones]),
     }
     about = {
-        "frame_rate": str(performance.frame_rate),
-        "expression_names": json.dumps(performance.expression_names),
-        "phones": json.dumps([phone.symbol for phone in phones], ensure_ascii=False),
+        "frame_rate": performance.frame_rate,
+        "expression_names": performance.expression_names,
+        "phones": [phone.symbol for phone in phones],
+        "stress": [phone.stress for phone in phones],
     }
+    # One entry only: safetensors writes several in an order that changes from run to run.
+    metadata = {"performance": json.dumps(about, ensure_ascii=False)}
     part = folder / "performance.safetensors.part"
-    part.write_bytes(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, about))
+    part.write_bytes(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata))
     os.replace(part, folder / "performance.safetensors")
     part = folder / "speech.wav.part"
     soundfile.write(part, performance.samples, performance.sample_rate, format="WAV", subtype="PCM_16")
