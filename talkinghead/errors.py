@@ -61,10 +61,14 @@ class ModelUnavailableError(TalkingHeadError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
-class NothingToSpeakError(TalkingHeadError):
-    """The text holds nothing that the voice could say: it is empty, or only blanks, signs, or another language."""
+class TextError(TalkingHeadError):
+    """A text that is to be spoken cannot be read."""
 
     exit_code = 65
+
+
+class NothingToSpeakError(TextError):
+    """The text holds nothing that the voice could say: it is empty, or only blanks, signs, or another language."""
 
 
 class VoiceUnavailableError(TalkingHeadError):

@@ -1,9 +1,28 @@
 """Text in, speech out: engines with voices, one sentence at a time.
 
+    for utterance in speak(Script("Good evening. Here is the news.")): ...
+
 Nothing here loads a model before something is spoken.
 """
 
-from talkinghead.text_to_speech.engine import PAUSE, Engine, Phone, Utterance, Voice
+from talkinghead.text_to_speech.engine import PAUSE, Engine, Phone, Utterance, Voice, join
 from talkinghead.text_to_speech.hibari import HibariEngine
+from talkinghead.text_to_speech.registry import DEFAULT_VOICE, all_voices, engines, find_voice, register_engine
+from talkinghead.text_to_speech.speaking import Script, speak
 
-__all__ = ["PAUSE", "Engine", "HibariEngine", "Phone", "Utterance", "Voice"]
+__all__ = [
+    "DEFAULT_VOICE",
+    "PAUSE",
+    "Engine",
+    "HibariEngine",
+    "Phone",
+    "Script",
+    "Utterance",
+    "Voice",
+    "all_voices",
+    "engines",
+    "find_voice",
+    "join",
+    "register_engine",
+    "speak",
+]

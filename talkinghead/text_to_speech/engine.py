@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from talkinghead.structures import Sound
 
@@ -36,6 +38,26 @@ class Utterance:
     sound: Sound
     phones: tuple[Phone, ...] | None = None
     """In order, without gaps, from 0 to the end of the sound; None where the engine does not know them."""
+
+
+def join(utterances: Sequence[Utterance]) -> Utterance:
+    """One or more utterances of one voice, said one after the other; pauses that meet become one."""
+    rate_hz = utterances[0].sound.rate_hz
+    phones: list[Phone] | None = []
+    start_s = 0.0
+    for utterance in utterances:
+        if phones is not None and utterance.phones is not None:
+            for phone in utterance.phones:
+                moved = replace(phone, start_s=phone.start_s + start_s, end_s=phone.end_s + start_s)
+                if phones and phones[-1].symbol == moved.symbol == PAUSE:
+                    phones[-1] = replace(phones[-1], end_s=moved.end_s)
+                else:
+                    phones.append(moved)
+        else:
+            phones = None
+        start_s += utterance.sound.duration_s
+    samples = np.concatenate([utterance.sound.samples for utterance in utterances])
+    return Utterance(Sound(samples, rate_hz), None if phones is None else tuple(phones))
 
 
 @dataclass(frozen=True)

