@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -15,7 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from talkinghead import __version__, weights
-from talkinghead.errors import TalkingHeadError
+from talkinghead.errors import MissingFileError, TalkingHeadError, TextError
+
+if TYPE_CHECKING:
+    from talkinghead.text_to_speech import Script
 
 # OpenMP's threads wait for each other by spinning, which halves the speed as soon as anything else runs on the machine.
 # It is read when torch is loaded, which this module does not do.
@@ -46,6 +50,22 @@ def shared_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
+STANDARD_INPUT = Path("-")
+_TEXT_FILE_HELP = "Read the text from a file in UTF-8, or from standard input (-)."
+_VOICE_HELP = "Who says the text; `talkinghead voices` lists them, the default first."
+
+
+def text_options(command: Command) -> Command:
+    """Give a command `--text`, `--text-file` and `--voice`, each None where it is not used."""
+    for option in (
+        click.option("--voice", help=_VOICE_HELP),
+        click.option("--text-file", type=click.Path(path_type=Path, allow_dash=True), help=_TEXT_FILE_HELP),
+        click.option("--text", help="Say this instead of SPEECH; a blank line is a longer pause."),
+    ):
+        command = option(command)
+    return command
+
+
 class _Commands(click.Group):
     """Shows an error once, in one line on standard error, and ends with its exit code."""
 
@@ -63,7 +83,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="talkinghead")
 def main() -> None:
-    """Make a person's own video clip speak any recording."""
+    """Make a person's own video clip speak any recording or text."""
 
 
 @main.command()
@@ -125,7 +145,8 @@ def train(
 
 @main.command()
 @click.argument("anchor", type=click.Path(path_type=Path))
-@click.argument("speech", type=click.Path(path_type=Path))
+@click.argument("speech", required=False, type=click.Path(path_type=Path))
+@text_options
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The video to write (.mp4).")
 @click.option("--clip", type=click.Path(path_type=Path), help="Take the frames from this clip of the same person.")
 @click.option(
@@ -137,7 +158,10 @@ def train(
 @shared_options("device", "overwrite", "quiet", "json")
 def generate(
     anchor: Path,
-    speech: Path,
+    speech: Path | None,
+    text: str | None,
+    text_file: Path | None,
+    voice: str | None,
     output: Path,
     clip: Path | None,
     expression: Path | None,
@@ -147,14 +171,15 @@ def generate(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Make a video of ANCHOR saying SPEECH (any sound or video file)."""
+    """Make a video of ANCHOR saying SPEECH (any sound or video file), or a text."""
+    said = _speech(speech, text, text_file, voice)
     from talkinghead.pipeline import generate as generate_video
 
     with _progress(quiet or as_json) as bar:
         task = bar.add_task("Preparing", total=None, note="")
         made = generate_video(
             anchor,
-            speech,
+            said,
             output,
             clip=clip,
             expression=expression,
@@ -174,6 +199,58 @@ def generate(
         )
         if made["frames_passed_through"]:
             click.echo(f"{made['frames_passed_through']} frames without a usable face were passed through unchanged.")
+        _echo_skipped(made.get("text_to_speech"))
+
+
+@main.command()
+@click.argument("text", required=False)
+@click.option("--text-file", type=click.Path(path_type=Path, allow_dash=True), help=_TEXT_FILE_HELP)
+@click.option("--voice", help=_VOICE_HELP)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The sound to write (.wav).")
+@shared_options("overwrite", "quiet", "json")
+def speak(
+    text: str | None,
+    text_file: Path | None,
+    voice: str | None,
+    output: Path,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Say TEXT to a sound file: what `generate --text` would let an anchor say."""
+    if (text is None) == (text_file is None):
+        raise click.UsageError("Give either TEXT or --text-file.")
+    script = _script(text, text_file, voice)
+    from talkinghead.pipeline import write_speech
+
+    made = write_speech(script, output, overwrite=overwrite)
+    if as_json:
+        _print_json({"output": str(output), **made})
+    elif not quiet:
+        click.echo(f"{output}: {made['duration_s']:.1f} s, said by {made['voice']}")
+        _echo_skipped(made)
+
+
+@main.command()
+@shared_options("json")
+def voices(as_json: bool) -> None:
+    """List the voices that can read a text, and how to get more."""
+    from talkinghead.text_to_speech import DEFAULT_VOICE, engines
+
+    found = [(engine, engine.voices()) for engine in engines()]
+    if as_json:
+        rows = [{**dataclasses.asdict(voice), "engine": engine.name} for engine, own in found for voice in own]
+        about = [{"name": engine.name, "version": engine.version, "missing": engine.missing()} for engine, _ in found]
+        _print_json({"default": DEFAULT_VOICE, "voices": rows, "engines": about})
+        return
+    table = _table("voice", "language", "", "engine")
+    for engine, own in found:
+        for voice in own:
+            table.add_row(voice.name, voice.language, voice.description, engine.name)
+    _print_table(table)
+    for engine, _ in found:
+        if engine.missing():
+            click.echo(f"{engine.name} has more voices: {engine.missing()}")
 
 
 @main.command()
@@ -258,6 +335,43 @@ def doctor(as_json: bool) -> None:
         _print_table(table)
     if any(finding.state == State.MISSING for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+def _speech(speech: Path | None, text: str | None, text_file: Path | None, voice: str | None) -> Path | Script:
+    """The one of SPEECH, --text and --text-file that was given."""
+    if sum(given is not None for given in (speech, text, text_file)) != 1:
+        raise click.UsageError("Give one of SPEECH, --text and --text-file.")
+    if speech is not None:
+        if voice is not None:
+            raise click.UsageError("--voice goes with --text or --text-file; SPEECH has its own voice.")
+        return speech
+    return _script(text, text_file, voice)
+
+
+def _script(text: str | None, text_file: Path | None, voice: str | None) -> Script:
+    from talkinghead.text_to_speech import DEFAULT_VOICE, Script
+
+    return Script(_read_text(text_file or STANDARD_INPUT) if text is None else text, voice or DEFAULT_VOICE)
+
+
+def _read_text(path: Path) -> str:
+    """A text file, with or without a byte order mark; - is standard input."""
+    if path == STANDARD_INPUT:
+        raw = sys.stdin.buffer.read()
+    else:
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise MissingFileError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TextError(f"{path} is not text in UTF-8 (byte {error.start}); convert it first") from error
+
+
+def _echo_skipped(spoken: dict[str, Any] | None) -> None:
+    if spoken and spoken["skipped"]:
+        click.echo(f"{spoken['skipped']} sentences hold nothing that {spoken['voice']} can say and were left out.")
 
 
 def _progress(hidden: bool) -> Progress:

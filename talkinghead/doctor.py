@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import talkinghead
 from talkinghead import weights
-from talkinghead.errors import CheckpointError
+from talkinghead.errors import CheckpointError, VoiceUnavailableError
 from talkinghead.resources import checkpoint_path
 
 # Distribution -> the name it is imported by.
@@ -65,6 +65,7 @@ def examine() -> list[Finding]:
         *_devices(),
         *_rasterizers(),
         *_encoders(),
+        *_text_to_speech(),
         *(_checkpoint(name) for name in _CHECKPOINTS),
         *(_third_party(weight) for weight in weights.WEIGHTS.values()),
     ]
@@ -128,6 +129,21 @@ def _encoders() -> Iterator[Finding]:
         except UnknownCodecError:
             remedy = "pip install --force-reinstall --only-binary av av"
             yield Finding(f"encoder {name}", State.MISSING, "this build of PyAV cannot write it", remedy)
+
+
+def _text_to_speech() -> Iterator[Finding]:
+    from talkinghead.text_to_speech import engines
+
+    try:
+        known = engines()
+    except VoiceUnavailableError as error:
+        yield Finding("text to speech", State.MISSING, str(error))
+        return
+    for engine in known:
+        count = len(engine.voices())
+        state = State.NOTE if engine.missing() else State.OK
+        detail = f"{engine.version}, {count} {'voice' if count == 1 else 'voices'}" if count else "not installed"
+        yield Finding(f"text to speech {engine.name}", state, detail, engine.missing())
 
 
 def _checkpoint(name: str) -> Finding:

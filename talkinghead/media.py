@@ -1,4 +1,4 @@
-"""Video and sound files, in and out, through PyAV (FFmpeg). No other module opens a media file.
+"""Video and sound files, in and out, mostly through PyAV (FFmpeg). No other module opens a media file.
 
 Everything streams: memory does not grow with the length of a file, except in `read_sound`, which returns all samples.
 
@@ -9,9 +9,11 @@ Two timelines meet here and are one: time 0 is the first picture of a file that 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import wave
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +59,7 @@ OTHER_RATE_HZ = 48000
 MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
+SOUND_SUFFIXES = (".wav",)
 STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "date", "description", "genre"})
 """Metadata keys that the classic MP4 tag list knows; others need the key-value form."""
 
@@ -394,13 +397,42 @@ def _sound_format(frame: av.AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def check_output_path(path: Path, *, overwrite: bool) -> None:
-    """Whether a video may be written there; to be asked before hours are spent on making it.
+def write_sound(path: Path, sounds: Iterable[Sound], *, overwrite: bool = False) -> float:
+    """Write sounds of one rate, one after the other as they come, as a 16-bit mono WAV file; its length in seconds.
+
+    Samples beyond full scale are clipped. The file appears under its name only when it is complete.
+
+    Raises OutputExistsError, OutputError, ValueError (no sounds, or of several rates), and what `sounds` raises.
+    """
+    check_output_path(path, overwrite=overwrite, suffixes=SOUND_SUFFIXES)
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    remaining = iter(sounds)
+    first = next(remaining, None)
+    if first is None:
+        raise ValueError("There are no sounds to write.")
+    try:
+        with wave.open(str(partial), "wb") as file:
+            file.setparams((1, 2, first.rate_hz, 0, "NONE", ""))
+            for sound in itertools.chain([first], remaining):
+                if sound.rate_hz != first.rate_hz:
+                    raise ValueError(f"A sound of {sound.rate_hz} Hz among those of {first.rate_hz} Hz.")
+                file.writeframes((sound.samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+            duration_s = file.tell() / first.rate_hz
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return duration_s
+
+
+def check_output_path(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] = VIDEO_SUFFIXES) -> None:
+    """Whether a video (or what else ends in `suffixes`) may be written there; to be asked before hours go into it.
 
     Raises OutputExistsError, OutputError.
     """
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise OutputError(f"{path}: the name of a video must end in {', '.join(VIDEO_SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(f"{path}: the name must end in {', '.join(suffixes)}")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: there is no such folder; make it first")
     if path.is_dir():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,11 +22,12 @@ from talkinghead.errors import CheckpointError, NoFaceError, SpeechTooShortError
 from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
-from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info
+from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info, write_sound
 from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import FloatArray, Frame, Reconstruction, Sound
+from talkinghead.text_to_speech import Script, speak
 from talkinghead.tracking import track_file
 from talkinghead.voice_activity import voice_activity
 
@@ -60,7 +63,7 @@ class Timeline:
 
 def generate(
     anchor: Path,
-    speech: Path,
+    speech: Path | Script,
     output: Path,
     *,
     clip: Path | None = None,
@@ -74,7 +77,8 @@ def generate(
 
     Args:
         anchor: ANCHOR folder, made by `train`.
-        speech: any sound or video file; its sound goes into the output unchanged in length and start.
+        speech: any sound or video file; its sound goes into the output unchanged in length and start. Or a script,
+            which is spoken to such a file first.
         output: video file to write.
         clip: another clip of the same person, to take frames from one for one; None takes the anchor's own clip,
             forth and back as long as the speech lasts.
@@ -88,7 +92,7 @@ def generate(
 
     Returns:
         output, frames, fps, duration_s, seconds (from start to finished file), frames_per_second,
-        frames_passed_through (no usable face).
+        frames_passed_through (no usable face); for a script also text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
@@ -97,39 +101,72 @@ def generate(
     check_output_path(output, overwrite=overwrite)
     target_device = choose_device(device)
     loaded = load_anchor(anchor)
-    sound = read_sound(speech)
-    if sound.duration_s < SHORTEST_SPEECH_S:
-        raise SpeechTooShortError(f"{speech} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-    duration_s = sound.duration_s
-    timeline = plan(loaded, clip, duration_s)
-    if expression is None:
-        target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device)
-    else:
-        target = expression_from_file(loaded, expression, timeline.times_s)
-    del sound  # an hour of it is 230 MB, and the frames need none of it
+    with _recording(speech, output) as (recording, spoken):
+        sound = read_sound(recording)
+        if sound.duration_s < SHORTEST_SPEECH_S:
+            raise SpeechTooShortError(f"{recording} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
+        duration_s = sound.duration_s
+        timeline = plan(loaded, clip, duration_s)
+        if expression is None:
+            target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device)
+        else:
+            target = expression_from_file(loaded, expression, timeline.times_s)
+        del sound  # an hour of it is 230 MB, and the frames need none of it
 
-    updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
-    valid = timeline.reconstruction.valid[timeline.frames]
-    with VideoWriter(
-        output,
-        timeline.width,
-        timeline.height,
-        frame_rate=timeline.frame_rate,
-        sound_from=speech,
-        metadata={"comment": LABEL},
-        overwrite=overwrite,
-    ) as writer:
-        _write_frames(writer, updated_frames(updater, timeline, target), len(timeline), progress)
-    seconds = time.monotonic() - started
-    return {
-        "output": str(output),
-        "frames": len(timeline),
-        "fps": float(timeline.frame_rate),
-        "duration_s": duration_s,
-        "seconds": round(seconds, 3),
-        "frames_per_second": round(len(timeline) / seconds, 2),
-        "frames_passed_through": int((~valid).sum()),
-    }
+        updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
+        valid = timeline.reconstruction.valid[timeline.frames]
+        with VideoWriter(
+            output,
+            timeline.width,
+            timeline.height,
+            frame_rate=timeline.frame_rate,
+            sound_from=recording,
+            metadata={"comment": LABEL},
+            overwrite=overwrite,
+        ) as writer:
+            _write_frames(writer, updated_frames(updater, timeline, target), len(timeline), progress)
+        seconds = time.monotonic() - started
+        return {
+            "output": str(output),
+            "frames": len(timeline),
+            "fps": float(timeline.frame_rate),
+            "duration_s": duration_s,
+            "seconds": round(seconds, 3),
+            "frames_per_second": round(len(timeline) / seconds, 2),
+            "frames_passed_through": int((~valid).sum()),
+            **spoken,
+        }
+
+
+@contextmanager
+def _recording(speech: Path | Script, output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The recording, and what the report says of it; a script is spoken to a file that lasts as long as the context.
+
+    That file lies beside the output, where there is room for it: the system's temporary folder is often in memory.
+    """
+    if not isinstance(speech, Script):
+        yield speech, {}
+        return
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
+        recording = Path(folder) / "speech.wav"
+        yield recording, {"text_to_speech": write_speech(speech, recording)}
+
+
+def write_speech(script: Script, output: Path, *, overwrite: bool = False) -> dict[str, Any]:
+    """Say a script to a WAV file, sentence by sentence.
+
+    Returns:
+        engine, engine_version, voice, language, text_sha256, duration_s, and skipped: how many sentences hold nothing
+        that the voice can say.
+
+    Raises:
+        NothingToSpeakError, VoiceUnavailableError, OutputExistsError, OutputError.
+    """
+    skipped: list[str] = []
+    sounds = (utterance.sound for utterance in speak(script, skipped=skipped.append))
+    described = script.describe()
+    duration_s = write_sound(output, sounds, overwrite=overwrite)
+    return {**described, "duration_s": duration_s, "skipped": len(skipped)}
 
 
 def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
