@@ -78,12 +78,12 @@ SCRIPTS = {
             (0.95, "Good evening, and welcome."),
             (0.40, "Five new bridges will open along the river before the end of May, the mayor announced today."),
             (0.45, "Farmers in the valley hope for showers, which should move in from the west by Thursday."),
+            (0.45, "Stay with us for the weather and the markets."),
             (0.45, "And the boy who found a puppy on the beach?"),
             (0.35, "He may keep it."),
         ),
         last_pause_s=0.9,
         seed=11,
-        pitch=(6, 5),
     ),
     "second": Script(
         (
@@ -93,7 +93,7 @@ SCRIPTS = {
         ),
         last_pause_s=0.8,
         seed=23,
-        pitch=(21, 20),
+        pitch=(6, 5),  # a man with the one packaged voice, a woman's
     ),
 }
 
@@ -382,9 +382,9 @@ def upper_face(
         weights |= {
             f"browInnerUp_{side}": np.clip(0.04 + 0.018 * slow + 0.9 * more * raised, 0, 1),
             f"browOuterUp_{side}": np.clip(0.03 + 0.018 * slow + 0.7 * more * raised, 0, 1),
-            f"eyeBlink_{side}": np.clip(0.03 + 0.01 * slow + shut, 0, 1),
+            f"eyeBlink_{side}": np.clip(0.09 + 0.01 * slow + shut, 0, 1),
             # Blinking shuts the upper lid to a slit; the lower one rises to meet it.
-            f"eyeSquint_{side}": np.clip(0.05 + 0.015 * slow + 0.42 * shut, 0, 1),
+            f"eyeSquint_{side}": np.clip(0.12 + 0.015 * slow + 0.42 * shut, 0, 1),
             f"eyeWide_{side}": np.clip(0.25 * more * raised * (1 - shut), 0, 1),
         }
     return weights

@@ -1,0 +1,116 @@
+"""The head: the open ICT-FaceKit model in numpy - shape, expression, pose, and where its parts are.
+
+Units are those of the model (close to centimetres); x to the anchor's left, y up, z towards the camera.
+The model is Vicini et al., "ICT-FaceKit", USC Institute for Creative Technologies, MIT licence.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+DEFAULT_ICT = Path(__file__).resolve().parents[3] / "shared" / "models" / "ict_facekit.npz"
+SCLERA = {"L": slice(21451, 22221), "R": slice(23021, 23791)}
+IRIS = {"L": slice(22221, 23021), "R": slice(23791, 24591)}
+EYEBALL = {"L": slice(21451, 23021), "R": slice(23021, 24591)}
+GAZE_RAD = 0.45
+"""How far an eyeball turns at eyeLook* of one: the model's shapes move the lids only."""
+FACE = slice(0, 9409)
+SKIN = slice(0, 14062)
+
+NECK_PIVOT = np.array([0.0, -6.0, -1.0])
+"""The head turns about this point, near the top of the spine."""
+NECK_BENDS = (-15.0, -8.5)
+"""Height over which the neck goes from still (with the torso) to moving wholly with the head."""
+
+
+def ict_path() -> Path:
+    """Where the model is: $TALKINGHEAD_ICT, or ../shared/models beside the repository."""
+    return Path(os.environ.get("TALKINGHEAD_ICT", DEFAULT_ICT))
+
+
+@dataclass(frozen=True)
+class Head:
+    """One person's head at rest, and what moves it."""
+
+    generic: Array
+    """(V, 3) the model's mean person: regions are found on it, so that they are the same for everybody."""
+    neutral: Array
+    """(V, 3) this person."""
+    expressions: Array
+    """(E, V, 3) displacement at weight one."""
+    expression_names: tuple[str, ...]
+    faces: list[list[int]]
+    face_uv: list[list[int]]
+    uv: Array
+    material_of_face: list[str]
+    landmarks68: Indices
+
+    def deformed(self, weights: Array) -> Array:
+        """Vertices (V, 3) with the expression `weights` (E,), before the pose; the eyeballs turn with eyeLook*."""
+        moving = np.flatnonzero(weights)
+        vertices = self.neutral + np.tensordot(weights[moving], self.expressions[moving], 1)
+        named = dict(zip(self.expression_names, weights.tolist(), strict=True))
+        for side, outwards in (("L", 1.0), ("R", -1.0)):
+            yaw = outwards * (named[f"eyeLookOut_{side}"] - named[f"eyeLookIn_{side}"])
+            pitch = named[f"eyeLookDown_{side}"] - named[f"eyeLookUp_{side}"]
+            turn = Rotation.from_euler("YX", np.array([yaw, pitch]) * GAZE_RAD).as_matrix()
+            balls = np.r_[EYEBALL[side]]
+            centre = eye_centre(vertices, side)
+            vertices[balls] = (vertices[balls] - centre) @ turn.T + centre
+        return vertices
+
+    def posed(self, vertices: Array, rotation_rad: Array, translation_cm: Array) -> Array:
+        """`vertices` (V, 3) with the head turned and moved; the lower neck stays with the torso."""
+        low, high = NECK_BENDS
+        part = np.clip((self.neutral[:, 1] - low) / (high - low), 0, 1)
+        part = part * part * (3 - 2 * part)
+        return vertices + part[:, None] * (moved(vertices, rotation_rad, translation_cm) - vertices)
+
+    def part(self, name: str) -> Indices:
+        """Indices of the faces made of material `name`."""
+        return np.flatnonzero(np.asarray(self.material_of_face) == name)
+
+
+def moved(points: Array, rotation_rad: Array, translation_cm: Array) -> Array:
+    """`points` (N, 3) turned by pitch, yaw, roll (rotation_rad, about x, y, z) round the neck and then moved."""
+    turn = Rotation.from_euler("XYZ", rotation_rad).as_matrix()
+    return (points - NECK_PIVOT) @ turn.T + NECK_PIVOT + translation_cm
+
+
+def eye_centre(vertices: Array, side: str) -> Array:
+    """(3,) centre of the eyeball of `side` L or R."""
+    ball = vertices[IRIS[side]]
+    return (ball.min(0) + ball.max(0)) / 2
+
+
+def load_head(identity: dict[int, float], path: Path | None = None) -> Head:
+    """The model with the `identity` weights (component number to standard deviations)."""
+    with np.load(path or ict_path()) as model:
+        generic = model["neutral"].astype(np.float64)
+        neutral = generic.copy()
+        shapes = model["identity"]  # read once: every look into an npz file unpacks it anew
+        for component, weight in identity.items():
+            neutral += weight * shapes[component].astype(np.float64)
+        quads, corners = model["faces"], model["faces_uv"]
+        materials = model["material_names"][model["face_material"]]
+        return Head(
+            generic=generic,
+            neutral=neutral,
+            expressions=model["expression"].astype(np.float64),
+            expression_names=tuple(str(name) for name in model["expression_names"]),
+            faces=[[int(v) for v in face if v >= 0] for face in quads],
+            face_uv=[[int(t) for t, v in zip(corner, face, strict=True) if v >= 0]
+                     for corner, face in zip(corners, quads, strict=True)],
+            uv=model["uv"].astype(np.float64),
+            material_of_face=[str(name) for name in materials],
+            landmarks68=model["landmarks68"].astype(np.int64),
+        )
