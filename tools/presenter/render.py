@@ -34,7 +34,8 @@ def composite(still: Array, moving: Array) -> Array:
     left, top, right, bottom = MOVING
     x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     inside = np.minimum.outer(np.minimum(y - top, bottom - y), np.minimum(x - left, right - x))
-    cover = np.clip(inside / FEATHER, 0, 1)[..., None]
+    # The renderer rounds its border to pixels: the outermost two are left to the still.
+    cover = np.clip((inside - 2 / height) / FEATHER, 0, 1)[..., None]
     return np.round(still + cover * (moving.astype(np.float64) - still)).astype(np.uint8)
 
 

@@ -42,7 +42,7 @@ class Studio:
         self.scene = bpy.context.scene
         self.head = load_head(look.identity())
         self.scalp = scalp_hair(self.head, look.hairstyle, seed + 1)
-        self.brows = brow_hair(self.head, 850, seed + 2)
+        self.brows = brow_hair(self.head, 620, seed + 2)
         self.lashes = lash_hair(self.head, seed + 3)
         self._materials(look, seed, work)
         self.mesh = self._head_mesh()
