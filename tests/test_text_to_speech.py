@@ -20,8 +20,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from talkinghead.cli import main
 from talkinghead.errors import NothingToSpeakError, OutputError, OutputExistsError, VoiceUnavailableError
-from talkinghead.media import write_sound
-from talkinghead.pipeline import generate
+from talkinghead.media import read_sound, write_sound
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech import (
     DEFAULT_VOICE,
@@ -315,7 +314,7 @@ def test_pauses_between_sentences_and_paragraphs() -> None:
     heard = np.abs(spoken.sound.samples.reshape(-1, 80)).max(1) > 0.01
     edges = np.flatnonzero(np.diff(heard.astype(int), prepend=0, append=0)) / 100
     silences = [edges[0], *(edges[2::2] - edges[1:-1:2]), len(heard) / 100 - edges[-1]]
-    expected = [speaking.LEAD_S, 0.45, 0.9, speaking.TAIL_S]
+    expected = [speaking.LEAD_S, 0.6, 1.0, speaking.TAIL_S]
     np.testing.assert_allclose(silences, expected, atol=0.021)
     np.testing.assert_allclose(edges[1::2] - edges[::2], [0.17, 0.13, 0.18], atol=0.021)
 
@@ -420,11 +419,25 @@ def test_voices_command() -> None:
 
 
 @pytest.mark.usefixtures("own_caches")
-def test_an_anchor_says_a_text(anchor_folder: Path, expression_file: Path, tmp_path: Path) -> None:
+def test_an_anchor_says_a_text(anchor_folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "said.mp4"
-    made = generate(anchor_folder, Script("Good evening."), output, expression=expression_file, device="cpu")
+    command = [
+        "generate",
+        str(anchor_folder),
+        "--text",
+        "Good evening.",
+        "-o",
+        str(output),
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    result = CliRunner().invoke(main, command, catch_exceptions=False)
+    made = json.loads(result.stdout)
     described = made["text_to_speech"]
     assert (described["engine"], described["voice"], described["skipped"]) == ("hibari", "hibari", 0)
     assert described["text_sha256"] == hashlib.sha256(b"Good evening.").hexdigest()
     assert made["duration_s"] == pytest.approx(described["duration_s"], abs=0.001)
+    assert read_sound(output).duration_s == pytest.approx(described["duration_s"], abs=0.001)
+    assert "Good" not in result.stdout
     assert [found.name for found in tmp_path.iterdir()] == ["said.mp4"]

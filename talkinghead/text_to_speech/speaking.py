@@ -18,7 +18,7 @@ LEAD_S = 0.3
 """Silence before the first word: the mouth is seen at rest before it opens."""
 TAIL_S = 0.5
 """Silence after the last word."""
-PAUSE_S = {Break.CLAUSE: 0.2, Break.SENTENCE: 0.45, Break.PARAGRAPH: 0.9}
+PAUSE_S = {Break.CLAUSE: 0.2, Break.SENTENCE: 0.6, Break.PARAGRAPH: 1.0}
 """Silence after each piece that another one follows."""
 MARGIN_S = 0.05
 """What is kept of an engine's own silence at either end of a piece; it counts towards the pause."""
