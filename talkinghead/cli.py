@@ -221,7 +221,7 @@ def speak(
     if (text is None) == (text_file is None):
         raise click.UsageError("Give either TEXT or --text-file.")
     script = _script(text, text_file, voice)
-    from talkinghead.pipeline import write_speech
+    from talkinghead.text_to_speech.speech_file import write_speech
 
     made = write_speech(script, output, overwrite=overwrite)
     if as_json:

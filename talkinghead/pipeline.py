@@ -22,12 +22,13 @@ from talkinghead.errors import CheckpointError, NoFaceError, SpeechTooShortError
 from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
-from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info, write_sound
+from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info
 from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import FloatArray, Frame, Reconstruction, Sound
-from talkinghead.text_to_speech import Script, speak
+from talkinghead.text_to_speech import Script
+from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.tracking import track_file
 from talkinghead.voice_activity import voice_activity
 
@@ -150,23 +151,6 @@ def _recording(speech: Path | Script, output: Path) -> Iterator[tuple[Path, dict
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         recording = Path(folder) / "speech.wav"
         yield recording, {"text_to_speech": write_speech(speech, recording)}
-
-
-def write_speech(script: Script, output: Path, *, overwrite: bool = False) -> dict[str, Any]:
-    """Say a script to a WAV file, sentence by sentence.
-
-    Returns:
-        engine, engine_version, voice, language, text_sha256, duration_s, and skipped: how many sentences hold nothing
-        that the voice can say.
-
-    Raises:
-        NothingToSpeakError, VoiceUnavailableError, OutputExistsError, OutputError.
-    """
-    skipped: list[str] = []
-    sounds = (utterance.sound for utterance in speak(script, skipped=skipped.append))
-    described = script.describe()
-    duration_s = write_sound(output, sounds, overwrite=overwrite)
-    return {**described, "duration_s": duration_s, "skipped": len(skipped)}
 
 
 def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
