@@ -13,25 +13,15 @@ import cv2
 import mathutils
 import numpy as np
 
+from camera import LENS_MM, SENSOR_MM, camera_place
 from hair import Strands, brow_hair, lash_hair, scalp_hair
 from head import IRIS, SCLERA, Array, eye_centre, load_head, moved
 from looks import Light, Look
 from skin import coded, noise, painted
 from wardrobe import Surface, dress
 
-LENS_MM, SENSOR_MM = 85.0, 36.0
-FIELD_CM = 37.0
-"""Width of the picture at the depth of the lips."""
-FACE_DEPTH_CM = 9.0
-EYE_LEVEL_CM = 0.3
-"""Height of the camera."""
 CORNEA_RAD = math.radians(27)
 FACE_CENTRE = (0.0, 0.0, 6.0)
-
-
-def camera_distance() -> float:
-    """From the origin of the axes, along z."""
-    return FACE_DEPTH_CM + FIELD_CM * LENS_MM / SENSOR_MM
 
 
 class Studio:
@@ -207,7 +197,7 @@ class Studio:
         data.lens, data.sensor_width = LENS_MM, SENSOR_MM
         data.clip_end = 1000
         item = bpy.data.objects.new("camera", data)
-        item.location = (0.0, EYE_LEVEL_CM, camera_distance())
+        item.location = tuple(camera_place())
         self.scene.collection.objects.link(item)
         self.scene.camera = item
 
