@@ -155,6 +155,7 @@ def train(
     help="Coefficients from a .safetensors or .csv file, or measured from a video, instead of from SPEECH.",
 )
 @click.option("--speech-encoder", help="Folder or cached hub name of another wav2vec2-family encoder.")
+@click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as a PNG.")
 @shared_options("device", "overwrite", "quiet", "json")
 def generate(
     anchor: Path,
@@ -166,12 +167,16 @@ def generate(
     clip: Path | None,
     expression: Path | None,
     speech_encoder: str | None,
+    contact_sheet: Path | None,
     device: str,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Make a video of ANCHOR saying SPEECH (any sound or video file), or a text."""
+    """Make a video of ANCHOR saying SPEECH (any sound or video file), or a text.
+
+    ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
+    """
     said = _speech(speech, text, text_file, voice)
     from talkinghead.pipeline import generate as generate_video
 
@@ -185,6 +190,7 @@ def generate(
             expression=expression,
             speech_encoder=speech_encoder,
             device=device,
+            contact_sheet=contact_sheet,
             overwrite=overwrite,
             progress=lambda done, count: bar.update(
                 task, description="Writing frames", total=count, completed=done, note=f"{done} of {count}"
@@ -194,9 +200,11 @@ def generate(
         _print_json(made)
     elif not quiet:
         click.echo(
-            f"{made['output']}: {made['frames']} frames at {made['fps']:.6g} fps "
-            f"in {made['seconds']:.1f} s ({made['frames_per_second']:.1f} frames per second)"
+            f"{made['output']}: {made['duration_s']:.1f} s of video, {made['frames']} frames at {made['fps']:.6g} fps, "
+            f"made in {made['seconds']:.1f} s ({made['frames_per_second']:.1f} frames per second)"
         )
+        if contact_sheet is not None:
+            click.echo(f"{contact_sheet}: look at it first")
         if made["frames_passed_through"]:
             click.echo(f"{made['frames_passed_through']} frames without a usable face were passed through unchanged.")
         _echo_skipped(made.get("text_to_speech"))
@@ -371,7 +379,7 @@ def _read_text(path: Path) -> str:
 
 def _echo_skipped(spoken: dict[str, Any] | None) -> None:
     if spoken and spoken["skipped"]:
-        click.echo(f"{spoken['skipped']} sentences hold nothing that {spoken['voice']} can say and were left out.")
+        click.echo(f"{spoken['voice']} could not say {spoken['skipped']} sentences or words of the text.")
 
 
 def _progress(hidden: bool) -> Progress:

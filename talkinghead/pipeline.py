@@ -25,7 +25,9 @@ from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
 from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info
 from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
-from talkinghead.resources import checkpoint_path
+from talkinghead.pictures import SpeechSheet
+from talkinghead.resources import anchor_folder, checkpoint_path
+from talkinghead.region_removal import crop_frame
 from talkinghead.structures import FloatArray, Frame, Reconstruction, Sound
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
@@ -71,13 +73,14 @@ def generate(
     expression: Path | None = None,
     device: str = "auto",
     speech_encoder: str | None = None,
+    contact_sheet: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Make a video of the anchor saying the speech.
 
     Args:
-        anchor: ANCHOR folder, made by `train`.
+        anchor: ANCHOR folder, made by `train`; or the bare name of a built-in one, such as "presenter".
         speech: any sound or video file; its sound goes into the output unchanged in length and start. Or a script,
             which is spoken to such a file first.
         output: video file to write.
@@ -88,6 +91,7 @@ def generate(
         device: auto, cpu or cuda.
         speech_encoder: folder of another encoder, with the predictor that was taught for it inside; or the cached
             hub name of one that the default predictor was taught for.
+        contact_sheet: PNG file to write beside: frames spread over the video, the mouth enlarged below each.
         overwrite: replace an existing output.
         progress: called with frames done and frames in all.
 
@@ -100,8 +104,10 @@ def generate(
     """
     started = time.monotonic()
     check_output_path(output, overwrite=overwrite)
+    if contact_sheet is not None:
+        check_output_path(contact_sheet, overwrite=overwrite, suffixes=(".png",))
     target_device = choose_device(device)
-    loaded = load_anchor(anchor)
+    loaded = load_anchor(anchor_folder(anchor))
     with _recording(speech, output) as (recording, spoken):
         sound = read_sound(recording)
         if sound.duration_s < SHORTEST_SPEECH_S:
@@ -125,7 +131,13 @@ def generate(
             metadata={"comment": LABEL},
             overwrite=overwrite,
         ) as writer:
-            _write_frames(writer, updated_frames(updater, timeline, target), len(timeline), progress)
+            frames = updated_frames(updater, timeline, target)
+            if contact_sheet is not None:
+                sheet = SpeechSheet(len(timeline))
+                frames = _shown(frames, sheet, updater, timeline)
+            _write_frames(writer, frames, len(timeline), progress)
+        if contact_sheet is not None:
+            sheet.write(contact_sheet)
         seconds = time.monotonic() - started
         return {
             "output": str(output),
@@ -273,6 +285,15 @@ def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: FloatAr
         results = updater.update(images, timeline.frames[part], expression[part])
         for image, time_s in zip(results, timeline.times_s[part], strict=True):
             yield Frame(image, float(time_s))
+
+
+def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:
+    """The same frames; those that the contact sheet wants are added to it with the picture of their mouth."""
+    for index, frame in enumerate(frames):
+        if sheet.wants(index):
+            to_frame = updater.crops.to_frame[timeline.frames[index]]
+            sheet.add(frame.image, crop_frame(frame.image, to_frame, updater.crops.size_px))
+        yield frame
 
 
 def _write_frames(

@@ -35,3 +35,17 @@ def checkpoint_path(name: str) -> Path:
     if not path.exists():
         raise CheckpointError(f"the checkpoint {name} is missing from {path.parent}: install talkinghead again")
     return path
+
+
+def anchor_folder(named: Path) -> Path:
+    """The ANCHOR folder that `named` means: a path, or the bare name of a built-in anchor where there is no such path.
+
+    A path that leads nowhere is returned as it is: whoever opens it says so.
+    """
+    if named.exists() or named.name != str(named):
+        return named
+    try:
+        built_in = checkpoint_path(named.name)
+    except CheckpointError:
+        return named
+    return built_in if (built_in / "anchor.json").is_file() else named

@@ -97,7 +97,7 @@ def test_trained_pictures_are_nearer_to_the_truth_than_the_mean_frame(
     anchor: Anchor, clip: DrawnClip, quick: AnchorTrainingConfig
 ) -> None:
     samples = samples_of(anchor, clip)
-    _, held_out = training._split(len(samples), quick.held_out_share)
+    _, held_out = training.held_out_frames(len(samples), quick.held_out_share)
     known = np.setdiff1d(np.arange(len(samples)), held_out)
     truth = samples.crops[held_out].astype(np.float32) / 255
     feather = samples.feathers[held_out].astype(np.float32)[..., None] / 255

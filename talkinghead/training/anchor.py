@@ -315,7 +315,7 @@ class AnchorTrainer:
         self.network = network.placed(device)
         self.samples = samples
         self.expression_std = torch.from_numpy(expression_std)
-        self.training, self.held_out = _split(len(samples), config.held_out_share)
+        self.training, self.held_out = held_out_frames(len(samples), config.held_out_share)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
         )
@@ -493,8 +493,8 @@ def coefficient_jitter(
     )
 
 
-def _split(count: int, held_out_share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Training and held-out numbers; the held-out ones are short runs, so that they have no close neighbours."""
+def held_out_frames(count: int, held_out_share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of `count` samples to train on and to hold out; the latter in short runs, without close neighbours."""
     run = max(1, min(5, count // 20))
     runs = max(1, round(count * held_out_share / run))
     starts = np.linspace(0, count - run, runs + 2)[1:-1].astype(int)
