@@ -23,11 +23,11 @@ from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
 from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info
+from talkinghead.pictures import SpeechSheet
 from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
-from talkinghead.pictures import SpeechSheet
-from talkinghead.resources import anchor_folder, checkpoint_path
 from talkinghead.region_removal import crop_frame
+from talkinghead.resources import anchor_folder, checkpoint_path
 from talkinghead.structures import FloatArray, Frame, Reconstruction, Sound
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech

@@ -68,9 +68,15 @@ def main(look: str, frames: Path, performance: Path, output: Path) -> None:
     size_px = cv2.imread(str(paths[0])).shape[0]
     output.mkdir(parents=True, exist_ok=True)
     with VideoWriter(
-        output / f"{look}.mp4", size_px, size_px, frame_rate=rate, sound_from=performance / "speech.wav",
+        output / f"{look}.mp4",
+        size_px,
+        size_px,
+        frame_rate=rate,
+        sound_from=performance / "speech.wav",
         metadata={"comment": "A computed person: rendered from the ICT-FaceKit head model, the voice is hibari-tts"},
-        overwrite=True, crf=CRF, preset="slow",
+        overwrite=True,
+        crf=CRF,
+        preset="slow",
     ) as writer:
         for index, path in enumerate(paths):
             writer.write(Frame(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), float(index / rate)))

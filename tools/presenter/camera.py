@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from head import Array
 
 LENS_MM, SENSOR_MM = 85.0, 36.0

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from head import SKIN, Array, Head, Indices
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
-
-from head import SKIN, Array, Head, Indices
 
 POINTS = 8
 """Points along one strand."""
@@ -142,7 +141,9 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
         low = 0.05 + 0.22 * top * k / POINTS * style.lift
         points[:, k] += np.maximum(low - height, 0)[:, None] * normal
     points = _gathered(points, style.clump, rng)
-    points[:, 1:] += rng.normal(scale=style.frizz, size=points[:, 1:].shape) * np.arange(1, POINTS)[None, :, None] / POINTS
+    points[:, 1:] += (
+        rng.normal(scale=style.frizz, size=points[:, 1:].shape) * np.arange(1, POINTS)[None, :, None] / POINTS
+    )
     radii = np.linspace(style.root_radius, style.tip_radius, POINTS)
     return Strands(points, np.broadcast_to(radii, points.shape[:2]).copy())
 
@@ -224,9 +225,10 @@ def brow_hair(head: Head, count: int, seed: int, thickness: float = 0.42) -> Roo
     length = rng.uniform(0.42, 0.68, len(index))
     step = np.linspace(0, 1, 5)
     rise = 0.10 * np.sin(np.pi * np.minimum(step * 0.8 + 0.05, 1))
-    shape = length[:, None, None] * (
-        step[None, :, None] * direction[:, None] + rise[None, :, None] * normal[:, None]
-    ) + 0.008 * normal[:, None]
+    shape = (
+        length[:, None, None] * (step[None, :, None] * direction[:, None] + rise[None, :, None] * normal[:, None])
+        + 0.008 * normal[:, None]
+    )
     radii = np.broadcast_to(np.linspace(0.010, 0.003, 5), shape.shape[:2]).copy()
     return _rooted(head, roots, shape, radii)
 
@@ -236,8 +238,10 @@ def lash_hair(head: Head, seed: int, per_lid: tuple[int, int] = (150, 80)) -> Ro
     rng = np.random.default_rng(seed)
     marks = head.generic[head.landmarks68]
     rims = (
-        (marks[[36, 37, 38, 39]], -1.0, 1.0), (marks[[42, 43, 44, 45]], 1.0, 1.0),
-        (marks[[36, 41, 40, 39]], -1.0, -1.0), (marks[[42, 47, 46, 45]], 1.0, -1.0),
+        (marks[[36, 37, 38, 39]], -1.0, 1.0),
+        (marks[[42, 43, 44, 45]], 1.0, 1.0),
+        (marks[[36, 41, 40, 39]], -1.0, -1.0),
+        (marks[[42, 47, 46, 45]], 1.0, -1.0),
     )
     face = [head.faces[i] for i in head.part("M_Face")]
     triangles = np.array([[f[0], f[k - 1], f[k]] for f in face for k in range(2, len(f))])
@@ -251,15 +255,20 @@ def lash_hair(head: Head, seed: int, per_lid: tuple[int, int] = (150, 80)) -> Ro
         # 0 at the nose, 1 at the temple, for either eye
         temple = along if outwards > 0 else 1 - along
         fan = outwards * np.interp(temple, [0, 0.5, 1], [-0.45, 0.12, 0.95])
-        direction = unit(np.stack([fan, np.full(count, 0.10 * upper), np.ones(count)], 1)
-                         + rng.normal(scale=0.07, size=(count, 3)))
+        direction = unit(
+            np.stack([fan, np.full(count, 0.10 * upper), np.ones(count)], 1) + rng.normal(scale=0.07, size=(count, 3))
+        )
         length = np.interp(temple, [0, 0.5, 0.85, 1], [0.30, 0.52, 0.66, 0.5]) * rng.uniform(0.75, 1.05, count)
         length *= 1.0 if upper > 0 else 0.5
         step = np.linspace(0, 1, 6)
         curl = upper * (0.75 * step**2 - 0.12 * step)
-        shapes.append(length[:, None, None] * (
-            step[None, :, None] * direction[:, None] * (1 - 0.25 * step[None, :, None])
-            + curl[None, :, None] * np.array([0.0, 1.0, 0.0])))
+        shapes.append(
+            length[:, None, None]
+            * (
+                step[None, :, None] * direction[:, None] * (1 - 0.25 * step[None, :, None])
+                + curl[None, :, None] * np.array([0.0, 1.0, 0.0])
+            )
+        )
     index = np.concatenate(corners)
     roots = Roots(index, np.full((len(index), 3), 1 / 3))
     shape = np.concatenate(shapes)

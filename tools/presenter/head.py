@@ -1,7 +1,7 @@
 """The head: the open ICT-FaceKit model in numpy - shape, expression, pose, and where its parts are.
 
 Units are those of the model (close to centimetres); x to the anchor's left, y up, z towards the camera.
-The model is Vicini et al., "ICT-FaceKit", USC Institute for Creative Technologies, MIT licence.
+The model is ICT-FaceKit (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020), MIT licence.
 """
 
 from __future__ import annotations
@@ -108,8 +108,10 @@ def load_head(identity: dict[int, float], path: Path | None = None) -> Head:
             expressions=model["expression"].astype(np.float64),
             expression_names=tuple(str(name) for name in model["expression_names"]),
             faces=[[int(v) for v in face if v >= 0] for face in quads],
-            face_uv=[[int(t) for t, v in zip(corner, face, strict=True) if v >= 0]
-                     for corner, face in zip(corners, quads, strict=True)],
+            face_uv=[
+                [int(t) for t, v in zip(corner, face, strict=True) if v >= 0]
+                for corner, face in zip(corners, quads, strict=True)
+            ],
             uv=model["uv"].astype(np.float64),
             material_of_face=[str(name) for name in materials],
             landmarks68=model["landmarks68"].astype(np.int64),

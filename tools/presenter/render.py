@@ -15,10 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from safetensors.numpy import load_file
-
 from head import Array
 from looks import LOOKS
+from safetensors.numpy import load_file
 from scene import Studio
 
 SEED = 20
@@ -43,7 +42,9 @@ def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, wor
     """Write NNNNN.png for every frame that `folder` does not hold yet."""
 
     def pose(index: int) -> None:
-        studio.pose(*(performance[key][index].astype(np.float64) for key in ("expression", "rotation_rad", "translation_cm")))
+        studio.pose(
+            *(performance[key][index].astype(np.float64) for key in ("expression", "rotation_rad", "translation_cm"))
+        )
 
     rest = work / "rest.png"
     if not rest.exists():

@@ -12,7 +12,6 @@ import bpy
 import cv2
 import mathutils
 import numpy as np
-
 from camera import LENS_MM, SENSOR_MM, camera_place
 from hair import Strands, brow_hair, lash_hair, scalp_hair
 from head import IRIS, SCLERA, Array, eye_centre, load_head, moved
@@ -102,8 +101,14 @@ class Studio:
     def _head_mesh(self) -> bpy.types.Mesh:
         head = self.head
         shown = {
-            "M_Face": "skin", "M_BackHead": "skin", "M_GumsTongue": "gums", "M_Teeth": "teeth",
-            "M_ScleraLeft": "sclera", "M_ScleraRight": "sclera", "M_IrisLeft": "iris", "M_IrisRight": "iris",
+            "M_Face": "skin",
+            "M_BackHead": "skin",
+            "M_GumsTongue": "gums",
+            "M_Teeth": "teeth",
+            "M_ScleraLeft": "sclera",
+            "M_ScleraRight": "sclera",
+            "M_IrisLeft": "iris",
+            "M_IrisRight": "iris",
             "M_LacrimalFluid": "fluid",
         }
         chosen = [i for i, name in enumerate(head.material_of_face) if name in shown and not self._is_cornea(i)]
@@ -176,7 +181,9 @@ class Studio:
         links.new(glow.outputs["Emission"], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
         half = 60.0
         mesh = bpy.data.meshes.new("backdrop")
-        mesh.from_pydata([(-half, -half, -70), (half, -half, -70), (half, half, -70), (-half, half, -70)], [], [[0, 1, 2, 3]])
+        mesh.from_pydata(
+            [(-half, -half, -70), (half, -half, -70), (half, half, -70), (-half, half, -70)], [], [[0, 1, 2, 3]]
+        )
         mesh.uv_layers.new(name="uv").data.foreach_set("uv", [0, 0, 1, 0, 1, 1, 0, 1])
         mesh.materials.append(material)
         item = bpy.data.objects.new("backdrop", mesh)
@@ -279,7 +286,11 @@ def _iris(colour: tuple[float, float, float]) -> bpy.types.Material:
     nodes, links = material.node_tree.nodes, material.node_tree.links
     inputs = nodes["Principled BSDF"].inputs
     inputs["Coat Roughness"].default_value = 0.02
-    place, apart, turn = nodes.new("ShaderNodeAttribute"), nodes.new("ShaderNodeSeparateXYZ"), nodes.new("ShaderNodeMath")
+    place, apart, turn = (
+        nodes.new("ShaderNodeAttribute"),
+        nodes.new("ShaderNodeSeparateXYZ"),
+        nodes.new("ShaderNodeMath"),
+    )
     place.attribute_name = "eye"
     links.new(place.outputs["Vector"], apart.inputs[0])
     flat, length = nodes.new("ShaderNodeCombineXYZ"), nodes.new("ShaderNodeVectorMath")
@@ -299,8 +310,17 @@ def _iris(colour: tuple[float, float, float]) -> bpy.types.Material:
     ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.0, 1.0
     dark = tuple(0.22 * c for c in colour)
     bright = tuple(min(1.4 * c + 0.01, 1) for c in colour)
-    stops = ((0.0, (0.002,) * 3), (0.150, (0.002,) * 3), (0.168, dark), (0.24, bright), (0.345, colour), (0.395, dark),
-             (0.415, tuple(0.5 * c + 0.03 for c in dark)), (0.455, (0.62, 0.58, 0.56)), (1.0, (0.70, 0.655, 0.63)))
+    stops = (
+        (0.0, (0.002,) * 3),
+        (0.150, (0.002,) * 3),
+        (0.168, dark),
+        (0.24, bright),
+        (0.345, colour),
+        (0.395, dark),
+        (0.415, tuple(0.5 * c + 0.03 for c in dark)),
+        (0.455, (0.62, 0.58, 0.56)),
+        (1.0, (0.70, 0.655, 0.63)),
+    )
     for position, stop in stops[1:-1]:
         ramp.color_ramp.elements.new(position).color = (*stop, 1)
     ramp.color_ramp.elements[0].color = (*stops[0][1], 1)
@@ -330,7 +350,11 @@ def _fluid() -> bpy.types.Material:
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     nodes.clear()
-    clear, gloss, mix = nodes.new("ShaderNodeBsdfTransparent"), nodes.new("ShaderNodeBsdfGlossy"), nodes.new("ShaderNodeMixShader")
+    clear, gloss, mix = (
+        nodes.new("ShaderNodeBsdfTransparent"),
+        nodes.new("ShaderNodeBsdfGlossy"),
+        nodes.new("ShaderNodeMixShader"),
+    )
     gloss.inputs["Roughness"].default_value = 0.08
     mix.inputs["Fac"].default_value = 0.06
     links.new(clear.outputs[0], mix.inputs[1])

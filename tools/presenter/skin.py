@@ -12,11 +12,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
-
 from hair import in_scalp
 from head import Array, Head
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 TILE = 1024
 """Texels along one side of a tile."""

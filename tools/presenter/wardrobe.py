@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from head import SKIN, Array, Head
 
 # Half width, depth to the front and to the back of the torso at these heights (cm), for a neck of half width 6.3.
@@ -62,7 +61,8 @@ def _grid(name: str, points: Array, material: str, thickness: float, closed: boo
     across = range(columns if closed else columns - 1)
     faces = [
         [r * columns + c, r * columns + (c + 1) % columns, (r + 1) * columns + (c + 1) % columns, (r + 1) * columns + c]
-        for r in range(rows - 1) for c in across
+        for r in range(rows - 1)
+        for c in across
     ]
     return Surface(name, points.reshape(-1, 3), faces, material, thickness)
 
@@ -72,7 +72,8 @@ def _on_chest(outline: Array, outwards: float, rows: int = 24, columns: int = 10
     v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
     a, b, c, d = (outline[k] for k in range(4))
     flat = (1 - v)[..., None] * ((1 - u)[..., None] * a + u[..., None] * b) + v[..., None] * (
-        (1 - u)[..., None] * d + u[..., None] * c)
+        (1 - u)[..., None] * d + u[..., None] * c
+    )
     return _drape(flat, outwards)
 
 
