@@ -176,6 +176,12 @@ def test_odd_text_is_read_somehow(text: str) -> None:
     assert english_phonemes(text)
 
 
+def test_what_is_not_said_is_told() -> None:
+    skipped: list[str] = []
+    list(speak(Script("Hello 你好 café ｗｉｄｅ.\n\n***\n\nПривет, Bob."), skipped=skipped.append))
+    assert skipped == ["你好", "***", "Привет,"]
+
+
 @pytest.mark.slow
 @needs_kokoro
 def test_kokoro_speaks_chinese_with_foreign_words() -> None:

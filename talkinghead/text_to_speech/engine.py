@@ -67,8 +67,10 @@ class Voice:
     name: str
     """Unique among all engines; what `--voice` takes."""
     language: str
-    """BCP 47 tag: "en-US", "zh"."""
+    """BCP 47 tag: "en-US", "zh-CN"."""
     description: str
+    scripts: tuple[str, ...] = ()
+    """Letters that it can read, as their Unicode names begin ("LATIN", "CJK"); empty where that is not known."""
 
 
 @runtime_checkable

@@ -39,7 +39,7 @@ class HibariEngine:
         return importlib.metadata.version("hibari-tts") if _is_installed() else ""
 
     def voices(self) -> Sequence[Voice]:
-        return [Voice("hibari", "en-US", "American English, female")] if _is_installed() else []
+        return [Voice("hibari", "en-US", "American English, female", ("LATIN",))] if _is_installed() else []
 
     def missing(self) -> str:
         return "" if _is_installed() else "pip install hibari-tts==0.2.1"

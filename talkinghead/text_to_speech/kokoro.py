@@ -33,6 +33,7 @@ DURATIONS = "/encoder/Clip_output_0"
 LONGEST = 500
 """Symbols that the network takes at once, 510 less a margin."""
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+SCRIPTS = {"en": ("LATIN",), "zh": ("LATIN", "CJK")}
 SPEAKERS = {
     "alpha": ("jf_alpha", "female"),
     "gongitsune": ("jf_gongitsune", "female"),
@@ -58,7 +59,7 @@ class KokoroEngine:
         if not _is_installed():
             return []
         return [
-            Voice(f"kokoro-{name}-{short}", tag, f"{kind}, Japanese accent")
+            Voice(f"kokoro-{name}-{short}", tag, f"{kind}, Japanese accent", SCRIPTS[short])
             for short, tag in LANGUAGES.items()
             for name, (_, kind) in SPEAKERS.items()
         ]

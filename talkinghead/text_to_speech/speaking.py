@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -61,7 +62,7 @@ def speak(script: Script, *, skipped: Callable[[str], None] | None = None) -> It
     """Say a script piece by piece: put one after the other, the utterances are the whole speech.
 
     Only one piece is held at a time. A piece in which nothing can be said (a row of stars) is left out; `skipped` is
-    called with it.
+    called with it, and with every word in letters that the voice does not read.
 
     Raises:
         NothingToSpeakError: nothing can be said in the whole text.
@@ -71,13 +72,15 @@ def speak(script: Script, *, skipped: Callable[[str], None] | None = None) -> It
     level = _Level()
     pause_s = LEAD_S
     last: Utterance | None = None
+    skip = skipped or (lambda text: None)
     for piece in pieces(script.text):
         try:
             spoken = engine.speak(piece.text, voice.name)
         except NothingToSpeakError:
-            if skipped:
-                skipped(piece.text)
+            skip(piece.text)
             continue
+        for word in unreadable_words(piece.text, voice.scripts):
+            skip(word)
         margins_s = MARGIN_S if last is None else 2 * MARGIN_S
         last = level.evened(_trimmed(spoken))
         yield join([_silence(last, pause_s - margins_s), last])
@@ -87,6 +90,19 @@ def speak(script: Script, *, skipped: Callable[[str], None] | None = None) -> It
             f"The text holds nothing that {voice.name} ({voice.language}) can say; `talkinghead voices` lists others."
         )
     yield _silence(last, TAIL_S - MARGIN_S)
+
+
+def unreadable_words(text: str, scripts: tuple[str, ...]) -> list[str]:
+    """Words with a letter that is in none of the scripts; no words if there are no scripts."""
+    if not scripts:
+        return []
+    return [word for word in text.split() if not all(name.startswith(scripts) for name in _letter_names(word))]
+
+
+def _letter_names(word: str) -> Iterator[str]:
+    """Unicode names of the letters of a word, those of special widths and styles as plain ones."""
+    plain = unicodedata.normalize("NFKC", word)
+    return (unicodedata.name(character, "") for character in plain if character.isalpha())
 
 
 def _silence(like: Utterance, duration_s: float) -> Utterance:

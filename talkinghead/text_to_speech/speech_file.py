@@ -13,8 +13,8 @@ def write_speech(script: Script, output: Path, *, overwrite: bool = False) -> di
     """Say a script to a WAV file, sentence by sentence.
 
     Returns:
-        engine, engine_version, voice, language, text_sha256, duration_s, and skipped: how many sentences hold nothing
-        that the voice can say.
+        engine, engine_version, voice, language, text_sha256, duration_s, and skipped: how many sentences and words
+        the voice cannot say.
 
     Raises:
         NothingToSpeakError, VoiceUnavailableError, OutputExistsError, OutputError.
