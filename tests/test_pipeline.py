@@ -26,13 +26,16 @@ from drawn_face import (
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
+from talkinghead.errors import OutputExistsError
 from talkinghead.expression_files import save_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.landmarks import FaceLandmarker, FaceTracker
 from talkinghead.media import VideoReader, read_sound
+from talkinghead.pictures import GAP_PX, SHEET_WIDTH_PX
 from talkinghead.pipeline import generate, measure_expression
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.region_removal import FEATHER_CM
+from talkinghead.resources import anchor_folder as anchor_folder_of
 from talkinghead.resources import checkpoint_folder
 from talkinghead.structures import ByteArray, FloatArray, Frame, Reconstruction
 from talkinghead.tracking import track_file
@@ -265,6 +268,36 @@ def test_generating_twice_gives_the_same(
     for a, b in zip(read(tmp_path / "a.mp4"), read(tmp_path / "b.mp4"), strict=True):
         np.testing.assert_array_equal(a.image, b.image)
     assert done == [(number, 12) for number in range(1, 13)] * 2
+
+
+def test_the_contact_sheet_shows_the_output(
+    anchor_folder: Path, short_speech: Path, expression_file: Path, tmp_path: Path
+) -> None:
+    output, sheet = tmp_path / "output.mp4", tmp_path / "sheet.png"
+    generate(anchor_folder, short_speech, output, expression=expression_file, device="cpu", contact_sheet=sheet)
+    picture = cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB)
+    first = read(output)[0].image
+    height = round(first.shape[0] * SHEET_WIDTH_PX / first.shape[1])
+    expected = cv2.resize(first, (SHEET_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+    tile = picture[GAP_PX : GAP_PX + height, GAP_PX : GAP_PX + SHEET_WIDTH_PX]
+    assert np.abs(tile.astype(int) - expected).mean() < 4  # what the encoder changes
+    output.unlink()
+    with pytest.raises(OutputExistsError, match=r"sheet\.png"):
+        generate(anchor_folder, short_speech, output, expression=expression_file, contact_sheet=sheet)
+    assert not output.exists()
+
+
+def test_a_bare_name_means_a_built_in_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built_in = tmp_path / "checkpoints" / "someone"
+    built_in.mkdir(parents=True)
+    (built_in / "anchor.json").touch()
+    monkeypatch.setattr("talkinghead.resources._FOLDERS", (built_in.parent,))
+    monkeypatch.chdir(tmp_path)
+    assert anchor_folder_of(Path("someone")) == built_in
+    for other in (Path("nobody"), Path("elsewhere/someone"), tmp_path / "someone"):
+        assert anchor_folder_of(other) == other
+    (tmp_path / "someone").mkdir()
+    assert anchor_folder_of(Path("someone")) == Path("someone")
 
 
 @needs_speech_model
