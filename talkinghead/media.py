@@ -14,7 +14,9 @@ import os
 import secrets
 import wave
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -232,8 +234,33 @@ def _settle_colours(picture: VideoFrame) -> None:
         picture.color_range = ColorRange.JPEG if full else ColorRange.MPEG
 
 
-def read_sound(path: Path, rate_hz: int = 16000) -> Sound:
-    """The sound of any sound or video file, mixed to mono and resampled to `rate_hz`.
+@dataclass(frozen=True)
+class SoundFile:
+    """The sound of any sound or video file, mixed to mono and resampled to `rate_hz`, read anew as often as wanted.
+
+    Memory does not grow with the length of the file. On what lies where, see `read_sound`.
+    """
+
+    path: Path
+    rate_hz: int = 16000
+
+    @cached_property
+    def duration_s(self) -> float:
+        """Seconds; all of the file is decoded for it, once. Raises what `blocks` raises."""
+        return sum(map(len, self.blocks())) / self.rate_hz
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """(N,) float32 each, one after the other without a gap.
+
+        Raises MissingFileError, MediaError (unreadable, truncated, samples that are not finite), NoSoundError.
+        """
+        with _SoundSource(self.path) as source:
+            for block in source.blocks(self.rate_hz, "mono"):
+                yield block[0]
+
+
+def read_sound(path: Path, rate_hz: int = 16000, *, longest_s: float | None = None) -> Sound:
+    """The sound of any sound or video file, mixed to mono and resampled to `rate_hz`; its first `longest_s` at most.
 
     Sample 0 is at the time of the first picture where there are pictures (late sound is led by silence, early sound
     is cut), else the first sample. Gaps in the recording are silence. libswresample mixes, resamples and streams in
@@ -242,10 +269,12 @@ def read_sound(path: Path, rate_hz: int = 16000) -> Sound:
     Raises MissingFileError, MediaError (unreadable, truncated, samples that are not finite), NoSoundError.
     """
     collected = bytearray()  # grows in place: the peak is the samples themselves
-    with _SoundSource(path) as source:
-        for block in source.blocks(rate_hz, "mono"):
-            collected += block.tobytes()
-    return Sound(samples=np.frombuffer(collected, dtype=np.float32), rate_hz=rate_hz)
+    most = None if longest_s is None else round(longest_s * rate_hz)
+    for block in SoundFile(path, rate_hz).blocks():
+        collected += block.tobytes()
+        if most is not None and len(collected) >= most * block.itemsize:
+            break
+    return Sound(samples=np.frombuffer(collected, dtype=np.float32)[:most], rate_hz=rate_hz)
 
 
 class _SoundSource:

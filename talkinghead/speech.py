@@ -32,7 +32,8 @@ from transformers.utils import logging
 
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.loudness import LoudnessMeter
+from talkinghead.structures import FloatArray, Recording, Sound
 
 RATE_HZ = 16000
 """Sample rate of every encoder of the family."""
@@ -41,10 +42,8 @@ CHUNK_S = 20.0
 """Length of sound that is encoded at a time, without its context."""
 CONTEXT_S = 3.0
 """Sound on either side that a chunk is encoded with; the default encoder sees no further than this."""
-LOUDNESS_DB = -23.0
-"""Root mean square of the active speech that every recording is brought to, in dB of full scale."""
-LARGEST_GAIN_DB = 50.0
-"""Silence is not blown up to speech."""
+LOUDNESS_LUFS = -23.0
+"""Integrated loudness that every recording is brought to: the target of EBU R128."""
 
 FAMILY = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "unispeech", "unispeech-sat")
 """Values of `model_type` in config.json that can be loaded; XLS-R is a wav2vec2."""
@@ -219,7 +218,7 @@ class SpeechEncoder:
         """D, the width of a feature."""
         return int(self.model.config.hidden_size)
 
-    def encode(self, sound: Sound, layers: tuple[int, ...] | None = None) -> SpeechFeatures:
+    def encode(self, sound: Recording, layers: tuple[int, ...] | None = None) -> SpeechFeatures:
         """Features of a whole recording, at one loudness whatever its own.
 
         Args:
@@ -233,12 +232,14 @@ class SpeechEncoder:
         return SpeechFeatures(np.concatenate(values), self.rate_hz, self.first_s)
 
     def pieces(
-        self, sound: Sound, layers: tuple[int, ...], margin_s: float = 0.0, chunk_s: float = CHUNK_S
+        self, sound: Recording, layers: tuple[int, ...], margin_s: float = 0.0, chunk_s: float = CHUNK_S
     ) -> Iterator[Piece]:
         """The features of a recording piece by piece, so that an hour needs no more memory than a minute.
 
+        The recording is read twice: once for its loudness, once to be encoded.
+
         Args:
-            sound: at any sample rate.
+            sound: at any sample rate; one that is not at 16 kHz is held whole.
             layers: as in `encode`.
             margin_s: so much of its neighbours' features comes with each piece, on both sides.
             chunk_s: length of a piece without its margins; at most `CONTEXT_S` of margin make sense.
@@ -246,20 +247,21 @@ class SpeechEncoder:
         Raises:
             SpeechTooShortError: under 0.2 s.
         """
-        if sound.duration_s < SHORTEST_SPEECH_S:
-            raise SpeechTooShortError(f"The speech lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-        samples = torch.from_numpy(np.ascontiguousarray(sound.samples, np.float32))
-        if sound.rate_hz != RATE_HZ:
-            samples = torchaudio.functional.resample(samples, sound.rate_hz, RATE_HZ)
-        samples = normalise_loudness(samples)
+        sound = _at_encoder_rate(sound)
+        level = measure_level(sound)
+        if level.samples < SHORTEST_SPEECH_S * RATE_HZ:
+            raise SpeechTooShortError(
+                f"The speech lasts {level.samples / RATE_HZ:.2f} s; {SHORTEST_SPEECH_S} s are needed."
+            )
+        window = _Window(sound, level)
         margin = round(margin_s * self.rate_hz)
-        for chunk in _chunks(len(samples) // self.front_end.hop, chunk_s, self.rate_hz):
-            yield self._encode_chunk(samples, chunk, layers, margin)
+        for chunk in _chunks(level.samples // self.front_end.hop, chunk_s, self.rate_hz):
+            yield self._encode_chunk(window, chunk, layers, margin)
 
     @torch.inference_mode()
-    def _encode_chunk(self, samples: Tensor, chunk: _Chunk, layers: tuple[int, ...], margin: int) -> Piece:
+    def _encode_chunk(self, window: _Window, chunk: _Chunk, layers: tuple[int, ...], margin: int) -> Piece:
         hop, reach = self.front_end.hop, self.front_end.reach
-        sound = samples[chunk.first * hop : (chunk.end - 1) * hop + reach].to(self.model.device)
+        sound = window.stretch(chunk.first * hop, (chunk.end - 1) * hop + reach).to(self.model.device)
         # The last frames reach over the end of the recording: silence stands there.
         sound = functional.pad(sound, (0, (chunk.end - chunk.first - 1) * hop + reach - len(sound)))
         states = hidden_states(self.model, self.front_end(sound[None]))
@@ -316,21 +318,68 @@ def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
     return states
 
 
-def normalise_loudness(samples: Tensor) -> Tensor:
-    """Bring speech to one loudness: (N,) at 16 kHz -> (N,), its mean removed and its gated level at `LOUDNESS_DB`.
+@dataclass(frozen=True)
+class Level:
+    """What a first pass over a recording tells."""
 
-    The level is the root mean square over blocks of 0.4 s, those more than 10 dB below their mean left out, in the
-    manner of ITU-R BS.1770 but without its filter. Recordings of one voice at -40 and at -10 dB come out the same.
-    """
-    centred = samples - samples.mean()
-    step = RATE_HZ // 10
-    steps = centred[: len(centred) // step * step].view(-1, step).square().mean(1)
-    blocks = steps.unfold(0, 4, 1).mean(1) if len(steps) >= 4 else centred.square().mean()[None]
-    active = blocks[blocks > 1e-7] if (blocks > 1e-7).any() else blocks
-    active = active[active >= 0.1 * active.mean()]
-    level_db = 10 * torch.log10(active.mean() + 1e-12)
-    gain_db = (LOUDNESS_DB - level_db).clamp(max=LARGEST_GAIN_DB)
-    return centred.mul_(10 ** (gain_db / 20))
+    samples: int
+    """N"""
+    mean: float
+    gain: float
+    """Brings what remains without the mean to `LOUDNESS_LUFS`; 1 where there is nothing but silence."""
+
+    def applied(self, samples: FloatArray) -> FloatArray:
+        """(N,) -> (N,)"""
+        return np.asarray((samples - np.float32(self.mean)) * np.float32(self.gain), np.float32)
+
+
+def measure_level(recording: Recording) -> Level:
+    """Length, mean and integrated loudness of a recording, in constant memory."""
+    meter = LoudnessMeter(recording.rate_hz)
+    count, total, offset = 0, 0.0, np.float32(0)
+    for block in recording.blocks():
+        if count == 0 and len(block):
+            offset = block.mean()  # the meter's filter would hear a constant as a blow at the beginning
+        meter.push(block - offset)
+        count += len(block)
+        total += float(block.sum(dtype=np.float64))
+    lufs = meter.integrated_lufs()
+    gain = 1.0 if lufs is None else 10 ** ((LOUDNESS_LUFS - lufs) / 20)
+    return Level(count, total / max(count, 1), gain)
+
+
+def normalise_loudness(samples: Tensor) -> Tensor:
+    """Bring speech to one loudness: (N,) at 16 kHz -> (N,), its mean removed and its loudness at `LOUDNESS_LUFS`."""
+    sound = Sound(samples.numpy(), RATE_HZ)
+    return torch.from_numpy(measure_level(sound).applied(sound.samples))
+
+
+def _at_encoder_rate(recording: Recording) -> Recording:
+    if recording.rate_hz == RATE_HZ:
+        return recording
+    samples = torch.from_numpy(np.concatenate(list(recording.blocks()) or [np.zeros(0, np.float32)]))
+    return Sound(torchaudio.functional.resample(samples, recording.rate_hz, RATE_HZ).numpy(), RATE_HZ)
+
+
+class _Window:
+    """A recording at the encoder's level, of which no more is held than the stretch that is wanted."""
+
+    def __init__(self, recording: Recording, level: Level) -> None:
+        self._blocks = recording.blocks()
+        self._level = level
+        self._held = np.zeros(0, np.float32)
+        self._first = 0
+        """Sample of the recording with which `_held` begins."""
+
+    def stretch(self, first: int, end: int) -> Tensor:
+        """Samples from `first` to before `end`, or to the recording's end; `first` never goes back."""
+        parts = [self._held[first - self._first :]]
+        reached = self._first + len(self._held)
+        while reached < end and (block := next(self._blocks, None)) is not None:
+            parts.append(self._level.applied(block[max(0, first - reached) :]))
+            reached += len(block)
+        self._held, self._first = np.concatenate(parts), first
+        return torch.from_numpy(self._held[: end - first])
 
 
 def encoder_sha256(folder: Path) -> str:
@@ -487,7 +536,7 @@ def _predictor_config(described: dict[str, Any]) -> PredictorConfig:
 
 
 def predict_expression(
-    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Sound, times_s: NDArray[np.float64]
+    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
 ) -> FloatArray:
     """Normalised expression at the wanted times: (T,) -> (T, K).
 

@@ -8,8 +8,10 @@ Pixel coordinates have their origin at the top-left corner of the picture and pi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +51,23 @@ class Frame:
     """Presentation time in seconds from the start of the clip, >= 0."""
 
 
+class Recording(Protocol):
+    """Mono sound that is read block by block, as often as wanted: a `Sound`, or a `media.SoundFile`."""
+
+    @property
+    def rate_hz(self) -> int: ...
+
+    @property
+    def duration_s(self) -> float: ...
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """(N,) float32 each, one after the other without a gap."""
+        ...
+
+
 @dataclass(frozen=True)
 class Sound:
-    """A mono recording."""
+    """A mono recording, all of it in memory."""
 
     samples: FloatArray
     """(N,) float32, nominally in [-1, 1]."""
@@ -60,6 +76,11 @@ class Sound:
     @property
     def duration_s(self) -> float:
         return len(self.samples) / self.rate_hz
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """The samples a second at a time; nothing is copied."""
+        for start in range(0, len(self.samples), self.rate_hz):
+            yield self.samples[start : start + self.rate_hz]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ FLOORS = (
         "media",
         "metrics",
         "landmarks",
+        "loudness",
         "checkpoint",
         "weights",
         "resources",

@@ -22,9 +22,11 @@ from transformers import (
 
 from talkinghead.checkpoint import load_arrays, sha256_of
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
+from talkinghead.face_model import load_face_model
+from talkinghead.loudness import integrated_lufs
 from talkinghead.resources import checkpoint_folder
 from talkinghead.speech import (
-    LOUDNESS_DB,
+    LOUDNESS_LUFS,
     RATE_HZ,
     ExpressionPredictor,
     LogMelFrontEnd,
@@ -35,6 +37,7 @@ from talkinghead.speech import (
     predict_expression,
 )
 from talkinghead.structures import Sound
+from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.training import expression_predictor as teaching
 from talkinghead.training.speech import main
 from talkinghead.training.speech_encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
@@ -42,6 +45,11 @@ from talkinghead.training.whisper import WhisperTeacher, read_ctranslate2
 
 torch.set_num_threads(1)
 K = 4
+
+needs_default_weights = pytest.mark.skipif(
+    not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(),
+    reason="the speech weights are not in this checkout",
+)
 
 
 def babble(seconds: float, seed: int = 0, rate_hz: int = RATE_HZ) -> Sound:
@@ -177,9 +185,39 @@ def test_loudness_is_that_of_the_speech_and_not_of_the_pauses() -> None:
     speech = torch.from_numpy(babble(5).samples)
     paused = normalise_loudness(torch.cat([speech, torch.zeros(20 * RATE_HZ)]))
     np.testing.assert_allclose(paused[: len(speech)], normalise_loudness(speech), atol=0.02)
-    tone = 0.003 * torch.sin(torch.arange(RATE_HZ * 2) * 0.3)
-    level_db = 10 * torch.log10(normalise_loudness(tone).square().mean())
-    assert float(level_db) == pytest.approx(LOUDNESS_DB, abs=0.01)
+    assert integrated_lufs(paused.numpy(), RATE_HZ) == pytest.approx(LOUDNESS_LUFS, abs=0.05)
+
+
+def test_a_constant_in_the_sound_changes_nothing() -> None:
+    speech = torch.from_numpy(babble(3).samples) * 0.05
+    np.testing.assert_allclose(normalise_loudness(speech + 0.3), normalise_loudness(speech), atol=0.02)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE_HZ), np.full(RATE_HZ, 0.5), 1e-4 * np.eye(1, RATE_HZ)[0]])
+def test_silence_is_not_blown_up(samples: np.ndarray) -> None:
+    assert normalise_loudness(torch.from_numpy(samples.astype(np.float32))).abs().max() < 1e-3
+
+
+@needs_default_weights
+@pytest.mark.parametrize("ceiling", [4.0, 1.0])
+def test_the_same_words_at_40_and_10_lufs_move_the_mouth_alike(ceiling: float) -> None:
+    """Below a ceiling of 1, full scale, the loud one is clipped as a file would be."""
+    folder = checkpoint_folder()
+    encoder = SpeechEncoder.load(folder / "speech_encoder")
+    predictor = ExpressionPredictor.load(folder / "expression_predictor.safetensors")
+    model = load_face_model(folder / "face_model.safetensors")
+    spoken = HibariEngine().speak("My mother bought five big apples and a pound of butter for Bob.", "hibari").sound
+    own = integrated_lufs(spoken.samples, spoken.rate_hz)
+    assert own is not None
+    times_s = np.arange(0.0, spoken.duration_s, 0.04)
+    openings = []
+    for lufs in (-40.0, -10.0):
+        samples = (spoken.samples * 10 ** ((lufs - own) / 20)).clip(-ceiling, ceiling)
+        expression = predict_expression(encoder, predictor, Sound(samples, spoken.rate_hz), times_s)
+        openings.append(model.opening(np.zeros(model.identities, np.float32), expression))
+    quiet, loud = openings
+    assert np.corrcoef(quiet, loud)[0, 1] > 0.95
+    assert 0.9 < quiet.std() / loud.std() < 1.1
 
 
 def test_silence_is_encoded(encoder: SpeechEncoder) -> None:
@@ -253,10 +291,9 @@ def test_damaged_predictor(encoder: SpeechEncoder, tmp_path: Path) -> None:
 # The default weights
 
 
+@needs_default_weights
 def test_default_encoder_and_predictor_fit_together() -> None:
     checkpoints = checkpoint_folder()
-    if not (checkpoints / "speech_encoder" / "model.safetensors").exists():
-        pytest.skip("the speech weights are not in this checkout")
     encoder = SpeechEncoder.load(checkpoints / "speech_encoder")
     predictor = ExpressionPredictor.load(checkpoints / "expression_predictor.safetensors")
     assert sum(file.stat().st_size for file in (checkpoints / "speech_encoder").iterdir()) < 25e6
@@ -267,10 +304,9 @@ def test_default_encoder_and_predictor_fit_together() -> None:
     assert expression.shape == (75, predictor.config.expressions) and np.isfinite(expression).all()
 
 
+@needs_default_weights
 def test_default_encoder_sees_no_further_than_its_context() -> None:
     folder = checkpoint_folder() / "speech_encoder"
-    if not (folder / "model.safetensors").exists():
-        pytest.skip("the speech weights are not in this checkout")
     encoder, sound = SpeechEncoder.load(folder), babble(16)
     whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=1000)])
     chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=5)])

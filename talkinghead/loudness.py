@@ -1,0 +1,75 @@
+"""How loud a recording is, by EBU R128: the gated, K-weighted loudness of ITU-R BS.1770, measured by FFmpeg's ebur128.
+
+It is measured block by block in constant memory, some thousand times faster than the sound lasts.
+"""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.filter import Graph
+
+from talkinghead.structures import FloatArray
+
+GATE_LUFS = -70.0
+"""What stays below this all the time is silence to the standard."""
+SHORTEST_S = 0.4
+"""The standard measures over this long; what is shorter is measured as if it went on."""
+
+
+class LoudnessMeter:
+    """Integrated loudness of a mono recording that is handed over piece by piece."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._taken = 0
+        self._head = np.zeros(0, np.float32)
+        self._lufs = GATE_LUFS
+        graph = Graph()
+        graph.threads = 1
+        self._source = graph.add_abuffer(sample_rate=rate_hz, format="flt", layout="mono")
+        measure = graph.add("ebur128", "metadata=1")
+        self._sink = graph.add("abuffersink")
+        self._source.link_to(measure)
+        measure.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
+
+    def push(self, samples: FloatArray) -> None:
+        """Take the next samples, (N,) float32, finite."""
+        shortest = round(SHORTEST_S * self._rate_hz)
+        if self._taken < shortest:
+            self._head = np.concatenate([self._head, samples[:shortest]])
+        self._measure(samples)
+
+    def integrated_lufs(self) -> float | None:
+        """Loudness of all that was pushed, in LUFS; None where nothing of it reaches the standard's gate.
+
+        Nothing can be pushed afterwards.
+        """
+        if 0 < self._taken < round(SHORTEST_S * self._rate_hz):
+            repeats = 2 * round(SHORTEST_S * self._rate_hz) // len(self._head) + 1
+            self._measure(np.tile(self._head, repeats))
+        return self._lufs if self._lufs > GATE_LUFS else None
+
+    def _measure(self, samples: FloatArray) -> None:
+        if not len(samples):
+            return
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None], np.float32), "flt", "mono")
+        frame.sample_rate, frame.pts = self._rate_hz, self._taken
+        self._taken += len(samples)
+        self._source.push(frame)
+        while True:
+            try:
+                measured = self._sink.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            self._lufs = float(measured.metadata["lavfi.r128.I"])
+
+
+def integrated_lufs(samples: FloatArray, rate_hz: int) -> float | None:
+    """Loudness of a whole recording, (N,) float32; None where nothing of it reaches -70 LUFS."""
+    meter = LoudnessMeter(rate_hz)
+    for start in range(0, len(samples), rate_hz):
+        meter.push(samples[start : start + rate_hz])
+    return meter.integrated_lufs()
