@@ -27,6 +27,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 FEW_STEPS = 250
 """A shorter training is remarked on: what it makes is not fit to be shown."""
+REMARKABLE_LAG_MS = 60
+"""A lag of a clip's sound that the eye can see is remarked on."""
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -141,6 +143,12 @@ def train(
         click.echo(f"{output}: trained {steps_made} steps. Look at {output / 'training.png'}")
         if steps_made < FEW_STEPS:
             click.echo(f"That is little: below about {FEW_STEPS} steps the mouth is a blur. Give it more --minutes.")
+        lag_ms = made["sound"]["lag_ms"]
+        if lag_ms is not None and abs(lag_ms) > REMARKABLE_LAG_MS:
+            click.echo(
+                f"The clip's sound is {abs(lag_ms)} ms {'late' if lag_ms > 0 else 'early'} against its mouth; "
+                "that is taken out when speech drives the anchor."
+            )
 
 
 @main.command()
@@ -155,6 +163,9 @@ def train(
     help="Coefficients from a .safetensors or .csv file, or measured from a video, instead of from SPEECH.",
 )
 @click.option("--speech-encoder", help="Folder or cached hub name of another wav2vec2-family encoder.")
+@click.option(
+    "--intensity", default=1.0, show_default=True, help="How far the mouth moves: 0 is at rest, 1 the anchor's own way."
+)
 @click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as a PNG.")
 @shared_options("device", "overwrite", "quiet", "json")
 def generate(
@@ -167,6 +178,7 @@ def generate(
     clip: Path | None,
     expression: Path | None,
     speech_encoder: str | None,
+    intensity: float,
     contact_sheet: Path | None,
     device: str,
     overwrite: bool,
@@ -189,6 +201,7 @@ def generate(
             clip=clip,
             expression=expression,
             speech_encoder=speech_encoder,
+            intensity=intensity,
             device=device,
             contact_sheet=contact_sheet,
             overwrite=overwrite,

@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.errors import CheckpointError, NoFaceError, SpeechTooShortError
+from talkinghead.errors import CheckpointError, CoefficientError, NoFaceError, SpeechTooShortError
 from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
-from talkinghead.media import VideoWriter, check_output_path, read_sound, read_video_info
+from talkinghead.media import SoundFile, VideoWriter, check_output_path, read_video_info
 from talkinghead.pictures import SpeechSheet
 from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.region_removal import crop_frame
-from talkinghead.resources import anchor_folder, checkpoint_path
-from talkinghead.structures import FloatArray, Frame, Reconstruction, Sound
+from talkinghead.resources import anchor_folder
+from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.tracking import track_file
@@ -39,8 +39,7 @@ BATCH = 16
 SHORTEST_SPEECH_S = 0.2
 SAME_PERSON_RATIO = 1.35
 """Up to this growth of the misfit, a video counts as showing the anchor's own person."""
-PREDICTOR_FILE = "expression_predictor.safetensors"
-"""Looked for in the encoder's folder first, then among the default checkpoints."""
+LARGEST_INTENSITY = 3.0
 LABEL = "AI-generated: the lower face was synthesised by talkinghead"
 
 
@@ -73,6 +72,7 @@ def generate(
     expression: Path | None = None,
     device: str = "auto",
     speech_encoder: str | None = None,
+    intensity: float = 1.0,
     contact_sheet: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -91,25 +91,28 @@ def generate(
         device: auto, cpu or cuda.
         speech_encoder: folder of another encoder, with the predictor that was taught for it inside; or the cached
             hub name of one that the default predictor was taught for.
+        intensity: how far the mouth moves away from the anchor's rest, 0 to 3; 1 is the anchor's own way.
         contact_sheet: PNG file to write beside: frames spread over the video, the mouth enlarged below each.
         overwrite: replace an existing output.
         progress: called with frames done and frames in all.
 
     Returns:
-        output, frames, fps, duration_s, seconds (from start to finished file), frames_per_second,
+        output, frames, fps, duration_s, intensity, seconds (from start to finished file), frames_per_second,
         frames_passed_through (no usable face); for a script also text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
     started = time.monotonic()
+    if not 0 <= intensity <= LARGEST_INTENSITY:
+        raise CoefficientError(f"The intensity is {intensity:g}; it has to be from 0 to {LARGEST_INTENSITY:g}.")
     check_output_path(output, overwrite=overwrite)
     if contact_sheet is not None:
         check_output_path(contact_sheet, overwrite=overwrite, suffixes=(".png",))
     target_device = choose_device(device)
     loaded = load_anchor(anchor_folder(anchor))
     with _recording(speech, output) as (recording, spoken):
-        sound = read_sound(recording)
+        sound = SoundFile(recording)
         if sound.duration_s < SHORTEST_SPEECH_S:
             raise SpeechTooShortError(f"{recording} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
         duration_s = sound.duration_s
@@ -118,7 +121,8 @@ def generate(
             target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device)
         else:
             target = expression_from_file(loaded, expression, timeline.times_s)
-        del sound  # an hour of it is 230 MB, and the frames need none of it
+        rest = loaded.rest_expression()
+        target = (rest + intensity * (target - rest)).astype(np.float32)
 
         updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
         valid = timeline.reconstruction.valid[timeline.frames]
@@ -144,6 +148,7 @@ def generate(
             "frames": len(timeline),
             "fps": float(timeline.frame_rate),
             "duration_s": duration_s,
+            "intensity": intensity,
             "seconds": round(seconds, 3),
             "frames_per_second": round(len(timeline) / seconds, 2),
             "frames_passed_through": int((~valid).sum()),
@@ -212,25 +217,25 @@ def _variable_rate_plan(
 
 
 def expression_from_speech(
-    anchor: Anchor, sound: Sound, times_s: NDArray[np.float64], encoder: str | None, device: str
+    anchor: Anchor, sound: Recording, times_s: NDArray[np.float64], encoder: str | None, device: str
 ) -> FloatArray:
-    """Expression predicted from speech, in the anchor's own range: (T, K)."""
+    """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K).
+
+    The sound is read block by block, so its length does not matter to the memory.
+    """
     # Imported here: coefficient files and videos as drivers need none of it, and it takes seconds.
-    from talkinghead.speech import ExpressionPredictor, SpeechEncoder, predict_expression
+    from talkinghead.speech import load_speech_side, predict_expression
     from talkinghead.speech_calibration import calibrate
 
-    folder = checkpoint_path("speech_encoder") if encoder is None else encoder
-    own_predictor = Path(folder) / PREDICTOR_FILE
-    predictor = ExpressionPredictor.load(own_predictor if own_predictor.is_file() else checkpoint_path(PREDICTOR_FILE))
+    loaded, predictor = load_speech_side(encoder, choose_device(device))
     if predictor.config.face_model_sha256 != anchor.face_model_sha256:
         raise CheckpointError(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
         )
-    loaded = SpeechEncoder.load(folder, choose_device(device))
     calibration = calibrate(anchor, loaded, predictor)
     driven = calibration.apply(predict_expression(loaded, predictor, sound, times_s))
-    gate = voice_activity(sound, times_s)[:, None]
-    return np.asarray(gate * driven + (1 - gate) * anchor.rest_expression(), np.float32)
+    moving = voice_activity(sound, times_s)[:, None]
+    return np.asarray(moving * driven + (1 - moving) * anchor.rest_expression(), np.float32)
 
 
 def expression_from_file(anchor: Anchor, source: Path, times_s: NDArray[np.float64]) -> FloatArray:

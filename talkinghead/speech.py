@@ -33,6 +33,7 @@ from transformers.utils import logging
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.loudness import LoudnessMeter
+from talkinghead.resources import checkpoint_path
 from talkinghead.structures import FloatArray, Recording, Sound
 
 RATE_HZ = 16000
@@ -53,6 +54,8 @@ LAYOUT = f"config.json, {FRONT_END_FILE} and {WEIGHT_FILE} of a Hugging Face mod
 LOG_MEL = "LogMelFrontEnd"
 """Name of this project's own front end in preprocessor_config.json."""
 
+PREDICTOR_FILE = "expression_predictor.safetensors"
+"""Looked for in the encoder's folder first, then among the default checkpoints."""
 FORMAT = "talkinghead/expression-predictor/1"
 
 
@@ -535,6 +538,31 @@ def _predictor_config(described: dict[str, Any]) -> PredictorConfig:
     return PredictorConfig(**values)
 
 
+def load_speech_side(
+    encoder: str | None = None, device: torch.device | str = "cpu"
+) -> tuple[SpeechEncoder, ExpressionPredictor]:
+    """An encoder, by folder or cached hub name (None is the project's own), and the predictor taught for it.
+
+    Raises:
+        MissingFileError, CheckpointError, ModelUnavailableError: one of them is not there, damaged, or of no use.
+    """
+    folder = checkpoint_path("speech_encoder") if encoder is None else _local_folder(encoder)
+    own = folder / PREDICTOR_FILE
+    predictor = ExpressionPredictor.load(own if own.is_file() else checkpoint_path(PREDICTOR_FILE))
+    loaded = SpeechEncoder.load(folder if encoder is None else encoder, device)
+    _check_pair(loaded, predictor)
+    return loaded, predictor
+
+
+def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
+    if predictor.config.encoder_sha256 != encoder.sha256:
+        raise CheckpointError(
+            f"The expression predictor belongs to the speech encoder {predictor.config.encoder}, not to "
+            f"{encoder.name}; teach one: python -m talkinghead.training.speech predictor CLIPS.tsv "
+            f"--encoder {encoder.name} -o FOLDER/{PREDICTOR_FILE}, FOLDER being the encoder's."
+        )
+
+
 def predict_expression(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
 ) -> FloatArray:
@@ -546,12 +574,8 @@ def predict_expression(
         CheckpointError: the predictor was taught on another encoder.
         SpeechTooShortError: under 0.2 s of speech.
     """
+    _check_pair(encoder, predictor)
     config = predictor.config
-    if config.encoder_sha256 != encoder.sha256:
-        raise CheckpointError(
-            f"The expression predictor belongs to the speech encoder {config.encoder}, not to {encoder.name}; "
-            "teach one with `python -m talkinghead.training.speech predictor`."
-        )
     curves = np.concatenate(
         [_predict(predictor, piece) for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz)]
     )

@@ -9,15 +9,17 @@ Where the clip has no sound, or one that does not belong to the mouth, mean and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.errors import MediaError
+from talkinghead.face_model import FaceModel
 from talkinghead.media import read_sound
 from talkinghead.speech import ExpressionPredictor, SpeechEncoder, predict_expression
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import FloatArray, Reconstruction
 
 LONGEST_S = 60.0
 """So much of the clip is enough to calibrate on."""
@@ -45,54 +47,84 @@ class SpeechCalibration:
         return np.asarray(normalised @ self.matrix + self.offset, np.float32)
 
 
+@dataclass(frozen=True)
+class HeardClip:
+    """A clip's own sound beside what its pictures show, as far as both are used."""
+
+    lag_s: float
+    """Seconds by which the sound comes late at the best fit; negative is early."""
+    r: float
+    """Correlation of predicted and seen mouth opening at that lag."""
+    predicted: FloatArray
+    """(T, K) normalised expression predicted from the sound for the frames, its lag taken out."""
+    seen: FloatArray
+    """(T, K) expression of those frames."""
+
+    @property
+    def belongs(self) -> bool:
+        """Whether sound and mouth can be taken to belong together."""
+        return self.r >= LEAST_R
+
+
 def calibrate(anchor: Anchor, encoder: SpeechEncoder, predictor: ExpressionPredictor) -> SpeechCalibration:
     """Fit the map to the anchor's clip; by its mean and standard deviation alone where its sound is of no use."""
-    mean, std = anchor.expression_statistics()
-    plain = SpeechCalibration(np.diag(std).astype(np.float32), mean, None)
-    chosen = anchor.reconstruction.valid & (anchor.times_s < LONGEST_S)
-    if chosen.sum() < FEWEST_FRAMES:
-        return plain
-    try:
-        sound = read_sound(anchor.clip)
-        sound = Sound(sound.samples[: round(LONGEST_S * sound.rate_hz)], sound.rate_hz)
-        grid_s = np.arange(0.0, sound.duration_s, 0.01)
-        curves = predict_expression(encoder, predictor, sound, grid_s)
-    except MediaError:  # no sound, too little of it, or damaged: the clip's pictures serve all the same
-        return plain
-    seen, times_s = anchor.reconstruction.expression[chosen], anchor.times_s[chosen]
-    lag_s, r = best_lag(anchor, curves, grid_s, seen, times_s, plain)
-    if r < LEAST_R:
-        return plain
-    matrix, offset = ridge(_at(curves, grid_s, times_s + lag_s), seen)
+    heard = listen(anchor.clip, anchor.model, anchor.reconstruction, anchor.times_s, encoder, predictor)
+    if heard is None or not heard.belongs:
+        mean, std = anchor.expression_statistics()
+        return SpeechCalibration(np.diag(std).astype(np.float32), mean, None)
+    matrix, offset = ridge(heard.predicted, heard.seen)
     # A regression plays safe and moves too little; its opening gets the clip's own range back.
-    opening = anchor.model.opening(anchor.reconstruction.identity, seen)
-    fitted = (_at(curves, grid_s, times_s + lag_s) @ matrix + offset).astype(np.float32)
+    opening = anchor.model.opening(anchor.reconstruction.identity, heard.seen)
+    fitted = (heard.predicted @ matrix + offset).astype(np.float32)
     gain = float(opening.std() / max(anchor.model.opening(anchor.reconstruction.identity, fitted).std(), 1e-6))
     gain = float(np.clip(gain, 1.0, LARGEST_GAIN))
     centre = fitted.mean(0)
     return SpeechCalibration(
-        (matrix * gain).astype(np.float32), (centre + gain * (offset - centre)).astype(np.float32), lag_s
+        (matrix * gain).astype(np.float32), (centre + gain * (offset - centre)).astype(np.float32), heard.lag_s
     )
 
 
-def best_lag(
-    anchor: Anchor,
-    curves: FloatArray,
-    grid_s: NDArray[np.float64],
-    seen: FloatArray,
+def listen(
+    clip: Path,
+    model: FaceModel,
+    reconstruction: Reconstruction,
     times_s: NDArray[np.float64],
-    plain: SpeechCalibration,
-) -> tuple[float, float]:
-    """Lag of the sound (seconds, positive is late) at which the predicted opening fits the seen one, and that r."""
-    true = anchor.model.opening(anchor.reconstruction.identity, seen)
+    encoder: SpeechEncoder,
+    predictor: ExpressionPredictor,
+) -> HeardClip | None:
+    """Predict the mouth from the clip's own sound, and find the lag of the sound at which that fits what is seen.
+
+    Args:
+        clip: video with sound; its first minute is used.
+        model: of the reconstruction.
+        reconstruction: of the clip's frames.
+        times_s: (T,) when the frames are shown.
+        encoder: any.
+        predictor: the encoder's.
+
+    Returns:
+        None where the clip is too short, shows too few faces, or its sound is missing, too short or damaged.
+    """
+    chosen = reconstruction.valid & (times_s < LONGEST_S)
+    if chosen.sum() < FEWEST_FRAMES:
+        return None
+    try:
+        sound = read_sound(clip, longest_s=LONGEST_S)
+        grid_s = np.arange(0.0, sound.duration_s, 0.01)
+        curves = predict_expression(encoder, predictor, sound, grid_s)
+    except MediaError:  # the clip's pictures serve all the same
+        return None
+    seen, seen_s = reconstruction.expression[chosen], times_s[chosen]
+    true = model.opening(reconstruction.identity, seen)
+    mean, std = seen.mean(0), seen.std(0)
     scores = []
     for lag_s in LAGS_S:
-        guess = plain.apply(_at(curves, grid_s, times_s + lag_s))
-        opening = anchor.model.opening(anchor.reconstruction.identity, guess)
+        opening = model.opening(reconstruction.identity, _at(curves, grid_s, seen_s + lag_s) * std + mean)
         flat = opening.std() < 1e-6 or true.std() < 1e-6
         scores.append(0.0 if flat else float(np.corrcoef(opening, true)[0, 1]))
     best = int(np.argmax(scores))
-    return float(LAGS_S[best]), scores[best]
+    lag_s = float(LAGS_S[best])
+    return HeardClip(lag_s, scores[best], _at(curves, grid_s, seen_s + lag_s), seen)
 
 
 def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -121,3 +121,18 @@ def test_doctor_names_a_package_that_does_not_import(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(doctor, "_REQUIRED", {"no-such-thing": "no_such_thing"})
     finding = next(finding for finding in doctor.examine() if finding.subject == "no-such-thing")
     assert finding.state == doctor.State.MISSING and finding.remedy == "pip install no-such-thing"
+
+
+@pytest.mark.parametrize(("lag_ms", "said"), [(260, "260 ms late"), (-80, "80 ms early"), (40, None), (None, None)])
+def test_train_tells_how_late_a_clips_sound_is(
+    monkeypatch: pytest.MonkeyPatch, lag_ms: int | None, said: str | None
+) -> None:
+    made = {"sound": {"lag_ms": lag_ms, "r": None}, "training": {"steps": 5000}}
+    monkeypatch.setattr("talkinghead.training.anchor.train", lambda *_, **__: made)
+    result = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor"])
+    lines = result.output.splitlines()
+    assert result.exit_code == 0
+    assert len(lines) == 1 + (said is not None)
+    assert said is None or (said in lines[1] and "taken out" in lines[1])
+    as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
+    assert json.loads(as_json.output)["sound"]["lag_ms"] == lag_ms

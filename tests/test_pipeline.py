@@ -26,7 +26,7 @@ from drawn_face import (
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
-from talkinghead.errors import OutputExistsError
+from talkinghead.errors import CoefficientError, OutputExistsError
 from talkinghead.expression_files import save_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.landmarks import FaceLandmarker, FaceTracker
@@ -250,6 +250,30 @@ def test_coefficients_one_a_frame_from_a_table(
         )
     for a, b in zip(read(tmp_path / "rows.csv.mp4"), read(tmp_path / "rows.safetensors.mp4"), strict=True):
         np.testing.assert_array_equal(a.image, b.image)
+
+
+def test_intensity_scales_the_motion_about_the_anchors_rest(
+    anchor: Anchor, anchor_folder: Path, short_speech: Path, tmp_path: Path
+) -> None:
+    rest = anchor.rest_expression()
+    lively = anchor.reconstruction.expression[20:40]
+    for name, values in (("lively", lively), ("half", rest + 0.5 * (lively - rest))):
+        save_expression(tmp_path / f"{name}.safetensors", values.astype(np.float32), np.arange(20) / 25)
+    outputs = []
+    for name, intensity in (("lively", 0.5), ("half", 1.0), ("lively", 1.0)):
+        output = tmp_path / f"{name} {intensity}.mp4"
+        expression = tmp_path / f"{name}.safetensors"
+        made = generate(anchor_folder, short_speech, output, expression=expression, intensity=intensity, device="cpu")
+        assert made["intensity"] == intensity
+        outputs.append(np.stack([frame.image for frame in read(output)]))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    assert (outputs[0] != outputs[2]).any()
+
+
+@pytest.mark.parametrize("intensity", [-0.1, 3.5, math.nan])
+def test_an_intensity_out_of_range_is_refused(anchor_folder: Path, tmp_path: Path, intensity: float) -> None:
+    with pytest.raises(CoefficientError, match="from 0 to 3"):
+        generate(anchor_folder, tmp_path / "none.wav", tmp_path / "output.mp4", intensity=intensity)
 
 
 def test_generating_twice_gives_the_same(

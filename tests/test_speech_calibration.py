@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from talkinghead import speech_calibration
 from talkinghead.face_model import load_face_model
+from talkinghead.media import write_sound
 from talkinghead.reconstruction import smooth
-from talkinghead.resources import checkpoint_path
-from talkinghead.speech_calibration import calibrate, ridge
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.resources import checkpoint_folder, checkpoint_path
+from talkinghead.speech import load_speech_side, predict_expression
+from talkinghead.speech_calibration import calibrate, listen, ridge
+from talkinghead.structures import FloatArray, Reconstruction, Sound
+from talkinghead.text_to_speech import Script, join, speak
 
 SECONDS = 30.0
 RATE_HZ = 25.0
@@ -54,7 +57,7 @@ def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True)
     expression = expression.astype(np.float32)
     monkeypatch.setattr(speech_calibration, "predict_expression", predicted)
     silence = Sound(np.zeros(int(SECONDS * 16000), np.float32), 16000)
-    monkeypatch.setattr(speech_calibration, "read_sound", lambda path: silence)
+    monkeypatch.setattr(speech_calibration, "read_sound", lambda path, longest_s: silence)
     return SimpleNamespace(
         model=model,
         clip=Path("none.mp4"),
@@ -87,3 +90,32 @@ def test_sound_that_does_not_belong_leaves_mean_and_deviation(monkeypatch: pytes
     assert found.lag_s is None
     np.testing.assert_allclose(found.matrix, np.diag(std))
     np.testing.assert_allclose(found.offset, mean)
+
+
+@pytest.mark.skipif(not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(), reason="no weights")
+@pytest.mark.parametrize("lag_s", [-0.12, 0.26])
+def test_sound_that_was_moved_is_found_so_late_or_early(tmp_path: Path, lag_s: float) -> None:
+    """The mouth is the predictor's own with another mouth's motion over it; the sound lies in a file, moved."""
+    model = load_face_model(checkpoint_path("face_model.safetensors"))
+    encoder, predictor = load_speech_side()
+    text = "Good evening. This is the news at nine, read to you from a small room by the sea. Farmers hope for rain."
+    spoken = join(list(speak(Script(text, "hibari")))).sound
+    frames = np.arange(int(spoken.duration_s * 40)) / 40
+    expression = predict_expression(encoder, predictor, spoken, frames)
+    wander = smooth(np.random.default_rng(0).normal(size=expression.shape), np.ones(len(frames)), 40.0, 4.0)
+    expression = (expression + 0.5 * wander / wander.std() * expression.std()).astype(np.float32)
+    shift = round(abs(lag_s) * spoken.rate_hz)
+    moved = np.append(np.zeros(shift, np.float32), spoken.samples) if lag_s > 0 else spoken.samples[shift:]
+    write_sound(tmp_path / "clip.wav", [Sound(moved, spoken.rate_hz)])
+    still = np.zeros((len(frames), 3), np.float32)
+    reconstruction = Reconstruction(
+        np.zeros(model.identities, np.float32),
+        expression,
+        still,
+        still[:, :2],
+        np.ones(len(frames), np.float32),
+        np.ones(len(frames), np.bool_),
+    )
+    heard = listen(tmp_path / "clip.wav", model, reconstruction, frames, encoder, predictor)
+    assert heard is not None and heard.belongs
+    assert heard.lag_s == pytest.approx(lag_s, abs=0.021)

@@ -121,6 +121,7 @@ def test_what_anchor_json_records_is_true(anchor: Anchor, anchor_folder: Path, c
     assert sha256_of(anchor.clip) == sha256_of(clip.path) == description["clip"]["sha256"]
     assert description["clip"]["frames"] == description["clip"]["frames_with_face"] == len(clip.truth)
     assert description["clip"]["original_name"] == clip.path.name
+    assert description["sound"] == {"lag_ms": None, "r": None}  # too short a clip to tell
     assert description["network"]["expressions"] == anchor.model.expressions
     assert anchor.face_model_sha256 == sha256_of(checkpoint_path("face_model.safetensors"))
     assert {path.name for path in anchor_folder.iterdir()} == {

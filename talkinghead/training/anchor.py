@@ -22,10 +22,17 @@ from torch import Tensor
 import talkinghead
 from talkinghead.anchor import crop_coefficients, load_network, save_network, save_reconstruction, write_description
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
-from talkinghead.errors import CheckpointError, MissingFileError, NoFaceError, OutputError, OutputExistsError
+from talkinghead.errors import (
+    CheckpointError,
+    MissingFileError,
+    ModelUnavailableError,
+    NoFaceError,
+    OutputError,
+    OutputExistsError,
+)
 from talkinghead.face_model import FaceModel, load_face_model
 from talkinghead.losses import laplacian_l1, weighted_l1
-from talkinghead.media import VideoReader
+from talkinghead.media import VideoReader, read_video_info
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
 from talkinghead.pictures import contact_sheet, write_png
@@ -180,6 +187,7 @@ def _train_in(
         raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
     region = local_region(model, reconstruction.identity)
     size_px = crop_size_px(region, reconstruction)
+    sound = _describe_sound(clip, model, reconstruction, track.times_s)
     report(TrainingProgress("cropping", 0.0, 0, None, None))
     samples = gather_samples(clip, model, region, reconstruction, size_px, config.largest_frames)
 
@@ -208,6 +216,7 @@ def _train_in(
             "frames": len(track),
             "frames_with_face": usable,
         },
+        "sound": sound,
         "network": network.config.as_json(),
         "training": {
             "steps": trainer.step,
@@ -222,6 +231,30 @@ def _train_in(
         (work / name).unlink(missing_ok=True)
     report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
     return description
+
+
+def _describe_sound(
+    clip: Path, model: FaceModel, reconstruction: Reconstruction, times_s: NDArray[np.float64]
+) -> dict[str, Any]:
+    """How late the clip's sound is against its mouth, in ms, as anchor.json records it; None where nobody can tell.
+
+    `speech_calibration.calibrate` takes the lag out again when speech drives the anchor.
+    """
+    nothing = {"lag_ms": None, "r": None}
+    if not read_video_info(clip).has_sound:
+        return nothing
+    from talkinghead import speech_calibration  # imported here: it takes seconds
+    from talkinghead.speech import load_speech_side
+
+    if reconstruction.valid.sum() < speech_calibration.FEWEST_FRAMES:
+        return nothing
+    try:
+        heard = speech_calibration.listen(clip, model, reconstruction, times_s, *load_speech_side())
+    except (MissingFileError, ModelUnavailableError):  # no speech weights: another driver may be meant
+        return nothing
+    if heard is None or not heard.belongs:
+        return nothing
+    return {"lag_ms": round(heard.lag_s * 1000), "r": round(heard.r, 3)}
 
 
 def _open_work_folder(output: Path, clip_sha256: str, resume: bool) -> Path:
