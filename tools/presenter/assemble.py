@@ -25,7 +25,7 @@ from talkinghead.checkpoint import save_arrays
 from talkinghead.media import VideoWriter
 from talkinghead.structures import Frame
 
-CRF = 15
+CRF = 9
 """No difference to the frames is visible."""
 
 

@@ -1,0 +1,222 @@
+"""The whole system against a truth that is known: the built-in people were computed, not filmed.
+
+    python benchmarks/ground_truth.py [--frames N]
+
+Tracks and reconstructs data/presenter/*.mp4 and holds the result against data/presenter/*.safetensors; then the trained
+built-in anchor draws the frames that its training held out, and speaks its own clip's sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from harness import print_report
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from talkinghead import metrics, weights
+from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.checkpoint import load_arrays
+from talkinghead.face_model import FaceModel
+from talkinghead.face_update import FaceUpdater
+from talkinghead.landmarks import FaceLandmarker, track_clip
+from talkinghead.media import VideoReader, read_sound
+from talkinghead.pipeline import expression_from_speech
+from talkinghead.reconstruction import reconstruct
+from talkinghead.region_removal import crop_size_px, local_region, place_crops, region_masks
+from talkinghead.resources import anchor_folder
+from talkinghead.structures import Reconstruction, Track
+from talkinghead.training.anchor import AnchorTrainingConfig, held_out_frames
+
+DATA = Path(__file__).parents[1] / "data" / "presenter"
+CLIPS = {name: DATA / f"{name}.mp4" for name in ("presenter", "second")}
+MOUTH_68 = slice(48, 68)
+MOUTH_MEDIAPIPE = (
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,  # outer contour, from the right corner over the upper lip
+    78, 82, 13, 312, 308, 317, 14, 87,  # inner contour
+)  # fmt: skip
+"""MediaPipe's landmarks at the places of the mouth's twenty among the 68."""
+CHIN_68, NOSE_BRIDGE_68 = 8, 27
+MOUTH_MARGIN_PX = 12
+FRAME_RATE_HZ = 25.0
+LABIALS = ("p", "b", "m")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of T frames; data/presenter/README.md says more."""
+
+    landmarks_px: NDArray[np.float32]
+    """(T, 68, 2)"""
+    rotation: NDArray[np.float64]
+    """(T, 3) axis-angle in radians."""
+    opening_cm: NDArray[np.float32]
+    """(T,)"""
+    phones: list[str]
+    phone_times_s: NDArray[np.float64]
+    """(P, 2)"""
+
+    @classmethod
+    def load(cls, name: str) -> Truth:
+        arrays, metadata = load_arrays(DATA / f"{name}.safetensors")
+        return cls(
+            arrays["landmarks_px"],
+            Rotation.from_euler("XYZ", arrays["rotation_rad"]).as_rotvec(),
+            arrays["opening_cm"],
+            json.loads(metadata["about"])["phones"],
+            arrays["phone_times_s"],
+        )
+
+    def during(self, symbols: tuple[str, ...], times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(T,) True at the times when one of these phones is spoken."""
+        spoken = np.zeros(len(times_s), np.bool_)
+        for symbol, (start_s, end_s) in zip(self.phones, self.phone_times_s, strict=True):
+            if symbol in symbols:
+                spoken |= (times_s >= start_s) & (times_s < end_s)
+        return spoken
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the project sees in the first frames of a clip."""
+
+    track: Track
+    reconstruction: Reconstruction
+    opening: NDArray[np.float32]
+    """(T,) of the reconstruction, over the width of the face."""
+
+
+def see(name: str, model: FaceModel, landmarker: FaceLandmarker, frames: int | None = None) -> Sight:
+    """Track and reconstruct the first frames of a clip (None: all)."""
+    with VideoReader(CLIPS[name]) as reader:
+        track = track_clip(itertools.islice(reader, frames), landmarker, reader.info.width, reader.info.height)
+    found = reconstruct(track, model)
+    return Sight(track, found, model.opening(found.identity, found.expression))
+
+
+def lips_off_px(sight: Sight, truth: Truth) -> tuple[float, float]:
+    """Mean distance of the mouth's landmarks from the known ones; and what is left of it without each point's mean.
+
+    Two models of the face need not mean the same place by a point; but it must move as the true one does.
+    """
+    off = sight.track.landmarks[:, MOUTH_MEDIAPIPE, :2] - truth.landmarks_px[: len(sight.track), MOUTH_68]
+    return _mean_length(off), _mean_length(off - off.mean(0))
+
+
+def opening_agrees(opening: NDArray[np.floating], truth: Truth) -> float:
+    """Correlation of a (T,) opening with the known one."""
+    return float(np.corrcoef(opening, truth.opening_cm[: len(opening)])[0, 1])
+
+
+def pose_off(sight: Sight, truth: Truth) -> tuple[NDArray[np.float64], float, float]:
+    """Rigid pose against the known one, means taken off (what straight ahead is, is each model's own affair).
+
+    Returns:
+        (3,) mean error of turning about x, y, z in degrees; of the place in pixels; and how far the head seems to nod,
+        in degrees, when the lips part by a centimetre.
+    """
+    frames = len(sight.track)
+    turn = np.degrees(sight.reconstruction.rotation - truth.rotation[:frames])
+    turn -= turn.mean(0)
+    place = sight.reconstruction.translation - truth.landmarks_px[:frames, NOSE_BRIDGE_68]
+    nod = float(np.polyfit(truth.opening_cm[:frames], turn[:, 0], 1)[0])
+    return np.abs(turn).mean(0), _mean_length(place - place.mean(0)), nod
+
+
+def share_removed(sight: Sight, model: FaceModel, truth: Truth) -> float:
+    """The share of known lip and chin points, over all frames, that lie inside what region removal cuts out."""
+    region = local_region(model, sight.reconstruction.identity)
+    crops = place_crops(region, sight.reconstruction, crop_size_px(region, sight.reconstruction))
+    holes, _ = region_masks(region, sight.reconstruction, crops)
+    inside = []
+    known = truth.landmarks_px[: len(holes), [*range(*MOUTH_68.indices(68)), CHIN_68]]
+    for hole, to_frame, points in zip(holes, crops.to_frame, known, strict=True):
+        inverse = cv2.invertAffineTransform(to_frame)
+        x, y = np.floor(points @ inverse[:, :2].T + inverse[:, 2]).astype(int).T
+        inside.append(hole[y, x])
+    return float(np.mean(inside))
+
+
+def held_out_psnr_db(anchor: Anchor, truth: Truth) -> float:
+    """Renderer ceiling: mouth PSNR of the frames that training held out, drawn from their own coefficients."""
+    valid = np.flatnonzero(anchor.reconstruction.valid)
+    _, held_out = held_out_frames(len(valid), AnchorTrainingConfig().held_out_share)
+    chosen = valid[held_out]
+    with VideoReader(anchor.clip) as reader:
+        wanted = set(chosen.tolist())
+        images = [frame.image for index, frame in enumerate(reader) if index in wanted]
+    updater = FaceUpdater(anchor, anchor.reconstruction, torch.device("cpu"))
+    made = updater.update(images, chosen, anchor.reconstruction.expression[chosen])
+    scores = []
+    for new, old, points in zip(made, images, truth.landmarks_px[chosen, MOUTH_68], strict=True):
+        left, top = (points.min(0) - MOUTH_MARGIN_PX).astype(int)
+        right, bottom = (points.max(0) + MOUTH_MARGIN_PX).astype(int)
+        scores.append(metrics.psnr(new[top:bottom, left:right], old[top:bottom, left:right]))
+    return float(np.mean(scores))
+
+
+def spoken_opening(anchor: Anchor, name: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Opening (T,) that the sound of clip `name` gives the anchor, at the times (T,) of that clip's frames.
+
+    The anchor is calibrated on the sound of "presenter"; "second" says other words in a lower voice.
+    """
+    times_s = np.arange(len(Truth.load(name).opening_cm)) / FRAME_RATE_HZ
+    expression = expression_from_speech(anchor, read_sound(CLIPS[name]), times_s, None, "cpu")
+    return anchor.model.opening(anchor.reconstruction.identity, expression), times_s
+
+
+def labial_opening(opening: NDArray[np.floating], times_s: NDArray[np.float64], truth: Truth) -> float:
+    """Mean opening at p, b and m over the mean where the mouth is truly open."""
+    labial = truth.during(LABIALS, times_s)
+    return float(opening[labial].mean() / opening[~labial & (truth.opening_cm > 0.1)].mean())
+
+
+def _mean_length(vectors: NDArray[np.floating]) -> float:
+    return float(np.linalg.norm(vectors, axis=-1).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, help="look at the first N frames of each clip only")
+    options = parser.parse_args()
+    anchor = load_anchor(anchor_folder(Path("presenter")))
+    landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
+    rows = []
+    for name in CLIPS:
+        truth, sight = Truth.load(name), see(name, anchor.model, landmarker, options.frames)
+        raw_px, moving_px = lips_off_px(sight, truth)
+        turn, place_px, nod = pose_off(sight, truth)
+        rows += [
+            (f"{name}: lip landmarks off the known ones, px", f"{raw_px:.2f}"),
+            (f"{name}: the same without each point's mean, px", f"{moving_px:.2f}"),
+            (f"{name}: reconstructed opening against the known one, r", f"{opening_agrees(sight.opening, truth):.3f}"),
+            (f"{name}: turning about x, y, z off, degrees", ", ".join(f"{value:.2f}" for value in turn)),
+            (f"{name}: place off, px", f"{place_px:.2f}"),
+            (f"{name}: nod for a centimetre of opening, degrees", f"{nod:.2f}"),
+            (
+                f"{name}: known lips and chin inside the removed region",
+                f"{share_removed(sight, anchor.model, truth):.2%}",
+            ),
+        ]
+    ceiling_db = held_out_psnr_db(anchor, Truth.load("presenter"))
+    rows.append(("renderer ceiling on held-out frames, mouth PSNR, dB", f"{ceiling_db:.1f}"))
+    for name in CLIPS:
+        truth, (opening, times_s) = Truth.load(name), spoken_opening(anchor, name)
+        lag = metrics.best_lag(opening, times_s, truth.opening_cm, times_s)
+        rows += [
+            (f"{name}'s sound: opening against the known one, r", f"{opening_agrees(opening, truth):.3f}"),
+            (f"{name}'s sound: lag, ms (known: 0)", f"{lag.lag_ms:.0f}"),
+            (f"{name}'s sound: opening at p, b, m over elsewhere", f"{labial_opening(opening, times_s, truth):.2f}"),
+        ]
+    print_report("data/presenter", ("", "measured"), rows)
+
+
+if __name__ == "__main__":
+    main()
