@@ -12,8 +12,9 @@ from enum import StrEnum
 
 import talkinghead
 from talkinghead import weights
-from talkinghead.errors import CheckpointError, VoiceUnavailableError
+from talkinghead.errors import CheckpointError, ModelUnavailableError, VoiceUnavailableError
 from talkinghead.resources import checkpoint_path
+from talkinghead.voice_activity import REQUIREMENT, detector_file
 
 # Distribution -> the name it is imported by.
 _REQUIRED = {
@@ -66,6 +67,7 @@ def examine() -> list[Finding]:
         *_rasterizers(),
         *_encoders(),
         *_text_to_speech(),
+        _voice_activity(),
         *(_checkpoint(name) for name in _CHECKPOINTS),
         *(_third_party(weight) for weight in weights.WEIGHTS.values()),
     ]
@@ -144,6 +146,13 @@ def _text_to_speech() -> Iterator[Finding]:
         state = State.NOTE if engine.missing() else State.OK
         detail = f"{engine.version}, {count} {'voice' if count == 1 else 'voices'}" if count else "not installed"
         yield Finding(f"text to speech {engine.name}", state, detail, engine.missing())
+
+
+def _voice_activity() -> Finding:
+    try:
+        return Finding("voice activity", State.OK, str(detector_file()))
+    except ModelUnavailableError as error:
+        return Finding("voice activity", State.MISSING, str(error), f"pip install {REQUIREMENT}")
 
 
 def _checkpoint(name: str) -> Finding:

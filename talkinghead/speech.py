@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import librosa
 import numpy as np
@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel, Wav2Vec2BertModel
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel, Wav2Vec2BertModel, WhisperModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from transformers.utils import logging
 
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
@@ -42,15 +43,24 @@ SHORTEST_SPEECH_S = 0.2
 CHUNK_S = 20.0
 """Length of sound that is encoded at a time, without its context."""
 CONTEXT_S = 3.0
-"""Sound on either side that a chunk is encoded with; the default encoder sees no further than this."""
+"""Sound on either side that a chunk is encoded with, at least; the default encoder sees no further than this."""
+STEM_S = 0.1
+"""What convolutions before and between the layers see beyond their attention."""
 LOUDNESS_LUFS = -23.0
 """Integrated loudness that every recording is brought to: the target of EBU R128."""
 
-FAMILY = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "unispeech", "unispeech-sat")
+FAMILY = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "unispeech", "unispeech-sat", "whisper")
 """Values of `model_type` in config.json that can be loaded; XLS-R is a wav2vec2."""
+WHISPER_REACH_FRAMES = 32
+"""How far to either side a Whisper encoder attends here, unless its configuration says otherwise."""
+WHISPER_POSITION = 250
+"""The row of its table of positions that stands for all of them."""
 WEIGHT_FILE = "model.safetensors"
 FRONT_END_FILE = "preprocessor_config.json"
-LAYOUT = f"config.json, {FRONT_END_FILE} and {WEIGHT_FILE} of a Hugging Face model of the kinds {', '.join(FAMILY)}"
+FILES = ("config.json", FRONT_END_FILE, WEIGHT_FILE)
+LAYOUT = f"{', '.join(FILES[:-1])} and {FILES[-1]} of a Hugging Face model of the kinds {', '.join(FAMILY)}"
+PICKLED_FILE = "pytorch_model.bin"
+"""Never opened: loading it may run code."""
 LOG_MEL = "LogMelFrontEnd"
 """Name of this project's own front end in preprocessor_config.json."""
 
@@ -142,10 +152,27 @@ class LogMelFrontEnd:
         return self.stacked(self.spectra_of(samples))
 
 
-class WaveformFrontEnd:
-    """The waveform itself, for models with a convolutional front end of their own."""
+class WhisperFrontEnd(LogMelFrontEnd):
+    """The same spectra, unstacked, two of which become a frame in Whisper's own convolutions."""
 
-    def __init__(self, kernels: list[int], strides: list[int]) -> None:
+    def __init__(self, mels: int) -> None:
+        self.mels = mels
+        super().__init__()
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Waveform (B, N) -> spectra (B, mels, 2 N / 320)."""
+        return self.spectra_of(samples)
+
+
+class WaveformFrontEnd:
+    """The waveform itself, for models with a convolutional front end of their own.
+
+    Where a model wants its input at variance 1 (`do_normalize`), speech is brought there by the one factor that does so
+    for speech at `LOUDNESS_LUFS`, and not by what each recording or chunk would need.
+    """
+
+    def __init__(self, kernels: list[int], strides: list[int], *, unit_variance: bool) -> None:
+        self.gain = 10 ** (-LOUDNESS_LUFS / 20) if unit_variance else 1.0
         self.hop = int(np.prod(strides))
         field = 1
         for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
@@ -154,7 +181,7 @@ class WaveformFrontEnd:
         self.centre = field // 2
 
     def __call__(self, samples: Tensor) -> Tensor:
-        return samples
+        return samples * self.gain
 
 
 class FilterBankFrontEnd:
@@ -187,6 +214,9 @@ class SpeechEncoder:
         self.rate_hz = RATE_HZ / front_end.hop
         self.first_s = front_end.centre / RATE_HZ
         """Centre of feature frame 0 in the recording."""
+        attended_s = (attention_reach(model) or 0) * self.layer_count / self.rate_hz
+        self.context_s = max(CONTEXT_S, attended_s + STEM_S)
+        """Sound on either side that a chunk is encoded with. An encoder without a reach hears the whole chunk."""
 
     @classmethod
     def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> SpeechEncoder:
@@ -198,10 +228,18 @@ class SpeechEncoder:
         place = _local_folder(str(folder))
         config = _configuration(place)
         try:
-            with _no_progress_bar():  # the weights may be stored in half precision
-                model = AutoModel.from_pretrained(
-                    place, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            with _quiet_transformers():
+                model, report = AutoModel.from_pretrained(
+                    place,
+                    config=config,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    dtype=torch.float32,  # the weights may be stored in half precision
+                    output_loading_info=True,
                 )
+            _check_weights(place, report["missing_keys"])
+            if isinstance(model, WhisperModel):
+                model = model.get_encoder()
             front_end = _front_end(place, config)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
@@ -258,7 +296,8 @@ class SpeechEncoder:
             )
         window = _Window(sound, level)
         margin = round(margin_s * self.rate_hz)
-        for chunk in _chunks(level.samples // self.front_end.hop, chunk_s, self.rate_hz):
+        context = round(self.context_s * self.rate_hz)
+        for chunk in _chunks(level.samples // self.front_end.hop, round(chunk_s * self.rate_hz), context):
             yield self._encode_chunk(window, chunk, layers, margin)
 
     @torch.inference_mode()
@@ -293,32 +332,58 @@ class _Chunk:
     keep_end: int
 
 
-def _chunks(count: int, chunk_s: float, rate_hz: float) -> Iterator[_Chunk]:
-    """Cut `count` feature frames into even stretches of about `chunk_s`, with context on both sides."""
-    context = round(CONTEXT_S * rate_hz)
-    pieces = max(1, round(count / (chunk_s * rate_hz)))
+def _chunks(count: int, length: int, context: int) -> Iterator[_Chunk]:
+    """Cut `count` feature frames into even stretches of about `length`, with context on both sides."""
+    pieces = max(1, round(count / length))
     borders = [round(piece * count / pieces) for piece in range(pieces + 1)]
     for keep_first, keep_end in zip(borders, borders[1:], strict=False):
         yield _Chunk(max(0, keep_first - context), min(count, keep_end + context), keep_first, keep_end)
 
 
+def attention_reach(model: PreTrainedModel) -> int | None:
+    """Feature frames on either side that each layer attends to; None where it attends to all that it is given.
+
+    The configuration says so as `attention_reach_frames`, this project's own key.
+    """
+    reach: int | None = getattr(model.config, "attention_reach_frames", None)
+    if isinstance(model, WhisperEncoder):
+        return WHISPER_REACH_FRAMES if reach is None else reach
+    if reach is not None and not isinstance(model, Wav2Vec2BertModel):
+        raise ModelUnavailableError("attention_reach_frames is understood for Wav2Vec2Bert and Whisper models only.")
+    return reach
+
+
 def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
     """Output of every layer, (B, S, D) each; the first is what enters the first layer.
 
-    Where the configuration says `attention_reach_frames`, a frame attends to so many frames on either side only.
+    Where the model has an attention reach, a frame attends to so many frames on either side only. Whisper gets the
+    same position everywhere, so that its answers, too, depend on the sound alone.
     """
-    reach = getattr(model.config, "attention_reach_frames", None)
+    reach = attention_reach(model)
     if reach is None:
-        return list(model(inputs, output_hidden_states=True).hidden_states)
-    if not isinstance(model, Wav2Vec2BertModel):
-        raise ModelUnavailableError("attention_reach_frames is understood for Wav2Vec2Bert models only.")
-    hidden, _ = model.feature_projection(inputs)
+        made = model(inputs, output_hidden_states=True)
+        return [*made.hidden_states[:-1], made.last_hidden_state]  # some have a norm after their last layer
+    layers: Iterable[nn.Module]
+    if isinstance(model, WhisperEncoder):
+        hidden, layers = _whisper_stem(model, inputs), model.layers
+    else:
+        bert = cast(Wav2Vec2BertModel, model)
+        hidden, layers = bert.feature_projection(inputs)[0], bert.encoder.layers
     position = torch.arange(hidden.shape[1], device=hidden.device)
     near = (position[:, None] - position).abs() <= reach
     states = [hidden]
-    for layer in model.encoder.layers:
+    for layer in layers:
         states.append(layer(states[-1], attention_mask=near[None, None]))
+    if isinstance(model, WhisperEncoder):
+        states[-1] = model.layer_norm(states[-1])
     return states
+
+
+def _whisper_stem(model: WhisperEncoder, spectra: Tensor) -> Tensor:
+    """Spectra (B, mels, 2 S) -> what enters the first layer, (B, S, D)."""
+    hidden = functional.gelu(model.conv2(functional.gelu(model.conv1(spectra))))
+    positions = model.embed_positions.weight
+    return hidden.transpose(1, 2) + positions[min(WHISPER_POSITION, len(positions) - 1)]
 
 
 @dataclass(frozen=True)
@@ -387,20 +452,29 @@ class _Window:
 
 def encoder_sha256(folder: Path) -> str:
     """One hash for an encoder's folder: over the hashes of its configuration, front end and weights."""
-    parts = [sha256_of(folder / name) for name in ("config.json", FRONT_END_FILE, WEIGHT_FILE)]
+    parts = [sha256_of(folder / name) for name in FILES]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """A second of loading is not worth transformers' progress bar among our own output."""
-    shown = logging.is_progress_bar_enabled()
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bar for a second of loading, no table of weights left over; those lacking are checked."""
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
+
+
+def _check_weights(folder: Path, missing: Iterable[str]) -> None:
+    """What a file lacks, transformers makes up at random; that may be Whisper's decoder and the mask of pretraining."""
+    needed = sorted(name for name in missing if not name.startswith("decoder.") and "masked_spec_embed" not in name)
+    if needed:
+        raise ModelUnavailableError(f"{folder / WEIGHT_FILE} lacks {len(needed)} weights, {needed[0]} among them.")
 
 
 def _local_folder(name: str) -> Path:
@@ -411,16 +485,18 @@ def _local_folder(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
         raise ModelUnavailableError(
-            f"{name} is neither a folder nor a model in the local Hugging Face cache; give a folder with {LAYOUT}."
+            f"{name} is neither a folder nor a model in the local Hugging Face cache, and none is fetched from here; "
+            f"give a folder with {LAYOUT}: hf download {name} {' '.join(FILES)} --local-dir FOLDER"
         ) from error
 
 
 def _configuration(folder: Path) -> Any:
     """The model's configuration, where the folder is complete and of the family."""
-    missing = [name for name in ("config.json", FRONT_END_FILE, WEIGHT_FILE) if not (folder / name).is_file()]
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelUnavailableError(
             f"{folder} lacks {' and '.join(missing)}; a speech encoder is a folder with {LAYOUT}."
+            + _conversion_hint(folder, missing)
         )
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -432,10 +508,23 @@ def _configuration(folder: Path) -> Any:
     return config
 
 
+def _conversion_hint(folder: Path, missing: list[str]) -> str:
+    """What to do where there are weights, but pickled ones."""
+    if WEIGHT_FILE not in missing or not (folder / PICKLED_FILE).is_file():
+        return ""
+    return (
+        f" {PICKLED_FILE} may run code when it is loaded, so it is not; if you trust it, convert it: "
+        f"python -c \"from transformers import *; AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')\""
+    )
+
+
 def _front_end(folder: Path, config: Any) -> FrontEnd:
-    if config.model_type != "wav2vec2-bert":
-        return WaveformFrontEnd(list(config.conv_kernel), list(config.conv_stride))
     described = json.loads((folder / FRONT_END_FILE).read_text())
+    if config.model_type == "whisper":
+        return WhisperFrontEnd(config.num_mel_bins)
+    if config.model_type != "wav2vec2-bert":
+        unit_variance = bool(described.get("do_normalize", True))
+        return WaveformFrontEnd(list(config.conv_kernel), list(config.conv_stride), unit_variance=unit_variance)
     if described.get("feature_extractor_type") == LOG_MEL:
         return LogMelFrontEnd()
     return FilterBankFrontEnd(folder)

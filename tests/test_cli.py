@@ -114,7 +114,7 @@ def test_doctor_is_content_with_a_whole_installation(monkeypatch: pytest.MonkeyP
     result = CliRunner().invoke(main, ["doctor", "--json"])
     findings = {finding["subject"]: finding for finding in json.loads(result.stdout)["findings"]}
     assert [finding for finding in findings.values() if finding["state"] == "missing"] == []
-    assert {"CPU", "CUDA", "encoder libx264", "encoder aac", "rasterizer numba"} <= findings.keys()
+    assert {"CPU", "CUDA", "encoder libx264", "encoder aac", "rasterizer numba", "voice activity"} <= findings.keys()
 
 
 def test_doctor_names_a_package_that_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:

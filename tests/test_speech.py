@@ -2,41 +2,54 @@
 
 import json
 import struct
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from transformers import (
+    AutoModel,
     HubertConfig,
     HubertModel,
     PreTrainedModel,
     Wav2Vec2BertConfig,
     Wav2Vec2BertModel,
     Wav2Vec2Config,
+    Wav2Vec2ForCTC,
+    Wav2Vec2ForPreTraining,
     Wav2Vec2Model,
     WavLMConfig,
     WavLMModel,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+    WhisperModel,
 )
 
-from talkinghead.checkpoint import load_arrays, sha256_of
+from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.face_model import load_face_model
 from talkinghead.loudness import integrated_lufs
+from talkinghead.media import SoundFile, read_sound, write_sound
 from talkinghead.resources import checkpoint_folder
 from talkinghead.speech import (
     LOUDNESS_LUFS,
+    PREDICTOR_FILE,
     RATE_HZ,
     ExpressionPredictor,
     LogMelFrontEnd,
     PredictorConfig,
     SpeechEncoder,
     WaveformFrontEnd,
+    WhisperFrontEnd,
+    load_speech_side,
     normalise_loudness,
     predict_expression,
 )
-from talkinghead.structures import Sound
+from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.training import expression_predictor as teaching
 from talkinghead.training.speech import main
@@ -127,7 +140,7 @@ def test_log_mel_frames_are_centred_on_multiples_of_20_ms() -> None:
 
 
 def test_waveform_frames_lie_where_the_convolutions_see() -> None:
-    front_end = WaveformFrontEnd([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2])
+    front_end = WaveformFrontEnd([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], unit_variance=False)
     assert (front_end.hop, front_end.reach, front_end.centre) == (320, 400, 200)
 
 
@@ -233,15 +246,129 @@ def test_too_short_speech(encoder: SpeechEncoder) -> None:
     assert len(encoder.encode(babble(0.2)).values) == 10
 
 
-@pytest.mark.parametrize(
-    ("kind", "config"), [(Wav2Vec2Model, Wav2Vec2Config), (HubertModel, HubertConfig), (WavLMModel, WavLMConfig)]
-)
-def test_other_members_of_the_family(tmp_path: Path, kind: type[PreTrainedModel], config: type[Wav2Vec2Config]) -> None:
+def whisper_config() -> WhisperConfig:
+    return WhisperConfig(
+        vocab_size=50,
+        num_mel_bins=80,
+        d_model=32,
+        encoder_layers=2,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_layers=1,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=32,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
+
+
+def others() -> dict[str, tuple[PreTrainedModel, str]]:
+    """The big encoders' architectures as their makers publish them, small and random, and their front ends' names."""
     torch.manual_seed(0)
-    write_encoder(tmp_path / "other", kind(config(**WAVEFORM_SHAPE)), "Wav2Vec2FeatureExtractor")
-    features = SpeechEncoder.load(tmp_path / "other").encode(babble(2), (1, 2))
-    assert features.values.shape == (100, 2, 32)
-    assert features.first_s == pytest.approx(0.0125)
+    large = WAVEFORM_SHAPE | {"do_stable_layer_norm": True, "feat_extract_norm": "layer"}
+    waveform = "Wav2Vec2FeatureExtractor"
+    return {
+        "wav2vec2-base-960h": (Wav2Vec2ForCTC(Wav2Vec2Config(**WAVEFORM_SHAPE, vocab_size=32)), waveform),
+        "xls-r": (Wav2Vec2ForPreTraining(Wav2Vec2Config(**large)), waveform),
+        "hubert": (HubertModel(HubertConfig(**WAVEFORM_SHAPE)), waveform),
+        "wavlm": (WavLMModel(WavLMConfig(**WAVEFORM_SHAPE)), waveform),
+        "whisper": (WhisperForConditionalGeneration(whisper_config()), "WhisperFeatureExtractor"),
+    }
+
+
+@pytest.fixture(scope="session")
+def other_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("others")
+    for name, (model, front_end) in others().items():
+        write_encoder(root / name, model, front_end)
+    return root
+
+
+OTHERS = ("wav2vec2-base-960h", "xls-r", "hubert", "wavlm", "whisper")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_big_encoders_take_the_place(other_folders: Path, name: str) -> None:
+    encoder = SpeechEncoder.load(other_folders / name)
+    sound = babble(2)
+    features = encoder.encode(sound, (1, 2))
+    assert features.values.shape == (100, 2, 32) and np.isfinite(features.values).all()
+    assert features.first_s == pytest.approx(0.0 if name == "whisper" else 0.0125)
+    assert encoder.encode(babble(2, seed=5), (1, 2)).values.std() > 0.01
+    later = Sound(np.concatenate([np.zeros(RATE_HZ, np.float32), sound.samples]), RATE_HZ)
+    assert encoder.encode(later, (1,)).values.shape == (150, 1, 32)
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if name != "whisper"])
+def test_big_encoders_hear_what_transformers_lets_them_hear(other_folders: Path, name: str) -> None:
+    encoder, sound = SpeechEncoder.load(other_folders / name), babble(2)
+    model = AutoModel.from_pretrained(other_folders / name).eval()
+    even = normalise_loudness(torch.from_numpy(sound.samples)) * 10 ** (23 / 20)
+    padded = torch.nn.functional.pad(even, (0, 80))
+    with torch.no_grad():
+        expected = model(padded[None]).last_hidden_state[0].numpy()
+    np.testing.assert_allclose(encoder.encode(sound).values[:, 0], expected, atol=1e-4)
+
+
+def test_whisper_hears_no_positions_and_shows_no_seam(other_folders: Path) -> None:
+    encoder, sound = SpeechEncoder.load(other_folders / "whisper"), babble(31)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=1000)])
+    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=5)])
+    np.testing.assert_allclose(chunks, whole, atol=1e-3)
+    # With its own row at every place, and nothing to look past, it is what transformers makes of it.
+    model = WhisperModel.from_pretrained(other_folders / "whisper").eval().get_encoder()
+    with torch.no_grad():
+        model.embed_positions.weight.copy_(model.embed_positions.weight[250].expand(1500, -1).clone())
+        spectra = WhisperFrontEnd(80)(normalise_loudness(torch.from_numpy(babble(30).samples))[None])
+        expected = model(spectra).last_hidden_state[0].numpy()
+    encoder.model.config.attention_reach_frames = 1500
+    found = np.concatenate([p.values[p.kept] for p in encoder.pieces(babble(30), (2,), chunk_s=1000)])
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_one_command_teaches_the_predictor_of_any_encoder(
+    other_folders: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pictures are not looked at: what is seen is a random walk of the coefficients."""
+    model = load_face_model(checkpoint_folder() / "face_model.safetensors")
+    times_s = np.arange(75) / 25
+    walk = np.random.default_rng(0).standard_normal((75, model.expressions)).cumsum(0).astype(np.float32)
+    solved = SimpleNamespace(expression=walk, valid=np.ones(75, np.bool_))
+    monkeypatch.setattr(teaching, "track_file", lambda path: SimpleNamespace(times_s=times_s))
+    monkeypatch.setattr(teaching, "reconstruct", lambda track, model: solved)
+    monkeypatch.setattr(teaching.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
+    for speaker in ("anna", "bert"):
+        write_sound(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
+    rows = [f"{speaker}.wav\t\t0\t{speaker}\t" for speaker in ("anna", "bert")]
+    (tmp_path / "clips.tsv").write_text("\n".join(["clip\tsound\tlag_ms\tspeaker\tend_s", *rows]))
+    output = other_folders / name / PREDICTOR_FILE
+    arguments = ["predictor", str(tmp_path / "clips.tsv"), "--encoder", str(other_folders / name)]
+    result = CliRunner().invoke(main, [*arguments, "-o", str(output), "--steps", "2", "--overwrite"])
+    assert result.exit_code == 0, result.output
+    encoder, predictor = load_speech_side(str(other_folders / name))
+    assert predictor.config.encoder == name
+    assert predict_expression(encoder, predictor, babble(1), times_s[:25]).shape == (25, model.expressions)
+
+
+def test_a_level_that_a_model_wants_does_not_depend_on_the_recording(tmp_path: Path) -> None:
+    config = Wav2Vec2Config(**WAVEFORM_SHAPE, feat_extract_norm="layer")
+    folder = write_encoder(tmp_path / "model", Wav2Vec2Model(config), "Wav2Vec2FeatureExtractor")
+    assert SpeechEncoder.load(folder).front_end.gain == pytest.approx(14.1, abs=0.1)  # type: ignore[attr-defined]
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    assert SpeechEncoder.load(folder).front_end.gain == 1.0  # type: ignore[attr-defined]
+
+
+def test_a_folder_with_a_predictor_for_another_encoder(other_folders: Path) -> None:
+    with pytest.raises(CheckpointError, match="--encoder hubert"):
+        predict_expression(
+            SpeechEncoder.load(other_folders / "hubert"),
+            ExpressionPredictor(PredictorConfig("other", "0" * 64, "face", (1,), 32, K)),
+            babble(1),
+            np.zeros(1),
+        )
 
 
 def test_folders_that_hold_no_encoder(folder: Path, tmp_path: Path) -> None:
@@ -258,6 +385,30 @@ def test_folders_that_hold_no_encoder(folder: Path, tmp_path: Path) -> None:
         SpeechEncoder.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelUnavailableError, match="bert"):
+        SpeechEncoder.load(tmp_path)
+
+
+def test_weights_that_are_lacking_are_not_made_up(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    arrays, _ = load_arrays(folder / "model.safetensors")
+    del arrays[sorted(arrays)[0]]
+    save_arrays(tmp_path / "model.safetensors", arrays, {"format": "pt"})
+    with pytest.raises(ModelUnavailableError, match="lacks 1 weights"):
+        SpeechEncoder.load(tmp_path)
+
+
+def test_errors_name_the_layout_and_how_to_get_it(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError) as raised:
+        SpeechEncoder.load("facebook/wav2vec2-base-960h")
+    said = str(raised.value)
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors", "hf download facebook/wav2vec2-base"):
+        assert name in said
+    assert "\n" not in said
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"never opened")
+    with pytest.raises(ModelUnavailableError, match=r"lacks model\.safetensors.*may run code.*save_pretrained"):
         SpeechEncoder.load(tmp_path)
 
 
@@ -305,12 +456,70 @@ def test_default_encoder_and_predictor_fit_together() -> None:
 
 
 @needs_default_weights
-def test_default_encoder_sees_no_further_than_its_context() -> None:
-    folder = checkpoint_folder() / "speech_encoder"
-    encoder, sound = SpeechEncoder.load(folder), babble(16)
+def test_default_encoder_shows_no_seam_in_a_minute() -> None:
+    encoder, sound = SpeechEncoder.load(checkpoint_folder() / "speech_encoder"), babble(60)
     whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=1000)])
-    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=5)])
-    np.testing.assert_allclose(chunks, whole, atol=1e-3)
+    chunks = [p.values[p.kept] for p in encoder.pieces(sound, (1, 3))]
+    assert len(chunks) == 3
+    np.testing.assert_allclose(np.concatenate(chunks), whole, atol=1e-3)
+
+
+@needs_default_weights
+def test_the_answer_does_not_depend_on_where_a_sound_stands() -> None:
+    encoder, predictor = load_speech_side()
+    sentence, other = babble(4, seed=1).samples, babble(3, seed=2).samples
+    samples = 1e-4 * np.random.default_rng(0).standard_normal(50 * RATE_HZ).astype(np.float32)
+    samples[: len(other)] += other
+    places_s = (8.0, 37.24)
+    around_s = 4.0  # what is heard before and after has to be the same too
+    stretch = samples[round((8 - around_s) * RATE_HZ) : round((8 + 4 + around_s) * RATE_HZ)].copy()
+    stretch[round(around_s * RATE_HZ) :][: len(sentence)] += sentence
+    for place_s in places_s:
+        begin = round((place_s - around_s) * RATE_HZ)
+        samples[begin : begin + len(stretch)] = stretch
+    inside_s = np.arange(0, 4, 0.02)
+    one, two = (predict_expression(encoder, predictor, Sound(samples, RATE_HZ), p + inside_s) for p in places_s)
+    assert one.std() > 0.1
+    np.testing.assert_allclose(one, two, atol=1e-3)
+
+
+@needs_default_weights
+def test_a_file_is_heard_block_by_block_as_it_is_heard_whole(tmp_path: Path) -> None:
+    write_sound(tmp_path / "speech.wav", [babble(45, rate_hz=22050)])
+    encoder, predictor = load_speech_side()
+    times_s = np.arange(0, 45, 0.04)
+    file = SoundFile(tmp_path / "speech.wav")
+    whole = read_sound(tmp_path / "speech.wav")
+    assert file.duration_s == whole.duration_s
+    np.testing.assert_array_equal(np.concatenate(list(file.blocks())), whole.samples)
+    np.testing.assert_allclose(
+        predict_expression(encoder, predictor, file, times_s),
+        predict_expression(encoder, predictor, whole, times_s),
+        atol=1e-4,
+    )
+
+
+def test_memory_does_not_grow_with_the_length(encoder: SpeechEncoder) -> None:
+    class Noise:
+        """Made as it is read, so that all that is held is held by who listens."""
+
+        def __init__(self, seconds: int) -> None:
+            self.rate_hz, self.duration_s = RATE_HZ, float(seconds)
+
+        def blocks(self) -> Iterator[FloatArray]:
+            draw = np.random.default_rng(0)
+            for _ in range(int(self.duration_s)):
+                yield 0.1 * draw.standard_normal(RATE_HZ, np.float32)
+
+    def peak_mb(seconds: int) -> float:
+        tracemalloc.start()
+        frames = sum(len(piece.values[piece.kept]) for piece in encoder.pieces(Noise(seconds), (2,)))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert frames == 50 * seconds
+        return peak / 1e6
+
+    assert peak_mb(600) < 1.1 * peak_mb(60) + 1
 
 
 # Teaching

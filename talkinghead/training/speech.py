@@ -90,7 +90,7 @@ def encoder(
 @main.command()
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the clips. Default: where the list lies.")
-@click.option("--encoder", "encoder_folder", type=click.Path(path_type=Path), help="Default: the project's own.")
+@click.option("--encoder", "encoder_name", help="Folder or cached hub name. Default: the project's own.")
 @click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor.")
 @click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True)
@@ -99,7 +99,7 @@ def encoder(
 def predictor(
     clips: Path,
     data: Path | None,
-    encoder_folder: Path | None,
+    encoder_name: str | None,
     face_model: Path | None,
     output: Path,
     steps: int,
@@ -115,7 +115,7 @@ def predictor(
         raise OutputExistsError(f"{output} is there already; give --overwrite to replace it.")
     model_file = face_model or checkpoint_path("face_model.safetensors")
     model = load_face_model(model_file)
-    loaded = SpeechEncoder.load(encoder_folder or checkpoint_path("speech_encoder"))
+    loaded = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
     prepared = [prepare_clip(entry, loaded, model) for entry in read_clip_list(clips, data)]
     config = PredictorConfig(
         encoder=loaded.name,
