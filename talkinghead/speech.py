@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import librosa
 import numpy as np
 import torch
 import torchaudio
@@ -124,7 +123,9 @@ class LogMelFrontEnd:
     width = mels * spectra + 2
 
     def __init__(self) -> None:
-        self._filters = torch.from_numpy(librosa.filters.mel(sr=RATE_HZ, n_fft=self.window, n_mels=self.mels)).float()
+        self._filters = torchaudio.functional.melscale_fbanks(
+            self.window // 2 + 1, 0.0, RATE_HZ / 2, self.mels, RATE_HZ, norm="slaney", mel_scale="slaney"
+        ).T
         self._window = torch.hann_window(self.window)
 
     def spectra_of(self, samples: Tensor) -> Tensor:

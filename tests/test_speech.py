@@ -25,6 +25,7 @@ from transformers import (
     WavLMConfig,
     WavLMModel,
     WhisperConfig,
+    WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
     WhisperModel,
 )
@@ -137,6 +138,17 @@ def test_log_mel_frames_are_centred_on_multiples_of_20_ms() -> None:
         assert loudness[2 * frame - 1] == pytest.approx(float(loudness[2 * frame + 1]), abs=1e-4)
         stacked = front_end(click)[0, frame, : 5 * 80].view(5, 80).mean(1)
         assert int(stacked.argmax()) == 2
+
+
+def test_log_mel_is_whispers_but_for_the_floor() -> None:
+    sound = babble(3).samples
+    extractor = WhisperFeatureExtractor()
+    theirs = extractor(sound, sampling_rate=RATE_HZ, return_tensors="np", padding="do_not_pad")["input_features"][0]
+    ours = LogMelFrontEnd().spectra_of(torch.from_numpy(sound)[None])[0].numpy()
+    above = theirs > theirs.max() - 1.9  # theirs ends 2 below the loudest
+    above[:, :2] = above[:, -2:] = False  # and mirrors the sound at its ends
+    assert above.mean() > 0.5
+    np.testing.assert_allclose(ours[above], np.maximum(theirs[above], (LogMelFrontEnd.floor + 4) / 4), atol=1e-4)
 
 
 def test_waveform_frames_lie_where_the_convolutions_see() -> None:
