@@ -166,6 +166,8 @@ def train(
 @click.option(
     "--intensity", default=1.0, show_default=True, help="How far the mouth moves: 0 is at rest, 1 the anchor's own way."
 )
+@click.option("--attack-ms", type=click.FloatRange(1), help="Time in which the mouth leaves its rest.  [default: 140]")
+@click.option("--release-ms", type=click.FloatRange(1), help="Time in which it comes to rest.  [default: 180]")
 @click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as a PNG.")
 @shared_options("device", "overwrite", "quiet", "json")
 def generate(
@@ -179,6 +181,8 @@ def generate(
     expression: Path | None,
     speech_encoder: str | None,
     intensity: float,
+    attack_ms: float | None,
+    release_ms: float | None,
     contact_sheet: Path | None,
     device: str,
     overwrite: bool,
@@ -191,7 +195,10 @@ def generate(
     """
     said = _speech(speech, text, text_file, voice)
     from talkinghead.pipeline import generate as generate_video
+    from talkinghead.voice_activity import VoiceActivityConfig
 
+    times = {"attack_ms": attack_ms, "release_ms": release_ms}
+    pauses = VoiceActivityConfig(**{name: value for name, value in times.items() if value is not None})
     with _progress(quiet or as_json) as bar:
         task = bar.add_task("Preparing", total=None, note="")
         made = generate_video(
@@ -202,6 +209,7 @@ def generate(
             expression=expression,
             speech_encoder=speech_encoder,
             intensity=intensity,
+            pauses=pauses,
             device=device,
             contact_sheet=contact_sheet,
             overwrite=overwrite,

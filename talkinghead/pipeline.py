@@ -32,7 +32,7 @@ from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.tracking import track_file
-from talkinghead.voice_activity import voice_activity
+from talkinghead.voice_activity import VoiceActivityConfig, voice_activity
 
 BATCH = 16
 """Frames that pass through the network at once."""
@@ -73,6 +73,7 @@ def generate(
     device: str = "auto",
     speech_encoder: str | None = None,
     intensity: float = 1.0,
+    pauses: VoiceActivityConfig | None = None,
     contact_sheet: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -92,6 +93,7 @@ def generate(
         speech_encoder: folder of another encoder, with the predictor that was taught for it inside; or the cached
             hub name of one that the default predictor was taught for.
         intensity: how far the mouth moves away from the anchor's rest, 0 to 3; 1 is the anchor's own way.
+        pauses: when and how fast the mouth comes to rest where nobody speaks; None is as `VoiceActivityConfig` says.
         contact_sheet: PNG file to write beside: frames spread over the video, the mouth enlarged below each.
         overwrite: replace an existing output.
         progress: called with frames done and frames in all.
@@ -118,7 +120,7 @@ def generate(
         duration_s = sound.duration_s
         timeline = plan(loaded, clip, duration_s)
         if expression is None:
-            target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device)
+            target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device, pauses)
         else:
             target = expression_from_file(loaded, expression, timeline.times_s)
         rest = loaded.rest_expression()
@@ -217,7 +219,12 @@ def _variable_rate_plan(
 
 
 def expression_from_speech(
-    anchor: Anchor, sound: Recording, times_s: NDArray[np.float64], encoder: str | None, device: str
+    anchor: Anchor,
+    sound: Recording,
+    times_s: NDArray[np.float64],
+    encoder: str | None,
+    device: str,
+    pauses: VoiceActivityConfig | None = None,
 ) -> FloatArray:
     """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K).
 
@@ -234,7 +241,7 @@ def expression_from_speech(
         )
     calibration = calibrate(anchor, loaded, predictor)
     driven = calibration.apply(predict_expression(loaded, predictor, sound, times_s))
-    moving = voice_activity(sound, times_s)[:, None]
+    moving = voice_activity(sound, times_s, pauses)[:, None]
     return np.asarray(moving * driven + (1 - moving) * anchor.rest_expression(), np.float32)
 
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from talkinghead import __version__, doctor, errors, weights
 from talkinghead.cli import _Commands, main, shared_options
+from talkinghead.voice_activity import VoiceActivityConfig
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +137,18 @@ def test_train_tells_how_late_a_clips_sound_is(
     assert said is None or (said in lines[1] and "taken out" in lines[1])
     as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
     assert json.loads(as_json.output)["sound"]["lag_ms"] == lag_ms
+
+
+def test_generate_is_told_how_fast_the_mouth_comes_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[VoiceActivityConfig] = []
+
+    def generate(*_: object, pauses: VoiceActivityConfig, **__: object) -> dict[str, object]:
+        asked.append(pauses)
+        return {}
+
+    monkeypatch.setattr("talkinghead.pipeline.generate", generate)
+    for options in ([], ["--attack-ms", "90", "--release-ms", "250.5"]):
+        result = CliRunner().invoke(main, ["generate", "me.anchor", "a.wav", "-o", "b.mp4", "--json", *options])
+        assert result.exit_code == 0
+    assert asked == [VoiceActivityConfig(), VoiceActivityConfig(attack_ms=90, release_ms=250.5)]
+    assert (asked[0].attack_ms, asked[0].release_ms) == (140, 180)  # what the help says

@@ -32,12 +32,12 @@ from talkinghead.face_update import FaceUpdater
 from talkinghead.landmarks import FaceLandmarker, FaceTracker
 from talkinghead.media import VideoReader, read_sound
 from talkinghead.pictures import GAP_PX, SHEET_WIDTH_PX
-from talkinghead.pipeline import generate, measure_expression
+from talkinghead.pipeline import expression_from_speech, generate, measure_expression
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.region_removal import FEATHER_CM
 from talkinghead.resources import anchor_folder as anchor_folder_of
 from talkinghead.resources import checkpoint_folder
-from talkinghead.structures import ByteArray, FloatArray, Frame, Reconstruction
+from talkinghead.structures import ByteArray, FloatArray, Frame, Reconstruction, Sound
 from talkinghead.tracking import track_file
 
 pytestmark = pytest.mark.usefixtures("own_caches")
@@ -322,6 +322,15 @@ def test_a_bare_name_means_a_built_in_anchor(tmp_path: Path, monkeypatch: pytest
         assert anchor_folder_of(other) == other
     (tmp_path / "someone").mkdir()
     assert anchor_folder_of(Path("someone")) == Path("someone")
+
+
+@needs_speech_model
+def test_without_speech_the_mouth_is_at_rest(anchor: Anchor) -> None:
+    hum = 0.1 * np.sin(np.arange(2 * RATE_HZ) * 0.05).astype(np.float32)
+    times_s = np.arange(50) / 25
+    for samples in (np.zeros_like(hum), hum):
+        expression = expression_from_speech(anchor, Sound(samples, RATE_HZ), times_s, None, "cpu")
+        np.testing.assert_allclose(expression, np.tile(anchor.rest_expression(), (50, 1)), atol=1e-6)
 
 
 @needs_speech_model
