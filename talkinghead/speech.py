@@ -39,7 +39,7 @@ from talkinghead.structures import FloatArray, Recording, Sound
 RATE_HZ = 16000
 """Sample rate of every encoder of the family."""
 SHORTEST_SPEECH_S = 0.2
-CHUNK_S = 20.0
+CHUNK_S = 12.0
 """Length of sound that is encoded at a time, without its context."""
 CONTEXT_S = 3.0
 """Sound on either side that a chunk is encoded with, at least; the default encoder sees no further than this."""
