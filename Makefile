@@ -8,9 +8,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.talkinghead-installed
 
-# What `make demo` animates, and with which speech.
-CLIP ?= ../shared/data/clips/newsroom.mp4
-SPEECH ?= ../shared/data/speech/jfk_11s.flac
+# What `make demo` says, and who says it: the built-in anchor, or an ANCHOR folder of your own.
+ANCHOR ?= presenter
+TEXT ?= Good evening, and welcome. Everything you hear and see here was made on this computer, from a line of text.
 
 .PHONY: install demo test lint bench
 
@@ -25,13 +25,9 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 demo: install
-	@test -f '$(CLIP)' -a -f '$(SPEECH)' || { \
-		echo "make demo needs a clip of a person talking to the camera and a recording of speech:"; \
-		echo "    make demo CLIP=me.mp4 SPEECH=hello.wav"; \
-		exit 1; }
 	mkdir -p out
-	$(BIN)/talkinghead train '$(CLIP)' -o out/demo_anchor --steps 400 --overwrite
-	$(BIN)/talkinghead generate out/demo_anchor '$(SPEECH)' -o out/demo.mp4 --overwrite
+	$(BIN)/talkinghead doctor
+	$(BIN)/talkinghead generate '$(ANCHOR)' --text '$(TEXT)' -o out/demo.mp4 --contact-sheet out/demo.png --overwrite
 
 test: install
 	$(BIN)/python -m pytest -q
