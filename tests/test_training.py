@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,14 @@ import pytest
 import torch
 from drawn_face import DrawnClip, drawn_clip
 
+from talkinghead import speech, speech_calibration
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.checkpoint import load_arrays, sha256_of
 from talkinghead.errors import CheckpointError, MissingFileError, OutputExistsError
 from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.region_removal import crop_size_px
 from talkinghead.resources import checkpoint_path
+from talkinghead.speech_calibration import HeardClip
 from talkinghead.structures import FloatArray
 from talkinghead.training import anchor as training
 from talkinghead.training.anchor import (
@@ -214,3 +217,26 @@ def test_jitter_stays_within_its_range_and_fills_it() -> None:
     assert 0.45 < shift.max() <= 0.5 + 1e-6
     torch.testing.assert_close(moved.rotation, exact.rotation, rtol=0, atol=0)
     torch.testing.assert_close(moved.scale, exact.scale, rtol=0, atol=0)
+
+
+def test_the_sounds_lag_is_recorded_where_it_can_be_told(
+    anchor: Anchor, clip: DrawnClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def described() -> dict[str, object]:
+        return training._describe_sound(clip.path, anchor.model, anchor.reconstruction, anchor.times_s)
+
+    def heard_at(lag_s: float, r: float) -> Callable[..., HeardClip]:
+        return lambda *_: HeardClip(lag_s, r, anchor.reconstruction.expression, anchor.reconstruction.expression)
+
+    monkeypatch.setattr(speech_calibration, "FEWEST_FRAMES", 10)
+    monkeypatch.setattr(speech, "load_speech_side", lambda: (None, None))
+    monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.8912))
+    assert described() == {"lag_ms": 260, "r": 0.891}
+    monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.2))
+    assert described() == {"lag_ms": None, "r": None}
+
+    def missing() -> None:
+        raise CheckpointError("no weights")
+
+    monkeypatch.setattr(speech, "load_speech_side", missing)
+    assert described() == {"lag_ms": None, "r": None}

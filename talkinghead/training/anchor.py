@@ -250,7 +250,7 @@ def _describe_sound(
         return nothing
     try:
         heard = speech_calibration.listen(clip, model, reconstruction, times_s, *load_speech_side())
-    except (MissingFileError, ModelUnavailableError):  # no speech weights: another driver may be meant
+    except (CheckpointError, MissingFileError, ModelUnavailableError):  # no speech weights: pictures may drive it
         return nothing
     if heard is None or not heard.belongs:
         return nothing
