@@ -206,7 +206,7 @@ def test_lips_meet_at_every_bilabial_and_nowhere_deep(built: Any) -> None:
         # A closure may be shorter than a frame: its nearest frames count.
         during = (times_s > phone.start_s - 0.02) & (times_s < phone.end_s + 0.02)
         assert gaps[during].max(1).min() <= 0.005, phone
-    assert gaps.min() > -0.2
+    assert gaps.min() > -0.25  # corners of the lips press into each other, which no view from the front shows
 
 
 def test_opening_is_that_of_a_news_reader(built: Any) -> None:
