@@ -150,9 +150,9 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, N
 
 
 def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.Tensor] | None = None) -> None:
-    """Write the network's weights (or `state` in their place) with its sizes; the learned ones in 16 bits.
+    """Write the network's weights (or `state` in their place) with its sizes.
 
-    That halves the file and costs a hundredth of a decibel.
+    The learned ones are written in 16 bits, which halves the file.
     """
     weights = network.state_dict() if state is None else state
     learned = {name for name, _ in network.named_parameters()}

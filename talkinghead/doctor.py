@@ -29,9 +29,15 @@ _REQUIRED = {
     "opencv-python-headless": "cv2",
     "av": "av",
     "ai-edge-litert": "ai_edge_litert.interpreter",
+    "librosa": "librosa",
     "soundfile": "soundfile",
 }
-_CHECKPOINTS = ("face_model.safetensors", "speech_encoder/model.safetensors", "expression_predictor.safetensors")
+_CHECKPOINTS = (
+    "face_model.safetensors",
+    "speech_encoder/model.safetensors",
+    "expression_predictor.safetensors",
+    "presenter/network.safetensors",
+)
 _ENCODERS = ("libx264", "aac")
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import librosa
 import numpy as np
 import torch
 import torchaudio
@@ -123,9 +124,7 @@ class LogMelFrontEnd:
     width = mels * spectra + 2
 
     def __init__(self) -> None:
-        self._filters = torchaudio.functional.melscale_fbanks(
-            self.window // 2 + 1, 0.0, RATE_HZ / 2, self.mels, RATE_HZ, norm="slaney", mel_scale="slaney"
-        ).T
+        self._filters = torch.from_numpy(librosa.filters.mel(sr=RATE_HZ, n_fft=self.window, n_mels=self.mels)).float()
         self._window = torch.hann_window(self.window)
 
     def spectra_of(self, samples: Tensor) -> Tensor:
@@ -514,8 +513,8 @@ def _conversion_hint(folder: Path, missing: list[str]) -> str:
     if WEIGHT_FILE not in missing or not (folder / PICKLED_FILE).is_file():
         return ""
     return (
-        f" {PICKLED_FILE} may run code when it is loaded, so it is not; if you trust it, convert it: "
-        f"python -c \"from transformers import *; AutoModel.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        f" {PICKLED_FILE} may run code when it is loaded, so it is not; "
+        "if you trust it, convert it by transformers' from_pretrained and save_pretrained."
     )
 
 

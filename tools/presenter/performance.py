@@ -15,22 +15,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from coarticulation import BREATH, VOWELS, Phone, articulate
 from head import GAZE_RAD
 from lips import MIDDLE, LipGeometry, lip_gaps, lip_points, load_lips
 from looks import LOOKS
 from motion import blink_times, blinks, bump, darts, wander
 from numpy.typing import NDArray
-from safetensors.numpy import save
-from scipy.signal import lfilter, resample_poly
+from scipy.signal import resample_poly
 
+from talkinghead.checkpoint import save_arrays
+from talkinghead.loudness import integrated_lufs
+from talkinghead.media import write_sound
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech import PAUSE, HibariEngine
 
@@ -237,31 +237,10 @@ def with_pauses(phones: Sequence[Phone], period_s: float) -> list[Phone]:
 
 
 def at_loudness(samples: FloatArray, rate: int) -> FloatArray:
-    """The same at `LOUDNESS_LUFS`."""
-    return (samples * 10 ** ((LOUDNESS_LUFS - loudness_lufs(samples, rate)) / 20)).astype(np.float32)
-
-
-def loudness_lufs(samples: FloatArray, rate: int) -> float:
-    """Integrated loudness after ITU-R BS.1770-4: K-weighting, blocks of 0.4 s, absolute and relative gate."""
-    weighted = samples.astype(np.float64)
-    for coefficients in (_biquad(rate, 1681.974, 0.7071752, 3.99984), _biquad(rate, 38.13547, 0.5003270, None)):
-        weighted = lfilter(*coefficients, weighted)
-    block, hop = round(0.4 * rate), round(0.1 * rate)
-    power = np.square(np.lib.stride_tricks.sliding_window_view(weighted, block)[::hop]).mean(1)
-    heard = power[power > 10 ** ((-70 + 0.691) / 10)]
-    return float(-0.691 + 10 * np.log10(heard[heard > heard.mean() / 10].mean()))
-
-
-def _biquad(rate: int, corner_hz: float, quality: float, shelf_db: float | None) -> tuple[Array, Array]:
-    """K-weighting's two filters by bilinear transform: a high shelf, or a high pass if there is no shelf."""
-    k = np.tan(np.pi * corner_hz / rate)
-    denominator = np.array([1 + k / quality + k * k, 2 * (k * k - 1), 1 - k / quality + k * k])
-    if shelf_db is None:
-        return np.array([1.0, -2.0, 1.0]), denominator / denominator[0]
-    high = 10 ** (shelf_db / 20)
-    band = high**0.499666774
-    numerator = np.array([high + band * k / quality + k * k, 2 * (k * k - high), high - band * k / quality + k * k])
-    return numerator / denominator[0], denominator / denominator[0]
+    """The same at `LOUDNESS_LUFS`; (N,) -> (N,)."""
+    lufs = integrated_lufs(samples, rate)
+    assert lufs is not None  # somebody speaks
+    return (samples * 10 ** ((LOUDNESS_LUFS - lufs) / 20)).astype(np.float32)
 
 
 def pauses(phones: Sequence[Phone]) -> list[float]:
@@ -415,12 +394,8 @@ def write(performance: Performance, folder: Path) -> None:
     }
     # One entry only: safetensors writes several in an order that changes from run to run.
     metadata = {"performance": json.dumps(about, ensure_ascii=False)}
-    part = folder / "performance.safetensors.part"
-    part.write_bytes(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata))
-    os.replace(part, folder / "performance.safetensors")
-    part = folder / "speech.wav.part"
-    soundfile.write(part, performance.samples, performance.sample_rate, format="WAV", subtype="PCM_16")
-    os.replace(part, folder / "speech.wav")
+    save_arrays(folder / "performance.safetensors", tensors, metadata)
+    write_sound(folder / "speech.wav", [Sound(performance.samples, performance.sample_rate)], overwrite=True)
 
 
 def main() -> None:
