@@ -67,7 +67,7 @@ class Teacher(LogMel):
 
     def __init__(self, path: Path) -> None:
         config = EncoderTrainingConfig()
-        self.model = WhisperTeacher(path, config.layers, config.reach)
+        self.model = WhisperTeacher(path, config.reaches)
         super().__init__(config.layers, self.model.width)
 
     @torch.inference_mode()

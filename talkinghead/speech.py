@@ -214,7 +214,7 @@ class SpeechEncoder:
         self.rate_hz = RATE_HZ / front_end.hop
         self.first_s = front_end.centre / RATE_HZ
         """Centre of feature frame 0 in the recording."""
-        attended_s = (attention_reach(model) or 0) * self.layer_count / self.rate_hz
+        attended_s = sum(attention_reach(model) or ()) / self.rate_hz
         self.context_s = max(CONTEXT_S, attended_s + STEM_S)
         """Sound on either side that a chunk is encoded with. An encoder without a reach hears the whole chunk."""
 
@@ -340,17 +340,23 @@ def _chunks(count: int, length: int, context: int) -> Iterator[_Chunk]:
         yield _Chunk(max(0, keep_first - context), min(count, keep_end + context), keep_first, keep_end)
 
 
-def attention_reach(model: PreTrainedModel) -> int | None:
-    """Feature frames on either side that each layer attends to; None where it attends to all that it is given.
+def attention_reach(model: PreTrainedModel) -> tuple[int, ...] | None:
+    """Feature frames on either side that each layer attends to; None where all attend to all that they are given.
 
-    The configuration says so as `attention_reach_frames`, this project's own key.
+    The configuration says so as `attention_reach_frames`, this project's own key: one number, or one for each layer.
     """
-    reach: int | None = getattr(model.config, "attention_reach_frames", None)
+    reach: int | list[int] | None = getattr(model.config, "attention_reach_frames", None)
     if isinstance(model, WhisperEncoder):
-        return WHISPER_REACH_FRAMES if reach is None else reach
-    if reach is not None and not isinstance(model, Wav2Vec2BertModel):
+        reach = WHISPER_REACH_FRAMES if reach is None else reach
+    elif reach is not None and not isinstance(model, Wav2Vec2BertModel):
         raise ModelUnavailableError("attention_reach_frames is understood for Wav2Vec2Bert and Whisper models only.")
-    return reach
+    if reach is None:
+        return None
+    layers = int(model.config.num_hidden_layers)
+    reaches = (reach,) * layers if isinstance(reach, int) else tuple(reach)
+    if len(reaches) != layers:
+        raise ModelUnavailableError(f"attention_reach_frames names {len(reaches)} layers of {layers}.")
+    return reaches
 
 
 def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
@@ -359,8 +365,8 @@ def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
     Where the model has an attention reach, a frame attends to so many frames on either side only. Whisper gets the
     same position everywhere, so that its answers, too, depend on the sound alone.
     """
-    reach = attention_reach(model)
-    if reach is None:
+    reaches = attention_reach(model)
+    if reaches is None:
         made = model(inputs, output_hidden_states=True)
         return [*made.hidden_states[:-1], made.last_hidden_state]  # some have a norm after their last layer
     layers: Iterable[nn.Module]
@@ -370,10 +376,10 @@ def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
         bert = cast(Wav2Vec2BertModel, model)
         hidden, layers = bert.feature_projection(inputs)[0], bert.encoder.layers
     position = torch.arange(hidden.shape[1], device=hidden.device)
-    near = (position[:, None] - position).abs() <= reach
+    distance = (position[:, None] - position).abs()
     states = [hidden]
-    for layer in layers:
-        states.append(layer(states[-1], attention_mask=near[None, None]))
+    for layer, reach in zip(layers, reaches, strict=True):
+        states.append(layer(states[-1], attention_mask=(distance <= reach)[None, None]))
     if isinstance(model, WhisperEncoder):
         states[-1] = model.layer_norm(states[-1])
     return states

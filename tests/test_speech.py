@@ -625,6 +625,14 @@ def test_ctranslate2_files_are_read(tmp_path: Path) -> None:
         read_ctranslate2(tmp_path / "model.bin")
 
 
+class LevelBands:
+    """In the phoneme recogniser's place: the level of each stretch of 20 ms in three bands."""
+
+    def log_posteriors(self, sound: torch.Tensor) -> torch.Tensor:
+        spectra = torch.fft.rfft(sound[: len(sound) // 320 * 320].reshape(-1, 320)).abs()
+        return torch.stack([band.mean(1).clamp(min=1e-3).log() for band in spectra.split(54, 1)], 1)
+
+
 def test_encoder_recipe_learns_resumes_and_exports(tmp_path: Path) -> None:
     import soundfile
 
@@ -635,28 +643,33 @@ def test_encoder_recipe_learns_resumes_and_exports(tmp_path: Path) -> None:
         soundfile.write(place / f"{number}.wav", babble(3, number).samples, RATE_HZ)
     write_ctranslate2(tmp_path / "model.bin", small_whisper())
     config = EncoderTrainingConfig(
-        layers=2, reach=8, frames=50, batch=2, stem_batch=2, stem_minutes=0.02, stream_weights=(0.5, 1.0)
+        reaches=(8, 12), frames=50, batch=2, stem_batch=2, stem_minutes=0.02, stream_weights=(0.5, 1.0)
     )
     learn, kept = find_recordings([sounds], ["kept"])
     assert (len(learn), len(kept)) == (3, 1)
-    teacher = WhisperTeacher(tmp_path / "model.bin", config.layers, config.reach)
-    trainer = EncoderTrainer(config, teacher, learn)
+    teacher = WhisperTeacher(tmp_path / "model.bin", config.reaches)
+    trainer = EncoderTrainer(config, teacher, LevelBands(), learn)
     state = tmp_path / "state.safetensors"
     losses = [loss for _, _, loss in trainer.run(0.06, state)]
     assert np.isfinite(losses).all() and trainer.stage == 1
 
-    resumed = EncoderTrainer(config, teacher, learn)
+    resumed = EncoderTrainer(config, teacher, LevelBands(), learn)
     resumed.load(state)
     assert resumed.step == trainer.step == len(losses)
     for name, value in trainer.student.state_dict().items():
         torch.testing.assert_close(resumed.student.state_dict()[name], value)
     explained = resumed.explained(kept)
-    assert set(explained) == {"stem", "layer 1", "layer 2"}
+    assert set(explained) == {"stem", "layer 1", "layer 2", "phonemes"}
 
     resumed.export(tmp_path / "made")
     encoder = SpeechEncoder.load(tmp_path / "made")
     assert encoder.encode(babble(1), (1, 2)).values.shape == (50, 2, 64)
-    assert encoder.model.config.attention_reach_frames == 8
+    assert encoder.model.config.attention_reach_frames == [8, 12, 32]
+
+    further = EncoderTrainer(config, teacher, LevelBands(), learn, tmp_path / "made")
+    for ours, theirs in zip(further.early_units, resumed.early_units, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert further._train_step(1.0) > 0 and further.stage == 1
 
 
 def test_recipes_report_errors_in_one_line(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from talkinghead.training.expression_predictor import (
     read_clip_list,
     train_predictor,
 )
+from talkinghead.training.phonemes import PhonemeRecogniser
 from talkinghead.training.speech_encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
 from talkinghead.training.whisper import WhisperTeacher
 
@@ -57,6 +58,7 @@ def main() -> None:
 @click.option("--held-out", multiple=True, help="Name of a folder to measure on and not to learn from.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the encoder.")
 @click.option("--minutes", default=60.0, show_default=True)
+@click.option("--start", type=click.Path(path_type=Path), help="Folder of an encoder to go on from.")
 @click.option("--resume", is_flag=True, help="Go on from the state of an interrupted training.")
 @click.option("--overwrite", is_flag=True)
 def encoder(
@@ -65,15 +67,16 @@ def encoder(
     held_out: tuple[str, ...],
     output: Path,
     minutes: float,
+    start: Path | None,
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Teach the encoder from Whisper on all sound files under FOLDERS."""
+    """Teach the encoder from Whisper and a phoneme recogniser on all sound files under FOLDERS."""
     if output.exists() and not overwrite:
         raise OutputExistsError(f"{output} is there already; give --overwrite to replace it.")
     config = EncoderTrainingConfig()
     learn, measure = find_recordings(folders, held_out)
-    trainer = EncoderTrainer(config, WhisperTeacher(teacher, config.layers, config.reach), learn)
+    trainer = EncoderTrainer(config, WhisperTeacher(teacher, config.reaches), PhonemeRecogniser(), learn, start)
     state = output.with_name(f".{output.name}.state.safetensors")
     if resume:
         trainer.load(state)

@@ -11,7 +11,10 @@ Whisper's in four ways, and each has an answer:
 - its input is one linear map of the spectra, where Whisper has two convolutions: the map starts as the linear part of
   those, and the first feed-forward block, which no unit of Whisper's has claimed, learns the remainder.
 
-Stage 1 teaches that stem alone, which costs little; stage 2 the whole through all layers. The teacher hears clean
+Behind these stands one more layer, which learns from nothing what a phoneme recogniser hears: through a linear head
+that is thrown away afterwards, its output has to give the recogniser's log posteriors.
+
+Stage 1 teaches the stem alone, which costs little; stage 2 the whole through all layers. The teachers hear clean
 sound, the student the same with noise, rooms, other voices, filters and levels.
 """
 
@@ -20,13 +23,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+import torchaudio
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
@@ -47,22 +52,28 @@ from talkinghead.training.whisper import WhisperTeacher
 
 CPU = torch.device("cpu")
 SOUND_SUFFIXES = {".opus", ".ogg", ".wav", ".flac", ".mp3", ".m4a"}
-STEM = "stem"
+STEM, PHONEMES = "stem", "phonemes"
+LEAST_SPREAD = 0.25
+"""Phonemes whose log posterior hardly varies in the languages at hand are not taught."""
+PLAYED_RATES_HZ = (13600, 14400, 15200, 16800, 17600, 18400)
+"""A recording at 16 kHz sounds like another speaker when it is taken for one at another rate."""
 
 
 @dataclass(frozen=True)
 class EncoderTrainingConfig:
-    layers: int = 3
-    reach: int = 32
-    """Feature frames on either side that are attended to."""
+    reaches: tuple[int, ...] = (32, 32, 256)
+    """For each of Whisper's layers, feature frames on either side that are attended to.
+
+    The near sound says what is spoken, the far who speaks and where. One far layer serves as well as three.
+    """
     convolution: int = 9
     """Width of the convolutions, all of it to the past."""
     stem_minutes: float = 7.0
     """How much of the time goes into stage 1."""
-    frames: int = 250
-    """Feature frames of an example: 5 s."""
-    stem_batch: int = 8
-    batch: int = 5
+    frames: int = 500
+    """Feature frames of an example: 10 s."""
+    stem_batch: int = 4
+    batch: int = 3
     projection_rates: tuple[float, float] = (2e-4, 1e-4)
     """Learning rate of the input map, in stages 1 and 2."""
     stem_rates: tuple[float, float] = (1.2e-3, 4e-4)
@@ -70,9 +81,33 @@ class EncoderTrainingConfig:
     layer_rates: tuple[float, float] = (0.0, 1.5e-4)
     """Of everything else."""
     stream_weights: tuple[float, ...] = (0.5, 0.5, 1.0)
+    phoneme_reach: int = 32
+    """Attention reach of the layer that learns from the phoneme recogniser."""
+    phoneme_rate: float = 8e-4
+    """Its learning rate in stage 2."""
+    phoneme_every: int = 2
+    """The recogniser is slow: it is asked at every so many steps."""
+    phoneme_weight: float = 1.0
     average_decay: float = 0.995
     save_every_s: float = 200.0
     seed: int = 0
+
+    @property
+    def copied_layers(self) -> int:
+        """Layers that come from Whisper's."""
+        return len(self.reaches)
+
+    @property
+    def layers(self) -> int:
+        return self.copied_layers + 1
+
+
+class Recogniser(Protocol):
+    """Hears phonemes; see `training.phonemes`."""
+
+    def log_posteriors(self, sound: Tensor) -> Tensor:
+        """(N,) at 16 kHz -> (N // 320, tokens)"""
+        ...
 
 
 class Recordings:
@@ -128,7 +163,7 @@ def find_recordings(folders: Iterable[Path], held_out: Sequence[str]) -> tuple[R
 
 
 class Spoiler:
-    """What happens to sound on its way to the student: rooms, other voices, noise, levels; never a shift in time."""
+    """What happens to sound on its way to the student: rooms, voices, noise, codecs, levels; never a shift in time."""
 
     def __init__(self, recordings: Recordings, draw: np.random.Generator) -> None:
         self._recordings = recordings
@@ -149,6 +184,8 @@ class Spoiler:
             noise = self._noises[draw.integers(len(self._noises))]
             start = int(draw.integers(0, len(noise) - len(sound) + 1))
             sound = _mixed(sound, noise[start : start + len(sound)], draw.uniform(3, 35))
+        if draw.random() < 0.1:
+            sound = _over_telephone(sound)
         if draw.random() < 0.8:
             sound = normalise_loudness(sound) * 10 ** (draw.uniform(-4, 4) / 20)
         return sound
@@ -162,6 +199,23 @@ class Spoiler:
         tail[0] = 1
         size = 1 << (len(sound) + length).bit_length()
         return torch.fft.irfft(torch.fft.rfft(sound, size) * torch.fft.rfft(tail, size), size)[: len(sound)]
+
+
+def _voiced_otherwise(recordings: Recordings, length: int, draw: np.random.Generator) -> Tensor:
+    """A stretch of (length,) samples, half of them played slower or faster: another pitch, other formants and tempo."""
+    if draw.random() < 0.5:
+        return recordings.stretch(length, draw)
+    rate_hz = int(draw.choice(PLAYED_RATES_HZ))
+    sound = recordings.stretch(-(-length * rate_hz // RATE_HZ), draw)
+    return torchaudio.functional.resample(sound, rate_hz, RATE_HZ)[:length]
+
+
+def _over_telephone(sound: Tensor) -> Tensor:
+    """Nothing above 4 kHz, eight bits to a sample: (N,) -> (N,)."""
+    narrow = torchaudio.functional.resample(sound, RATE_HZ, RATE_HZ // 2)
+    peak = narrow.abs().max().clamp(min=1e-6)
+    coded = torchaudio.functional.mu_law_decoding(torchaudio.functional.mu_law_encoding(narrow / peak, 256), 256)
+    return functional.pad(torchaudio.functional.resample(coded * peak, RATE_HZ // 2, RATE_HZ), (0, 1))[: len(sound)]
 
 
 def _mixed(sound: Tensor, other: Tensor, ratio_db: float) -> Tensor:
@@ -198,7 +252,7 @@ def build_student(config: EncoderTrainingConfig, width: int) -> Wav2Vec2BertMode
         )
     )
     # Not a field of transformers: `talkinghead.speech` reads it.
-    model.config.attention_reach_frames = config.reach
+    model.config.attention_reach_frames = [*config.reaches, config.phoneme_reach]
     return model
 
 
@@ -220,7 +274,7 @@ def transplant(student: Wav2Vec2BertModel, teacher: WhisperTeacher, sounds: Sequ
 
     early_units = []
     scale = 1.0
-    for number, layer in enumerate(_layers(student)):
+    for number, layer in enumerate(_layers(student)[: teacher.layers]):
         _copy_attention(layer, teacher, number, scale)
         streams = [teacher.attend(stream, number) for stream in streams]
         units = [teacher.units(stream, number) for stream in streams]
@@ -287,10 +341,23 @@ def _copy_units(
 class EncoderTrainer:
     """The loop and its state: weights, their moving average, the optimiser, steps and seconds so far."""
 
-    def __init__(self, config: EncoderTrainingConfig, teacher: WhisperTeacher, recordings: Recordings) -> None:
+    def __init__(
+        self,
+        config: EncoderTrainingConfig,
+        teacher: WhisperTeacher,
+        recogniser: Recogniser,
+        recordings: Recordings,
+        start: Path | None = None,
+    ) -> None:
+        """`start`: folder of an exported encoder to go on from, in place of the transplant.
+
+        Raises:
+            MissingFileError, CheckpointError: there is no encoder in `start`; it has another shape.
+        """
         torch.manual_seed(config.seed)
         self.config = config
         self.teacher = teacher
+        self.recogniser = recogniser
         self.recordings = recordings
         self.front_end = LogMelFrontEnd()
         self.draw = np.random.default_rng(config.seed)
@@ -299,6 +366,8 @@ class EncoderTrainer:
         length = config.frames * LogMelFrontEnd.hop
         sounds = [recordings.stretch(length, self.draw) for _ in range(50)]
         self.early_units = transplant(self.student, teacher, sounds)
+        if start is not None:
+            self._take_over(start)
         self.averaged = {name: value.clone() for name, value in self.student.state_dict().items()}
         spectra = torch.cat([self.front_end.spectra_of(sound[None]) for sound in sounds[:16]])
         with torch.no_grad():
@@ -306,19 +375,45 @@ class EncoderTrainer:
         # Features that hardly vary are not worth as much as the others.
         spread = [one.flatten(0, 1).std(0) for one in wanted]
         self.spread = [one + 0.3 * one.mean() for one in spread]
+        heard = torch.cat([recogniser.log_posteriors(sound) for sound in sounds[:16]])
+        self.phonemes = (heard.std(0) > LEAST_SPREAD).nonzero()[:, 0]
+        self.phoneme_mean, self.phoneme_spread = heard.mean(0), heard.std(0).clamp(min=2 * LEAST_SPREAD)
+        self.head = nn.Linear(teacher.width, len(self.phonemes))
         self.optimizer = self._make_optimizer()
+        self._listener = ThreadPoolExecutor(1)
+        self._ahead: tuple[list[Tensor], Future[Tensor] | None] | None = None
+        self._drawn = 0
+        self.stem_minutes = config.stem_minutes if start is None else 0.0
         self.step = 0
         self.stage = 0
         self.stage_steps = 0
         self.trained_s = 0.0
 
+    def _take_over(self, folder: Path) -> None:
+        """Go on from an exported encoder; which of Whisper's units it has where is read off its weights."""
+        arrays, _ = load_arrays(folder / WEIGHT_FILE)
+        weights = {name: torch.from_numpy(array).float() for name, array in arrays.items()}
+        own = f"encoder.layers.{self.config.copied_layers}."
+        try:
+            missing, unknown = self.student.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise CheckpointError(f"{folder} holds an encoder of another shape than is to be taught.") from error
+        # One without a layer for phonemes will do.
+        if unknown or not all(name.startswith(own) for name in missing):
+            raise CheckpointError(f"{folder} holds an encoder of other layers than is to be taught.")
+        for number, layer in enumerate(_layers(self.student)[: self.config.copied_layers]):
+            theirs = functional.normalize(self.teacher.weights[f"layer_{number}/ffn/linear_0/weight"])
+            ours = functional.normalize(layer.ffn2.intermediate_dense.weight.detach())
+            self.early_units[number] = (ours @ theirs.T).argmax(1)
+
     def _make_optimizer(self) -> torch.optim.AdamW:
         first = _layers(self.student)[0]
         projection = list(self.student.feature_projection.parameters())
         stem = [*first.ffn1.parameters(), *first.ffn1_layer_norm.parameters()]
-        taken = {id(parameter) for parameter in projection + stem}
+        phonemes = [*_layers(self.student)[-1].parameters(), *self.head.parameters()]
+        taken = {id(parameter) for parameter in projection + stem + phonemes}
         others = [parameter for parameter in self.student.parameters() if id(parameter) not in taken]
-        groups = [{"params": parameters, "lr": 0.0} for parameters in (projection, stem, others)]
+        groups = [{"params": parameters, "lr": 0.0} for parameters in (projection, stem, others, phonemes)]
         return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
 
     def run(self, minutes: float, state: Path) -> Iterator[tuple[int, float, float]]:
@@ -336,18 +431,17 @@ class EncoderTrainer:
 
     def _train_step(self, minutes: float) -> float:
         config = self.config
-        stem_s = min(config.stem_minutes, minutes / 2) * 60
+        stem_s = min(self.stem_minutes, minutes / 2) * 60
         stage = int(self.trained_s >= stem_s)
         if stage != self.stage:
             self.stage, self.stage_steps = stage, 0
         done = (self.trained_s - stem_s) / (minutes * 60 - stem_s) if stage else self.trained_s / stem_s
         warm = min(1.0, (self.stage_steps + 1) / 50)
         pace = warm * (0.51 + 0.49 * float(np.cos(np.pi * min(done, 1.0))))
-        rates = (config.projection_rates, config.stem_rates, config.layer_rates)
+        rates = (config.projection_rates, config.stem_rates, config.layer_rates, (0.0, config.phoneme_rate))
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate[stage] * pace
-        spoiled, clean = self._batch(config.batch if stage else config.stem_batch)
-        loss = self._through_layers(spoiled, clean) if stage else self._through_stem(spoiled, clean)
+        loss = self._through_layers() if stage else self._through_stem(self._draw(config.stem_batch))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
@@ -360,34 +454,57 @@ class EncoderTrainer:
                 self.averaged[name].lerp_(value, 1 - decay)
         return float(loss.detach())
 
-    def _batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Spectra (B, mels, 2 S) of the same stretches, spoiled and clean."""
+    def _draw(self, size: int) -> list[Tensor]:
         length = self.config.frames * LogMelFrontEnd.hop
-        sounds = [self.recordings.stretch(length, self.draw) for _ in range(size)]
+        return [_voiced_otherwise(self.recordings, length, self.draw) for _ in range(size)]
+
+    def _spectra(self, sounds: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Spectra (B, mels, 2 S) of the sounds, spoiled and clean."""
         spoiled = torch.stack([self.spoil(sound) for sound in sounds])
         return _filtered(self.front_end.spectra_of(spoiled)), self.front_end.spectra_of(torch.stack(sounds))
 
-    def _through_stem(self, spoiled: Tensor, clean: Tensor) -> Tensor:
+    def _through_stem(self, sounds: list[Tensor]) -> Tensor:
+        spoiled, clean = self._spectra(sounds)
         with torch.no_grad():
             wanted = self.teacher.stem(clean)
         with mixed_precision(CPU):
             given = stem_of(self.student, self.front_end.stacked(spoiled))
         return ((given.float() - wanted) / self.spread[0]).square().clamp(max=25).mean()
 
-    def _through_layers(self, spoiled: Tensor, clean: Tensor) -> Tensor:
+    def _through_layers(self) -> Tensor:
+        sounds, phonemes_heard = self._ahead or self._draw_ahead()
+        self._ahead = self._draw_ahead()
+        spoiled, clean = self._spectra(sounds)
         with torch.no_grad(), mixed_precision(CPU):
             wanted = self.teacher.streams(clean, self.early_units)
         with mixed_precision(CPU):
-            given = hidden_states(self.student, self.front_end.stacked(spoiled))[1:]
+            *given, last = hidden_states(self.student, self.front_end.stacked(spoiled))[1:]
+            phonemes = self.head(last)
         losses = [
             functional.smooth_l1_loss(ours.float() / spread, theirs.float() / spread, beta=0.5)
             for ours, theirs, spread in zip(given, wanted, self.spread[1:], strict=True)
         ]
-        return torch.stack(losses) @ torch.tensor(self.config.stream_weights)
+        loss = torch.stack(losses) @ torch.tensor(self.config.stream_weights)
+        if phonemes_heard is not None:
+            heard = functional.smooth_l1_loss(phonemes.float(), phonemes_heard.result())
+            loss = loss + self.config.phoneme_weight * heard
+        return loss
+
+    def _draw_ahead(self) -> tuple[list[Tensor], Future[Tensor] | None]:
+        """Sounds for a step, which the recogniser hears meanwhile if it is this step's turn."""
+        sounds = self._draw(self.config.batch)
+        self._drawn += 1
+        asked = self._drawn % self.config.phoneme_every == 0
+        return sounds, self._listener.submit(self._heard_phonemes, sounds) if asked else None
+
+    def _heard_phonemes(self, sounds: Sequence[Tensor]) -> Tensor:
+        """The recogniser's log posteriors, normalised: (B, S, phonemes)."""
+        heard = torch.stack([self.recogniser.log_posteriors(sound) for sound in sounds])
+        return ((heard - self.phoneme_mean) / self.phoneme_spread)[..., self.phonemes]
 
     @torch.no_grad()
     def explained(self, recordings: Recordings, most: int = 24) -> dict[str, float]:
-        """Share of the teacher's variance that the averaged student gives on clean sound, for stem and layers."""
+        """Share of the teachers' variance that the averaged student gives on clean sound: stem, layers, phonemes."""
         student = build_student(self.config, self.teacher.width)
         student.load_state_dict(self.averaged)
         length = self.config.frames * LogMelFrontEnd.hop
@@ -396,19 +513,26 @@ class EncoderTrainer:
         spectra = self.front_end.spectra_of(sounds)
         frames = self.front_end.stacked(spectra)
         wanted = [self.teacher.stem(spectra), *self.teacher.streams(spectra, self.early_units)]
-        given = [stem_of(student, frames), *hidden_states(student, frames)[1:]]
-        names = [STEM, *(f"layer {n + 1}" for n in range(self.config.layers))]
+        wanted.append(self._heard_phonemes(list(sounds)))
+        *streams, last = hidden_states(student, frames)[1:]
+        given = [stem_of(student, frames), *streams, self.head(last)]
+        names = [STEM, *(f"layer {n + 1}" for n in range(self.config.copied_layers)), PHONEMES]
         return {
             name: 1 - float((ours - theirs).flatten(0, 1).var(0).sum() / theirs.flatten(0, 1).var(0).sum())
             for name, ours, theirs in zip(names, given, wanted, strict=True)
         }
+
+    def _named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        head = [(f"head.{name}", parameter) for name, parameter in self.head.named_parameters()]
+        return [*self.student.named_parameters(), *head]
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs."""
         arrays = {f"average.{name}": value.numpy() for name, value in self.averaged.items()}
         arrays |= {f"student.{name}": value.numpy() for name, value in self.student.state_dict().items()}
         arrays |= {f"units.{number}": units.numpy() for number, units in enumerate(self.early_units)}
-        for name, parameter in self.student.named_parameters():
+        arrays |= {f"head.{name}": value.numpy() for name, value in self.head.state_dict().items()}
+        for name, parameter in self._named_parameters():
             for moment, value in self.optimizer.state.get(parameter, {}).items():
                 arrays[f"optimizer.{moment}.{name}"] = value.float().numpy()
         counts = {name: repr(getattr(self, name)) for name in ("step", "stage", "stage_steps", "trained_s")}
@@ -425,8 +549,9 @@ class EncoderTrainer:
         try:
             self.averaged = {name: tensors[f"average.{name}"] for name in self.averaged}
             self.student.load_state_dict({name: tensors[f"student.{name}"] for name in self.averaged})
-            self.early_units = [tensors[f"units.{number}"] for number in range(self.config.layers)]
-            for name, parameter in self.student.named_parameters():
+            self.early_units = [tensors[f"units.{number}"] for number in range(self.config.copied_layers)]
+            self.head.load_state_dict({name: tensors[f"head.{name}"] for name in self.head.state_dict()})
+            for name, parameter in self._named_parameters():
                 moments = {m: tensors.get(f"optimizer.{m}.{name}") for m in ("step", "exp_avg", "exp_avg_sq")}
                 if moments["step"] is not None:
                     self.optimizer.state[parameter] = moments

@@ -8,6 +8,7 @@ it stands, nor on what is said seconds away. A predictor of mouth shapes does as
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,8 @@ class WhisperTeacher:
     Letters: B batch, S frames of 20 ms, D the encoder's width.
     """
 
-    def __init__(self, path: Path, layers: int, reach: int) -> None:
-        """Read the weights of `layers` layers from `path`; a frame attends to `reach` frames on either side.
+    def __init__(self, path: Path, reaches: Sequence[int]) -> None:
+        """Read the weights of `len(reaches)` layers from `path`; in each a frame attends so far to either side.
 
         Raises:
             MissingFileError, CheckpointError: no such file; not a Whisper encoder.
@@ -85,10 +86,11 @@ class WhisperTeacher:
             for name, value in variables.items()
             if name.startswith("encoder/") and value.ndim
         }
+        layers = len(reaches)
         if "conv1/weight" not in self.weights or f"layer_{layers - 1}/ffn/linear_0/weight" not in self.weights:
             raise CheckpointError(f"{path} holds no Whisper encoder of at least {layers} layers.")
         self.layers = layers
-        self.reach = reach
+        self.reaches = tuple(reaches)
         self.width = len(self.weights["conv1/bias"])
 
     def stem(self, spectra: Tensor) -> Tensor:
@@ -104,7 +106,7 @@ class WhisperTeacher:
         joint = self._linear(self._norm(hidden, name), f"{name}linear_0")
         query, key, value = joint.unflatten(2, (3, -1, HEAD_WIDTH)).permute(2, 0, 3, 1, 4)
         position = torch.arange(hidden.shape[1])
-        near = (position[:, None] - position).abs() <= self.reach
+        near = (position[:, None] - position).abs() <= self.reaches[layer]
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=near)
         return hidden + self._linear(mixed.transpose(1, 2).flatten(2), f"{name}linear_1")
 
