@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -119,14 +120,16 @@ def predictor(
     model_file = face_model or checkpoint_path("face_model.safetensors")
     model = load_face_model(model_file)
     loaded = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
-    prepared = [prepare_clip(entry, loaded, model) for entry in read_clip_list(clips, data)]
+    layers = chosen_layers(loaded.layer_count)
+    prepared = [prepare_clip(entry, loaded, model, layers) for entry in read_clip_list(clips, data)]
     config = PredictorConfig(
         encoder=loaded.name,
         encoder_sha256=loaded.sha256,
         face_model_sha256=sha256_of(model_file),
-        layers=chosen_layers(loaded),
+        layers=layers,
         features=loaded.width,
         expressions=model.expressions,
+        components=min(PredictorConfig.components, loaded.width),
     )
     training = PredictorTrainingConfig(steps=steps, seed=seed)
     scores, stretch = leave_one_out(prepared, config, training, loaded)
@@ -139,19 +142,15 @@ def predictor(
 
 def _table(scores: list[Score], stretch: float) -> Table:
     table = Table(title=f"Mouth opening of speakers left out, output stretched by {stretch:.2f}")
-    for column in ("speaker", "seconds", "r", "CCC", "std ratio", "lag ms", "coefficients' r"):
+    for column in ("speaker", "seconds", "r", "width r", "CCC", "std ratio", "lag ms"):
         table.add_column(column, justify="left" if column == "speaker" else "right")
     for score in scores:
-        numbers = (score.r, score.concordance, score.std_ratio)
+        numbers = (score.r, score.width_r, score.concordance, score.std_ratio)
         shown = [f"{value:.2f}" for value in numbers]
-        table.add_row(
-            score.speaker, f"{score.seconds:.0f}", *shown, f"{score.lag_ms:+.0f}", f"{score.coefficient_r:.2f}"
-        )
-    mean = [
-        sum(values) / len(scores) for values in zip(*((s.r, s.concordance, s.std_ratio) for s in scores), strict=True)
-    ]
+        table.add_row(score.speaker, f"{score.seconds:.0f}", *shown, f"{score.lag_ms:+.0f}")
+    mean = np.mean([(s.r, s.width_r, s.concordance, s.std_ratio) for s in scores], 0)
     table.add_section()
-    table.add_row("mean", "", *(f"{value:.2f}" for value in mean), "", "")
+    table.add_row("mean", "", *(f"{value:.2f}" for value in mean), "")
     return table
 
 
