@@ -22,6 +22,7 @@ from talkinghead.errors import CheckpointError, CoefficientError, NoFaceError, S
 from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
+from talkinghead.lip_closure import close_lips
 from talkinghead.media import SoundFile, VideoWriter, check_output_path, read_video_info
 from talkinghead.pictures import SpeechSheet
 from talkinghead.precision import choose_device
@@ -240,7 +241,11 @@ def expression_from_speech(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
         )
     calibration = calibrate(anchor, loaded, predictor)
-    driven = calibration.apply(predict_expression(loaded, predictor, sound, times_s))
+    said = predict_expression(loaded, predictor, sound, times_s)
+    own = anchor.reconstruction
+    driven = close_lips(
+        calibration.apply(said.values), said.closure, anchor.model, own.identity, own.expression[own.valid]
+    )
     moving = voice_activity(sound, times_s, pauses)[:, None]
     return np.asarray(moving * driven + (1 - moving) * anchor.rest_expression(), np.float32)
 

@@ -67,6 +67,8 @@ LOG_MEL = "LogMelFrontEnd"
 PREDICTOR_FILE = "expression_predictor.safetensors"
 """Looked for in the encoder's folder first, then among the default checkpoints."""
 FORMAT = "talkinghead/expression-predictor/2"
+NEVER = -20.0
+"""Logit of what does not happen."""
 
 
 @dataclass(frozen=True)
@@ -574,7 +576,7 @@ class PredictorConfig:
 class TemporalNetwork(nn.Module):
     """A residual stack of dilated temporal convolutions."""
 
-    def __init__(self, config: PredictorConfig) -> None:
+    def __init__(self, config: PredictorConfig, outputs: int) -> None:
         super().__init__()
         width, kernel = config.width, config.kernel
         self.enter = nn.Linear(config.inputs, width)
@@ -582,10 +584,10 @@ class TemporalNetwork(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel // 2)) for d in config.dilations
         )
-        self.leave = nn.Linear(width, config.expressions)
+        self.leave = nn.Linear(width, outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, S, inputs) -> (B, S, K)"""
+        """(B, S, inputs) -> (B, S, outputs)"""
         hidden = self.enter(inputs)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             hidden = hidden + convolution(functional.gelu(norm(hidden)).transpose(1, 2)).transpose(1, 2)
@@ -618,7 +620,11 @@ class ExpressionPredictor(nn.Module):
         self.register_buffer("tap_weights", torch.zeros(len(config.taps), config.inputs, config.expressions))
         self.register_buffer("tap_bias", torch.zeros(config.expressions))
         self.register_buffer("output_scale", torch.ones(()))
-        self.networks = nn.ModuleList(TemporalNetwork(config) for _ in range(config.networks))
+        self.networks = nn.ModuleList(TemporalNetwork(config, config.expressions) for _ in range(config.networks))
+        self.closing = TemporalNetwork(config, 1)
+        """Hears closed lips; until it is taught, none."""
+        nn.init.zeros_(self.closing.leave.weight)
+        nn.init.constant_(self.closing.leave.bias, NEVER)
 
     def components(self, values: Tensor) -> Tensor:
         """Features (B, S, layers, D) -> what the members are given, (B, S, inputs)."""
@@ -626,9 +632,17 @@ class ExpressionPredictor(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Features (B, S, layers, D) -> normalised expression (B, S, K)."""
-        inputs = self.components(values)
+        return self.expression(self.components(values))
+
+    def expression(self, inputs: Tensor) -> Tensor:
+        """The mean of the members: (B, S, inputs) -> normalised expression (B, S, K)."""
         members = [self.linear(inputs), *(network(inputs) for network in self.networks)]
         return torch.stack(members).mean(0) * self.output_scale
+
+    def closure(self, inputs: Tensor) -> Tensor:
+        """Probability of p, b or m: (B, S, inputs) -> (B, S)."""
+        heard: Tensor = self.closing(inputs)[..., 0].sigmoid()
+        return heard
 
     def linear(self, inputs: Tensor) -> Tensor:
         """The linear member: (B, S, inputs) -> (B, S, K)."""
@@ -700,10 +714,20 @@ def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
         )
 
 
+@dataclass(frozen=True)
+class SpokenExpression:
+    """What a mouth does at some times while it says something."""
+
+    values: FloatArray
+    """(T, K) normalised expression."""
+    closure: FloatArray
+    """(T,) probability that the sound comes through closed lips: p, b or m."""
+
+
 def predict_expression(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
-) -> FloatArray:
-    """Normalised expression at the wanted times: (T,) -> (T, K).
+) -> SpokenExpression:
+    """Normalised expression and closure of the lips at the wanted times, (T,).
 
     Times beyond the recording take what is predicted at its end.
 
@@ -717,10 +741,14 @@ def predict_expression(
         [_predict(predictor, piece) for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz)]
     )
     own_times_s = encoder.first_s + np.arange(len(curves)) / encoder.rate_hz
-    return np.stack([np.interp(times_s, own_times_s, curve) for curve in curves.T], 1).astype(np.float32)
+    *values, closure = (np.interp(times_s, own_times_s, curve).astype(np.float32) for curve in curves.T)
+    return SpokenExpression(np.stack(values, 1), closure)
 
 
 @torch.inference_mode()
 def _predict(predictor: ExpressionPredictor, piece: Piece) -> FloatArray:
+    """(S, K + 1): expression and closure of the frames that are kept."""
     values = torch.from_numpy(piece.values).to(predictor.projection.device)
-    return np.asarray(predictor(values[None])[0, piece.kept].cpu().numpy(), np.float32)
+    inputs = predictor.components(values[None])
+    both = torch.cat([predictor.expression(inputs), predictor.closure(inputs)[..., None]], 2)
+    return np.asarray(both[0, piece.kept].cpu().numpy(), np.float32)

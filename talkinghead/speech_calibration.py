@@ -111,7 +111,7 @@ def listen(
     try:
         sound = read_sound(clip, longest_s=LONGEST_S)
         grid_s = np.arange(0.0, sound.duration_s, 0.01)
-        curves = predict_expression(encoder, predictor, sound, grid_s)
+        curves = predict_expression(encoder, predictor, sound, grid_s).values
     except MediaError:  # the clip's pictures serve all the same
         return None
     seen, seen_s = reconstruction.expression[chosen], times_s[chosen]

@@ -33,6 +33,7 @@ from transformers import (
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.face_model import load_face_model
+from talkinghead.lip_closure import close_lips
 from talkinghead.loudness import integrated_lufs
 from talkinghead.media import SoundFile, read_sound, write_sound
 from talkinghead.resources import checkpoint_folder
@@ -50,6 +51,7 @@ from talkinghead.speech import (
     normalise_loudness,
     predict_expression,
 )
+from talkinghead.speech_stream import stream_expression
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.training import expression_predictor as teaching
@@ -187,16 +189,16 @@ def test_prediction_in_pieces_equals_prediction_of_the_whole(encoder: SpeechEnco
     features = encoder.encode(sound, (1, 2))
     with torch.no_grad():
         whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
-    pieces = predict_expression(encoder, predictor, sound, features.times_s)
+    pieces = predict_expression(encoder, predictor, sound, features.times_s).values
     np.testing.assert_allclose(pieces, whole, atol=1e-3)
 
 
 def test_expression_is_sampled_at_the_frames_own_times(encoder: SpeechEncoder) -> None:
     predictor, sound = make_predictor(encoder), babble(2)
-    at_frames = predict_expression(encoder, predictor, sound, np.arange(100) / 50)
-    between = predict_expression(encoder, predictor, sound, np.arange(99) / 50 + 0.005)
+    at_frames = predict_expression(encoder, predictor, sound, np.arange(100) / 50).values
+    between = predict_expression(encoder, predictor, sound, np.arange(99) / 50 + 0.005).values
     np.testing.assert_allclose(between, 0.75 * at_frames[:-1] + 0.25 * at_frames[1:], atol=1e-5)
-    assert predict_expression(encoder, predictor, sound, np.arange(60) / 23.976).shape == (60, K)
+    assert predict_expression(encoder, predictor, sound, np.arange(60) / 23.976).values.shape == (60, K)
 
 
 # Level
@@ -241,7 +243,7 @@ def test_the_same_words_at_40_and_10_lufs_move_the_mouth_alike(ceiling: float) -
     openings = []
     for lufs in (-40.0, -10.0):
         samples = (spoken.samples * 10 ** ((lufs - own) / 20)).clip(-ceiling, ceiling)
-        expression = predict_expression(encoder, predictor, Sound(samples, spoken.rate_hz), times_s)
+        expression = predict_expression(encoder, predictor, Sound(samples, spoken.rate_hz), times_s).values
         openings.append(model.opening(np.zeros(model.identities, np.float32), expression))
     quiet, loud = openings
     assert np.corrcoef(quiet, loud)[0, 1] > 0.95
@@ -365,7 +367,7 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     assert result.exit_code == 0, result.output
     encoder, predictor = load_speech_side(str(other_folders / name))
     assert predictor.config.encoder == name
-    assert predict_expression(encoder, predictor, babble(1), times_s[:25]).shape == (25, model.expressions)
+    assert predict_expression(encoder, predictor, babble(1), times_s[:25]).values.shape == (25, model.expressions)
 
 
 def test_a_level_that_a_model_wants_does_not_depend_on_the_recording(tmp_path: Path) -> None:
@@ -434,7 +436,8 @@ def test_predictor_round_trip(encoder: SpeechEncoder, tmp_path: Path) -> None:
     assert again.config == predictor.config
     sound, times_s = babble(1), np.arange(25) / 25
     np.testing.assert_array_equal(
-        predict_expression(encoder, again, sound, times_s), predict_expression(encoder, predictor, sound, times_s)
+        predict_expression(encoder, again, sound, times_s).values,
+        predict_expression(encoder, predictor, sound, times_s).values,
     )
 
 
@@ -466,7 +469,7 @@ def test_default_encoder_and_predictor_fit_together() -> None:
     arrays, _ = load_arrays(checkpoints / "speech_encoder" / "model.safetensors")
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
     assert predictor.config.face_model_sha256 == sha256_of(checkpoints / "face_model.safetensors")
-    expression = predict_expression(encoder, predictor, babble(3), np.arange(75) / 25)
+    expression = predict_expression(encoder, predictor, babble(3), np.arange(75) / 25).values
     assert expression.shape == (75, predictor.config.expressions) and np.isfinite(expression).all()
 
 
@@ -508,8 +511,8 @@ def test_a_file_is_heard_block_by_block_as_it_is_heard_whole(tmp_path: Path) -> 
     assert file.duration_s == whole.duration_s
     np.testing.assert_array_equal(np.concatenate(list(file.blocks())), whole.samples)
     np.testing.assert_allclose(
-        predict_expression(encoder, predictor, file, times_s),
-        predict_expression(encoder, predictor, whole, times_s),
+        predict_expression(encoder, predictor, file, times_s).values,
+        predict_expression(encoder, predictor, whole, times_s).values,
         atol=1e-4,
     )
 
@@ -535,6 +538,54 @@ def test_memory_does_not_grow_with_the_length(encoder: SpeechEncoder) -> None:
         return peak / 1e6
 
     assert peak_mb(600) < 1.1 * peak_mb(60) + 1
+
+
+# Streaming
+
+
+def test_a_stream_tells_what_the_whole_tells(encoder: SpeechEncoder) -> None:
+    """With more sound ahead than encoder and predictor reach, and no memory lost, the two are the same."""
+    predictor, sound = make_predictor(encoder), babble(4)
+    blocks = [sound.samples[start : start + 3000] for start in range(0, len(sound.samples), 3000)]
+    told = list(stream_expression(encoder, predictor, blocks, ahead_s=1.5))
+    times_s = np.concatenate([one.times_s for one in told])
+    np.testing.assert_allclose(times_s, encoder.first_s + np.arange(len(times_s)) / encoder.rate_hz)
+    assert len(times_s) == len(sound.samples) // encoder.front_end.hop
+    streamed = np.concatenate([one.expression.values for one in told])
+    whole = predict_expression(encoder, predictor, sound, times_s).values
+    # The loudness of the whole is not known in its midst, so only its course can be the same.
+    for ours, theirs in zip(streamed.T, whole.T, strict=True):
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.98
+
+
+def test_a_stream_speaks_after_its_first_300_ms(encoder: SpeechEncoder) -> None:
+    heard_s = 0.0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal heard_s
+        for start in range(0, RATE_HZ, 800):
+            heard_s += 0.05
+            yield babble(1).samples[start : start + 800]
+
+    first = next(stream_expression(encoder, make_predictor(encoder), blocks()))
+    assert heard_s <= 0.3 and len(first.times_s) and first.times_s[0] == encoder.first_s
+
+
+# Closed lips
+
+
+def test_lips_meet_where_a_closure_is_heard() -> None:
+    model = load_face_model(checkpoint_folder() / "face_model.safetensors")
+    draw, identity = np.random.default_rng(0), np.zeros(model.identities, np.float32)
+    seen = draw.standard_normal((500, model.expressions)).astype(np.float32)
+    said = draw.standard_normal((80, model.expressions)).astype(np.float32)
+    heard = np.where(np.arange(80) < 40, 0.9, 0.1).astype(np.float32)
+    closed = np.quantile(model.lip_gap(identity, seen), 0.02)
+    made = close_lips(said, heard, model, identity, seen)
+    np.testing.assert_array_equal(made[40:], said[40:])
+    before, after = model.lip_gap(identity, said)[:40], model.lip_gap(identity, made)[:40]
+    np.testing.assert_allclose(after, np.minimum(before, closed), atol=1e-4)
+    np.testing.assert_array_equal(close_lips(said, heard, model, identity, seen * 0), said)
 
 
 # Teaching

@@ -15,7 +15,7 @@ from talkinghead.face_model import load_face_model
 from talkinghead.media import write_sound
 from talkinghead.reconstruction import smooth
 from talkinghead.resources import checkpoint_folder, checkpoint_path
-from talkinghead.speech import load_speech_side, predict_expression
+from talkinghead.speech import SpokenExpression, load_speech_side, predict_expression
 from talkinghead.speech_calibration import calibrate, listen, ridge
 from talkinghead.structures import FloatArray, Reconstruction, Sound
 from talkinghead.text_to_speech import Script, join, speak
@@ -47,8 +47,9 @@ def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True)
 
     said = curves(2)
 
-    def predicted(encoder: object, predictor: object, sound: Sound, times_s: NDArray[np.float64]) -> FloatArray:
-        return np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
+    def predicted(encoder: object, predictor: object, sound: Sound, times_s: NDArray[np.float64]) -> SpokenExpression:
+        values = np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
+        return SpokenExpression(values, np.zeros(len(times_s), np.float32))
 
     times_s = np.arange(int(SECONDS * RATE_HZ)) / RATE_HZ
     shown = said if belongs else curves(3)
@@ -77,7 +78,7 @@ def test_lag_and_range_are_found(monkeypatch: pytest.MonkeyPatch, lag_s: float) 
     found = calibrate(anchor, None, None)  # type: ignore[arg-type]
     assert found.lag_s == pytest.approx(lag_s, abs=0.021)
     said = speech_calibration.predict_expression(None, None, None, anchor.times_s + lag_s)  # type: ignore[arg-type]
-    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said))
+    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said.values))
     true = anchor.model.opening(anchor.reconstruction.identity, anchor.reconstruction.expression)
     assert np.corrcoef(mouth, true)[0, 1] > 0.98
     assert mouth.std() / true.std() == pytest.approx(1.0, abs=0.1)
@@ -101,7 +102,7 @@ def test_sound_that_was_moved_is_found_so_late_or_early(tmp_path: Path, lag_s: f
     text = "Good evening. This is the news at nine, read to you from a small room by the sea. Farmers hope for rain."
     spoken = join(list(speak(Script(text, "hibari")))).sound
     frames = np.arange(int(spoken.duration_s * 40)) / 40
-    expression = predict_expression(encoder, predictor, spoken, frames)
+    expression = predict_expression(encoder, predictor, spoken, frames).values
     wander = smooth(np.random.default_rng(0).normal(size=expression.shape), np.ones(len(frames)), 40.0, 4.0)
     expression = (expression + 0.5 * wander / wander.std() * expression.std()).astype(np.float32)
     shift = round(abs(lag_s) * spoken.rate_hz)

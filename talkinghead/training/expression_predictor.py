@@ -33,8 +33,11 @@ from talkinghead.media import read_sound
 from talkinghead.reconstruction import reconstruct
 from talkinghead.speech import ExpressionPredictor, PredictorConfig, SpeechFeatures, TemporalNetwork
 from talkinghead.structures import BoolArray, FloatArray, Sound
+from talkinghead.text_to_speech import Script, Utterance
 from talkinghead.tracking import track_file
 
+CLOSED_PHONES = "pbm"
+"""First letters of the phones that are made with closed lips."""
 SPEEDS = (1.0, 0.88, 1.12)
 """How fast each recording is played; the first is measured on."""
 UPPER_LIP, LOWER_LIP = 13, 14
@@ -90,6 +93,16 @@ class Example:
     """(K, 2) linear map to the normalised gap between the lips and width of the mouth."""
     seen: Tensor
     """(S,) True where the face was found, within the clip."""
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """Speech whose phones are known, because a text-to-speech engine spoke it."""
+
+    features: list[Tensor]
+    """(S, layers, D) float16 each."""
+    closed: list[Tensor]
+    """(S,) each: 1 where p, b or m is said, else 0."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +230,39 @@ def prepare_clip(entry: ClipEntry, encoder: Features, model: FaceModel, layers: 
     )
 
 
+def read_scripts(path: Path) -> list[Script]:
+    """Read a tab-separated list of what is to be spoken: voice, text.
+
+    Raises:
+        MissingFileError: there is no such list.
+        CheckpointError: it lacks a column.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"There is no list of texts {path}.")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    if not rows or not all(row.get("voice") and row.get("text") for row in rows):
+        raise CheckpointError(f"{path} is no list of texts: columns voice, text.")
+    return [Script(row["text"], row["voice"]) for row in rows]
+
+
+def prepare_utterances(spoken: Sequence[Utterance], encoder: Features, layers: tuple[int, ...]) -> Utterances:
+    """Encode what was spoken, once for each of `SPEEDS`."""
+    prepared = Utterances([], [])
+    for utterance in spoken:
+        closures = [(p.start_s, p.end_s) for p in utterance.phones or () if p.symbol[0] in CLOSED_PHONES]
+        for speed in SPEEDS:
+            played = Sound(utterance.sound.samples, round(utterance.sound.rate_hz * speed))
+            features = encoder.encode(played, layers)
+            at_s = features.times_s[:, None] * speed
+            inside = np.zeros((len(at_s), 1), np.bool_)
+            for start_s, end_s in closures:
+                inside |= (at_s >= start_s) & (at_s < end_s)
+            prepared.features.append(torch.from_numpy(features.values).half())
+            prepared.closed.append(torch.from_numpy(inside[:, 0].astype(np.float32)))
+    return prepared
+
+
 def _shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:
     """From normalised coefficients to the gap between the lips and the width of the mouth, in cm: (K, 2)."""
     basis = model.expression_basis.astype(np.float64) * std[:, None, None]
@@ -226,9 +272,12 @@ def _shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:
 
 
 def train_predictor(
-    clips: Sequence[Clip], config: PredictorConfig, training: PredictorTrainingConfig
+    clips: Sequence[Clip],
+    config: PredictorConfig,
+    training: PredictorTrainingConfig,
+    utterances: Utterances | None = None,
 ) -> ExpressionPredictor:
-    """Train a predictor on all the clips given."""
+    """Train a predictor on all the clips given, and its ear for closed lips on the utterances."""
     torch.manual_seed(training.seed)
     predictor = ExpressionPredictor(config)
     _fit_components(predictor, clips)
@@ -238,6 +287,8 @@ def train_predictor(
     for number, network in enumerate(cast(Sequence[TemporalNetwork], predictor.networks)):
         _train_network(network, clips, inputs, training, training.seed + number)
         _even_out(network.leave.weight, network.leave.bias, clips, inputs, network)
+    if utterances is not None:
+        _train_closing(predictor, utterances, training)
     return predictor.eval()
 
 
@@ -316,6 +367,34 @@ def _train_network(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+
+
+def _train_closing(predictor: ExpressionPredictor, utterances: Utterances, training: PredictorTrainingConfig) -> None:
+    """Teach where the lips are closed, by the phones that the utterances are known to hold."""
+    draw = np.random.default_rng(training.seed)
+    torch.manual_seed(training.seed)
+    network = TemporalNetwork(predictor.config, 1)
+    predictor.closing = network
+    with torch.no_grad():
+        inputs = [predictor.components(one.float()[None])[0] for one in utterances.features]
+    optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
+    weight = np.array([len(one) for one in inputs], float)
+    for _ in range(training.steps):
+        stretches, closed = [], []
+        for number in draw.choice(len(inputs), training.batch, p=weight / weight.sum()):
+            start = int(draw.integers(0, max(len(inputs[number]) - training.frames, 0) + 1))
+            missing = max(0, training.frames - len(inputs[number]))
+            stretch = slice(start, start + training.frames)
+            stretches.append(functional.pad(inputs[number][stretch], (0, 0, 0, missing)))
+            closed.append(functional.pad(utterances.closed[number][stretch], (0, missing)))
+        batch = torch.stack(stretches)
+        kept = torch.rand(len(batch), 1, batch.shape[2]) > training.component_dropout
+        loss = functional.binary_cross_entropy_with_logits(network(batch * kept)[..., 0], torch.stack(closed))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
         optimizer.step()
         schedule.step()
 

@@ -21,13 +21,16 @@ from talkinghead.errors import OutputExistsError, TalkingHeadError
 from talkinghead.face_model import load_face_model
 from talkinghead.resources import checkpoint_path
 from talkinghead.speech import PredictorConfig, SpeechEncoder
+from talkinghead.text_to_speech import join, speak
 from talkinghead.training.expression_predictor import (
     PredictorTrainingConfig,
     Score,
     chosen_layers,
     leave_one_out,
     prepare_clip,
+    prepare_utterances,
     read_clip_list,
+    read_scripts,
     train_predictor,
 )
 from talkinghead.training.phonemes import PhonemeRecogniser
@@ -94,6 +97,7 @@ def encoder(
 @main.command()
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the clips. Default: where the list lies.")
+@click.option("--texts", type=click.Path(path_type=Path), help="List of texts to speak, to learn where lips close.")
 @click.option("--encoder", "encoder_name", help="Folder or cached hub name. Default: the project's own.")
 @click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor.")
@@ -103,6 +107,7 @@ def encoder(
 def predictor(
     clips: Path,
     data: Path | None,
+    texts: Path | None,
     encoder_name: str | None,
     face_model: Path | None,
     output: Path,
@@ -111,6 +116,9 @@ def predictor(
     overwrite: bool,
 ) -> None:
     """Teach a predictor on the list CLIPS (tab-separated: clip, sound, lag_ms, speaker, end_s).
+
+    With --texts (tab-separated: voice, text) it also learns where p, b and m close the lips, from the phones of those
+    text-to-speech voices that tell them.
 
     Every speaker is first predicted by a predictor taught on the others: the table that is printed. The one that is
     written has been taught on all.
@@ -134,7 +142,11 @@ def predictor(
     training = PredictorTrainingConfig(steps=steps, seed=seed)
     scores, stretch = leave_one_out(prepared, config, training, loaded)
     Console().print(_table(scores, stretch))
-    taught = train_predictor(prepared, config, training)
+    utterances = None
+    if texts is not None:
+        spoken = [join(list(speak(script))) for script in read_scripts(texts)]
+        utterances = prepare_utterances(spoken, loaded, layers)
+    taught = train_predictor(prepared, config, training, utterances)
     with torch.no_grad():
         taught.output_scale.fill_(stretch)
     taught.save(output)
