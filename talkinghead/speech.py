@@ -43,7 +43,7 @@ SHORTEST_SPEECH_S = 0.2
 CHUNK_S = 12.0
 """Length of sound that is encoded at a time, without its context."""
 CONTEXT_S = 3.0
-"""Sound on either side that a chunk is encoded with, at least; the default encoder sees no further than this."""
+"""Sound on either side that a chunk is encoded with, at least; the default encoder sees 6.5 s."""
 STEM_S = 0.1
 """What convolutions before and between the layers see beyond their attention."""
 LOUDNESS_LUFS = -23.0
@@ -552,7 +552,7 @@ class PredictorConfig:
     """D, the width of a feature."""
     expressions: int
     """K, the number of expression coefficients."""
-    components: int = 128
+    components: int = 256
     """C, the principal components of each layer's features that are kept."""
     taps: tuple[int, ...] = (-8, -5, -3, -1, 0, 1, 3, 5, 8)
     """Feature frames, counted from the one predicted, that the linear member sees."""

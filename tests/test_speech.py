@@ -357,6 +357,7 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     monkeypatch.setattr(teaching, "track_file", lambda path: SimpleNamespace(times_s=times_s))
     monkeypatch.setattr(teaching, "reconstruct", lambda track, model: solved)
     monkeypatch.setattr(teaching.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
+    monkeypatch.setattr(teaching.metrics, "mouth_width", lambda track: walk[:, 0])
     for speaker in ("anna", "bert"):
         write_sound(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
     rows = [f"{speaker}.wav\t\t0\t{speaker}\t" for speaker in ("anna", "bert")]
@@ -716,7 +717,8 @@ def test_encoder_recipe_learns_resumes_and_exports(tmp_path: Path) -> None:
     resumed.export(tmp_path / "made")
     encoder = SpeechEncoder.load(tmp_path / "made")
     assert encoder.encode(babble(1), (1, 2)).values.shape == (50, 2, 64)
-    assert encoder.model.config.attention_reach_frames == [8, 12, 32]
+    assert encoder.model.config.attention_reach_frames == [8, 12]
+    assert encoder.layer_count == 2
 
     further = EncoderTrainer(config, teacher, LevelBands(), learn, tmp_path / "made")
     for ours, theirs in zip(further.early_units, resumed.early_units, strict=True):
