@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ SHORTEST_SPEECH_S = 0.2
 SAME_PERSON_RATIO = 1.35
 """Up to this growth of the misfit, a video counts as showing the anchor's own person."""
 LARGEST_INTENSITY = 3.0
+Item = TypeVar("Item")
 LABEL = "AI-generated: the lower face was synthesised by talkinghead"
 
 
@@ -120,11 +122,11 @@ def generate(
         duration_s = sound.duration_s
         timeline = plan(loaded, clip, duration_s)
         if expression is None:
-            target = expression_from_speech(loaded, sound, timeline.times_s, speech_encoder, device, pauses)
+            parts = expression_parts(loaded, sound, timeline.times_s, speech_encoder, device, pauses)
         else:
-            target = expression_from_file(loaded, expression, timeline.times_s)
+            parts = iter([expression_from_file(loaded, expression, timeline.times_s)])
         rest = loaded.rest_expression()
-        target = (rest + intensity * (target - rest)).astype(np.float32)
+        target = ((rest + intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
 
         updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
         valid = timeline.reconstruction.valid[timeline.frames]
@@ -226,12 +228,25 @@ def expression_from_speech(
     device: str,
     pauses: VoiceActivityConfig | None = None,
 ) -> FloatArray:
-    """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K).
+    """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K)."""
+    return np.concatenate(list(expression_parts(anchor, sound, times_s, encoder, device, pauses)))
 
-    The sound is read block by block, so its length does not matter to the memory.
+
+def expression_parts(
+    anchor: Anchor,
+    sound: Recording,
+    times_s: NDArray[np.float64],
+    encoder: str | None,
+    device: str,
+    pauses: VoiceActivityConfig | None = None,
+) -> Iterator[FloatArray]:
+    """The same part by part: (n, K) each, T rows in all.
+
+    What can fail fails here. The sound is read block by block, so its length does not matter to the memory; the parts
+    are predicted in a thread of their own, so that the first frames need not wait for the last words.
     """
-    # Imported here: coefficient files and videos as drivers need none of it, and it takes seconds.
-    from talkinghead.speech import load_speech_side, predict_expression
+    # Imported here: coefficient files and videos as drivers need none of it.
+    from talkinghead.speech import load_speech_side, predicted_parts
     from talkinghead.speech_calibration import calibrate
 
     loaded, predictor = load_speech_side(encoder, choose_device(device))
@@ -240,9 +255,17 @@ def expression_from_speech(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
         )
     calibration = calibrate(anchor, loaded, predictor)
-    driven = calibration.apply(predict_expression(loaded, predictor, sound, times_s))
     moving = voice_activity(sound, times_s, pauses)[:, None]
-    return np.asarray(moving * driven + (1 - moving) * anchor.rest_expression(), np.float32)
+    rest = anchor.rest_expression()
+
+    def parts() -> Iterator[FloatArray]:
+        given = 0
+        for normalised in predicted_parts(loaded, predictor, sound, times_s):
+            moves = moving[given : given + len(normalised)]
+            given += len(normalised)
+            yield np.asarray(moves * calibration.apply(normalised) + (1 - moves) * rest, np.float32)
+
+    return _in_thread(parts(), 1)
 
 
 def expression_from_file(anchor: Anchor, source: Path, times_s: NDArray[np.float64]) -> FloatArray:
@@ -287,14 +310,21 @@ def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstructio
     return float(miss[reconstruction.valid].mean())
 
 
-def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: FloatArray) -> Iterator[Frame]:
-    """Frames of the output, in order; the clip is decoded in a thread of its own."""
+def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Frame]:
+    """Frames of the output, in order; the clip is decoded in a thread of its own.
+
+    Args:
+        updater: of the timeline's clip.
+        timeline: T frames.
+        expression: T rows (K,), taken as they are needed; an array (T, K) is such rows.
+    """
     decoded = read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s)
     source = _in_thread(decoded, BATCH * 2)
+    rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
         part = slice(start, min(start + BATCH, len(timeline)))
         images = [next(source).image for _ in range(part.start, part.stop)]
-        results = updater.update(images, timeline.frames[part], expression[part])
+        results = updater.update(images, timeline.frames[part], np.stack(list(itertools.islice(rows, len(images)))))
         for image, time_s in zip(results, timeline.times_s[part], strict=True):
             yield Frame(image, float(time_s))
 
@@ -318,12 +348,12 @@ def _write_frames(
             progress(done, count)
 
 
-def _in_thread(items: Iterator[Frame], ahead: int) -> Iterator[Frame]:
+def _in_thread(items: Iterator[Item], ahead: int) -> Iterator[Item]:
     """Run an iterator in a thread, at most `ahead` items ahead; its exception is raised here."""
-    ready: queue.Queue[Frame | BaseException | None] = queue.Queue(ahead)
+    ready: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
     stopped = threading.Event()
 
-    def put(item: Frame | BaseException | None) -> None:
+    def put(item: Item | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=0.1)

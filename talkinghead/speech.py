@@ -650,6 +650,13 @@ class ExpressionPredictor(nn.Module):
         outcome: Tensor = self.leave(functional.gelu(hidden)) * self.output_scale
         return outcome
 
+    def sha256(self) -> str:
+        """One hash over configuration and weights."""
+        found = hashlib.sha256(json.dumps(asdict(self.config)).encode())
+        for name, value in sorted(self.state_dict().items()):
+            found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def save(self, path: Path) -> None:
         """Write weights and configuration as one safetensors file.
 
@@ -714,7 +721,7 @@ def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
 def predict_expression(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
 ) -> FloatArray:
-    """Normalised expression at the wanted times: (T,) -> (T, K).
+    """Normalised expression at the wanted times, which rise: (T,) -> (T, K).
 
     Times beyond the recording take what is predicted at its end.
 
@@ -722,13 +729,26 @@ def predict_expression(
         CheckpointError: the predictor was taught on another encoder.
         SpeechTooShortError: under 0.2 s of speech.
     """
+    parts = predicted_parts(encoder, predictor, sound, times_s)
+    return np.concatenate([np.zeros((0, predictor.config.expressions), np.float32), *parts])
+
+
+def predicted_parts(
+    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
+) -> Iterator[FloatArray]:
+    """What `predict_expression` gives, part by part as the recording is heard: (n, K) each, T rows in all."""
     _check_pair(encoder, predictor)
     config = predictor.config
-    curves = np.concatenate(
-        [_predict(predictor, piece) for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz)]
-    )
-    own_times_s = encoder.first_s + np.arange(len(curves)) / encoder.rate_hz
-    return np.stack([np.interp(times_s, own_times_s, curve) for curve in curves.T], 1).astype(np.float32)
+    given, heard, last = 0, 0, np.zeros((0, config.expressions), np.float32)
+    for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz):
+        curves = np.concatenate([last, _predict(predictor, piece)])
+        first, heard = heard - len(last), heard - len(last) + len(curves)
+        own_times_s = encoder.first_s + np.arange(first, heard) / encoder.rate_hz
+        reached = int(np.searchsorted(times_s, own_times_s[-1]))
+        wanted_s = times_s[given:reached]
+        yield np.stack([np.interp(wanted_s, own_times_s, curve) for curve in curves.T], 1).astype(np.float32)
+        given, last = reached, curves[-1:]
+    yield np.repeat(last, len(times_s) - given, axis=0)
 
 
 @torch.inference_mode()
