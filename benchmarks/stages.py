@@ -179,15 +179,10 @@ def render(
     renderer = generator.renderer
     table.run("rasterize", lambda v: rasterize(v, renderer.triangles, renderer.uv, *renderer.size_px), meshes, BATCH)
     textures = table.run("texture map", inference(lambda c: generator.texture_map(c.expression)), driven, BATCH)
-    drawn = table.run(
-        "rasterize and sample", inference(lambda b: renderer(*b)), list(zip(textures, meshes, strict=True)), BATCH
-    )
     planes = [[torch.from_numpy(plane)[:, None].float().to(device) for plane in mask] for mask in masks]
-    joined = [
-        torch.cat([image, picture.to(device), hole], 1).contiguous(memory_format=torch.channels_last)
-        for image, picture, (hole, _) in zip(drawn, filled, planes, strict=True)
-    ]
-    local = table.run("decode network", inference(lambda x: generator.decoder(x).float()), joined, BATCH)
+    inputs = [(a, b, c.to(device), d[0]) for a, b, c, d in zip(textures, meshes, filled, planes, strict=True)]
+    drawn = table.run("rasterize and sample", inference(lambda b: renderer(*b)), inputs, BATCH)
+    local = table.run("decode network", inference(lambda x: generator.decoder(x).float()), drawn, BATCH)
     inputs = [(a, b.to(device), *c) for a, b, c in zip(local, filled, planes, strict=True)]
     table.run("composite", inference(lambda b: compositor(*b)), inputs, BATCH)
     whole = [(c, b.to(device), *d) for c, b, d in zip(driven, filled, planes, strict=True)]
