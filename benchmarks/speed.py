@@ -102,7 +102,13 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
 class Untouched:
     """Stands where the `FaceUpdater` does."""
 
-    def update(self, images: list, frames: object, expression: object) -> list:
+    def prepare(self, images: list, frames: object, expression: object) -> list:
+        return images
+
+    def render(self, images: list) -> tuple[list]:
+        return (images,)
+
+    def paste(self, images: list) -> list:
         return images
 
 

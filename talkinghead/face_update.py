@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from talkinghead.anchor import Anchor, crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
@@ -15,8 +18,30 @@ from talkinghead.region_removal import Crops, crop_frame, paste_back, place_crop
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A batch of frames on its way to the network."""
+
+    images: Sequence[ByteArray]
+    """B frames, (H, W, 3) uint8."""
+    usable: NDArray[np.int64]
+    """(U,) which of them show a face."""
+    places: Crops
+    """Of those."""
+    coefficients: LocalCoefficients
+    filled: FloatArray
+    """(U, h, w, 3), 0 in the hole."""
+    holes: ByteArray
+    """(U, h, w), 0 or 1."""
+    feathers: FloatArray
+    """(U, h, w)"""
+
+
 class FaceUpdater:
-    """The anchor's network, set up for one clip of that person."""
+    """The anchor's network, set up for one clip of that person.
+
+    The three steps of `update` may each run in a thread of their own.
+    """
 
     def __init__(self, anchor: Anchor, reconstruction: Reconstruction, device: torch.device) -> None:
         """Args: the anchor, the reconstruction of the clip that the frames come from, where to compute."""
@@ -26,7 +51,6 @@ class FaceUpdater:
         self.network = anchor.network.placed(device)
         self.crops = place_crops(anchor.region, reconstruction, self.network.config.size_px)
 
-    @torch.inference_mode()
     def update(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> list[ByteArray]:
         """Give frames a new lower face.
 
@@ -38,32 +62,45 @@ class FaceUpdater:
         Returns:
             B new frames. One without a usable face is returned as it is.
         """
+        return list(self.paste(*self.render(self.prepare(images, frames, expression))))
+
+    def prepare(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> Prepared:
+        """Cut out the crops and remove the region; arguments as of `update`."""
         usable = np.flatnonzero(self.reconstruction.valid[frames])
-        results = list(images)
-        if not len(usable):
-            return results
         chosen = frames[usable]
         places = Crops(self.crops.to_frame[chosen], self.crops.size_px)
         holes, feathers = region_masks(self.region, self.reconstruction.select(chosen), places)
-        crops = np.stack(
-            [
-                crop_frame(images[i], to_frame, places.size_px)
-                for i, to_frame in zip(usable.tolist(), places.to_frame, strict=True)
-            ]
-        )
+        crops = np.empty((len(usable), *places.size_px, 3), np.uint8)
+        for crop, i, to_frame in zip(crops, usable.tolist(), places.to_frame, strict=True):
+            crop[:] = crop_frame(images[i], to_frame, places.size_px)
         filled = remove_region(crops.astype(np.float32) / np.float32(255), holes)
         coefficients = crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable])
-        updated = self._run(coefficients, filled, holes, feathers)
-        for i, new, feather, to_frame in zip(usable.tolist(), updated, feathers, places.to_frame, strict=True):
-            results[i] = paste_back(images[i], new, feather, to_frame)
-        return results
+        return Prepared(images, usable, places, coefficients, filled, holes, feathers)
 
-    def _run(
-        self, coefficients: LocalCoefficients, filled: FloatArray, holes: ByteArray, feathers: FloatArray
-    ) -> FloatArray:
-        image = torch.from_numpy(filled).to(self.device).permute(0, 3, 1, 2)
-        hole = torch.from_numpy(holes).to(self.device)[:, None].float()
-        feather = torch.from_numpy(feathers).to(self.device)[:, None]
+    @torch.inference_mode()
+    def render(self, prepared: Prepared) -> tuple[Prepared, FloatArray]:
+        """Run the network: the same batch with its updated crops, (U, h, w, 3) float32."""
+        if not len(prepared.usable):
+            return prepared, prepared.filled
+        image = self._placed(prepared.filled).permute(0, 3, 1, 2)
+        hole = self._placed(prepared.holes)[:, None].float()
+        feather = self._placed(prepared.feathers)[:, None]
         with mixed_precision(self.device):
-            _, updated = self.network(coefficients.to(self.device), image, hole, feather)
-        return np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
+            _, updated = self.network(prepared.coefficients.to(self.device), image, hole, feather)
+        return prepared, np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
+
+    def paste(self, prepared: Prepared, updated: FloatArray) -> Iterator[ByteArray]:
+        """The frames, one after the other, with the updated crops in their places."""
+        place_of = {number: place for place, number in enumerate(prepared.usable.tolist())}
+        for number, image in enumerate(prepared.images):
+            if (place := place_of.get(number)) is None:
+                yield image
+            else:
+                yield paste_back(image, updated[place], prepared.feathers[place], prepared.places.to_frame[place])
+
+    def _placed(self, array: NDArray[Any]) -> Tensor:
+        """An array as a tensor on the device; on its way to a GPU through pinned memory, which does not wait."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor

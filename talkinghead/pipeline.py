@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import CheckpointError, CoefficientError, NoFaceError, SpeechTooShortError
 from talkinghead.expression_files import SUFFIXES, load_expression
-from talkinghead.face_update import FaceUpdater
+from talkinghead.face_update import FaceUpdater, Prepared
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
 from talkinghead.media import SoundFile, VideoWriter, check_output_path, read_video_info
 from talkinghead.pictures import SpeechSheet
@@ -35,7 +35,7 @@ from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.tracking import track_file
 from talkinghead.voice_activity import VoiceActivityConfig, voice_activity
 
-BATCH = 16
+BATCH = 8
 """Frames that pass through the network at once."""
 SHORTEST_SPEECH_S = 0.2
 SAME_PERSON_RATIO = 1.35
@@ -311,22 +311,30 @@ def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstructio
 
 
 def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Frame]:
-    """Frames of the output, in order; the clip is decoded in a thread of its own.
+    """Frames of the output, in order.
+
+    Decoding, preparing and rendering each run in a thread of their own, pasting in the caller's.
 
     Args:
         updater: of the timeline's clip.
         timeline: T frames.
         expression: T rows (K,), taken as they are needed; an array (T, K) is such rows.
     """
-    decoded = read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s)
-    source = _in_thread(decoded, BATCH * 2)
+    prepared = _in_thread(_prepared(updater, timeline, expression), 1)
+    rendered = _in_thread(map(updater.render, prepared), 1)
+    images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
+    for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
+        yield Frame(image, time_s)
+
+
+def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
+    """The timeline in batches that are ready for the network."""
+    source = _in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
     rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
-        part = slice(start, min(start + BATCH, len(timeline)))
-        images = [next(source).image for _ in range(part.start, part.stop)]
-        results = updater.update(images, timeline.frames[part], np.stack(list(itertools.islice(rows, len(images)))))
-        for image, time_s in zip(results, timeline.times_s[part], strict=True):
-            yield Frame(image, float(time_s))
+        frames = timeline.frames[start : start + BATCH]
+        images = [frame.image for frame in itertools.islice(source, len(frames))]
+        yield updater.prepare(images, frames, np.stack(list(itertools.islice(rows, len(frames)))))
 
 
 def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
