@@ -15,7 +15,7 @@ from talkinghead.anchor import Anchor, crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.precision import mixed_precision
 from talkinghead.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
-from talkinghead.structures import ByteArray, FloatArray, Reconstruction
+from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Prepared:
     """(U, h, w), 0 or 1."""
     feathers: FloatArray
     """(U, h, w)"""
+    covered: BoolArray
+    """(U,) where something seems to be before the face."""
+    shares: FloatArray
+    """(U,) how much of the new picture is to be shown, 0 to 1."""
 
 
 class FaceUpdater:
@@ -48,6 +52,7 @@ class FaceUpdater:
         self.device = device
         self.region = anchor.region
         self.reconstruction = reconstruction
+        self.appearance = anchor.appearance
         self.network = anchor.network.placed(device)
         self.crops = place_crops(anchor.region, reconstruction, self.network.config.size_px)
 
@@ -75,12 +80,16 @@ class FaceUpdater:
             crop[:] = crop_frame(images[i], to_frame, places.size_px)
         filled = remove_region(crops.astype(np.float32) / np.float32(255), holes)
         coefficients = crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable])
-        return Prepared(images, usable, places, coefficients, filled, holes, feathers)
+        covered = [self.appearance is not None and self.appearance.is_covered(crop) for crop in crops]
+        everything = np.ones(len(usable), np.float32)
+        return Prepared(
+            images, usable, places, coefficients, filled, holes, feathers, np.array(covered, np.bool_), everything
+        )
 
     @torch.inference_mode()
     def render(self, prepared: Prepared) -> tuple[Prepared, FloatArray]:
         """Run the network: the same batch with its updated crops, (U, h, w, 3) float32."""
-        if not len(prepared.usable):
+        if not prepared.shares.any():
             return prepared, prepared.filled
         image = self._placed(prepared.filled).permute(0, 3, 1, 2)
         hole = self._placed(prepared.holes)[:, None].float()
@@ -93,10 +102,12 @@ class FaceUpdater:
         """The frames, one after the other, with the updated crops in their places."""
         place_of = {number: place for place, number in enumerate(prepared.usable.tolist())}
         for number, image in enumerate(prepared.images):
-            if (place := place_of.get(number)) is None:
+            place = place_of.get(number)
+            if place is None or not prepared.shares[place]:
                 yield image
             else:
-                yield paste_back(image, updated[place], prepared.feathers[place], prepared.places.to_frame[place])
+                feather = prepared.feathers[place] * prepared.shares[place]
+                yield paste_back(image, updated[place], feather, prepared.places.to_frame[place])
 
     def _placed(self, array: NDArray[Any]) -> Tensor:
         """An array as a tensor on the device; on its way to a GPU through pinned memory, which does not wait."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,10 +31,11 @@ from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.region_removal import crop_frame
 from talkinghead.resources import anchor_folder
-from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording
+from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording, Track
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
-from talkinghead.tracking import track_file
+from talkinghead.tracking import load_track, track_file
+from talkinghead.trust import FADE_S, Reason, doubts, misfit_cm, shares
 from talkinghead.voice_activity import VoiceActivityConfig, voice_activity
 
 BATCH = 8
@@ -60,6 +63,8 @@ class Timeline:
     frame_rate: Fraction
     width: int
     height: int
+    doubts: Sequence[Reason | None]
+    """Of the clip's frames: why one cannot be given a new face, as far as its landmarks tell; None where it can."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -101,8 +106,10 @@ def generate(
         progress: called with frames done and frames in all.
 
     Returns:
-        output, frames, fps, duration_s, intensity, seconds (from start to finished file), frames_per_second,
-        frames_passed_through (no usable face); for a script also text_to_speech, as `write_speech` describes it.
+        output, frames, fps, duration_s, intensity, seconds (from start to finished file), first_frame_s (from start
+        until the first frame was made), frames_per_second, frames_passed_through (without a new face), passed_through
+        (how many for which reason of `trust.Reason`), frames_blended (between them and the others); for a script also
+        text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
@@ -129,7 +136,7 @@ def generate(
         target = ((rest + intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
 
         updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
-        valid = timeline.reconstruction.valid[timeline.frames]
+        fallbacks = Fallbacks()
         with VideoWriter(
             output,
             timeline.width,
@@ -139,11 +146,11 @@ def generate(
             metadata={"comment": LABEL},
             overwrite=overwrite,
         ) as writer:
-            frames = updated_frames(updater, timeline, target)
+            frames = updated_frames(updater, timeline, target, fallbacks)
             if contact_sheet is not None:
                 sheet = SpeechSheet(len(timeline))
                 frames = _shown(frames, sheet, updater, timeline)
-            _write_frames(writer, frames, len(timeline), progress)
+            first_frame_s = _write_frames(writer, frames, len(timeline), progress) - started
         if contact_sheet is not None:
             sheet.write(contact_sheet)
         seconds = time.monotonic() - started
@@ -154,8 +161,11 @@ def generate(
             "duration_s": duration_s,
             "intensity": intensity,
             "seconds": round(seconds, 3),
+            "first_frame_s": round(first_frame_s, 3),
             "frames_per_second": round(len(timeline) / seconds, 2),
-            "frames_passed_through": int((~valid).sum()),
+            "frames_passed_through": fallbacks.reasons.total(),
+            "passed_through": {str(reason): count for reason, count in sorted(fallbacks.reasons.items())},
+            "frames_blended": fallbacks.blended,
             **spoken,
         }
 
@@ -180,6 +190,7 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
     info = read_video_info(source)
     if clip is None:
         reconstruction, clip_times_s = anchor.reconstruction, anchor.times_s
+        track = None
     else:
         track = track_file(clip)
         if not track.valid.any():
@@ -193,7 +204,25 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
         frames = ping_pong(len(clip_times_s), count, ease)
     else:
         frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
-    return Timeline(source, reconstruction, clip_times_s, frames, times_s, info.frame_rate, info.width, info.height)
+    return Timeline(
+        source,
+        reconstruction,
+        clip_times_s,
+        frames,
+        times_s,
+        info.frame_rate,
+        info.width,
+        info.height,
+        _doubts(anchor, track, reconstruction),
+    )
+
+
+def _doubts(anchor: Anchor, track: Track | None, reconstruction: Reconstruction) -> list[Reason | None]:
+    """Of the frames of another clip's track and reconstruction, or of the anchor's own."""
+    trained_track = load_track(anchor.folder / "track.safetensors")
+    trained_misfit_cm = misfit_cm(anchor.model, trained_track, anchor.reconstruction)
+    seen_misfit_cm = trained_misfit_cm if track is None else misfit_cm(anchor.model, track, reconstruction)
+    return doubts(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)
 
 
 def frame_count(duration_s: float, frame_rate: Fraction) -> int:
@@ -310,7 +339,18 @@ def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstructio
     return float(miss[reconstruction.valid].mean())
 
 
-def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Frame]:
+@dataclass
+class Fallbacks:
+    """What of the output is not, or not only, a new picture."""
+
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    """Frames passed through."""
+    blended: int = 0
+
+
+def updated_frames(
+    updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray], fallbacks: Fallbacks | None = None
+) -> Iterator[Frame]:
     """Frames of the output, in order.
 
     Decoding, preparing and rendering each run in a thread of their own, pasting in the caller's.
@@ -319,8 +359,11 @@ def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: Iterabl
         updater: of the timeline's clip.
         timeline: T frames.
         expression: T rows (K,), taken as they are needed; an array (T, K) is such rows.
+        fallbacks: filled in with the frames that cannot be trusted to the network, which are passed through; None
+            updates all that show a face.
     """
-    prepared = _in_thread(_prepared(updater, timeline, expression), 1)
+    batches = _prepared(updater, timeline, expression)
+    prepared = _in_thread(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
     rendered = _in_thread(map(updater.render, prepared), 1)
     images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
     for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
@@ -337,6 +380,43 @@ def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[Flo
         yield updater.prepare(images, frames, np.stack(list(itertools.islice(rows, len(frames)))))
 
 
+def _faded(batches: Iterable[Prepared], timeline: Timeline, fallbacks: Fallbacks) -> Iterator[Prepared]:
+    """The batches with the share of the new picture in each frame.
+
+    Each is held back until it is known what comes within `FADE_S` after it.
+    """
+    times_s = timeline.times_s
+    waiting: deque[tuple[int, Prepared]] = deque()
+    reasons: list[Reason | None] = []
+    for batch in batches:
+        start = len(reasons)
+        waiting.append((start, batch))
+        own = [timeline.doubts[frame] for frame in timeline.frames[start : start + len(batch.images)]]
+        for number in batch.usable[batch.covered]:
+            own[number] = own[number] or Reason.COVERED
+        reasons += own
+        known_until_s = times_s[len(reasons) - 1] if len(reasons) < len(timeline) else math.inf
+        while waiting and times_s[waiting[0][0] + len(waiting[0][1].images) - 1] + FADE_S < known_until_s:
+            yield _with_shares(*waiting.popleft(), reasons, times_s, fallbacks)
+
+
+def _with_shares(
+    start: int,
+    batch: Prepared,
+    reasons: Sequence[Reason | None],
+    times_s: NDArray[np.float64],
+    fallbacks: Fallbacks,
+) -> Prepared:
+    end = start + len(batch.images)
+    first = int(np.searchsorted(times_s, times_s[start] - FADE_S))
+    last = min(len(reasons), int(np.searchsorted(times_s, times_s[end - 1] + FADE_S)) + 1)
+    trusted = np.array([reason is None for reason in reasons[first:last]])
+    own = shares(trusted, times_s[first:last])[start - first : end - first]
+    fallbacks.reasons.update(reason for reason in reasons[start:end] if reason is not None)
+    fallbacks.blended += int(((own > 0) & (own < 1)).sum())
+    return dataclasses.replace(batch, shares=own[batch.usable])
+
+
 def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:
     """The same frames; those that the contact sheet wants are added to it with the picture of their mouth."""
     for index, frame in enumerate(frames):
@@ -348,12 +428,16 @@ def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, ti
 
 def _write_frames(
     writer: VideoWriter, frames: Iterator[Frame], count: int, progress: Callable[[int, int], None] | None
-) -> None:
-    """Encode on this thread while the frames are made in another."""
+) -> float:
+    """Encode on this thread while the frames are made in others; returns when, in monotonic time, the first one was."""
+    first_at_s = math.nan
     for done, frame in enumerate(_in_thread(frames, BATCH), 1):
+        if done == 1:
+            first_at_s = time.monotonic()
         writer.write(frame)
         if progress:
             progress(done, count)
+    return first_at_s
 
 
 def _in_thread(items: Iterator[Item], ahead: int) -> Iterator[Item]:

@@ -27,7 +27,7 @@ FLOORS = (
         "frame_order",
         "voice_activity",
     },
-    {"reconstruction", "region_removal", "speech", "network", "tracking", "text_to_speech"},
+    {"reconstruction", "region_removal", "speech", "network", "tracking", "text_to_speech", "trust"},
     {"anchor", "face_update", "speech_calibration"},
     {"pipeline", "training", "batch", "evaluation", "doctor"},
     {"cli"},

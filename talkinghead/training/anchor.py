@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import talkinghead
-from talkinghead.anchor import crop_coefficients, load_network, save_network, save_reconstruction, write_description
+from talkinghead.anchor import (
+    APPEARANCE_FILE,
+    crop_coefficients,
+    load_network,
+    save_appearance,
+    save_network,
+    save_reconstruction,
+    write_description,
+)
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import (
     CheckpointError,
@@ -50,6 +58,7 @@ from talkinghead.region_removal import (
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction
 from talkinghead.tracking import save_track, track_file
+from talkinghead.trust import Appearance
 
 STATE_FILE = "state.safetensors"
 MARK_FILE = "clip.sha256"
@@ -203,6 +212,7 @@ def _train_in(
     shutil.copyfile(clip, copy)
     save_track(track, work / "track.safetensors")
     save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
+    save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops))
     save_network(work / "network.safetensors", network, trainer.averaged)
     load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
     description = {
