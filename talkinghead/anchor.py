@@ -159,12 +159,13 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, N
 
 def save_appearance(path: Path, appearance: Appearance) -> None:
     """Write what a person's crops usually look like."""
-    usual = np.array([appearance.usual])
-    save_arrays(
-        path,
-        {"mean": appearance.mean, "spread": appearance.spread, "usual": usual},
-        {"format": APPEARANCE_FORMAT},
-    )
+    arrays: dict[str, NDArray[Any]] = {
+        "inside": appearance.inside.astype(np.uint8),
+        "mean": appearance.mean,
+        "basis": appearance.basis,
+        "usual": np.array([appearance.usual]),
+    }
+    save_arrays(path, arrays, {"format": APPEARANCE_FORMAT})
 
 
 def load_appearance(path: Path) -> Appearance:
@@ -174,11 +175,16 @@ def load_appearance(path: Path) -> Appearance:
         MissingFileError, CheckpointError: no such file; damaged.
     """
     arrays, metadata = load_arrays(path)
-    shapes = {name: array.shape for name, array in arrays.items()}
-    wanted = {"mean": (*CELLS, 3), "spread": (*CELLS, 3), "usual": (1,)}
-    if metadata.get("format") != APPEARANCE_FORMAT or shapes != wanted:
+    try:
+        inside = arrays["inside"].astype(np.bool_).reshape(CELLS)
+        mean = arrays["mean"].reshape(3 * int(inside.sum()))
+        basis = arrays["basis"].reshape(-1, len(mean))
+        usual = float(arrays["usual"][0])
+    except (KeyError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path} is not an appearance: {error}.") from error
+    if metadata.get("format") != APPEARANCE_FORMAT or not (np.isfinite(mean).all() and np.isfinite(basis).all()):
         raise CheckpointError(f"{path} is not an appearance of this version ({APPEARANCE_FORMAT}).")
-    return Appearance(arrays["mean"], arrays["spread"], float(arrays["usual"][0]))
+    return Appearance(inside, mean, basis, usual)
 
 
 def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.Tensor] | None = None) -> None:
@@ -188,7 +194,7 @@ def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.
     """
     weights = network.state_dict() if state is None else state
     learned = {name for name, _ in network.named_parameters()}
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         name: (value.half() if name in learned else value.float()).detach().cpu().numpy()
         for name, value in weights.items()
     }

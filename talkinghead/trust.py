@@ -26,18 +26,19 @@ FURTHEST_DEG = 8.0
 """A head that points further than this from every direction that was trained is turned beyond what the clip shows."""
 LEAST_MISFIT_CM = 0.12
 """Landmarks that are this far from the reconstruction, on average, are not remarkable in any clip."""
-MISFIT_FACTOR = 1.5
-"""So much more than nearly all of the anchor's own frames is."""
+MISFIT_FACTOR = 2.5
+"""Nor are those that are less than so many times as far away as nearly all of the anchor's own."""
 CELLS = (16, 24)
 """Rows and columns of the mean colours that a crop is judged by."""
-STRANGE_SIGMA = 4.0
-"""A cell is strange when its colour is this many standard deviations away from the person's usual one,"""
-LEAST_SIGMA = 8.0
-"""of which one is at least so much, of 255."""
-LEAST_STRANGE = 0.08
-"""A crop of which less is strange shows the person,"""
-STRANGE_FACTOR = 2.0
-"""as does one that is less strange than so many times nearly all of the anchor's own frames."""
+COMPONENTS = 20
+"""Principal components in which a person's crops are expected to vary: mouth, pose and shadow."""
+FEWEST_CROPS_A_COMPONENT = 4
+INSIDE = 0.9
+"""Cells count that are removed or faded at least so much in the mean: the face, and not what is behind it."""
+LEAST_STRANGENESS = 10.0
+"""A crop that differs less than this from what is expected, of 255, shows the person,"""
+STRANGENESS_FACTOR = 2.0
+"""as does one that differs less than so many times as much as nearly all of the anchor's own frames."""
 NEARLY_ALL = 0.99
 
 
@@ -52,33 +53,53 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Appearance:
-    """What the crops of a person usually look like, cell by cell."""
+    """What the crops of a person usually look like: principal components of the mean colours of P / 3 cells."""
 
+    inside: BoolArray
+    """`CELLS`, those that count."""
     mean: FloatArray
-    """(rows, columns, 3), of 255."""
-    spread: FloatArray
-    """(rows, columns, 3) standard deviation, of 255."""
+    """(P,), of 255."""
+    basis: FloatArray
+    """(D, P), rows of length 1 at right angles to each other."""
     usual: float
-    """Share of strange cells that nearly all of the person's own frames stay below."""
+    """Strangeness that nearly all of the person's own frames stay below."""
 
     @classmethod
-    def of(cls, crops: ByteArray) -> Appearance:
-        """Measure it on a person's crops, (S, h, w, 3) uint8."""
-        cells = np.stack([_cells(crop) for crop in crops])
-        appearance = cls(cells.mean(0), cells.std(0), 0.0)
-        strange = [appearance.strangeness(crop) for crop in crops]
-        return cls(appearance.mean, appearance.spread, float(np.quantile(strange, NEARLY_ALL)))
+    def of(cls, crops: ByteArray, feathers: ByteArray) -> Appearance:
+        """Measure it on a person's crops, (S, h, w, 3) uint8, and their feathers, (S, h, w) uint8, 255 is 1."""
+        inside = _cells(np.round(feathers.mean(0)).astype(np.uint8)) >= INSIDE * 255
+        cells = np.stack([_cells(crop)[inside].ravel() for crop in crops])
+        # Half of the frames tell what is expected of the other half.
+        half = cls._fitted(inside, cells[::2], 0.0)
+        usual = float(np.quantile([half._residual(one) for one in cells[1::2]], NEARLY_ALL))
+        return cls._fitted(inside, cells, usual)
+
+    @classmethod
+    def _fitted(cls, inside: BoolArray, cells: FloatArray, usual: float) -> Appearance:
+        mean = cells.mean(0)
+        alike = cls(inside, mean, np.zeros((0, len(mean)), np.float32), usual)
+        off = np.stack([alike._off_mean(one) for one in cells])
+        components = min(COMPONENTS, len(cells) // FEWEST_CROPS_A_COMPONENT)
+        basis = np.linalg.svd(off, full_matrices=False)[2][:components]
+        return cls(inside, mean, basis.astype(np.float32), usual)
 
     def strangeness(self, crop: ByteArray) -> float:
-        """Share of the crop's cells that do not look like this person, whatever the light: (h, w, 3) -> [0, 1]."""
-        cells = _cells(crop)
-        light = np.median(self.mean, axis=(0, 1)) / np.maximum(np.median(cells, axis=(0, 1)), 1.0)
-        distance = np.abs(cells * light.clip(0.7, 1.4) - self.mean) / np.maximum(self.spread, LEAST_SIGMA)
-        return float((distance.max(-1) > STRANGE_SIGMA).mean())
+        """Root mean square of what is not expected in a crop (h, w, 3), whatever the light, of 255."""
+        return self._residual(_cells(crop)[self.inside].ravel())
 
     def is_covered(self, crop: ByteArray) -> bool:
         """Whether something is before this person's face."""
-        return self.strangeness(crop) > max(LEAST_STRANGE, STRANGE_FACTOR * self.usual)
+        return self.strangeness(crop) > max(LEAST_STRANGENESS, STRANGENESS_FACTOR * self.usual)
+
+    def _residual(self, cells: FloatArray) -> float:
+        off = self._off_mean(cells)
+        return float(np.sqrt(np.mean((off - (off @ self.basis.T) @ self.basis) ** 2)))
+
+    def _off_mean(self, cells: FloatArray) -> FloatArray:
+        """(P,) -> (P,), its light made that of the mean, channel by channel."""
+        usual, seen = (np.median(values.reshape(-1, 3), axis=0) for values in (self.mean, cells))
+        light = (usual / np.maximum(seen, 1.0)).clip(0.7, 1.4)
+        return np.asarray((cells.reshape(-1, 3) * light).ravel() - self.mean, np.float32)
 
 
 def _cells(crop: ByteArray) -> FloatArray:

@@ -18,7 +18,7 @@ from talkinghead.anchor import APPEARANCE_FILE, Anchor, load_anchor
 from talkinghead.media import VideoReader
 from talkinghead.pipeline import generate, plan
 from talkinghead.reconstruction import project
-from talkinghead.region_removal import crop_frame, place_crops
+from talkinghead.region_removal import crop_frame, place_crops, region_masks
 from talkinghead.structures import ByteArray, Reconstruction
 from talkinghead.trust import FADE_S, Appearance, Reason, doubts, shares, turned_deg
 
@@ -112,7 +112,8 @@ def test_a_hand_is_seen_and_light_and_speech_are_not(
         return np.stack([crop_frame(p, m, crops.size_px) for p, m in zip(pictures, crops.to_frame, strict=True)])
 
     own = cut(images)
-    appearance = Appearance.of(own[::2])
+    _, feathers = region_masks(anchor.region, seen, crops)
+    appearance = Appearance.of(own[::2], np.round(feathers[::2] * 255).astype(np.uint8))
     darker = [(image * 0.85).astype(np.uint8) for image in images]
     assert not any(appearance.is_covered(crop) for crop in own)
     assert not any(appearance.is_covered(crop) for crop in cut(darker))

@@ -212,7 +212,7 @@ def _train_in(
     shutil.copyfile(clip, copy)
     save_track(track, work / "track.safetensors")
     save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
-    save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops))
+    save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
     save_network(work / "network.safetensors", network, trainer.averaged)
     load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
     description = {
