@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from talkinghead.anchor import Anchor, crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
-from talkinghead.precision import mixed_precision
+from talkinghead.precision import mixed_precision, sent
 from talkinghead.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
 from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction
 
@@ -91,9 +89,10 @@ class FaceUpdater:
         """Run the network: the same batch with its updated crops, (U, h, w, 3) float32."""
         if not prepared.shares.any():
             return prepared, prepared.filled
-        image = self._placed(prepared.filled).permute(0, 3, 1, 2)
-        hole = self._placed(prepared.holes)[:, None].float()
-        feather = self._placed(prepared.feathers)[:, None]
+        image, hole, feather = (
+            sent(torch.from_numpy(array), self.device) for array in (prepared.filled, prepared.holes, prepared.feathers)
+        )
+        image, hole, feather = image.permute(0, 3, 1, 2), hole[:, None].float(), feather[:, None]
         with mixed_precision(self.device):
             _, updated = self.network(prepared.coefficients.to(self.device), image, hole, feather)
         return prepared, np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
@@ -108,10 +107,3 @@ class FaceUpdater:
             else:
                 feather = prepared.feathers[place] * prepared.shares[place]
                 yield paste_back(image, updated[place], feather, prepared.places.to_frame[place])
-
-    def _placed(self, array: NDArray[Any]) -> Tensor:
-        """An array as a tensor on the device; on its way to a GPU through pinned memory, which does not wait."""
-        tensor = torch.from_numpy(array)
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor

@@ -32,7 +32,7 @@ class TextureRenderer(nn.Module):
             filled: (B, 3, H, W) image to be filled.
             hole: (B, 1, H, W) where the region was removed.
         """
-        without_gradients = not (torch.is_grad_enabled() and texture.requires_grad)
+        without_gradients = not (torch.is_grad_enabled() and (texture.requires_grad or vertices_px.requires_grad))
         if without_gradients and (self.backend or best_backend(vertices_px.device)) == "numba" and texture.is_cpu:
             return draw_textured(vertices_px, self.triangles, self.uv, texture, filled, hole)
         uv, coverage = rasterize(vertices_px, self.triangles, self.uv, *self.size_px, self.backend)

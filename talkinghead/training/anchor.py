@@ -44,7 +44,7 @@ from talkinghead.media import VideoReader, read_video_info
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
 from talkinghead.pictures import contact_sheet, write_png
-from talkinghead.precision import choose_device, mixed_precision
+from talkinghead.precision import choose_device, mixed_precision, sent
 from talkinghead.reconstruction import reconstruct
 from talkinghead.region_removal import (
     Crops,
@@ -435,10 +435,9 @@ class AnchorTrainer:
 
     def _pictures(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Sample images (B, 3, H, W), holes and feathers (B, 1, H, W) of the chosen samples, on the device."""
-        image = torch.from_numpy(self.samples.crops[chosen]).to(self.device).permute(0, 3, 1, 2).float() / 255
-        hole = torch.from_numpy(self.samples.holes[chosen]).to(self.device)[:, None].float()
-        feather = torch.from_numpy(self.samples.feathers[chosen]).to(self.device)[:, None].float() / 255
-        return image, hole, feather
+        arrays = (self.samples.crops[chosen], self.samples.holes[chosen], self.samples.feathers[chosen])
+        image, hole, feather = (sent(torch.from_numpy(array), self.device) for array in arrays)
+        return image.permute(0, 3, 1, 2).float() / 255, hole[:, None].float(), feather[:, None].float() / 255
 
     def _weight(self, chosen: NDArray[np.int64], feather: Tensor) -> Tensor:
         """(B, 1, H, W) weight of each pixel in the losses: 0 outside the region, highest on the mouth."""
