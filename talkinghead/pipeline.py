@@ -25,6 +25,7 @@ from talkinghead.errors import CheckpointError, CoefficientError, NoFaceError, S
 from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater, Prepared
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
+from talkinghead.lip_closure import close_lips
 from talkinghead.media import SoundFile, VideoWriter, check_output_path, read_video_info
 from talkinghead.pictures import SpeechSheet
 from talkinghead.precision import choose_device
@@ -285,14 +286,16 @@ def expression_parts(
         )
     calibration = calibrate(anchor, loaded, predictor)
     moving = voice_activity(sound, times_s, pauses)[:, None]
-    rest = anchor.rest_expression()
+    rest, identity = anchor.rest_expression(), anchor.reconstruction.identity
+    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
 
     def parts() -> Iterator[FloatArray]:
         given = 0
-        for normalised in predicted_parts(loaded, predictor, sound, times_s):
-            moves = moving[given : given + len(normalised)]
-            given += len(normalised)
-            yield np.asarray(moves * calibration.apply(normalised) + (1 - moves) * rest, np.float32)
+        for said in predicted_parts(loaded, predictor, sound, times_s):
+            moves = moving[given : given + len(said.values)]
+            given += len(said.values)
+            driven = close_lips(calibration.apply(said.values), said.closure, anchor.model, identity, own)
+            yield np.asarray(moves * driven + (1 - moves) * rest, np.float32)
 
     return _in_thread(parts(), 1)
 

@@ -1,7 +1,7 @@
 """From speech to expression: an encoder of the wav2vec2 family, and a predictor on its features.
 
 Speech is brought to one loudness, turned into features some fifty times a second by the encoder, and those into
-expression coefficients by a few temporal convolutions. Time stays continuous: expression is read off at whatever
+expression coefficients by a few small temporal models. Time stays continuous: expression is read off at whatever
 times it is wanted, and a sound's features do not depend on where in the recording it stands.
 
 Letters beside those of `structures`: S feature frames, N samples, D width of a feature.
@@ -68,7 +68,9 @@ LOG_MEL = "LogMelFrontEnd"
 
 PREDICTOR_FILE = "expression_predictor.safetensors"
 """Looked for in the encoder's folder first, then among the default checkpoints."""
-FORMAT = "talkinghead/expression-predictor/1"
+FORMAT = "talkinghead/expression-predictor/2"
+NEVER = -20.0
+"""Logit of what does not happen."""
 
 
 @dataclass(frozen=True)
@@ -603,52 +605,106 @@ class PredictorConfig:
     """D, the width of a feature."""
     expressions: int
     """K, the number of expression coefficients."""
+    components: int = 128
+    """C, the principal components of each layer's features that are kept."""
+    taps: tuple[int, ...] = (-8, -5, -3, -1, 0, 1, 3, 5, 8)
+    """Feature frames, counted from the one predicted, that the linear member sees."""
+    networks: int = 2
     width: int = 48
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 6)
     """With kernels of 5 these reach 26 frames, 0.52 s, to either side."""
 
     @property
+    def inputs(self) -> int:
+        """Width of what the members are given."""
+        return len(self.layers) * self.components
+
+    @property
     def reach(self) -> int:
         """Feature frames on either side that an output depends on."""
-        return self.kernel // 2 * sum(self.dilations)
+        return max(*map(abs, self.taps), self.kernel // 2 * sum(self.dilations))
+
+
+class TemporalNetwork(nn.Module):
+    """A residual stack of dilated temporal convolutions."""
+
+    def __init__(self, config: PredictorConfig, outputs: int) -> None:
+        super().__init__()
+        width, kernel = config.width, config.kernel
+        self.enter = nn.Linear(config.inputs, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in config.dilations)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel // 2)) for d in config.dilations
+        )
+        self.leave = nn.Linear(width, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, S, inputs) -> (B, S, outputs)"""
+        hidden = self.enter(inputs)
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            hidden = hidden + convolution(functional.gelu(norm(hidden)).transpose(1, 2)).transpose(1, 2)
+        outcome: Tensor = self.leave(functional.gelu(hidden))
+        return outcome
 
 
 class ExpressionPredictor(nn.Module):
-    """Speech features -> normalised expression: a learned mix of layers, then temporal convolutions.
+    """Speech features -> normalised expression: principal components, of which several members make the mean.
+
+    One member is linear in some frames around, the others are small temporal networks. Taught on minutes of speech
+    each errs in its own way: together they do better than any of them, however large.
 
     Normalised means: in each coefficient, mean 0 and standard deviation 1 over a speaker's own clip. An anchor's own
     mean and standard deviation bring it back.
     """
 
     feature_mean: Tensor
-    feature_std: Tensor
+    projection: Tensor
+    tap_weights: Tensor
+    tap_bias: Tensor
     output_scale: Tensor
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
         self.config = config
-        shape = (len(config.layers), config.features)
-        self.register_buffer("feature_mean", torch.zeros(shape))
-        self.register_buffer("feature_std", torch.ones(shape))
-        self.register_buffer("output_scale", torch.ones(config.expressions))
-        self.mix = nn.Parameter(torch.zeros(len(config.layers)))
-        self.enter = nn.Linear(config.features, config.width)
-        self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in config.dilations)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(config.width, config.width, config.kernel, dilation=d, padding=d * (config.kernel // 2))
-            for d in config.dilations
-        )
-        self.leave = nn.Linear(config.width, config.expressions)
+        layers = len(config.layers)
+        self.register_buffer("feature_mean", torch.zeros(layers, config.features))
+        self.register_buffer("projection", torch.zeros(layers, config.features, config.components))
+        self.register_buffer("tap_weights", torch.zeros(len(config.taps), config.inputs, config.expressions))
+        self.register_buffer("tap_bias", torch.zeros(config.expressions))
+        self.register_buffer("output_scale", torch.ones(()))
+        self.networks = nn.ModuleList(TemporalNetwork(config, config.expressions) for _ in range(config.networks))
+        self.closing = TemporalNetwork(config, 1)
+        """Hears closed lips; until it is taught, none."""
+        nn.init.zeros_(self.closing.leave.weight)
+        nn.init.constant_(self.closing.leave.bias, NEVER)
+
+    def components(self, values: Tensor) -> Tensor:
+        """Features (B, S, layers, D) -> what the members are given, (B, S, inputs)."""
+        return torch.einsum("bsld,ldc->bslc", values - self.feature_mean, self.projection).flatten(2)
 
     def forward(self, values: Tensor) -> Tensor:
         """Features (B, S, layers, D) -> normalised expression (B, S, K)."""
-        even = (values - self.feature_mean) / self.feature_std
-        hidden = self.enter(torch.einsum("bsld,l->bsd", even, self.mix.softmax(0)))
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            hidden = hidden + convolution(functional.gelu(norm(hidden)).transpose(1, 2)).transpose(1, 2)
-        outcome: Tensor = self.leave(functional.gelu(hidden)) * self.output_scale
-        return outcome
+        return self.expression(self.components(values))
+
+    def expression(self, inputs: Tensor) -> Tensor:
+        """The mean of the members: (B, S, inputs) -> normalised expression (B, S, K)."""
+        members = [self.linear(inputs), *(network(inputs) for network in self.networks)]
+        return torch.stack(members).mean(0) * self.output_scale
+
+    def closure(self, inputs: Tensor) -> Tensor:
+        """Probability of p, b or m: (B, S, inputs) -> (B, S)."""
+        heard: Tensor = self.closing(inputs)[..., 0].sigmoid()
+        return heard
+
+    def linear(self, inputs: Tensor) -> Tensor:
+        """The linear member: (B, S, inputs) -> (B, S, K)."""
+        return torch.einsum("btsi,tik->bsk", self.tapped(inputs), self.tap_weights) + self.tap_bias
+
+    def tapped(self, inputs: Tensor) -> Tensor:
+        """Every tap's view of the frames, whose ends are repeated: (B, S, inputs) -> (B, taps, S, inputs)."""
+        position = torch.arange(inputs.shape[1], device=inputs.device)
+        return torch.stack([inputs[:, (position + tap).clamp(0, len(position) - 1)] for tap in self.config.taps], 1)
 
     def sha256(self) -> str:
         """One hash over configuration and weights."""
@@ -718,10 +774,20 @@ def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
         )
 
 
+@dataclass(frozen=True)
+class SpokenExpression:
+    """What a mouth does at some times while it says something."""
+
+    values: FloatArray
+    """(T, K) normalised expression."""
+    closure: FloatArray
+    """(T,) probability that the sound comes through closed lips: p, b or m."""
+
+
 def predict_expression(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
-) -> FloatArray:
-    """Normalised expression at the wanted times, which rise: (T,) -> (T, K).
+) -> SpokenExpression:
+    """Normalised expression and closure of the lips at the wanted times, (T,), which rise.
 
     Times beyond the recording take what is predicted at its end.
 
@@ -729,29 +795,38 @@ def predict_expression(
         CheckpointError: the predictor was taught on another encoder.
         SpeechTooShortError: under 0.2 s of speech.
     """
-    parts = predicted_parts(encoder, predictor, sound, times_s)
-    return np.concatenate([np.zeros((0, predictor.config.expressions), np.float32), *parts])
+    parts = list(predicted_parts(encoder, predictor, sound, times_s))
+    return SpokenExpression(
+        np.concatenate([part.values for part in parts]), np.concatenate([part.closure for part in parts])
+    )
 
 
 def predicted_parts(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
-) -> Iterator[FloatArray]:
-    """What `predict_expression` gives, part by part as the recording is heard: (n, K) each, T rows in all."""
+) -> Iterator[SpokenExpression]:
+    """What `predict_expression` gives, part by part as the recording is heard."""
     _check_pair(encoder, predictor)
     config = predictor.config
-    given, heard, last = 0, 0, np.zeros((0, config.expressions), np.float32)
+    given, heard, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
     for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz):
         curves = np.concatenate([last, _predict(predictor, piece)])
         first, heard = heard - len(last), heard - len(last) + len(curves)
         own_times_s = encoder.first_s + np.arange(first, heard) / encoder.rate_hz
         reached = int(np.searchsorted(times_s, own_times_s[-1]))
-        wanted_s = times_s[given:reached]
-        yield np.stack([np.interp(wanted_s, own_times_s, curve) for curve in curves.T], 1).astype(np.float32)
+        yield _spoken(np.stack([np.interp(times_s[given:reached], own_times_s, curve) for curve in curves.T], 1))
         given, last = reached, curves[-1:]
-    yield np.repeat(last, len(times_s) - given, axis=0)
+    yield _spoken(np.repeat(last, len(times_s) - given, axis=0))
+
+
+def _spoken(curves: NDArray[Any]) -> SpokenExpression:
+    """(T, K + 1) expression and closure beside each other."""
+    return SpokenExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))
 
 
 @torch.inference_mode()
 def _predict(predictor: ExpressionPredictor, piece: Piece) -> FloatArray:
-    values = torch.from_numpy(piece.values).to(predictor.mix.device)
-    return np.asarray(predictor(values[None])[0, piece.kept].cpu().numpy(), np.float32)
+    """(S, K + 1): expression and closure of the frames that are kept."""
+    values = torch.from_numpy(piece.values).to(predictor.projection.device)
+    inputs = predictor.components(values[None])
+    both = torch.cat([predictor.expression(inputs), predictor.closure(inputs)[..., None]], 2)
+    return np.asarray(both[0, piece.kept].cpu().numpy(), np.float32)

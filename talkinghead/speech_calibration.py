@@ -144,7 +144,7 @@ def _predicted_curves(clip: Path, encoder: SpeechEncoder, predictor: ExpressionP
     except (MissingFileError, CheckpointError):
         pass  # not there yet, or damaged: it is made anew
     sound = read_sound(clip, longest_s=LONGEST_S)
-    curves = predict_expression(encoder, predictor, sound, np.arange(0.0, sound.duration_s, STEP_S))
+    curves = predict_expression(encoder, predictor, sound, np.arange(0.0, sound.duration_s, STEP_S)).values
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         save_arrays(cached, {"curves": curves}, {"format": FORMAT})

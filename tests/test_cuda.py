@@ -90,4 +90,4 @@ def test_speech_is_heard_as_on_the_cpu(speech: Path) -> None:
 
     sound, times_s = read_sound(speech), np.arange(25) / 25
     here, there = (predict_expression(*load_speech_side(device=device), sound, times_s) for device in ("cpu", "cuda"))
-    np.testing.assert_allclose(there, here, atol=0.02)
+    np.testing.assert_allclose(there.values, here.values, atol=0.02)

@@ -17,7 +17,13 @@ from talkinghead.face_model import load_face_model
 from talkinghead.media import write_sound
 from talkinghead.reconstruction import smooth
 from talkinghead.resources import checkpoint_folder, checkpoint_path
-from talkinghead.speech import ExpressionPredictor, PredictorConfig, load_speech_side, predict_expression
+from talkinghead.speech import (
+    ExpressionPredictor,
+    PredictorConfig,
+    SpokenExpression,
+    load_speech_side,
+    predict_expression,
+)
 from talkinghead.speech_calibration import calibrate, listen, ridge
 from talkinghead.structures import FloatArray, Reconstruction, Sound
 from talkinghead.text_to_speech import Script, join, speak
@@ -49,8 +55,9 @@ def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True)
 
     said = curves(2)
 
-    def predicted(encoder: object, predictor: object, sound: Sound, times_s: NDArray[np.float64]) -> FloatArray:
-        return np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
+    def predicted(encoder: object, predictor: object, sound: Sound, times_s: NDArray[np.float64]) -> SpokenExpression:
+        values = np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
+        return SpokenExpression(values, np.zeros(len(times_s), np.float32))
 
     times_s = np.arange(int(SECONDS * RATE_HZ)) / RATE_HZ
     shown = said if belongs else curves(3)
@@ -58,8 +65,8 @@ def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True)
     expression = np.stack([np.interp(times_s + lag_s, grid_s, curve) for curve in shown.T], 1) * scale + 0.2
     expression = expression.astype(np.float32)
     monkeypatch.setattr(speech_calibration, "predict_expression", predicted)
-    curves = predicted(None, None, None, np.arange(0, SECONDS, speech_calibration.STEP_S))  # type: ignore[arg-type]
-    monkeypatch.setattr(speech_calibration, "_predicted_curves", lambda clip, encoder, predictor: curves)
+    heard = predicted(None, None, None, np.arange(0, SECONDS, speech_calibration.STEP_S))  # type: ignore[arg-type]
+    monkeypatch.setattr(speech_calibration, "_predicted_curves", lambda clip, encoder, predictor: heard.values)
     return SimpleNamespace(
         model=model,
         clip=Path("none.mp4"),
@@ -79,7 +86,7 @@ def test_lag_and_range_are_found(monkeypatch: pytest.MonkeyPatch, lag_s: float) 
     found = calibrate(anchor, None, None)  # type: ignore[arg-type]
     assert found.lag_s == pytest.approx(lag_s, abs=0.021)
     said = speech_calibration.predict_expression(None, None, None, anchor.times_s + lag_s)  # type: ignore[arg-type]
-    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said))
+    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said.values))
     true = anchor.model.opening(anchor.reconstruction.identity, anchor.reconstruction.expression)
     assert np.corrcoef(mouth, true)[0, 1] > 0.98
     assert mouth.std() / true.std() == pytest.approx(1.0, abs=0.1)
@@ -103,7 +110,7 @@ def test_sound_that_was_moved_is_found_so_late_or_early(tmp_path: Path, lag_s: f
     text = "Good evening. This is the news at nine, read to you from a small room by the sea. Farmers hope for rain."
     spoken = join(list(speak(Script(text, "hibari")))).sound
     frames = np.arange(int(spoken.duration_s * 40)) / 40
-    expression = predict_expression(encoder, predictor, spoken, frames)
+    expression = predict_expression(encoder, predictor, spoken, frames).values
     wander = smooth(np.random.default_rng(0).normal(size=expression.shape), np.ones(len(frames)), 40.0, 4.0)
     expression = (expression + 0.5 * wander / wander.std() * expression.std()).astype(np.float32)
     shift = round(abs(lag_s) * spoken.rate_hz)
@@ -133,9 +140,10 @@ class Clip:
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         monkeypatch.setattr(speech_calibration, "predict_expression", self._predict)
 
-    def _predict(self, encoder: Any, predictor: Any, sound: Sound, times_s: NDArray[np.float64]) -> FloatArray:
+    def _predict(self, encoder: Any, predictor: Any, sound: Sound, times_s: NDArray[np.float64]) -> SpokenExpression:
         self.asked += 1
-        return np.random.default_rng(0).normal(size=(len(times_s), 3)).astype(np.float32)
+        values = np.random.default_rng(0).normal(size=(len(times_s), 3)).astype(np.float32)
+        return SpokenExpression(values, np.zeros(len(times_s), np.float32))
 
     def curves(self, encoder: str = "e", predictor: str = "p") -> FloatArray:
         config = SimpleNamespace(expressions=3)
@@ -183,10 +191,10 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(clip: Clip, tmp_p
 
 
 def test_a_predictor_is_known_by_its_weights() -> None:
-    config = PredictorConfig("e", "e", "f", (1,), 8, 3, width=4)
+    config = PredictorConfig("e", "e", "f", (1,), 8, 3, components=4, width=4)
     one, other = ExpressionPredictor(config), ExpressionPredictor(config)
     other.load_state_dict(one.state_dict())
     assert one.sha256() == other.sha256()
     with torch.no_grad():
-        other.leave.bias += 1
+        other.tap_bias += 1
     assert one.sha256() != other.sha256()
