@@ -227,7 +227,8 @@ def generate(
         if contact_sheet is not None:
             click.echo(f"{contact_sheet}: look at it first")
         if made["frames_passed_through"]:
-            click.echo(f"{made['frames_passed_through']} frames without a usable face were passed through unchanged.")
+            reasons = ", ".join(f"{reason}: {count}" for reason, count in made["passed_through"].items())
+            click.echo(f"{made['frames_passed_through']} frames were passed through unchanged ({reasons}).")
         _echo_skipped(made.get("text_to_speech"))
 
 

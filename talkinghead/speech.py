@@ -15,27 +15,29 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import librosa
 import numpy as np
 import torch
 import torchaudio
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel, Wav2Vec2BertModel, WhisperModel
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
-from transformers.utils import logging
 
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
+from talkinghead.conformer import Conformer
 from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.loudness import LoudnessMeter
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import FloatArray, Recording, Sound
+
+# transformers, huggingface_hub and librosa are imported where they are used: together they take three seconds.
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, Wav2Vec2BertModel
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    EncoderModel = PreTrainedModel | Conformer
 
 RATE_HZ = 16000
 """Sample rate of every encoder of the family."""
@@ -126,6 +128,8 @@ class LogMelFrontEnd:
     width = mels * spectra + 2
 
     def __init__(self) -> None:
+        import librosa
+
         self._filters = torch.from_numpy(librosa.filters.mel(sr=RATE_HZ, n_fft=self.window, n_mels=self.mels)).float()
         self._window = torch.hann_window(self.window)
 
@@ -194,6 +198,8 @@ class FilterBankFrontEnd:
     centre = 280
 
     def __init__(self, folder: Path) -> None:
+        from transformers import AutoFeatureExtractor
+
         self._extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
 
     def __call__(self, samples: Tensor) -> Tensor:
@@ -206,7 +212,7 @@ class FilterBankFrontEnd:
 class SpeechEncoder:
     """A model of the wav2vec2 family with its front end, encoding recordings of any length in chunks."""
 
-    def __init__(self, model: PreTrainedModel, front_end: FrontEnd, name: str, sha256: str) -> None:
+    def __init__(self, model: EncoderModel, front_end: FrontEnd, name: str, sha256: str) -> None:
         self.model = model.eval()
         self.front_end = front_end
         self.name = name
@@ -228,28 +234,18 @@ class SpeechEncoder:
             ModelUnavailableError: there is no such folder, or it does not hold a model of the family.
         """
         place = _local_folder(str(folder))
-        config = _configuration(place)
+        _check_layout(place)
         try:
-            with _quiet_transformers():
-                model, report = AutoModel.from_pretrained(
-                    place,
-                    config=config,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    dtype=torch.float32,  # the weights may be stored in half precision
-                    output_loading_info=True,
-                )
-            _check_weights(place, report["missing_keys"])
-            if isinstance(model, WhisperModel):
-                model = model.get_encoder()
-            front_end = _front_end(place, config)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+            own = _load_conformer(place)
+            model, front_end = _load_with_transformers(place) if own is None else (own, LogMelFrontEnd())
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, CheckpointError) as error:
             reason = str(error).splitlines()[0]
             raise ModelUnavailableError(
                 f"{place} holds no usable speech encoder ({reason}); it needs {LAYOUT}."
             ) from error
         name = Path(folder).name if Path(folder).is_dir() else str(folder)
-        return cls(model.to(device), front_end, name, encoder_sha256(place))
+        cast(nn.Module, model).to(device)
+        return cls(model, front_end, name, encoder_sha256(place))
 
     @property
     def layer_count(self) -> int:
@@ -342,15 +338,15 @@ def _chunks(count: int, length: int, context: int) -> Iterator[_Chunk]:
         yield _Chunk(max(0, keep_first - context), min(count, keep_end + context), keep_first, keep_end)
 
 
-def attention_reach(model: PreTrainedModel) -> tuple[int, ...] | None:
+def attention_reach(model: EncoderModel) -> tuple[int, ...] | None:
     """Feature frames on either side that each layer attends to; None where all attend to all that they are given.
 
     The configuration says so as `attention_reach_frames`, this project's own key: one number, or one for each layer.
     """
     reach: int | list[int] | None = getattr(model.config, "attention_reach_frames", None)
-    if isinstance(model, WhisperEncoder):
+    if model.config.model_type == "whisper":
         reach = WHISPER_REACH_FRAMES if reach is None else reach
-    elif reach is not None and not isinstance(model, Wav2Vec2BertModel):
+    elif reach is not None and model.config.model_type != "wav2vec2-bert":
         raise ModelUnavailableError("attention_reach_frames is understood for Wav2Vec2Bert and Whisper models only.")
     if reach is None:
         return None
@@ -361,7 +357,7 @@ def attention_reach(model: PreTrainedModel) -> tuple[int, ...] | None:
     return reaches
 
 
-def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
+def hidden_states(model: EncoderModel, inputs: Tensor) -> list[Tensor]:
     """Output of every layer, (B, S, D) each; the first is what enters the first layer.
 
     Where the model has an attention reach, a frame attends to so many frames on either side only. Whisper gets the
@@ -371,19 +367,23 @@ def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
     if reaches is None:
         made = model(inputs, output_hidden_states=True)
         return [*made.hidden_states[:-1], made.last_hidden_state]  # some have a norm after their last layer
+    if isinstance(model, Conformer):
+        return model.states(inputs, reaches)
     layers: Iterable[nn.Module]
-    if isinstance(model, WhisperEncoder):
-        hidden, layers = _whisper_stem(model, inputs), model.layers
+    is_whisper = model.config.model_type == "whisper"
+    if is_whisper:
+        whisper = cast("WhisperEncoder", model)
+        hidden, layers = _whisper_stem(whisper, inputs), whisper.layers
     else:
-        bert = cast(Wav2Vec2BertModel, model)
+        bert = cast("Wav2Vec2BertModel", model)
         hidden, layers = bert.feature_projection(inputs)[0], bert.encoder.layers
     position = torch.arange(hidden.shape[1], device=hidden.device)
     distance = (position[:, None] - position).abs()
     states = [hidden]
     for layer, reach in zip(layers, reaches, strict=True):
         states.append(layer(states[-1], attention_mask=(distance <= reach)[None, None]))
-    if isinstance(model, WhisperEncoder):
-        states[-1] = model.layer_norm(states[-1])
+    if is_whisper:
+        states[-1] = whisper.layer_norm(states[-1])
     return states
 
 
@@ -464,9 +464,53 @@ def encoder_sha256(folder: Path) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
+def _load_conformer(folder: Path) -> Conformer | None:
+    """The model in a folder where it is of this project's own kind, which needs no transformers."""
+    config = _read_json(folder / "config.json")
+    if not Conformer.runs(config) or _read_json(folder / FRONT_END_FILE).get("feature_extractor_type") != LOG_MEL:
+        return None
+    arrays, _ = load_arrays(folder / WEIGHT_FILE)
+    with torch.device("meta"):
+        model = Conformer(config)
+    _check_weights(folder, model.state_dict().keys() - arrays.keys())
+    weights = {name: torch.from_numpy(arrays[name]).float() for name in model.state_dict()}
+    model.load_state_dict(weights, assign=True)
+    return model.requires_grad_(False)
+
+
+def _load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
+    from transformers import AutoModel, WhisperModel
+
+    config = _configuration(folder)
+    with _quiet_transformers():
+        model, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,  # the weights may be stored in half precision
+            output_loading_info=True,
+        )
+    _check_weights(folder, report["missing_keys"])
+    if isinstance(model, WhisperModel):
+        model = model.get_encoder()
+    return model, _front_end(folder, config)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """An object in a JSON file; empty where it is damaged, which transformers then says better."""
+    try:
+        described = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return described if isinstance(described, dict) else {}
+
+
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """No progress bar for a second of loading, no table of weights left over; those lacking are checked."""
+    from transformers.utils import logging
+
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -489,6 +533,9 @@ def _local_folder(name: str) -> Path:
     """The folder itself, or the cached snapshot of a hub name."""
     if Path(name).is_dir():
         return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
@@ -498,14 +545,20 @@ def _local_folder(name: str) -> Path:
         ) from error
 
 
-def _configuration(folder: Path) -> Any:
-    """The model's configuration, where the folder is complete and of the family."""
+def _check_layout(folder: Path) -> None:
+    """Whether the folder is complete."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelUnavailableError(
             f"{folder} lacks {' and '.join(missing)}; a speech encoder is a folder with {LAYOUT}."
             + _conversion_hint(folder, missing)
         )
+
+
+def _configuration(folder: Path) -> Any:
+    """The model's configuration, where it is of the family."""
+    from transformers import AutoConfig
+
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
@@ -527,7 +580,7 @@ def _conversion_hint(folder: Path, missing: list[str]) -> str:
 
 
 def _front_end(folder: Path, config: Any) -> FrontEnd:
-    described = json.loads((folder / FRONT_END_FILE).read_text())
+    described = json.loads((folder / FRONT_END_FILE).read_text("utf-8"))
     if config.model_type == "whisper":
         return WhisperFrontEnd(config.num_mel_bins)
     if config.model_type != "wav2vec2-bert":
@@ -653,6 +706,13 @@ class ExpressionPredictor(nn.Module):
         position = torch.arange(inputs.shape[1], device=inputs.device)
         return torch.stack([inputs[:, (position + tap).clamp(0, len(position) - 1)] for tap in self.config.taps], 1)
 
+    def sha256(self) -> str:
+        """One hash over configuration and weights."""
+        found = hashlib.sha256(json.dumps(asdict(self.config)).encode())
+        for name, value in sorted(self.state_dict().items()):
+            found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def save(self, path: Path) -> None:
         """Write weights and configuration as one safetensors file.
 
@@ -727,7 +787,7 @@ class SpokenExpression:
 def predict_expression(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
 ) -> SpokenExpression:
-    """Normalised expression and closure of the lips at the wanted times, (T,).
+    """Normalised expression and closure of the lips at the wanted times, (T,), which rise.
 
     Times beyond the recording take what is predicted at its end.
 
@@ -735,14 +795,32 @@ def predict_expression(
         CheckpointError: the predictor was taught on another encoder.
         SpeechTooShortError: under 0.2 s of speech.
     """
+    parts = list(predicted_parts(encoder, predictor, sound, times_s))
+    return SpokenExpression(
+        np.concatenate([part.values for part in parts]), np.concatenate([part.closure for part in parts])
+    )
+
+
+def predicted_parts(
+    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
+) -> Iterator[SpokenExpression]:
+    """What `predict_expression` gives, part by part as the recording is heard."""
     _check_pair(encoder, predictor)
     config = predictor.config
-    curves = np.concatenate(
-        [_predict(predictor, piece) for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz)]
-    )
-    own_times_s = encoder.first_s + np.arange(len(curves)) / encoder.rate_hz
-    *values, closure = (np.interp(times_s, own_times_s, curve).astype(np.float32) for curve in curves.T)
-    return SpokenExpression(np.stack(values, 1), closure)
+    given, heard, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
+    for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz):
+        curves = np.concatenate([last, _predict(predictor, piece)])
+        first, heard = heard - len(last), heard - len(last) + len(curves)
+        own_times_s = encoder.first_s + np.arange(first, heard) / encoder.rate_hz
+        reached = int(np.searchsorted(times_s, own_times_s[-1]))
+        yield _spoken(np.stack([np.interp(times_s[given:reached], own_times_s, curve) for curve in curves.T], 1))
+        given, last = reached, curves[-1:]
+    yield _spoken(np.repeat(last, len(times_s) - given, axis=0))
+
+
+def _spoken(curves: NDArray[Any]) -> SpokenExpression:
+    """(T, K + 1) expression and closure beside each other."""
+    return SpokenExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ import talkinghead
 PACKAGE = Path(talkinghead.__file__).parent
 
 FLOORS = (
-    {"errors", "structures", "rasterize", "losses", "precision"},
+    {"errors", "structures", "rasterize", "losses", "precision", "conformer"},
     {
         "face_model",
         "media",
@@ -28,7 +28,7 @@ FLOORS = (
         "lip_closure",
         "voice_activity",
     },
-    {"reconstruction", "region_removal", "speech", "network", "tracking", "text_to_speech"},
+    {"reconstruction", "region_removal", "speech", "network", "tracking", "text_to_speech", "trust"},
     {"anchor", "face_update", "speech_calibration", "speech_stream"},
     {"pipeline", "training", "batch", "evaluation", "doctor"},
     {"cli"},

@@ -50,6 +50,7 @@ from talkinghead.speech import (
     load_speech_side,
     normalise_loudness,
     predict_expression,
+    predicted_parts,
 )
 from talkinghead.speech_stream import stream_expression
 from talkinghead.structures import FloatArray, Sound
@@ -191,6 +192,25 @@ def test_prediction_in_pieces_equals_prediction_of_the_whole(encoder: SpeechEnco
         whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
     pieces = predict_expression(encoder, predictor, sound, features.times_s).values
     np.testing.assert_allclose(pieces, whole, atol=1e-3)
+
+
+def test_parts_come_as_they_are_heard(encoder: SpeechEncoder) -> None:
+    """Each before the next stretch is encoded, and together what curves of the whole recording give."""
+    predictor, sound = make_predictor(encoder), babble(45)
+    times_s = np.arange(46 * 24) / 23.976
+    parts, encoded = [], []
+    encode = encoder._encode_chunk
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "_encode_chunk", lambda *given: encoded.append(given) or encode(*given))
+        for part in predicted_parts(encoder, predictor, sound, times_s):
+            parts.append(part)
+            assert len(encoded) == min(len(parts), 4)
+    assert [len(part.values) > 250 for part in parts[:4]] == [True] * 4
+    features = encoder.encode(sound, (1, 2))
+    with torch.no_grad():
+        whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
+    expected = np.stack([np.interp(times_s, features.times_s, curve) for curve in whole.T], 1)
+    np.testing.assert_allclose(np.concatenate([part.values for part in parts]), expected, atol=1e-3)
 
 
 def test_expression_is_sampled_at_the_frames_own_times(encoder: SpeechEncoder) -> None:
