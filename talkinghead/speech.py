@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
-from talkinghead.conformer import Conformer
 from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.loudness import LoudnessMeter
 from talkinghead.resources import checkpoint_path
@@ -36,8 +35,6 @@ from talkinghead.structures import FloatArray, Recording, Sound
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Wav2Vec2BertModel
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-    EncoderModel = PreTrainedModel | Conformer
 
 RATE_HZ = 16000
 """Sample rate of every encoder of the family."""
@@ -212,7 +209,7 @@ class FilterBankFrontEnd:
 class SpeechEncoder:
     """A model of the wav2vec2 family with its front end, encoding recordings of any length in chunks."""
 
-    def __init__(self, model: EncoderModel, front_end: FrontEnd, name: str, sha256: str) -> None:
+    def __init__(self, model: PreTrainedModel, front_end: FrontEnd, name: str, sha256: str) -> None:
         self.model = model.eval()
         self.front_end = front_end
         self.name = name
@@ -236,8 +233,7 @@ class SpeechEncoder:
         place = _local_folder(str(folder))
         _check_layout(place)
         try:
-            own = _load_conformer(place)
-            model, front_end = _load_with_transformers(place) if own is None else (own, LogMelFrontEnd())
+            model, front_end = _load_with_transformers(place)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, CheckpointError) as error:
             reason = str(error).splitlines()[0]
             raise ModelUnavailableError(
@@ -338,7 +334,7 @@ def _chunks(count: int, length: int, context: int) -> Iterator[_Chunk]:
         yield _Chunk(max(0, keep_first - context), min(count, keep_end + context), keep_first, keep_end)
 
 
-def attention_reach(model: EncoderModel) -> tuple[int, ...] | None:
+def attention_reach(model: PreTrainedModel) -> tuple[int, ...] | None:
     """Feature frames on either side that each layer attends to; None where all attend to all that they are given.
 
     The configuration says so as `attention_reach_frames`, this project's own key: one number, or one for each layer.
@@ -357,7 +353,7 @@ def attention_reach(model: EncoderModel) -> tuple[int, ...] | None:
     return reaches
 
 
-def hidden_states(model: EncoderModel, inputs: Tensor) -> list[Tensor]:
+def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
     """Output of every layer, (B, S, D) each; the first is what enters the first layer.
 
     Where the model has an attention reach, a frame attends to so many frames on either side only. Whisper gets the
@@ -367,8 +363,6 @@ def hidden_states(model: EncoderModel, inputs: Tensor) -> list[Tensor]:
     if reaches is None:
         made = model(inputs, output_hidden_states=True)
         return [*made.hidden_states[:-1], made.last_hidden_state]  # some have a norm after their last layer
-    if isinstance(model, Conformer):
-        return model.states(inputs, reaches)
     layers: Iterable[nn.Module]
     is_whisper = model.config.model_type == "whisper"
     if is_whisper:
@@ -464,20 +458,6 @@ def encoder_sha256(folder: Path) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _load_conformer(folder: Path) -> Conformer | None:
-    """The model in a folder where it is of this project's own kind, which needs no transformers."""
-    config = _read_json(folder / "config.json")
-    if not Conformer.runs(config) or _read_json(folder / FRONT_END_FILE).get("feature_extractor_type") != LOG_MEL:
-        return None
-    arrays, _ = load_arrays(folder / WEIGHT_FILE)
-    with torch.device("meta"):
-        model = Conformer(config)
-    _check_weights(folder, model.state_dict().keys() - arrays.keys())
-    weights = {name: torch.from_numpy(arrays[name]).float() for name in model.state_dict()}
-    model.load_state_dict(weights, assign=True)
-    return model.requires_grad_(False)
-
-
 def _load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
     from transformers import AutoModel, WhisperModel
 
@@ -497,16 +477,6 @@ def _load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
     return model, _front_end(folder, config)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """An object in a JSON file; empty where it is damaged, which transformers then says better."""
-    try:
-        described = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return described if isinstance(described, dict) else {}
-
-
-@contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """No progress bar for a second of loading, no table of weights left over; those lacking are checked."""
     from transformers.utils import logging

@@ -12,7 +12,7 @@ import talkinghead
 PACKAGE = Path(talkinghead.__file__).parent
 
 FLOORS = (
-    {"errors", "structures", "rasterize", "losses", "precision", "conformer"},
+    {"errors", "structures", "rasterize", "losses", "precision"},
     {
         "face_model",
         "media",
