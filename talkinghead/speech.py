@@ -477,6 +477,7 @@ def _load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
     return model, _front_end(folder, config)
 
 
+@contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """No progress bar for a second of loading, no table of weights left over; those lacking are checked."""
     from transformers.utils import logging
