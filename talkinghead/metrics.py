@@ -8,6 +8,7 @@ and ratios are taken over the frames where both sides are finite. docs/evaluatio
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,20 +105,20 @@ def nearest_frames(times_s: Values, reference_times_s: Values) -> NDArray[np.int
     return np.where(covered, np.floor(position + 0.5).astype(np.intp), -1)
 
 
-def freeze_mouth(track: Track) -> Track:
+def freeze_mouth(track: Track, landmarks: Sequence[int] = MOUTH_LANDMARKS + JAW_LANDMARKS) -> Track:
     """The same head with a mouth that never moves: the clip's median mouth, worn at each frame's own pose.
 
     Every frame is laid on the clip's first valid one by the similarity (Umeyama 1991, in three dimensions) that fits
-    `RIGID_LANDMARKS`; mouth and jaw take their median over the clip there, and are carried back.
+    `RIGID_LANDMARKS`; the named points take their median over the clip there, and are carried back.
     """
     if not track.valid.any():
         return track
-    moved = np.array(MOUTH_LANDMARKS + JAW_LANDMARKS)
-    landmarks = track.landmarks.astype(np.float64)
+    moved = np.array(landmarks)
+    places = track.landmarks.astype(np.float64)
     frames = np.flatnonzero(track.valid)
     rigid = list(RIGID_LANDMARKS)
-    poses = [_similarity(landmarks[frames[0], rigid], landmarks[frame, rigid]) for frame in frames]
-    at_rest = [pose.undo(landmarks[frame, moved]) for pose, frame in zip(poses, frames, strict=True)]
+    poses = [_similarity(places[frames[0], rigid], places[frame, rigid]) for frame in frames]
+    at_rest = [pose.undo(places[frame, moved]) for pose, frame in zip(poses, frames, strict=True)]
     median = np.median(at_rest, axis=0)
     frozen = track.landmarks.copy()
     for pose, frame in zip(poses, frames, strict=True):
@@ -423,6 +424,11 @@ def finite_mean(values: NDArray[np.floating[Any]]) -> float:
     """Mean over the finite values; NaN when there is none."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else math.nan
+
+
+def ratio(value: float, reference: float) -> float:
+    """One over the other; NaN where there is nothing to divide by."""
+    return value / reference if reference > 0 else math.nan
 
 
 def frame_period_s(times_s: Values) -> float:

@@ -49,6 +49,7 @@ FLOORS = (
         "batch",
         "doctor",
         "evaluation",
+        "evaluation_measures",
         "evaluation_pairs",
         "evaluation_tables",
         "evaluation_report",
