@@ -294,9 +294,7 @@ def evaluate_pair(pair: Pair, judges: Judges | None = None, truth: Truth | None 
         seen = {"frames_scored": float(output.track.valid.sum()), "frames_total": float(len(output.track))}
         without = {metric.field: "needs a reference" for metric in scores.METRICS if metric.source in ("pair", "set")}
         notes = tuple(_counted(~output.track.valid, "of the output show no face"))
-        return PairScores(
-            pair, Scores(**numbers, **seen), {}, notes, {**missing, **without}, None, _hashes(pair)
-        )
+        return PairScores(pair, Scores(**numbers, **seen), {}, notes, {**missing, **without}, None, _hashes(pair))
     by_landmarks, curves = landmark_numbers(output.track, truth.reference.track, truth.face)
     by_pixels = picture_numbers(output, truth.pictures)
     rows = dict(truth.rows or {})

@@ -156,8 +156,9 @@ class LocalFace:
         self._lips = [self._model.local_index[number] for number in metrics.MOUTH_LANDMARKS]
         self._lips_mm = self._lips_of(self._reconstruction)
         region = local_region(self._model, self._reconstruction.identity)
-        self._region, self._crops = region, place_crops(
-            region, self._reconstruction, crop_size_px(region, self._reconstruction)
+        self._region, self._crops = (
+            region,
+            place_crops(region, self._reconstruction, crop_size_px(region, self._reconstruction)),
         )
 
     @property

@@ -154,9 +154,7 @@ def _namesake(folder: Path, wanted: Path) -> Path | None:
     return next((path for path in sorted(folder.iterdir()) if path.stem == wanted.stem), None)
 
 
-def _of_other_system(
-    pairs: list[Pair], system: str, other: Path, name: str, left_out: list[LeftOut]
-) -> list[Pair]:
+def _of_other_system(pairs: list[Pair], system: str, other: Path, name: str, left_out: list[LeftOut]) -> list[Pair]:
     """Another system's outputs for the same references."""
     own = [pair for pair in pairs if pair.system == system]
     if not other.is_dir():
