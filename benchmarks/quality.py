@@ -5,8 +5,8 @@
 Cuts CLIP in two, trains an anchor on the first part and lets it speak the second part's own sound over the second
 part's own frames, once from the sound (from speech) and once from the coefficients measured in the second part (the
 renderer ceiling). Both are judged against the second part, beside the truth itself and its mouth frozen
-(docs/evaluation.md). Only the program's own commands are used. The anchor that FOLDER holds already is not trained anew;
---anchor takes one that was trained on the first part elsewhere.
+(docs/evaluation.md). Only the program's own commands are used. The anchor that FOLDER holds already is not trained
+anew; --anchor takes one that was trained on the first part elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Outputs judged against the truth: the metrics of docs/evaluation.md over whole clips, beside rows that set the scale."""
+"""Outputs judged against the truth by the metrics of docs/evaluation.md, beside rows that set the scale."""
 
 from __future__ import annotations
 

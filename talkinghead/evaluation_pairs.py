@@ -146,8 +146,14 @@ def _with_partners(pairs: list[Pair], kind: str, given: list[Path], left_out: li
         if partner is None and kind == "reference":
             left_out.append(LeftOut(pair.output, pair.system, f"{given[0]} has no file of this name"))
         else:
-            kept.append(replace(pair, **{kind: partner}))
+            kept.append(_with(pair, kind, partner))
     return kept
+
+
+def _with(pair: Pair, kind: str, partner: Path | None) -> Pair:
+    if kind == "reference":
+        return replace(pair, reference=partner)
+    return replace(pair, driving=partner) if kind == "driving" else replace(pair, phones=partner)
 
 
 def _namesake(folder: Path, wanted: Path) -> Path | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from talkinghead import __version__, metrics
 from talkinghead.evaluation import ENVELOPE_S, SHIFT_FRAMES, Curves, Evaluation, PairScores
 from talkinghead.evaluation_measures import SAMPLED_FRAMES, side_by_side
-from talkinghead.evaluation_tables import BLIND, columns, heading, remarks
+from talkinghead.evaluation_tables import BLIND, NOT_MEASURED, columns, heading, remarks
 from talkinghead.pictures import contact_sheet, encode_png
 from talkinghead.scores import METRICS
 from talkinghead.structures import ByteArray
@@ -50,7 +50,7 @@ def report(evaluation: Evaluation) -> str:
         *(part for scored in evaluation.pairs for part in _clip(scored)),
         _settings(evaluation),
     ]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Evaluation</title>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Evaluation</title>'
     return f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head><body>\n' + "\n".join(
         [*parts, "</body></html>\n"]
     )
@@ -64,7 +64,7 @@ def _scores(evaluation: Evaluation) -> str:
         mark = BLIND if metric.field in evaluation.blind_to_sync else ""
         cells = [metric.text(getattr(row, metric.field)) for row in shown.values()]
         if metric.field in evaluation.missing:
-            cells = ["not measured", *cells[1:]]
+            cells[: len(evaluation.systems)] = [NOT_MEASURED] * len(evaluation.systems)
         rows.append([metric.label + mark, metric.best, *cells])
     return _table(headings, rows)
 
@@ -144,7 +144,7 @@ def _opening(curves: Curves) -> str:
         f'<rect x="{left:.1f}" y="0" width="{step:.2f}" height="{HEIGHT - 16}" fill="{SILENCE}"/>'
         for left in x[curves.silent]
     )
-    heard = _across(np.arange(len(curves.envelope)) * ENVELOPE_S, 0, end_s)
+    heard = _across(np.arange(len(curves.envelope), dtype=np.float64) * ENVELOPE_S, 0, end_s)
     inside = heard <= WIDTH
     level = _up(curves.envelope[inside], 0, 1)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(heard[inside], level, strict=True))
@@ -169,7 +169,8 @@ def _lag(curves: Curves) -> str:
         _text(min(max(float(at), 14), WIDTH - 20), HEIGHT - 3, f"{lag:g} ms", "middle")
         for at, lag in zip(x[::10], lags[::10], strict=True)
     )
-    zero = f'<line x1="0" x2="{WIDTH}" y1="{_up(np.zeros(1), -1, 1)[0]:.1f}" y2="{_up(np.zeros(1), -1, 1)[0]:.1f}" stroke="#ccc"/>'
+    level = _up(np.zeros(1), -1, 1)[0]
+    zero = f'<line x1="0" x2="{WIDTH}" y1="{level:.1f}" y2="{level:.1f}" stroke="#ccc"/>'
     return _svg([zero, _polyline(x, _up(curves.landmarks.lag_r, -1, 1), OUTPUT), _text(2, 11, "r = 1"), *marks])
 
 

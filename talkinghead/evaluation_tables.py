@@ -35,14 +35,14 @@ def scores_table(evaluation: Evaluation) -> Table:
     for name in shown:
         table.add_column(heading(evaluation, name), justify="right")
     for metric in METRICS:
-        if metric.field in evaluation.missing:
-            continue
         mark = BLIND if metric.field in evaluation.blind_to_sync else ""
         cells = []
         for name, row in shown.items():
             low_high = intervals.get(name, {}).get(metric.field) if metric.source != "count" else None
             spread = f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
             cells.append(metric.text(getattr(row, metric.field)) + spread)
+        if metric.field in evaluation.missing:
+            cells[: len(evaluation.systems)] = [NOT_MEASURED] * len(evaluation.systems)
         table.add_row(metric.label + mark, metric.best, *cells)
     return table
 

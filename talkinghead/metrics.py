@@ -382,8 +382,8 @@ def ms_ssim(output: ByteArray, reference: ByteArray) -> float:
     # Imported here: it takes a second, and few that import this module need it.
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-    pictures = (torch.from_numpy(luma(image))[None, None].float() for image in (output, reference))
-    return float(multiscale_structural_similarity_index_measure(*pictures, data_range=255.0))
+    made, true = (torch.from_numpy(luma(image))[None, None].float() for image in (output, reference))
+    return float(multiscale_structural_similarity_index_measure(made, true, data_range=255.0))
 
 
 def sharpness(image: ByteArray) -> float:

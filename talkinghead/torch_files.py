@@ -162,6 +162,7 @@ def _take_apart(file: IO[bytes], storages: dict[str, _Storage] | None = None) ->
     """The value that the next pickle of a file stands for, of dicts, lists, tuples, numbers, strings and `_Tensor`."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
+    argument: Any
     for opcode, argument, _ in pickletools.genops(file):
         if opcode.name == "STOP":
             return stack.pop()
@@ -188,8 +189,8 @@ def _take_apart(file: IO[bytes], storages: dict[str, _Storage] | None = None) ->
 
 
 _LITERALS = frozenset(
-    "BININT BININT1 BININT2 INT LONG LONG1 LONG4 BINFLOAT FLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8 UNICODE "
-    "BINSTRING SHORT_BINSTRING STRING".split()
+    {"BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "BINFLOAT", "FLOAT"}
+    | {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "BINSTRING", "SHORT_BINSTRING", "STRING"}
 )
 
 
