@@ -114,13 +114,13 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         ],
         "mean": evaluation.mean().as_json(),
         "systems": {
-            system: {"mean": evaluation.mean(system).as_json(), "interval_95": evaluation.intervals(system)}
+            system: {"mean": evaluation.mean(system).as_json(), "interval_95": _lists(evaluation.intervals(system))}
             for system in evaluation.systems
         },
         "differences": {
             f"{evaluation.systems[0]} - {other}": {
                 "mean": evaluation.difference(evaluation.systems[0], other)[0].as_json(),
-                "interval_95": evaluation.difference(evaluation.systems[0], other)[1],
+                "interval_95": _lists(evaluation.difference(evaluation.systems[0], other)[1]),
             }
             for other in evaluation.systems[1:]
         },
@@ -142,6 +142,10 @@ def as_csv(evaluation: Evaluation) -> str:
     for name, row in columns(evaluation).items():
         writer.writerow([name, "mean", "", *_cells(row)])
     return text.getvalue()
+
+
+def _lists(intervals: dict[str, tuple[float, float]]) -> dict[str, list[float]]:
+    return {name: list(low_high) for name, low_high in intervals.items()}
 
 
 def _cells(row: Scores) -> list[str]:

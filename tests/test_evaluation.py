@@ -74,7 +74,7 @@ def made_track(path: Path) -> Track:
         width, height = reader.info.width, reader.info.height
     mean = load_face_model(checkpoint_path("face_model.safetensors")).neutral * (4.5, -4.5, -4.5)
     face = np.full((LANDMARKS, 3), 48.0)
-    face[: len(mean)] = mean + (48, 40, 0)
+    face[: len(mean)] = np.add(mean, (48, 40, 0))
     places = {234: (8, 40), 454: (88, 40), 33: (28, 30), 263: (68, 30), 2: (48, 50), 152: (48, 86)}
     for landmark, place in (places | {61: (32, 66), 291: (64, 66), 13: (48, 62), 14: (48, 62)}).items():
         face[landmark] = (*place, 0)
