@@ -200,14 +200,17 @@ def face_boxes(track: Track) -> FaceBoxes:
 
 def at_frame_rate(frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
     """(number, frame) of a clip at 25 frames a second: at each of those times, the frame nearest to it."""
-    wanted, before = 0, None
+    wanted, before, half_step_s = 0, None, 0.5 / FRAME_RATE_HZ
     for number, frame in enumerate(frames):
-        while before is not None and wanted / FRAME_RATE_HZ < (before[1].time_s + frame.time_s) / 2:
-            yield before
-            wanted += 1
+        if before is not None:
+            half_step_s = (frame.time_s - before[1].time_s) / 2
+            while wanted / FRAME_RATE_HZ < before[1].time_s + half_step_s:
+                yield before
+                wanted += 1
         before = number, frame
-    if before is not None and wanted / FRAME_RATE_HZ <= before[1].time_s + 0.5 / FRAME_RATE_HZ:
+    while before is not None and wanted / FRAME_RATE_HZ < before[1].time_s + half_step_s:
         yield before
+        wanted += 1
 
 
 # Scores

@@ -30,21 +30,22 @@ class Evil:
         return os.mkdir, (str(self.path),)
 
 
-class TestTorchFiles:
-    state = {
-        "a.weight": torch.arange(12.0).reshape(3, 4),
-        "turned": torch.arange(6).reshape(2, 3).t(),
-        "half": torch.ones(2, dtype=torch.float16),
-        "count": torch.tensor(7),
-    }
+STATE = {
+    "a.weight": torch.arange(12.0).reshape(3, 4),
+    "turned": torch.arange(6).reshape(2, 3).t(),
+    "half": torch.ones(2, dtype=torch.float16),
+    "count": torch.tensor(7),
+}
 
+
+class TestTorchFiles:
     @pytest.mark.parametrize("archive", [True, False])
     def test_both_forms_are_read(self, tmp_path: Path, archive: bool) -> None:
         path = tmp_path / "state.pth"
-        torch.save(self.state, path, _use_new_zipfile_serialization=archive)
+        torch.save(STATE, path, _use_new_zipfile_serialization=archive)
         found = read_tensors(path)
-        assert found.keys() == self.state.keys()
-        for name, tensor in self.state.items():
+        assert found.keys() == STATE.keys()
+        for name, tensor in STATE.items():
             np.testing.assert_array_equal(found[name], tensor.numpy())
 
     @pytest.mark.parametrize("archive", [True, False])
@@ -64,7 +65,7 @@ class TestTorchFiles:
 
     def test_a_file_cut_short_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "state.pth"
-        torch.save(self.state, path, _use_new_zipfile_serialization=False)
+        torch.save(STATE, path, _use_new_zipfile_serialization=False)
         path.write_bytes(path.read_bytes()[:-9])
         with pytest.raises(CheckpointError):
             read_tensors(path)
