@@ -77,6 +77,12 @@ class VoiceUnavailableError(TalkingHeadError):
     exit_code = 69
 
 
+class TableError(TalkingHeadError):
+    """A table that says what to compare with what, or which phone is spoken when, cannot be read."""
+
+    exit_code = 65
+
+
 class OutputExistsError(TalkingHeadError):
     """The output is there already and overwriting was not asked for."""
 
