@@ -34,6 +34,7 @@ FORMAT = "talkinghead/anchor/1"
 RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
 REST_QUANTILE = 0.15
 """The share of least open frames that shows the anchor's mouth at rest."""
+LARGEST_DESCRIPTION_BYTES = 1 << 20
 HASHED = ("track.safetensors", "face_model.safetensors", "reconstruction.safetensors", "network.safetensors")
 
 
@@ -52,6 +53,9 @@ class Anchor:
     region: LocalRegion
     network: FaceUpdateNetwork
     """On the CPU, in evaluation mode."""
+    network_sha256: str
+    consent: str | None
+    """Who agreed to be animated, in the words given to `train`; None where nobody was named."""
 
     def expression_statistics(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the anchor's own expression over the clip's valid frames, (K,) each."""
@@ -72,13 +76,11 @@ def load_anchor(folder: Path) -> Anchor:
         MissingFileError: no such folder.
         CheckpointError: it is no ANCHOR, one of another version, or damaged.
     """
-    if not folder.is_dir():
-        raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
-    description = _read_description(folder)
+    description = read_description(folder)
     for name in HASHED:
         if not (folder / name).is_file() or sha256_of(folder / name) != description["sha256"].get(name):
             raise CheckpointError(f"{folder / name} is missing or damaged; train the anchor again.")
-    clip = folder / Path(str(description["clip"]["file"])).name
+    clip = folder / Path(description["clip"]["file"]).name
     if not clip.is_file() or sha256_of(clip) != description["clip"]["sha256"]:
         raise CheckpointError(f"{clip} is missing or not the clip that the anchor was trained on.")
     model = load_face_model(folder / "face_model.safetensors")
@@ -92,20 +94,34 @@ def load_anchor(folder: Path) -> Anchor:
         times_s=times_s,
         region=local_region(model, reconstruction.identity),
         network=load_network(folder / "network.safetensors", model, reconstruction.identity),
+        network_sha256=description["sha256"]["network.safetensors"],
+        consent=description["consent"],
     )
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, Any]:
+    """What anchor.json says, without a look at the other files; `consent` is None where it names nobody.
+
+    Raises:
+        MissingFileError: no such folder.
+        CheckpointError: it is no ANCHOR, or one of another version.
+    """
+    if not folder.is_dir():
+        raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
     path = folder / "anchor.json"
     try:
-        description = json.loads(path.read_text("utf-8"))
-        valid = isinstance(description["sha256"], dict) and isinstance(description["clip"]["sha256"], str)
+        if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:
+            raise ValueError("too large")
+        description = dict(json.loads(path.read_text("utf-8")))
+        hashes, clip = description["sha256"], description["clip"]
+        texts = [*hashes.values(), clip["file"], clip["sha256"], description.setdefault("consent", None) or ""]
+        valid = all(isinstance(text, str) for text in texts)
         found = str(description["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder} is no ANCHOR folder: {path.name} is missing or damaged.") from error
     if found != FORMAT or not valid:
         raise CheckpointError(f"{folder} is of format {found[:80]!r}, this version reads {FORMAT!r}; train it again.")
-    return dict(description)
+    return description
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:

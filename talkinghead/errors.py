@@ -77,6 +77,12 @@ class VoiceUnavailableError(TalkingHeadError):
     exit_code = 69
 
 
+class LabelError(TalkingHeadError):
+    """A label cannot be made: no C2PA library, an unfit certificate or key, a text that cannot be drawn."""
+
+    exit_code = 65
+
+
 class OutputExistsError(TalkingHeadError):
     """The output is there already and overwriting was not asked for."""
 

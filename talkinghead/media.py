@@ -13,7 +13,7 @@ import itertools
 import os
 import secrets
 import wave
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -83,6 +83,12 @@ def read_video_info(path: Path) -> VideoInfo:
     """
     with VideoReader(path) as reader:
         return reader.info
+
+
+def read_tags(path: Path) -> dict[str, str]:
+    """The metadata tags of a sound or video file's container. Raises MissingFileError, MediaError."""
+    with _open_input(path) as container:
+        return dict(container.metadata)
 
 
 class VideoReader:
@@ -479,7 +485,8 @@ class VideoWriter:
     stereo. A width or height that is odd grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
 
     The file appears under its name only when it is complete: until the `with` block ends without an exception it is
-    a hidden file in the same folder, and an exception removes that.
+    a hidden file in the same folder, and an exception removes that. `finishing` is called with the complete file before
+    it takes its name, and may change it.
 
     Raises, on entering: OutputExistsError, OutputError, and for `sound_from` MissingFileError, MediaError,
     NoSoundError; while writing: OutputError (no space), MediaError (damaged sound).
@@ -495,6 +502,7 @@ class VideoWriter:
         sound_from: Path | None = None,
         metadata: Mapping[str, str] | None = None,
         overwrite: bool = False,
+        finishing: Callable[[Path], None] | None = None,
         crf: int = 18,
         preset: str = "veryfast",
     ) -> None:
@@ -505,6 +513,7 @@ class VideoWriter:
         self._sound_from = sound_from
         self._metadata = dict(metadata or {})
         self._overwrite = overwrite
+        self._finishing = finishing
         # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
         self._encoder_options = {"crf": str(crf), "preset": preset, "chroma_sample_location": "center"}
         self._ticks_hz = _ticks_hz(self._frame_rate)
@@ -604,6 +613,8 @@ class VideoWriter:
             self._sound.mux_rest(self._container)
             self._sound.close()
         self._container.close()
+        if self._finishing:
+            self._finishing(self._partial)
         os.replace(self._partial, self._path)
 
     def _discard(self) -> None:

@@ -28,7 +28,10 @@ def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[
 
     Raises:
         MissingFileError, MediaError, ModelUnavailableError: as the clip and the landmark model have it.
+        ValueError: there is no such choice of a face.
     """
+    if face not in ("largest", "left", "right") and not (isinstance(face, int) and face >= 0):
+        raise ValueError(f"face is {face!r}: largest, left, right or a number from 0 on is wanted")
     cached = platformdirs.user_cache_path("talkinghead") / "tracks" / f"{sha256_of(clip)[:32]}-{face}.safetensors"
     try:
         return load_track(cached)
