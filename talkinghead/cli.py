@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from talkinghead import __version__, weights
+from talkinghead.cli_batch import batch
 from talkinghead.errors import MissingFileError, TalkingHeadError, TextError
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="talkinghead")
 def main() -> None:
     """Make a person's own video clip speak any recording or text."""
+
+
+main.add_command(batch)
 
 
 @main.command()

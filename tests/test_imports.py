@@ -30,8 +30,9 @@ FLOORS = (
     },
     {"reconstruction", "region_removal", "speech", "network", "tracking", "text_to_speech", "labels"},
     {"anchor", "face_update", "speech_calibration"},
-    {"pipeline", "training", "batch", "evaluation", "doctor"},
-    {"cli"},
+    {"pipeline", "training", "evaluation", "doctor"},
+    {"batch", "batch_jobs", "batch_ray", "batch_state", "batch_worker"},
+    {"cli", "cli_batch"},
     {"__main__"},
 )
 """From the ground up. A module may import from its own floor and those below; `network`, `speech` and `training` are
