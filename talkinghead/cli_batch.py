@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -78,7 +79,8 @@ def run(
     try:
         chosen = _engine(engine, workers, threads, address, device, sign, retries, time_limit)
         found = read_jobs(jobs)
-        with _Display(len(found), quiet, as_json) as display:
+        # Events alone go to standard output: Ray writes there too.
+        with _Display(len(found), quiet, as_json) as display, contextlib.redirect_stdout(sys.stderr):
             summary = run_batch(
                 found, output, chosen, resume=resume, retries=retries, overwrite=overwrite, report=display.report
             )
@@ -140,6 +142,7 @@ class _Display:
 
     def __init__(self, jobs: int, quiet: bool, as_json: bool) -> None:
         self._as_json = as_json
+        self._events = sys.stdout
         self._tells_failures = not quiet and not as_json
         console = Console(stderr=True)
         self._bars = Progress(
@@ -163,7 +166,7 @@ class _Display:
 
     def report(self, event: dict[str, Any]) -> None:
         if self._as_json:
-            click.echo(json.dumps(event, ensure_ascii=False))
+            click.echo(json.dumps(event, ensure_ascii=False), file=self._events)
         kind, job_id = event["event"], event.get("id", "")
         if kind == "started":
             self._jobs[job_id] = self._bars.add_task(job_id, total=None)
