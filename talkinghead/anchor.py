@@ -12,6 +12,7 @@ training.png                truth, cut and result of held-out frames at the end 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         MissingFileError: no such folder.
         CheckpointError: it is no ANCHOR, or one of another version.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path's, it is False for a name that cannot be
         raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
     path = folder / "anchor.json"
     try:

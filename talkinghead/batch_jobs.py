@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -164,9 +165,9 @@ def _job(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None:
         if name in values:
             values[name] = str(_placed(folder, values[name]))
     named = folder / values["anchor"]
-    if named.exists() or values["anchor"] != Path(values["anchor"]).name:
+    if os.path.exists(named) or values["anchor"] != Path(values["anchor"]).name:
         values["anchor"] = str(named.absolute())
-    if (folder / values.get("speech_encoder", "\0")).exists():
+    if os.path.exists(folder / values.get("speech_encoder", "\0")):
         values["speech_encoder"] = str((folder / values["speech_encoder"]).absolute())
     job = Job(**values)
     problems += _problems_of(job)
@@ -262,7 +263,4 @@ def _check_anchor(anchor: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_file(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except OSError:  # a name that is too long, or a folder that may not be searched
-        return False
+    return os.path.isfile(path)  # unlike Path's, it is False for a name that cannot be

@@ -22,6 +22,20 @@ from talkinghead.errors import CheckpointError, MissingFileError, OutputError, O
 Arrays = dict[str, NDArray[Any]]
 
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise OutputError where `path` cannot be written: no permission, no space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            raise OutputError(f"Cannot write {path}: {error.strerror}.") from error
+        raise
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes that name when the block ends well, and goes when not.
@@ -36,15 +50,12 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OutputError(f"Cannot write in {path.parent}: {error.strerror}.") from error
     temporary = Path(name)
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; an output gets the usual mode
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
-            raise OutputError(f"Cannot write {path}: {error.strerror}.") from error
-        raise
+        with writing(path):
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; an output gets the usual mode
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -324,7 +324,7 @@ class _SoundSource:
     def blocks(self, rate_hz: int, layout: str) -> Iterator[FloatArray]:
         """(C, N) float32 each, mixed to `layout` ("mono" or "stereo"); one after the other they have no gap."""
         given = 0
-        for block in self._placed_blocks(rate_hz, layout):
+        for block in self._readable(self._placed_blocks(rate_hz, layout)):
             if not np.isfinite(block).all():
                 raise MediaError(f"{self._path}: the sound holds samples that are not finite; export it again")
             given += block.shape[1]
@@ -332,6 +332,12 @@ class _SoundSource:
                 yield block
         if given == 0:
             raise NoSoundError(f"{self._path}: the sound stream is empty; give a file with sound")
+
+    def _readable(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+        try:
+            yield from blocks
+        except av.FFmpegError as error:  # of the resampler: a layout or a rate that there is not
+            raise MediaError(f"{self._path}: the sound cannot be used ({error.strerror}); export it again") from error
 
     def _placed_blocks(self, rate_hz: int, layout: str) -> Iterator[FloatArray]:
         run: _Run | None = None
@@ -653,7 +659,8 @@ class VideoWriter:
     def _remove_partial(self) -> None:
         if self._sound:
             self._sound.close()
-        self._partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only file system: nothing was written there
+            self._partial.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _output_errors(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import talkinghead
 from talkinghead.anchor import crop_coefficients, load_network, save_network, save_reconstruction, write_description
-from talkinghead.checkpoint import load_arrays, locked, save_arrays, sha256_of
+from talkinghead.checkpoint import load_arrays, locked, save_arrays, sha256_of, writing
 from talkinghead.errors import (
     CheckpointError,
     MissingFileError,
@@ -166,7 +166,8 @@ def train(
         work = _open_work_folder(output, f"{sha256_of(clip)} {face}", resume)
         try:
             track = track_file(clip, face=face, progress=lambda n: report(TrainingProgress("tracking", 0.0, n)))
-            description = _train_in(work, clip, track, minutes, steps, consent, target_device, config, report)
+            with writing(output):
+                description = _train_in(work, clip, track, minutes, steps, consent, target_device, config, report)
         except BaseException:
             if not (work / STATE_FILE).is_file():  # nothing to resume from
                 shutil.rmtree(work, ignore_errors=True)
