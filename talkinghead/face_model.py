@@ -147,5 +147,10 @@ def _check(model: FaceModel, path: Path) -> None:
         numbers = getattr(model, name)
         if numbers.size == 0 or numbers.dtype != np.int64 or numbers.min() < 0 or numbers.max() >= top:
             wrong.append(name)
+    if not wrong:
+        try:
+            _ = model.boundary
+        except (KeyError, ValueError):  # the edge of the mesh is no loop
+            wrong.append("triangles")
     if wrong or not all(np.isfinite(getattr(model, name)).all() for name in shapes):
         raise CheckpointError(f"{path} holds arrays that do not fit together{': ' if wrong else ''}{', '.join(wrong)}.")

@@ -342,7 +342,7 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
 class VisibleLabel:
     """A short text in the corner of every frame.
 
-    The letters are 5 % of the frame's shorter side high, the least that GB 45438-2025 allows.
+    The letters are 5 % of the frame's shorter side high, the least that GB 45438-2025 asks for in pictures.
     """
 
     SHARE = 0.05
