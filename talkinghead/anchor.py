@@ -116,7 +116,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         description = dict(json.loads(path.read_text("utf-8")))
         hashes, clip = description["sha256"], description["clip"]
         texts = [*hashes.values(), clip["file"], clip["sha256"], description.setdefault("consent", None) or ""]
-        valid = all(isinstance(text, str) for text in texts)
+        valid = all(isinstance(text, str) for text in texts) and clip["file"].isprintable()
         found = str(description["format"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder} is no ANCHOR folder: {path.name} is missing or damaged.") from error

@@ -195,9 +195,15 @@ def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
 
 
 def read_anchor(path: Path) -> object:
-    from talkinghead.anchor import load_anchor
+    """An anchor that is let through has to be of use: its first frame gets a new face."""
+    import torch
 
-    return load_anchor(path)
+    from talkinghead.anchor import load_anchor
+    from talkinghead.face_update import FaceUpdater
+
+    anchor = load_anchor(path)
+    updater = FaceUpdater(anchor, anchor.reconstruction, torch.device("cpu"))
+    return updater.update([np.full((512, 512, 3), 128, np.uint8)], np.array([0]), anchor.rest_expression()[None])
 
 
 def prepare_arrays(folder: Path) -> None:
@@ -447,7 +453,7 @@ def examine(reader: Reader, good: Path, work: Path, seed: int, number: int) -> s
     try:
         reader.read(path)
     except TalkingHeadError as error:
-        return f"an error of {len(str(error).splitlines())} lines" if "\n" in str(error) else ""
+        return f"an error of several lines: {str(error)[:200]!r}" if "\n" in str(error) else ""
     except Hang:
         return f"took longer than {LIMIT_S:g} s"
     except BaseException as error:
