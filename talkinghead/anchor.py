@@ -36,6 +36,8 @@ RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
 REST_QUANTILE = 0.15
 """The share of least open frames that shows the anchor's mouth at rest."""
 LARGEST_DESCRIPTION_BYTES = 1 << 20
+LARGEST_NUMBER = 1e6
+"""No coefficient is larger, whether in standard deviations, radians or pixels."""
 HASHED = ("track.safetensors", "face_model.safetensors", "reconstruction.safetensors", "network.safetensors")
 
 
@@ -146,7 +148,7 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, N
     """
     arrays, metadata = load_arrays(path)
     times_s = arrays.pop("times_s", None)
-    if metadata.get("format") != RECONSTRUCTION_FORMAT or times_s is None:
+    if metadata.get("format") != RECONSTRUCTION_FORMAT or times_s is None or times_s.ndim != 1:
         raise CheckpointError(f"{path} is not a reconstruction of this version ({RECONSTRUCTION_FORMAT}).")
     frames = len(times_s)
     shapes = {
@@ -158,11 +160,14 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, N
         "valid": (frames,),
     }
     for name, shape in shapes.items():
-        if name not in arrays or arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
-            raise CheckpointError(f"{path} is damaged: {name} is not {shape} finite numbers.")
-    if frames == 0 or (arrays["scale"] <= 0).any():
+        kind = np.bool_ if name == "valid" else np.float32
+        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kind:
+            raise CheckpointError(f"{path} is damaged: {name} is not {shape} numbers of type {np.dtype(kind)}.")
+        if not (np.abs(arrays[name]) <= LARGEST_NUMBER).all():
+            raise CheckpointError(f"{path} is damaged: {name} holds numbers that no clip gives.")
+    rising = times_s.dtype == np.float64 and np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()
+    if not rising or not arrays["valid"].any() or (arrays["scale"] <= 0).any():
         raise CheckpointError(f"{path} is damaged: it holds no usable pose.")
-    arrays["valid"] = arrays["valid"].astype(np.bool_)
     return Reconstruction(**{name: arrays[name] for name in shapes}), times_s
 
 

@@ -142,7 +142,11 @@ def _check(model: FaceModel, path: Path) -> None:
         "uv": (vertices, 2),
         "importance": (vertices,),
     }
-    wrong = [name for name, shape in shapes.items() if getattr(model, name).shape != shape]
+    wrong = [
+        name
+        for name, shape in shapes.items()
+        if getattr(model, name).shape != shape or (name != "triangles" and getattr(model, name).dtype != np.float32)
+    ]
     for name, top in (("local", MESH_VERTICES), ("rigid", MESH_VERTICES), ("triangles", vertices)):
         numbers = getattr(model, name)
         if numbers.size == 0 or numbers.dtype != np.int64 or numbers.min() < 0 or numbers.max() >= top:

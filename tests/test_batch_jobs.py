@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from talkinghead import batch_jobs
 from talkinghead.batch_jobs import Job, read_jobs
@@ -164,6 +167,37 @@ def test_files_that_are_no_job_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(batch_jobs, "LARGEST_BYTES", 10)
     with pytest.raises(JobFileError, match="larger"):
         read_jobs(path)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.dictionaries(st.sampled_from([*batch_jobs.COLUMNS, "other"]), JSON_VALUES), max_size=3))
+def test_whatever_is_in_a_row_no_output_leaves_the_folder(rows: list[dict[str, Any]], folder: Path) -> None:
+    complete = [{"id": f"row-{number}", "anchor": PRESENTER, "text": "Hi.", **row} for number, row in enumerate(rows)]
+    try:
+        jobs = read_jobs(json_lines(folder, *complete))
+    except JobFileError:
+        return
+    assert len(jobs) == len(rows)
+    for job in jobs:
+        assert Path(os.path.normpath(folder / "out" / job.output)).parent == folder / "out"
+        assert 0 <= job.intensity <= 3
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(max_size=40) | st.sampled_from(["..", "../a.mp4", "/a.mp4", "a/../../b.mp4", "a\\..\\b.mp4"]))
+def test_whatever_an_output_is_called_it_stays_in_the_folder(name: str, folder: Path) -> None:
+    try:
+        (job,) = read_jobs(json_lines(folder, a_job(output=name), "\n"))
+    except JobFileError:
+        return
+    assert job.output == name and not set(name) & set("/\\\0\n") and not name.startswith(".")
 
 
 def test_ten_thousand_jobs(folder: Path) -> None:

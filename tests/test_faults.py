@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -304,6 +305,31 @@ def test_clips_of_one_and_two_frames(anchor: Anchor, speech: Path, expression_fi
         assert made["frames"] == frames_of(output) == 33
         with pytest.raises(NoFaceError, match="10 are needed"):
             train(path, tmp_path / "anchor", steps=1, device="cpu")
+
+
+def test_a_clip_without_a_key_frame_at_its_start(
+    anchor: Anchor, speech: Path, expression_file: Path, tmp_path: Path
+) -> None:
+    """Cut out of a stream: what cannot be decoded before the first key frame is left out, sound and pictures agree."""
+    whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
+    images = list(draw_frames(person(0), anchor.reconstruction.select(np.arange(12))))
+    with av.open(str(whole), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "5", "bf": "0", "sc_threshold": "0"})
+        stream.width, stream.height, stream.pix_fmt = images[0].shape[1], images[0].shape[0], "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(whole)) as source, av.open(str(cut), "w") as target:
+        copied = target.add_stream_from_template(source.streams.video[0])
+        for packet in list(source.demux(video=0))[1:]:
+            if packet.dts is not None:
+                packet.stream = copied
+                target.mux(packet)
+    with VideoReader(cut) as reader:
+        frames = list(reader)
+    assert 7 <= len(frames) <= 11 and frames[0].time_s == 0.0
+    made = generate(anchor, speech, tmp_path / "output.mp4", clip=cut, expression=expression_file, device="cpu")
+    assert made["frames"] == frames_of(tmp_path / "output.mp4") == 33
 
 
 @pytest.mark.slow
