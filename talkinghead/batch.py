@@ -162,7 +162,7 @@ class _Run:
         """Bring table, hidden folder and outputs into agreement with each other and the job file."""
         if resume:
             self._place_what_is_done()
-        outputs = {row.job.output for row in self.state.rows(State.DONE)}
+        outputs = {row.job.output for row in self.state.rows()}
         in_the_way = [job.output for job in jobs if job.output not in outputs and (self.folder / job.output).exists()]
         if in_the_way and not overwrite:
             problems = tuple(f"{self.folder / name} exists and is not of this batch" for name in in_the_way)

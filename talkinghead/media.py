@@ -649,6 +649,7 @@ class VideoWriter:
         self._container.close()
         if self._finishing:
             self._finishing(self._partial)
+        check_output_path(self._path, overwrite=self._overwrite)  # another process may have been quicker
         os.replace(self._partial, self._path)
 
     def _discard(self) -> None:

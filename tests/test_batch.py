@@ -152,6 +152,16 @@ def test_what_is_done_is_done_again_only_where_it_must(tmp_path: Path) -> None:
     assert fresh.started == ["a", "b", "c", "d"]
 
 
+def test_a_changed_job_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    run_batch(some_jobs("a"), tmp_path, ScriptedEngine())
+    changed = [Job("a", "presenter", "a.mp4", text="something else")]
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(changed, tmp_path, ScriptedEngine({"a": [interrupt]}))
+    assert outputs(tmp_path) == {"a.mp4": "video of a"}
+    again = ScriptedEngine()
+    assert run_batch(changed, tmp_path, again).exit_code == 0 and again.started == ["a"]
+
+
 def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_text("mine", "utf-8")
     engine = ScriptedEngine()
