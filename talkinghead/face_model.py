@@ -29,6 +29,8 @@ INNER_LIP_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 """The same along the lower lip; it shares the corners."""
 
 FORMAT = "talkinghead/face-model/1"
+LARGEST_NUMBER = 1e4
+"""No coordinate, weight or number of a vertex is larger."""
 
 
 @dataclass(frozen=True)
@@ -156,5 +158,5 @@ def _check(model: FaceModel, path: Path) -> None:
             _ = model.boundary
         except (KeyError, ValueError):  # the edge of the mesh is no loop
             wrong.append("triangles")
-    if wrong or not all(np.isfinite(getattr(model, name)).all() for name in shapes):
+    if wrong or not all((np.abs(getattr(model, name)) <= LARGEST_NUMBER).all() for name in shapes):
         raise CheckpointError(f"{path} holds arrays that do not fit together{': ' if wrong else ''}{', '.join(wrong)}.")
