@@ -38,7 +38,7 @@ lint: install
 	$(BIN)/mypy
 
 # quality.py comes first: the others measure the anchor that it trains.
-BENCHMARKS := quality frame_rates leak memory speed landmark_speed
+BENCHMARKS := quality frame_rates leak memory speed stages landmark_speed
 
 bench: install
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
 import os
 import platform
 import shlex
@@ -111,7 +110,7 @@ class Run:
     seconds: float
     """From start of the process to its end, the output finished."""
     preparation_s: float
-    """From start of the process until the output was opened for the first frame; NaN where nothing was opened."""
+    """From start of the process until the first frame was made; the end of the process counts as well."""
     peak_mb: float
     """Largest resident memory, 10^6 bytes."""
 
@@ -125,11 +124,8 @@ def generate(anchor: Path, speech: Path, output: Path, *options: object) -> Run:
     arguments = [anchor, speech, "-o", output, "--overwrite", "--json", *options]
     command = [sys.executable, "-m", "talkinghead", "generate", *map(str, arguments)]
     started = time.monotonic()
-    preparation_s = math.nan
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            if math.isnan(preparation_s) and any(output.parent.glob(f".{output.stem}.*")):
-                preparation_s = time.monotonic() - started
             time.sleep(POLL_S)
         seconds = time.monotonic() - started
         _, status, usage = ended
@@ -138,6 +134,7 @@ def generate(anchor: Path, speech: Path, output: Path, *options: object) -> Run:
             raise subprocess.CalledProcessError(process.returncode, command)
         assert process.stdout
         report = json.load(process.stdout)
+    preparation_s = seconds - float(report["seconds"]) + float(report["first_frame_s"])
     return Run(report, seconds, preparation_s, usage.ru_maxrss * 1024 / 1e6)
 
 

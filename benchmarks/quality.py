@@ -5,8 +5,8 @@
 Cuts CLIP in two, trains an anchor on the first part and lets it speak the second part's own sound over the second
 part's own frames, once from the sound (from speech) and once from the coefficients measured in the second part (the
 renderer ceiling). Both are judged against the second part, beside the truth itself and its mouth frozen
-(docs/metrics.md). Only the program's own commands are used. The anchor that FOLDER holds already is not trained anew;
---anchor takes one that was trained on the first part elsewhere.
+(docs/evaluation.md). Only the program's own commands are used. The anchor that FOLDER holds already is not trained
+anew; --anchor takes one that was trained on the first part elsewhere.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from pathlib import Path
 import soundfile
 from harness import DEFAULT_ANCHOR, generate, is_here, print_report
 
-from talkinghead import weights
-from talkinghead.evaluation import Pair, Scores, evaluate
-from talkinghead.landmarks import FaceLandmarker
+from talkinghead.evaluation import evaluate
+from talkinghead.evaluation_pairs import Pair
+from talkinghead.evaluation_tables import as_json
 from talkinghead.media import VideoReader, VideoWriter, read_sound
+from talkinghead.scores import Scores
 from talkinghead.structures import Frame
 
 SOUND_RATE_HZ = 48000
@@ -61,13 +62,12 @@ def main() -> None:
     generate(anchor, speech, output, "--clip", test_part)
     generate(anchor, speech, ceiling, "--clip", test_part, "--expression", test_part)
 
-    landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
-    result = evaluate([Pair(output, test_part, ceiling)], landmarker)
-    rows = {**result.rows, "from speech": result.mean}
-    print_report(describe(options, anchor, result.mean), headings(), [row(name, rows[name]) for name in rows])
+    result = evaluate([Pair(output, test_part, ceiling=ceiling)])
+    rows = {**result.rows, "from speech": result.mean()}
+    print_report(describe(options, anchor, result.mean()), headings(), [row(name, rows[name]) for name in rows])
     for note in result.pairs[0].notes:
         print(f"- note: {note}")
-    (work / "quality.json").write_text(json.dumps(result.as_json(), indent=1, allow_nan=False))
+    (work / "quality.json").write_text(json.dumps(as_json(result), indent=1, allow_nan=False))
 
 
 def parse_options() -> argparse.Namespace:

@@ -1,24 +1,28 @@
-"""How well speech features tell a mouth's opening: every speaker predicted by a predictor taught on the others.
+"""How well speech features tell a mouth's opening and width, and what they cost.
 
-    python benchmarks/speech.py --data FOLDER_OF_CLIPS [--teacher model.bin]
+    python benchmarks/speech.py --data FOLDER_OF_CLIPS [--tiny model.bin] [--base model.bin] [--phonemes] [--curve]
 
-Rows: log-mel spectra (two to a frame, the floor any encoder has to clear), the project's own encoder, and, where its
-weights are given, the teacher that encoder learned from.
+Every speaker is predicted by a predictor taught on the others, with the same members, steps and seeds for each row:
+the mean mouth, log-mel spectra (two to a frame, the floor any encoder has to clear), the project's own encoder, and
+where they are given two Whisper encoders (all layers hearing 30 s, no absolute positions; their third and last layer)
+and the log posteriors of a phoneme recogniser alone. With --curve the own encoder is also cut behind each of its
+layers, and what it then costs on this machine is measured: nothing else should run meanwhile.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
 import torchaudio
-from rich.console import Console
-from rich.table import Table
+from torch import Tensor
 
-from talkinghead.face_model import load_face_model
+from talkinghead.face_model import FaceModel, load_face_model
 from talkinghead.resources import checkpoint_path
 from talkinghead.speech import (
     RATE_HZ,
@@ -26,80 +30,175 @@ from talkinghead.speech import (
     PredictorConfig,
     SpeechEncoder,
     SpeechFeatures,
+    hidden_states,
     normalise_loudness,
 )
 from talkinghead.structures import Sound
 from talkinghead.training.expression_predictor import (
+    Clip,
+    ClipEntry,
+    Features,
     PredictorTrainingConfig,
+    Score,
     chosen_layers,
     leave_one_out,
     prepare_clip,
     read_clip_list,
 )
-from talkinghead.training.speech_encoder import EncoderTrainingConfig
+from talkinghead.training.phonemes import PhonemeRecogniser
 from talkinghead.training.whisper import WhisperTeacher
 
 CLIPS = Path(__file__).with_name("speech_clips.tsv")
+WHISPER_REACH = 750
+"""Frames to either side: 30 s in all, what Whisper was made for."""
+COST_S = 60
+"""Length of the sound on which the cost is measured."""
+COLUMNS = ("features", "opening r", "width r", "CCC", "std ratio", "error / std", "worst lag ms")
 
 
-@dataclass
-class LogMel:
-    """Log-mel spectra in an encoder's place."""
+def samples_of(sound: Sound) -> Tensor:
+    """(N,) at the encoders' rate and loudness."""
+    samples = torch.from_numpy(np.ascontiguousarray(sound.samples))
+    if sound.rate_hz != RATE_HZ:
+        samples = torchaudio.functional.resample(samples, sound.rate_hz, RATE_HZ)
+    return normalise_loudness(samples)
 
-    layer_count: int = 1
-    width: int = 160
+
+@dataclass(frozen=True)
+class Heard:
+    """Features of 20 ms that some function makes of a sound, in an encoder's place."""
+
+    layer_count: int
+    width: int
+    hear: Callable[[Tensor, tuple[int, ...]], Tensor]
+    """Samples (N,) and layers -> (S, layers, D)."""
     rate_hz: float = 50.0
     first_s: float = 0.0
 
-    def spectra(self, sound: Sound) -> torch.Tensor:
-        samples = torch.from_numpy(np.ascontiguousarray(sound.samples))
-        if sound.rate_hz != RATE_HZ:
-            samples = torchaudio.functional.resample(samples, sound.rate_hz, RATE_HZ)
-        return LogMelFrontEnd().spectra_of(normalise_loudness(samples)[None])
-
-    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
-        values = self.spectra(sound)[0].T.reshape(-1, len(layers), self.width)
-        return SpeechFeatures(values.numpy(), self.rate_hz, self.first_s)
-
-
-class Teacher(LogMel):
-    """Whisper's first layers in an encoder's place."""
-
-    def __init__(self, path: Path) -> None:
-        config = EncoderTrainingConfig()
-        self.model = WhisperTeacher(path, config.reaches)
-        super().__init__(config.layers, self.model.width)
-
     @torch.inference_mode()
     def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
-        every = torch.arange(4 * self.width)
-        streams = self.model.streams(self.spectra(sound), [every] * self.layer_count)
-        values = torch.stack([streams[layer - 1][0] for layer in layers], 1)
-        return SpeechFeatures(values.numpy(), self.rate_hz, self.first_s)
+        return SpeechFeatures(self.hear(samples_of(sound), layers).numpy(), self.rate_hz, self.first_s)
+
+
+def log_mel() -> Heard:
+    front_end = LogMelFrontEnd()
+
+    def hear(samples: Tensor, layers: tuple[int, ...]) -> Tensor:
+        return front_end.spectra_of(samples[None])[0].T.reshape(-1, len(layers), 2 * front_end.mels)
+
+    return Heard(1, 2 * front_end.mels, hear)
+
+
+def whisper(path: Path, layers: int) -> Heard:
+    teacher, front_end = WhisperTeacher(path, (WHISPER_REACH,) * layers), LogMelFrontEnd()
+    every_unit = [torch.arange(4 * teacher.width)] * layers
+
+    def hear(samples: Tensor, wanted: tuple[int, ...]) -> Tensor:
+        streams = teacher.streams(front_end.spectra_of(samples[None]), every_unit)
+        return torch.stack([streams[layer - 1][0] for layer in wanted], 1)
+
+    return Heard(layers, teacher.width, hear)
+
+
+def phonemes() -> Heard:
+    recogniser = PhonemeRecogniser()
+    return Heard(1, len(recogniser.tokens), lambda samples, _: recogniser.log_posteriors(samples)[:, None])
+
+
+def score_features(
+    features: Features, entries: list[ClipEntry], model: FaceModel, layers: tuple[int, ...], steps: int
+) -> list[Score]:
+    clips: list[Clip] = [prepare_clip(entry, features, model, layers) for entry in entries]
+    components = min(PredictorConfig.components, features.width)
+    config = PredictorConfig("", "", "", layers, features.width, model.expressions, components)
+    return leave_one_out(clips, config, PredictorTrainingConfig(steps=steps), features)[0]
+
+
+def print_row(name: str, scores: list[Score]) -> None:
+    mean = np.mean([(s.r, s.width_r, s.concordance, s.std_ratio, s.error) for s in scores], 0)
+    worst = max((score.lag_ms for score in scores), key=abs)
+    cells = [name, *(f"{value:.2f}" for value in mean), f"{worst:+.0f}", *(f"{score.r:.2f}" for score in scores)]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def seconds_per_second(encoder: SpeechEncoder, layers: int) -> float:
+    """What the spectra and the first so many layers cost for a minute of sound."""
+    draw = np.random.default_rng(0)
+    samples = torch.from_numpy(0.1 * draw.standard_normal(COST_S * RATE_HZ).astype(np.float32))
+    cut = encoder.model
+    kept, reach = cut.encoder.layers, cut.config.attention_reach_frames
+    cut.encoder.layers, cut.config.num_hidden_layers = kept[:layers], layers
+    cut.config.attention_reach_frames = list(reach)[:layers]
+    try:
+        best = np.inf
+        for _ in range(3):
+            began = time.perf_counter()
+            with torch.inference_mode():
+                for piece in samples.split(20 * RATE_HZ):
+                    hidden_states(cut, encoder.front_end(piece[None]))
+            best = min(best, time.perf_counter() - began)
+    finally:
+        cut.encoder.layers, cut.config.num_hidden_layers = kept, len(kept)
+        cut.config.attention_reach_frames = reach
+    return best / COST_S
+
+
+def print_curve(encoder: SpeechEncoder, entries: list[ClipEntry], model: FaceModel, steps: int) -> None:
+    every = sum(parameter.numel() for parameter in encoder.model.parameters())
+    layer = sum(parameter.numel() for parameter in encoder.model.encoder.layers[0].parameters())
+    print("\n| layers | MB in half precision | s per s of sound | opening r | width r |\n|---|---|---|---|---|")
+    for count in range(1, encoder.layer_count + 1):
+        used = tuple(sorted({max(1, count - 1), count}))
+        scores = score_features(encoder, entries, model, used, steps)
+        megabytes = 2e-6 * (every - (encoder.layer_count - count) * layer)
+        r, width_r = np.mean([(score.r, score.width_r) for score in scores], 0)
+        cost = seconds_per_second(encoder, count)
+        print(f"| {count} | {megabytes:.1f} | {cost:.3f} | {r:.2f} | {width_r:.2f} |", flush=True)
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the clips in speech_clips.tsv.")
-@click.option("--teacher", type=click.Path(path_type=Path), help="Whisper as a CTranslate2 model.bin.")
+@click.option("--clips", type=click.Path(path_type=Path), default=CLIPS, help="Another list.")
+@click.option("--encoder", "encoder_name", help="Folder of the own encoder. Default: the project's.")
+@click.option("--tiny", type=click.Path(path_type=Path), help="Whisper tiny.en as a CTranslate2 model.bin.")
+@click.option("--base", type=click.Path(path_type=Path), help="Whisper base as a CTranslate2 model.bin.")
+@click.option("--phonemes", "with_phonemes", is_flag=True, help="Needs the package hama.")
+@click.option("--curve", is_flag=True, help="The own encoder cut behind each layer: size, cost, r.")
 @click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True)
-def main(data: Path, teacher: Path | None, steps: int) -> None:
-    """Print the table."""
-    rows = {"log-mel": LogMel(), "own encoder": SpeechEncoder.load(checkpoint_path("speech_encoder"))}
-    if teacher is not None:
-        rows["teacher"] = Teacher(teacher)
+def main(
+    data: Path,
+    clips: Path,
+    encoder_name: str | None,
+    tiny: Path | None,
+    base: Path | None,
+    with_phonemes: bool,
+    curve: bool,
+    steps: int,
+) -> None:
+    """Print the table as Markdown, a row as soon as it is known."""
+    own = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
+    rows: dict[str, Callable[[], Features]] = {"log-mel": log_mel, "own wav2vec2": lambda: own}
+    if tiny is not None:
+        rows["Whisper-tiny.en"] = lambda: whisper(tiny, 4)
+    if base is not None:
+        rows["Whisper-base"] = lambda: whisper(base, 6)
+    if with_phonemes:
+        rows["phoneme posteriors"] = phonemes
     model = load_face_model(checkpoint_path("face_model.safetensors"))
-    entries = read_clip_list(CLIPS, data)
-    speakers = sorted({entry.speaker for entry in entries})
-    table = Table(
-        "features", "mean r", "CCC", "std ratio", *speakers, title="r of the mouth's opening, speaker left out"
-    )
-    for name, encoder in rows.items():
-        clips = [prepare_clip(entry, encoder, model) for entry in entries]
-        config = PredictorConfig(name, "", "", chosen_layers(encoder), encoder.width, model.expressions)
-        scores, _ = leave_one_out(clips, config, PredictorTrainingConfig(steps=steps), encoder)
-        mean = np.mean([(score.r, score.concordance, score.std_ratio) for score in scores], 0)
-        table.add_row(name, *(f"{value:.2f}" for value in mean), *(f"{score.r:.2f}" for score in scores))
-    Console(width=180).print(table)
+    entries = read_clip_list(clips, data)
+    for number, (name, make) in enumerate(rows.items()):
+        features = make()
+        scores = score_features(features, entries, model, chosen_layers(features.layer_count), steps)
+        if number == 0:
+            header = [*COLUMNS, *(score.speaker for score in scores)]
+            print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+            still = [
+                replace(s, r=0.0, width_r=0.0, concordance=0.0, std_ratio=0.0, error=1.0, lag_ms=0.0) for s in scores
+            ]
+            print_row("mean mouth", still)
+        print_row(name, scores)
+    if curve:
+        print_curve(own, entries, model, steps)
 
 
 if __name__ == "__main__":

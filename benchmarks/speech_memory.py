@@ -60,7 +60,7 @@ def listen(speech: Path) -> None:
     sound = SoundFile(speech)
     times_s = np.arange(0, sound.duration_s, 1 / FRAMES_HZ)
     moving = voice_activity(sound, times_s)
-    expression = predict_expression(encoder, predictor, sound, times_s)
+    expression = predict_expression(encoder, predictor, sound, times_s).values
     assert len(moving) == len(expression)
     seconds = time.monotonic() - started
     print(f"{peak_mb():.0f} {loaded_mb:.0f} {seconds:.1f} {seconds / sound.duration_s:.4f}")

@@ -44,7 +44,7 @@ def main() -> None:
     writing_s = [command - preparation for command, preparation in zip(commands_s, preparations_s, strict=True)]
     rows = [
         row("generate, whole command", commands_s, frames),
-        row("  of it, until the first frame is due", preparations_s),
+        row("  of it, until the first frame is made", preparations_s),
         row("  of it, frames", writing_s, frames),
         row("decode and encode alone, whole process", limits_s, frames),
     ]
@@ -78,15 +78,15 @@ def timed_limit(anchor: Path, speech: Path, output: Path) -> float:
 
 
 def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
-    """What `talkinghead.generate` does, but with a network that gives every frame back as it is."""
-    import numpy as np
-
+    """What `talkinghead.generate` does, but every frame stays as it is."""
     from talkinghead.anchor import load_anchor
+    from talkinghead.frame_order import read_in_order
     from talkinghead.media import VideoWriter, read_sound
-    from talkinghead.pipeline import plan, updated_frames
+    from talkinghead.pipeline import BATCH, _in_thread, plan
+    from talkinghead.structures import Frame
 
     timeline = plan(load_anchor(anchor), None, read_sound(speech).duration_s)
-    unused = np.zeros((len(timeline), 0), np.float32)
+    frames = _in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
     with VideoWriter(
         output,
         timeline.width,
@@ -95,15 +95,8 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
         sound_from=speech,
         overwrite=True,
     ) as writer:
-        for frame in updated_frames(Untouched(), timeline, unused):
-            writer.write(frame)
-
-
-class Untouched:
-    """Stands where the `FaceUpdater` does."""
-
-    def update(self, images: list, frames: object, expression: object) -> list:
-        return images
+        for frame, time_s in zip(frames, timeline.times_s.tolist(), strict=True):
+            writer.write(Frame(frame.image, time_s))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ track.safetensors           landmarks of every frame
 face_model.safetensors      the face model that the coefficients belong to
 reconstruction.safetensors  identity, expression and pose of every frame
 network.safetensors         weights of the face update network
+appearance.safetensors      what the person's crops usually look like (anchors of older versions have none)
 training.png                truth, cut and result of held-out frames at the end of training
 """
 
@@ -30,6 +31,7 @@ from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.reconstruction import rotation_matrices
 from talkinghead.region_removal import Crops, LocalRegion, local_region
 from talkinghead.structures import FloatArray, Reconstruction
+from talkinghead.trust import CELLS, Appearance
 
 FORMAT = "talkinghead/anchor/1"
 RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
@@ -39,6 +41,8 @@ LARGEST_DESCRIPTION_BYTES = 1 << 20
 LARGEST_NUMBER = 1e6
 """No coefficient is larger, whether in standard deviations, radians or pixels."""
 HASHED = ("track.safetensors", "face_model.safetensors", "reconstruction.safetensors", "network.safetensors")
+APPEARANCE_FILE = "appearance.safetensors"
+APPEARANCE_FORMAT = "talkinghead/appearance/1"
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Anchor:
     network_sha256: str
     consent: str | None
     """Who agreed to be animated, in the words given to `train`; None where nobody was named."""
+    appearance: Appearance | None
+    """None where the anchor was trained before this was kept."""
 
     def expression_statistics(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the anchor's own expression over the clip's valid frames, (K,) each."""
@@ -80,7 +86,8 @@ def load_anchor(folder: Path) -> Anchor:
         CheckpointError: it is no ANCHOR, one of another version, or damaged.
     """
     description = read_description(folder)
-    for name in HASHED:
+    has_appearance = APPEARANCE_FILE in description["sha256"]
+    for name in (*HASHED, APPEARANCE_FILE) if has_appearance else HASHED:
         if not (folder / name).is_file() or sha256_of(folder / name) != description["sha256"].get(name):
             raise CheckpointError(f"{folder / name} is missing or damaged; train the anchor again.")
     clip = folder / Path(description["clip"]["file"]).name
@@ -99,6 +106,7 @@ def load_anchor(folder: Path) -> Anchor:
         network=load_network(folder / "network.safetensors", model, reconstruction.identity),
         network_sha256=description["sha256"]["network.safetensors"],
         consent=description["consent"],
+        appearance=load_appearance(folder / APPEARANCE_FILE) if has_appearance else None,
     )
 
 
@@ -129,7 +137,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write anchor.json; the hashes of the other files are added here, so write it last."""
-    hashes = {name: sha256_of(folder / name) for name in HASHED}
+    hashes = {name: sha256_of(folder / name) for name in (*HASHED, APPEARANCE_FILE)}
     text = json.dumps({"format": FORMAT, **description, "sha256": hashes}, indent=2, ensure_ascii=False)
     with replacing(folder / "anchor.json") as temporary:
         temporary.write_text(text + "\n", "utf-8")
@@ -171,6 +179,36 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, N
     return Reconstruction(**{name: arrays[name] for name in shapes}), times_s
 
 
+def save_appearance(path: Path, appearance: Appearance) -> None:
+    """Write what a person's crops usually look like."""
+    arrays: dict[str, NDArray[Any]] = {
+        "inside": appearance.inside.astype(np.uint8),
+        "mean": appearance.mean,
+        "basis": appearance.basis,
+        "usual": np.array([appearance.usual]),
+    }
+    save_arrays(path, arrays, {"format": APPEARANCE_FORMAT})
+
+
+def load_appearance(path: Path) -> Appearance:
+    """Read what `save_appearance` wrote.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged.
+    """
+    arrays, metadata = load_arrays(path)
+    try:
+        inside = arrays["inside"].astype(np.bool_).reshape(CELLS)
+        mean = arrays["mean"].reshape(3 * int(inside.sum()))
+        basis = arrays["basis"].reshape(-1, len(mean))
+        usual = float(arrays["usual"][0])
+    except (KeyError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path} is not an appearance: {error}.") from error
+    if metadata.get("format") != APPEARANCE_FORMAT or not (np.isfinite(mean).all() and np.isfinite(basis).all()):
+        raise CheckpointError(f"{path} is not an appearance of this version ({APPEARANCE_FORMAT}).")
+    return Appearance(inside, mean, basis, usual)
+
+
 def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.Tensor] | None = None) -> None:
     """Write the network's weights (or `state` in their place) with its sizes.
 
@@ -178,7 +216,7 @@ def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.
     """
     weights = network.state_dict() if state is None else state
     learned = {name for name, _ in network.named_parameters()}
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         name: (value.half() if name in learned else value.float()).detach().cpu().numpy()
         for name, value in weights.items()
     }

@@ -128,6 +128,16 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
         raise CheckpointError(f"{path} is damaged or no safetensors file: {error}.") from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, as hex.
 

@@ -284,7 +284,8 @@ def generate(
         if contact_sheet is not None:
             click.echo(f"{contact_sheet}: look at it first")
         if made["frames_passed_through"]:
-            click.echo(f"{made['frames_passed_through']} frames without a usable face were passed through unchanged.")
+            reasons = ", ".join(f"{reason}: {count}" for reason, count in made["passed_through"].items())
+            click.echo(f"{made['frames_passed_through']} frames were passed through unchanged ({reasons}).")
         _echo_skipped(made.get("text_to_speech"))
 
 
@@ -392,6 +393,11 @@ def voices(as_json: bool) -> None:
             click.echo(f"{engine.name} has more voices: {engine.missing()}")
 
 
+def _paths(name: str, help_text: str) -> Callable[[Command], Command]:
+    """An option that may be given several times, each with a path."""
+    return click.option(name, multiple=True, type=click.Path(path_type=Path), help=help_text)
+
+
 @main.command()
 @shared_options("json")
 def licenses(as_json: bool) -> None:
@@ -410,36 +416,85 @@ def licenses(as_json: bool) -> None:
 
 @main.command()
 @click.argument("outputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--reference",
-    "references",
-    multiple=True,
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The true video, one for each output in the same order (or one for all).",
-)
-@shared_options("quiet", "json")
-def evaluate(outputs: tuple[Path, ...], references: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
-    """Measure OUTPUTS against true videos of the same speech. docs/metrics.md says what each number means."""
-    from talkinghead.evaluation import Pair, pairs_table, scores_table
-    from talkinghead.evaluation import evaluate as evaluate_pairs
-    from talkinghead.landmarks import FaceLandmarker
+@_paths("--reference", "The true video: one for all, one for each output, or a folder of the same names.")
+@_paths("--driving", "The sound that drives the output, likewise; without it the reference's own sound is taken.")
+@_paths("--phones", "Phone times in that sound (begin, end, phone on each line), likewise.")
+@_paths("--against", "Another system's output, or a folder of them with the same names, to put beside.")
+@click.option("--anchor", type=click.Path(path_type=Path), help="ANCHOR of that person: adds the renderer ceiling.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the numbers as CSV.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Also write a report, one page of its own.")
+@shared_options("overwrite", "quiet", "json")
+def evaluate(
+    outputs: tuple[Path, ...],
+    reference: tuple[Path, ...],
+    driving: tuple[Path, ...],
+    phones: tuple[Path, ...],
+    against: tuple[Path, ...],
+    anchor: Path | None,
+    csv_file: Path | None,
+    html_file: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure OUTPUTS against true videos of the same speech. docs/evaluation.md says what each number means.
 
-    if len(references) not in (1, len(outputs)):
-        raise click.UsageError(f"{len(references)} references for {len(outputs)} outputs: give one, or one for each.")
-    matched = references * len(outputs) if len(references) == 1 else references
-    pairs = [Pair(output, reference) for output, reference in zip(outputs, matched, strict=True)]
-    evaluation = evaluate_pairs(pairs, FaceLandmarker.load(weights.locate("face_landmarker")))
+    OUTPUTS are videos, folders of them, or a CSV of pairs with the headings output, reference, driving, phones,
+    ceiling, twin, system. Without a reference, only what the sound tells is measured.
+    """
+    from talkinghead import evaluation_tables as tables
+    from talkinghead.checkpoint import write_text
+    from talkinghead.evaluation import evaluate as evaluate_pairs
+    from talkinghead.evaluation_pairs import find_pairs
+    from talkinghead.media import check_output_path
+
+    for path, suffix in ((csv_file, ".csv"), (html_file, ".html")):
+        if path is not None:
+            check_output_path(path, overwrite=overwrite, suffixes=(suffix,))
+    work = find_pairs(outputs, reference, driving, phones, against)
+    if not work.pairs:
+        raise MissingFileError(f"Nothing to compare: {work.left_out[0].output}: {work.left_out[0].reason}.")
+    with _progress(quiet or as_json) as bar:
+        task = bar.add_task("Measuring", total=len(work.pairs), note="")
+        evaluation = evaluate_pairs(
+            work.pairs,
+            anchor=anchor,
+            left_out=work.left_out,
+            progress=lambda done, count: bar.update(task, completed=done, note=f"{done} of {count}"),
+        )
+    if csv_file is not None:
+        write_text(csv_file, tables.as_csv(evaluation))
+    if html_file is not None:
+        from talkinghead.evaluation_report import report
+
+        write_text(html_file, report(evaluation))
     if as_json:
-        _print_json(evaluation.as_json())
-        return
-    _print_table(scores_table(evaluation))
-    if len(pairs) > 1:
-        _print_table(pairs_table(evaluation))
-    if not quiet:
-        for pair in evaluation.pairs:
-            for note in pair.notes:
-                click.echo(f"{pair.pair.output.name}: {note}")
+        _print_json(tables.as_json(evaluation))
+    else:
+        _print_table(tables.scores_table(evaluation))
+        if len(evaluation.pairs) > 1:
+            _print_table(tables.pairs_table(evaluation))
+        if len(evaluation.systems) > 1:
+            _print_table(tables.differences_table(evaluation))
+        for remark in () if quiet else tables.remarks(evaluation):
+            click.echo(remark)
+    if evaluation.left_out:
+        raise click.exceptions.Exit(evaluation.left_out[0].exit_code)
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["syncnet_v2", "lpips_alex", "fid_inception"]))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: where `evaluate` looks for it.")
+def convert(name: str, files: tuple[Path, ...], output: Path | None) -> None:
+    """Turn the published weights NAME of others, in FILES that torch wrote, into safetensors.
+
+    Nothing that the files hold is run. docs/evaluation.md says where to get them.
+    """
+    from talkinghead.judges import JUDGES
+    from talkinghead.judges import convert as convert_weights
+
+    click.echo(f"{convert_weights(JUDGES[name], files, output)}: ready for `talkinghead evaluate`")
 
 
 @main.command()

@@ -89,6 +89,12 @@ class LabelError(TalkingHeadError):
     exit_code = 65
 
 
+class TableError(TalkingHeadError):
+    """A table that says what to compare with what, or which phone is spoken when, cannot be read."""
+
+    exit_code = 65
+
+
 class JobFileError(TalkingHeadError):
     """The job file of a batch cannot be used; nothing was started."""
 

@@ -1,84 +1,82 @@
-"""Outputs judged against the truth: the metrics of docs/metrics.md over whole clips, beside rows that set the scale.
-
-Each clip is read twice, once for its landmarks and once for its pixels, one frame at a time: apart from the landmarks
-nothing grows with the length.
-"""
+"""Outputs judged against the truth by the metrics of docs/evaluation.md, beside rows that set the scale."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
-from talkinghead import metrics
-from talkinghead.errors import NoFaceError
-from talkinghead.landmarks import FaceLandmarker, track_clip
-from talkinghead.media import VideoReader
-from talkinghead.structures import BoolArray, ByteArray, Track
+from talkinghead import metrics, scores, syncnet
+from talkinghead.checkpoint import sha256_of
+from talkinghead.errors import NoFaceError, TalkingHeadError
+from talkinghead.evaluation_measures import (
+    Clip,
+    Driving,
+    LandmarkCurves,
+    LocalFace,
+    PictureJudge,
+    embeddings,
+    landmark_numbers,
+    late,
+    late_picture_numbers,
+    leak_of,
+    mouth_and_sound,
+    mouth_shape_px,
+    picture_numbers,
+    read_clip,
+    read_driving,
+    sync_numbers,
+)
+from talkinghead.evaluation_pairs import LeftOut, Pair
+from talkinghead.inception import frechet_distance
+from talkinghead.judges import Judges, load_judges
+from talkinghead.media import write_sound
+from talkinghead.phone_times import read_phone_times
+from talkinghead.scores import NAMES, Scores
+from talkinghead.structures import BoolArray, FloatArray, Sound, Track
+
+Values = NDArray[np.float64]
 
 GROUND_TRUTH = "ground truth"
 """Row: the reference judged against itself, the best that there is."""
 FROZEN_MOUTH = "frozen mouth"
 """Row: the reference with its median mouth in every frame. Landmarks only: what does not beat it does not speak."""
+SHIFTED_TRUTH = "shifted truth"
+"""Row: the reference itself, `SHIFT_FRAMES` late. A number that is no worse here does not see lip sync."""
 RENDERER_CEILING = "renderer ceiling"
 """Row: another output, made with the true coefficients. What is lost there, no better speech can win back."""
+SHIFT_FRAMES = 5
 
-JITTER_LANDMARKS = metrics.MOUTH_LANDMARKS + metrics.JAW_LANDMARKS
-"""What is made anew in an output, and so what may tremble."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One row of numbers; NaN where a number was not, or could not be, measured."""
-
-    lmd_px: float
-    """Mouth landmark distance, pixels of a 512 px picture; smaller is better."""
-    lmd_iod: float
-    """The same over the inter-ocular distance."""
-    opening_r: float
-    """Correlation of the opening of the mouth, at lag 0; 1 is best."""
-    opening_ccc: float
-    """Concordance of the opening; 1 is best."""
-    width_r: float
-    """Correlation of the width of the mouth; 1 is best."""
-    opening_std_ratio: float
-    """Standard deviation of the opening, output over reference; 1 is best."""
-    lag_ms: float
-    """How late the output's mouth opens; 0 is best."""
-    lag_r: float
-    """Correlation of the opening at that lag."""
-    psnr_full_db: float
-    """Peak signal-to-noise ratio of whole frames, mean over frames, at most 100; larger is better."""
-    psnr_mouth_db: float
-    """The same of the mouth crop."""
-    ssim_mouth: float
-    """Structural similarity of the mouth crop; 1 is best."""
-    jitter_ratio: float
-    """Second difference of the points of mouth and jaw, output over reference; 1 is best."""
-    sharpness_ratio: float
-    """Laplacian energy of the mouth crop, output over reference; 1 is best."""
-    frames_scored: float
-    """Frames of the reference where both clips show a face."""
-    frames_total: float
-    """Frames of the reference."""
+ENVELOPE_S = 0.02
+"""Length of the pieces whose level is drawn."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What to compare with what."""
+class Curves:
+    """What a report draws of one clip, at the reference's times."""
 
-    output: Path
-    reference: Path
-    ceiling: Path | None = None
-    """An output made for the same reference from its true coefficients."""
+    times_s: Values
+    """(T,)"""
+    true_opening: Values
+    """(T,)"""
+    true_mouth_px: Values
+    """(T, 20, 2)"""
+    landmarks: LandmarkCurves
+    psnr_mouth_db: Values
+    """(T,)"""
+    silent: BoolArray
+    """(T,)"""
+    envelope: Values
+    """(E,) level of the sound every `ENVELOPE_S`, 1 at its loudest; empty without sound."""
+    partners: NDArray[np.intp]
+    """(T,) number of the output's frame beside each of the reference, -1 for none."""
+    crop: metrics.MouthCrop
 
 
 @dataclass(frozen=True)
@@ -88,248 +86,278 @@ class PairScores:
     pair: Pair
     scores: Scores
     rows: Mapping[str, Scores]
-    """The rows that set the scale, by name."""
+    """The rows that set the scale, by name; empty without a reference."""
     notes: tuple[str, ...]
     """What one has to know to read the numbers: clips that differ in rate, size or length, frames without a face."""
+    missing: Mapping[str, str]
+    """Why a number was not measured, by its name."""
+    curves: Curves | None
+    """None without a reference."""
+    sha256: Mapping[str, str]
+    """Of every file that was read, by what it is in the pair."""
+    features: tuple[Sequence[FloatArray], Sequence[FloatArray]] = ((), ())
+    """For FID: of the output, of the reference."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All pairs, and their mean."""
+    """All clips of all systems."""
 
     pairs: tuple[PairScores, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    judges_sha256: Mapping[str, str] | None = None
 
-    @property
-    def mean(self) -> Scores:
-        """Each number's mean over the pairs where it was measured; every pair counts the same."""
-        return _mean([pair.scores for pair in self.pairs])
+    @cached_property
+    def systems(self) -> tuple[str, ...]:
+        """In the order in which they were given."""
+        names = [scored.pair.system for scored in self.pairs] + [left.system for left in self.left_out]
+        return tuple(dict.fromkeys(names))
 
-    @property
+    def of(self, system: str) -> tuple[PairScores, ...]:
+        """The clips of one system."""
+        return tuple(scored for scored in self.pairs if scored.pair.system == system)
+
+    def mean(self, system: str | None = None) -> Scores:
+        """Each number's mean over the clips where it was measured; FID over all frames. None is the first system."""
+        chosen = self.of(self.systems[0] if system is None else system)
+        made, true = ([vector for scored in chosen for vector in scored.features[side]] for side in (0, 1))
+        return replace(scores.mean([scored.scores for scored in chosen]), fid=frechet_distance(made, true))
+
+    def intervals(self, system: str) -> dict[str, tuple[float, float]]:
+        """Where each mean lies, by the bootstrap over clips."""
+        return scores.intervals([scored.scores for scored in self.of(system)])
+
+    def difference(self, system: str, other: str) -> tuple[Scores, dict[str, tuple[float, float]]]:
+        """Mean difference of two systems over the clips that both have, and where it lies (paired bootstrap)."""
+        theirs = {scored.pair.name: scored.scores for scored in self.of(other)}
+        both = [scored for scored in self.of(system) if scored.pair.name in theirs]
+        apart = scores.differences([one.scores for one in both], [theirs[one.pair.name] for one in both])
+        return scores.mean(apart), scores.intervals(apart)
+
+    @cached_property
     def rows(self) -> dict[str, Scores]:
-        """The mean of each row that sets the scale, over the pairs that have it."""
-        names = dict.fromkeys(name for pair in self.pairs for name in pair.rows)
-        return {name: _mean([pair.rows[name] for pair in self.pairs if name in pair.rows]) for name in names}
+        """The mean of each row that sets the scale, over the references that have it."""
+        by_reference = {(scored.pair.reference, scored.pair.driving): scored.rows for scored in self.pairs}
+        names = [GROUND_TRUTH, FROZEN_MOUTH, SHIFTED_TRUTH, RENDERER_CEILING]
+        found = {name: [rows[name] for rows in by_reference.values() if name in rows] for name in names}
+        return {name: scores.mean(rows) for name, rows in found.items() if rows}
 
-    def as_json(self) -> dict[str, Any]:
-        """{"pairs": [...], "mean": {...}, "rows": {...}} ready for `json.dumps`; what was not measured is None."""
-        return {
-            "pairs": [
-                {
-                    "output": str(pair.pair.output),
-                    "reference": str(pair.pair.reference),
-                    **_as_json(pair.scores),
-                    "notes": list(pair.notes),
-                }
-                for pair in self.pairs
-            ],
-            "mean": _as_json(self.mean),
-            "rows": {name.replace(" ", "_"): _as_json(scores) for name, scores in self.rows.items()},
-        }
+    @cached_property
+    def blind_to_sync(self) -> tuple[str, ...]:
+        """Numbers that do not fall when the truth comes late."""
+        if SHIFTED_TRUTH not in self.rows:
+            return ()
+        return scores.blind_to_sync(self.rows[GROUND_TRUTH], self.rows[SHIFTED_TRUTH])
 
-
-def evaluate(pairs: Iterable[Pair], landmarker: FaceLandmarker) -> Evaluation:
-    """Every output against its reference. Raises what `evaluate_pair` raises, at the first pair that fails."""
-    return Evaluation(
-        tuple(evaluate_pair(pair.output, pair.reference, landmarker, ceiling_path=pair.ceiling) for pair in pairs)
-    )
+    @cached_property
+    def missing(self) -> dict[str, str]:
+        """Why a number was measured for no clip at all, by its name."""
+        measured = {name for scored in self.pairs for name in NAMES if np.isfinite(getattr(scored.scores, name))}
+        reasons = {name: reason for scored in self.pairs for name, reason in scored.missing.items()}
+        return {name: reason for name, reason in reasons.items() if name not in measured}
 
 
-def evaluate_pair(
-    output_path: Path, reference_path: Path, landmarker: FaceLandmarker, *, ceiling_path: Path | None = None
-) -> PairScores:
+def evaluate(
+    pairs: Iterable[Pair],
+    *,
+    anchor: Path | None = None,
+    left_out: Sequence[LeftOut] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Every output against its reference. A pair that cannot be judged is left out, with its reason.
+
+    Args:
+        pairs: what to compare with what.
+        anchor: ANCHOR of the person in the references: each reference gets a renderer ceiling made with it.
+        left_out: clips of which it is known already that they cannot be judged.
+        progress: called with pairs done and pairs in all.
+
+    Raises:
+        TalkingHeadError: no pair at all could be judged: the first one's error.
+    """
+    given = list(pairs)
+    judges = load_judges()
+    found: dict[int, PairScores] = {}
+    failed: list[tuple[LeftOut, TalkingHeadError]] = []
+    groups: dict[tuple[Path | None, Path | None, Path | None], list[int]] = {}
+    for number, pair in enumerate(given):
+        groups.setdefault((pair.reference, pair.driving, pair.phones), []).append(number)
+    for numbers in groups.values():
+        # What is known of a truth serves every system that is judged by it, and is forgotten then.
+        truth: Truth | None = None
+        for number in numbers:
+            pair = given[number]
+            try:
+                truth = truth or read_truth(pair, judges, anchor)
+                found[number] = evaluate_pair(pair, judges, truth)
+            except TalkingHeadError as error:
+                failed.append((LeftOut(pair.output, pair.system, str(error), error.exit_code), error))
+            if progress:
+                progress(len(found) + len(failed), len(given))
+    if failed and not found:
+        raise failed[0][1]
+    ordered = tuple(found[number] for number in sorted(found))
+    return Evaluation(ordered, (*left_out, *(left for left, _ in failed)), judges.sha256)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What an output is judged by, measured once for all systems. Without a reference there is only the sound."""
+
+    driving: Driving
+    reference: Clip | None = None
+    face: LocalFace | None = None
+    pictures: PictureJudge | None = None
+    features: Sequence[FloatArray] = ()
+    rows: Mapping[str, Scores] | None = None
+
+
+def read_truth(pair: Pair, judges: Judges, anchor: Path | None = None) -> Truth:
+    """Read a pair's reference and sound, and measure the rows that set the scale.
+
+    Raises:
+        MissingFileError, MediaError, NoVideoError, TableError: a file cannot be read.
+        NoFaceError: no frame of the reference shows a face.
+    """
+    phones = None if pair.phones is None else read_phone_times(pair.phones)
+    driving = read_driving(pair.driving or pair.reference or pair.output, phones)
+    if pair.reference is None:
+        return Truth(driving)
+    reference = read_clip(pair.reference)
+    if not reference.track.valid.any():
+        raise NoFaceError(f"{pair.reference} shows no face, so there is nothing to compare with")
+    face = LocalFace(reference.track)
+    pictures = PictureJudge.of(reference, face, judges)
+    late_numbers, features = late_picture_numbers(pictures, SHIFT_FRAMES)
+    heard = embeddings(reference, driving, judges)
+    late_sync = sync_numbers(heard, round(SHIFT_FRAMES * syncnet.FRAME_RATE_HZ / reference.frame_rate))
+    track = reference.track
+    rows = {
+        GROUND_TRUTH: _row(track, reference, face, driving, {**pictures.perfect, **sync_numbers(heard)}),
+        FROZEN_MOUTH: _row(metrics.freeze_mouth(track, face.landmarks), reference, face, driving, {}),
+        SHIFTED_TRUTH: _row(late(track, SHIFT_FRAMES), reference, face, driving, {**late_numbers, **late_sync}),
+    }
+    truth = Truth(driving, reference, face, pictures, features, rows)
+    if anchor is not None:
+        with tempfile.TemporaryDirectory(prefix="talkinghead-") as folder:
+            made = render_truth(anchor, reference, driving.sound, Path(folder))
+            rows[RENDERER_CEILING] = evaluate_pair(Pair(made, pair.reference), judges, truth).scores
+    return truth
+
+
+def _row(track: Track, reference: Clip, face: LocalFace, driving: Driving, more: Mapping[str, float]) -> Scores:
+    numbers, _ = landmark_numbers(track, reference.track, face)
+    return Scores(**numbers, **mouth_and_sound(track, driving), **more)
+
+
+def render_truth(anchor: Path, reference: Clip, sound: Sound | None, folder: Path) -> Path:
+    """The reference once more, its mouth drawn by an anchor of that person from the coefficients measured in it.
+
+    Raises:
+        TalkingHeadError: as `pipeline.generate` does.
+    """
+    # Imported here: nothing else in an evaluation needs the generator.
+    from talkinghead.pipeline import generate
+
+    made, speech = folder / "ceiling.mp4", folder / "speech.wav"
+    period_s = 1 / float(reference.frame_rate)
+    duration_s = float(reference.track.times_s[-1]) + period_s
+    heard = np.zeros(round(duration_s * syncnet.RATE_HZ), np.float32)
+    if sound is not None:
+        heard[: len(sound.samples)] = sound.samples[: len(heard)]
+    write_sound(speech, [Sound(heard, syncnet.RATE_HZ)])
+    generate(anchor, speech, made, clip=reference.path, expression=reference.path)
+    return made
+
+
+def evaluate_pair(pair: Pair, judges: Judges | None = None, truth: Truth | None = None) -> PairScores:
     """One output against its reference, frame by frame of the reference, at the reference's times and size.
 
     An output in which no face is found is judged all the same: its landmark scores are NaN.
 
+    Args:
+        pair: what to compare with what.
+        judges: networks of others; None takes those that are here.
+        truth: of this pair's reference, driving sound and phones; None reads it.
+
     Raises:
-        MissingFileError, MediaError, NoVideoError: a file cannot be read as a video.
+        MissingFileError, MediaError, NoVideoError, TableError: a file cannot be read.
         NoFaceError: no frame of the reference shows a face.
     """
-    reference = _read(reference_path, landmarker)
-    if not reference.track.valid.any():
-        raise NoFaceError(f"{reference_path} shows no face, so there is nothing to compare with")
-    output = _read(output_path, landmarker)
-    scores = _score(output, reference)
-    rows = _scale_rows(output, reference)
-    if ceiling_path is not None:
-        rows[RENDERER_CEILING] = _score(_read(ceiling_path, landmarker), reference)
-    return PairScores(Pair(output_path, reference_path, ceiling_path), scores, rows, tuple(_notes(output, reference)))
+    judges = judges or load_judges()
+    truth = truth or read_truth(pair, judges)
+    output = read_clip(pair.output)
+    numbers = mouth_and_sound(output.track, truth.driving)
+    numbers |= sync_numbers(embeddings(output, truth.driving, judges))
+    missing = {**truth.driving.missing, **judges.missing}
+    if truth.reference is None or truth.face is None or truth.pictures is None:
+        seen = {"frames_scored": float(output.track.valid.sum()), "frames_total": float(len(output.track))}
+        without = {metric.field: "needs a reference" for metric in scores.METRICS if metric.source in ("pair", "set")}
+        notes = tuple(_counted(~output.track.valid, "of the output show no face"))
+        return PairScores(pair, Scores(**numbers, **seen), {}, notes, {**missing, **without}, None, _hashes(pair))
+    by_landmarks, curves = landmark_numbers(output.track, truth.reference.track, truth.face)
+    by_pixels = picture_numbers(output, truth.pictures)
+    rows = dict(truth.rows or {})
+    if pair.ceiling is not None:
+        rows[RENDERER_CEILING] = evaluate_pair(Pair(pair.ceiling, pair.reference), judges, truth).scores
+    if pair.twin is None:
+        missing["leak"] = "needs a twin: the same output from a clip that differs in the original mouth alone"
+    else:
+        numbers["leak"] = leak_of(output, read_clip(pair.twin), truth.pictures)
+    return PairScores(
+        pair,
+        Scores(**numbers, **by_landmarks, **by_pixels.numbers),
+        rows,
+        tuple(_notes(output, truth.reference)),
+        {**missing, **truth.pictures.missing},
+        _curves(output, truth, curves, by_pixels.psnr_mouth_db),
+        _hashes(pair),
+        (by_pixels.features, truth.features),
+    )
 
 
-def scores_table(evaluation: Evaluation) -> Table:
-    """For the terminal: one line a metric, one column for the outputs' mean and for each row that sets the scale."""
-    count = len(evaluation.pairs)
-    columns = {"output" if count == 1 else f"mean of {count}": evaluation.mean, **evaluation.rows}
-    table = Table("metric", "best", title="Output against reference")
-    for heading in columns:
-        table.add_column(heading, justify="right")
-    for kind in _KINDS:
-        table.add_row(kind.label, kind.best, *(kind.text(scores) for scores in columns.values()))
-    return table
+def _curves(output: Clip, truth: Truth, landmarks: LandmarkCurves, psnr_mouth_db: Values) -> Curves:
+    assert truth.reference is not None and truth.pictures is not None
+    track = truth.reference.track
+    return Curves(
+        times_s=track.times_s,
+        true_opening=metrics.opening(track),
+        true_mouth_px=mouth_shape_px(track),
+        landmarks=landmarks,
+        psnr_mouth_db=psnr_mouth_db,
+        silent=truth.driving.silent(track.times_s),
+        envelope=_envelope(truth.driving.sound),
+        partners=metrics.nearest_frames(output.track.times_s, track.times_s),
+        crop=truth.pictures.crop,
+    )
 
 
-def pairs_table(evaluation: Evaluation) -> Table:
-    """For the terminal: one line a pair, the numbers that tell the most."""
-    chosen = [kind for kind in _KINDS if kind.short]
-    table = Table("output", title="Pair by pair")
-    for kind in chosen:
-        table.add_column(kind.short, justify="right")
-    for pair in evaluation.pairs:
-        table.add_row(pair.pair.output.name, *(kind.text(pair.scores) for kind in chosen))
-    return table
+def _envelope(sound: Sound | None) -> Values:
+    if sound is None:
+        return np.zeros(0)
+    piece = round(ENVELOPE_S * sound.rate_hz)
+    whole = sound.samples[: len(sound.samples) // piece * piece].reshape(-1, piece).astype(np.float64)
+    level = np.sqrt(np.square(whole).mean(1))
+    return np.asarray(level / max(float(level.max(initial=0)), 1e-9))
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """How a number is shown."""
-
-    field: str
-    label: str
-    best: str
-    decimals: int
-    short: str = ""
-    """Heading in the table of pairs; empty where it is not in there."""
-
-    def text(self, scores: Scores) -> str:
-        value = getattr(scores, self.field)
-        return "-" if math.isnan(value) else f"{value:.{self.decimals}f}"
-
-
-_KINDS = (
-    _Kind("lmd_px", "mouth landmark distance, px at 512", "0", 2, "LMD px"),
-    _Kind("lmd_iod", "  over the eyes' distance", "0", 4),
-    _Kind("opening_r", "opening: r", "1", 3, "opening r"),
-    _Kind("opening_ccc", "  concordance", "1", 3),
-    _Kind("opening_std_ratio", "  std, output / reference", "1", 2, "std ratio"),
-    _Kind("lag_ms", "  lag, ms (+: output late)", "0", 0, "lag ms"),
-    _Kind("lag_r", "  r at that lag", "1", 3),
-    _Kind("width_r", "width of the mouth: r", "1", 3),
-    _Kind("psnr_full_db", "PSNR, whole frame, dB", "high", 2),
-    _Kind("psnr_mouth_db", "PSNR, mouth crop, dB", "high", 2, "mouth dB"),
-    _Kind("ssim_mouth", "SSIM, mouth crop", "1", 3, "mouth SSIM"),
-    _Kind("jitter_ratio", "jitter, output / reference", "1", 2),
-    _Kind("sharpness_ratio", "sharpness, output / reference", "1", 2),
-    _Kind("frames_scored", "frames scored", "all", 0, "scored"),
-    _Kind("frames_total", "frames of the reference", "", 0, "of"),
-)
-
-
-@dataclass(frozen=True)
-class _Clip:
-    """A video file after its first reading."""
-
-    path: Path
-    frame_rate: Fraction
-    track: Track
-
-
-def _read(path: Path, landmarker: FaceLandmarker) -> _Clip:
-    with VideoReader(path) as reader:
-        track = track_clip(reader, landmarker, reader.info.width, reader.info.height)
-        return _Clip(path, reader.info.frame_rate, track)
-
-
-def _score(output: _Clip, reference: _Clip) -> Scores:
-    return Scores(**_landmark_scores(output.track, reference.track), **_pixel_scores(output, reference))
-
-
-def _scale_rows(output: _Clip, reference: _Clip) -> dict[str, Scores]:
-    """Ground truth and frozen mouth, over the frames on which the output was scored."""
-    scored = metrics.align(output.track, reference.track).valid & reference.track.valid
-    perfect = {"psnr_full_db": metrics.PSNR_CAP_DB, "psnr_mouth_db": metrics.PSNR_CAP_DB}
-    perfect |= {"ssim_mouth": 1.0, "sharpness_ratio": 1.0}
-    frozen = metrics.freeze_mouth(reference.track)
-    return {
-        GROUND_TRUTH: Scores(**_landmark_scores(replace(reference.track, valid=scored), reference.track), **perfect),
-        FROZEN_MOUTH: Scores(
-            **_landmark_scores(replace(frozen, valid=scored), reference.track), **dict.fromkeys(perfect, math.nan)
-        ),
+def _hashes(pair: Pair) -> dict[str, str]:
+    named = {
+        "output": pair.output,
+        "reference": pair.reference,
+        "driving": pair.driving,
+        "phones": pair.phones,
+        "ceiling": pair.ceiling,
+        "twin": pair.twin,
     }
+    return {name: sha256_of(path) for name, path in named.items() if path is not None}
 
 
-def _landmark_scores(output: Track, reference: Track) -> dict[str, float]:
-    aligned = metrics.align(output, reference)
-    scored = aligned.valid & reference.valid
-    aligned, truth = replace(aligned, valid=scored), replace(reference, valid=scored)
-    opening, true_opening = metrics.opening(aligned), metrics.opening(truth)
-    lag = metrics.best_lag(metrics.opening(output), output.times_s, metrics.opening(reference), reference.times_s)
-    return {
-        "lmd_px": metrics.finite_mean(metrics.lmd(aligned, truth)),
-        "lmd_iod": metrics.finite_mean(metrics.lmd_iod(aligned, truth)),
-        "opening_r": metrics.pearson_r(opening, true_opening),
-        "opening_ccc": metrics.concordance(opening, true_opening),
-        "width_r": metrics.pearson_r(metrics.mouth_width(aligned), metrics.mouth_width(truth)),
-        "opening_std_ratio": metrics.std_ratio(opening, true_opening),
-        "lag_ms": lag.lag_ms,
-        "lag_r": lag.r,
-        "jitter_ratio": _ratio(
-            metrics.jitter(metrics.points(aligned, JITTER_LANDMARKS)),
-            metrics.jitter(metrics.points(truth, JITTER_LANDMARKS)),
-        ),
-        "frames_scored": int(scored.sum()),
-        "frames_total": len(reference),
-    }
-
-
-def _pixel_scores(output: _Clip, reference: _Clip) -> dict[str, float]:
-    """Over all frames where the reference shows a face, even if none is found in the output: that must not help it."""
-    partners = metrics.nearest_frames(output.track.times_s, reference.track.times_s)
-    partners[~reference.track.valid] = -1
-    crop = metrics.mouth_crop(reference.track)
-    measured = [
-        _frame_scores(made, true, crop.of(made, frame), crop.of(true, frame))
-        for frame, made, true in _side_by_side(output.path, reference.path, partners)
-    ]
-    columns = np.array(measured, np.float64).reshape(-1, 5)
-    psnr_full_db, psnr_mouth_db, ssim_mouth, sharpness, true_sharpness = map(metrics.finite_mean, columns.T)
-    return {
-        "psnr_full_db": psnr_full_db,
-        "psnr_mouth_db": psnr_mouth_db,
-        "ssim_mouth": ssim_mouth,
-        "sharpness_ratio": _ratio(sharpness, true_sharpness),
-    }
-
-
-def _frame_scores(made: ByteArray, true: ByteArray, made_mouth: ByteArray, true_mouth: ByteArray) -> list[float]:
-    return [
-        metrics.psnr(made, true),
-        metrics.psnr(made_mouth, true_mouth),
-        metrics.ssim(made_mouth, true_mouth),
-        metrics.sharpness(made_mouth),
-        metrics.sharpness(true_mouth),
-    ]
-
-
-def _side_by_side(
-    output_path: Path, reference_path: Path, partners: NDArray[np.intp]
-) -> Iterator[tuple[int, ByteArray, ByteArray]]:
-    """(number, output, reference) of each frame of the reference that has a partner in the output, of one size."""
-    with VideoReader(output_path) as outputs, VideoReader(reference_path) as references:
-        numbered = enumerate(outputs)
-        number, made = next(numbered)
-        for frame, (true, partner) in enumerate(zip(references, partners, strict=True)):
-            if partner >= 0:
-                while number < partner:
-                    number, made = next(numbered)
-                yield frame, _resized(made.image, references.info.width, references.info.height), true.image
-
-
-def _resized(image: ByteArray, width: int, height: int) -> ByteArray:
-    if metrics.is_padded(image.shape[1], width):
-        image = image[:, :width]
-    if metrics.is_padded(image.shape[0], height):
-        image = image[:height]
-    if image.shape[:2] == (height, width):
-        return image
-    interpolation = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
-
-
-def _notes(output: _Clip, reference: _Clip) -> Iterator[str]:
+def _notes(output: Clip, reference: Clip) -> Iterator[str]:
     made, true = output.track, reference.track
     if output.frame_rate != reference.frame_rate:
         yield (
-            f"{float(output.frame_rate):.3f} frames a second against {float(reference.frame_rate):.3f}: "
+            f"{_fps(output.frame_rate)} frames a second against {_fps(reference.frame_rate)}: "
             "compared at the reference's times"
         )
     if (made.width, made.height) != (true.width, true.height):
@@ -342,19 +370,10 @@ def _notes(output: _Clip, reference: _Clip) -> Iterator[str]:
     yield from _counted(~made.valid, "of the output show no face")
 
 
+def _fps(rate: Fraction) -> str:
+    return f"{float(rate):.3f}"
+
+
 def _counted(chosen: BoolArray, what: str) -> Iterator[str]:
     if chosen.any():
         yield f"{int(chosen.sum())} of {len(chosen)} frames {what}"
-
-
-def _mean(rows: Sequence[Scores]) -> Scores:
-    columns = {field.name: np.array([getattr(row, field.name) for row in rows], np.float64) for field in fields(Scores)}
-    return Scores(**{name: metrics.finite_mean(column) for name, column in columns.items()})
-
-
-def _as_json(scores: Scores) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in asdict(scores).items()}
-
-
-def _ratio(output: float, reference: float) -> float:
-    return output / reference if reference > 0 else math.nan

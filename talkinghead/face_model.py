@@ -84,6 +84,17 @@ class FaceModel:
         width = np.linalg.norm(self.neutral[234] - self.neutral[454])
         return np.asarray(np.linalg.norm(shape[:, 0] - shape[:, 1], axis=-1) / width, np.float32)
 
+    def lip_gap(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
+        """Height of the gap between the inner lips in cm, below 0 where they overlap: (I,), (T, K) -> (T,).
+
+        Linear in the expression.
+        """
+        upper, lower = 13, 14
+        rest = (self.neutral[upper] - self.neutral[lower])[1]
+        rest = rest + identity @ (self.identity_basis[:, upper] - self.identity_basis[:, lower])[:, 1]
+        moves = (self.expression_basis[:, upper] - self.expression_basis[:, lower])[:, 1]
+        return np.asarray(rest + expression @ moves, np.float32)
+
     @functools.cached_property
     def reach_basis(self) -> FloatArray:
         """(K, V, 3) the expression basis over the local vertices."""

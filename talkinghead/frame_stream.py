@@ -6,16 +6,19 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from talkinghead.structures import Frame
+from talkinghead.trust import Fallbacks
 
 AHEAD = 16
 """Frames that are made before they are asked for, at most."""
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -25,7 +28,8 @@ class FrameStream:
     A context manager: leaving it, `close`, and the end of the iteration stop the work and give back what it holds.
     """
 
-    frames: Iterator[Frame]
+    frames: InitVar[Iterator[Frame]]
+    """Not kept, so that nothing goes on making them once the stream is closed."""
     count: int
     """Frames in all."""
     width: int
@@ -35,15 +39,15 @@ class FrameStream:
     """The sound that belongs to the frames. Where a text is spoken, the file is gone once the stream is closed."""
     duration_s: float
     """Of the recording."""
-    frames_passed_through: int
-    """Those without a usable face, which come as they are in the clip."""
+    fallbacks: Fallbacks
+    """The frames that come, wholly or partly, as they are in the clip; complete with the last frame."""
     progress: Callable[[int, int], None] | None = None
     """Called after each frame with frames done and frames in all."""
     held: ExitStack = field(default_factory=ExitStack)
     """What is closed with the stream."""
 
-    def __post_init__(self) -> None:
-        self._ready = in_thread(self.frames, AHEAD)
+    def __post_init__(self, frames: Iterator[Frame]) -> None:
+        self._ready = in_thread(frames, AHEAD)
         self._cancelled = threading.Event()
 
     def __len__(self) -> int:
@@ -79,12 +83,12 @@ class FrameStream:
         self.close()
 
 
-def in_thread(items: Iterator[Frame], ahead: int) -> Generator[Frame]:
+def in_thread(items: Iterator[Item], ahead: int) -> Generator[Item]:
     """Run an iterator in a thread, at most `ahead` items ahead; its exception is raised here."""
-    ready: queue.Queue[Frame | BaseException | None] = queue.Queue(ahead)
+    ready: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
     stopped = threading.Event()
 
-    def put(item: Frame | BaseException | None) -> None:
+    def put(item: Item | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=0.1)

@@ -52,6 +52,10 @@ class LoudnessMeter:
             self._measure(np.tile(self._head, repeats))
         return self._lufs if self._lufs > GATE_LUFS else None
 
+    def lufs_so_far(self) -> float | None:
+        """Loudness of what was pushed up to now, after which more can be; None for too little of it, or silence."""
+        return self._lufs if self._lufs > GATE_LUFS else None
+
     def _measure(self, samples: FloatArray) -> None:
         if not len(samples):
             return

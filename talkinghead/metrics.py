@@ -2,21 +2,23 @@
 
 Landmark metrics take two `Track` of equal length, frame i of one against frame i of the other: `align` makes the
 output's track so. NaN stands for "not measured" all through: frames without a face give NaN, and means, correlations
-and ratios are taken over the frames where both sides are finite. docs/metrics.md says what each number is blind to.
+and ratios are taken over the frames where both sides are finite. docs/evaluation.md says what each number is blind to.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from skimage.metrics import structural_similarity
 
-from talkinghead.structures import BoolArray, ByteArray, Track
+from talkinghead.structures import BoolArray, ByteArray, FloatArray, Track
 
 Values = NDArray[np.float64]
 
@@ -54,6 +56,8 @@ CROP_SHARE = 0.75
 CROP_SMOOTHING_S = 0.2
 """Standard deviation of the Gaussian that smooths the crop's way through the clip."""
 MINIMUM_CROP_PX = 16
+MS_SSIM_SHORTEST_PX = 161
+"""Four halvings must leave room for the window of 11 pixels."""
 
 _SAME_TIME = 1e-3  # of a frame: timestamps are rounded to the container's clock
 _FLAT = 1e-9  # of the mean: a curve that varies by less does not vary
@@ -101,20 +105,20 @@ def nearest_frames(times_s: Values, reference_times_s: Values) -> NDArray[np.int
     return np.where(covered, np.floor(position + 0.5).astype(np.intp), -1)
 
 
-def freeze_mouth(track: Track) -> Track:
+def freeze_mouth(track: Track, landmarks: Sequence[int] = MOUTH_LANDMARKS + JAW_LANDMARKS) -> Track:
     """The same head with a mouth that never moves: the clip's median mouth, worn at each frame's own pose.
 
     Every frame is laid on the clip's first valid one by the similarity (Umeyama 1991, in three dimensions) that fits
-    `RIGID_LANDMARKS`; mouth and jaw take their median over the clip there, and are carried back.
+    `RIGID_LANDMARKS`; the named points take their median over the clip there, and are carried back.
     """
     if not track.valid.any():
         return track
-    moved = np.array(MOUTH_LANDMARKS + JAW_LANDMARKS)
-    landmarks = track.landmarks.astype(np.float64)
+    moved = np.array(landmarks)
+    places = track.landmarks.astype(np.float64)
     frames = np.flatnonzero(track.valid)
     rigid = list(RIGID_LANDMARKS)
-    poses = [_similarity(landmarks[frames[0], rigid], landmarks[frame, rigid]) for frame in frames]
-    at_rest = [pose.undo(landmarks[frame, moved]) for pose, frame in zip(poses, frames, strict=True)]
+    poses = [_similarity(places[frames[0], rigid], places[frame, rigid]) for frame in frames]
+    at_rest = [pose.undo(places[frame, moved]) for pose, frame in zip(poses, frames, strict=True)]
     median = np.median(at_rest, axis=0)
     frozen = track.landmarks.copy()
     for pose, frame in zip(poses, frames, strict=True):
@@ -149,6 +153,27 @@ def lmd_iod(output: Track, reference: Track) -> Values:
     """(T,) mouth landmark distance over the reference's inter-ocular distance (outer corners of the eyes)."""
     distance = landmark_distance(points(output, MOUTH_LANDMARKS), points(reference, MOUTH_LANDMARKS))
     return distance / _distance(reference, RIGHT_EYE, LEFT_EYE)
+
+
+def landmark_velocity_difference(output: Track, reference: Track) -> Values:
+    """(T,) how differently the mouth's points move, px a second of a picture whose longer side is `LMD_FRAME_PX`.
+
+    Velocity is the difference from the frame before; each set is less its own centroid, as in `lmd`. The first frame,
+    and one after a frame without a face, has none (NaN).
+    """
+    scale = LMD_FRAME_PX / max(reference.width, reference.height)
+    moved = []
+    for track in (output, reference):
+        places = points(track, MOUTH_LANDMARKS)
+        places = places - places.mean(axis=1, keepdims=True)
+        moved.append(np.diff(places, axis=0, prepend=np.nan * places[:1]))
+    steps_s = np.diff(reference.times_s, prepend=np.nan)
+    return np.asarray(scale * np.linalg.norm(moved[0] - moved[1], axis=2).mean(axis=1) / steps_s)
+
+
+def lip_vertex_error(output: FloatArray, reference: FloatArray) -> Values:
+    """(T,) the largest distance between corresponding lip vertices (T, V, 3) of a frame, in their unit."""
+    return np.asarray(np.linalg.norm(output.astype(np.float64) - reference, axis=2).max(axis=1))
 
 
 def opening(track: Track) -> Values:
@@ -208,6 +233,8 @@ class Lag:
     """Positive when the output is late, in steps of `LAG_STEP_MS`; NaN when no lag could be measured."""
     r: float
     """Pearson's correlation at that lag."""
+    confidence: float
+    """That correlation less the median over all lags, as SyncNet's confidence is; 0 tells nothing, 1 is sure."""
 
 
 def best_lag(output: Values, output_times_s: Values, reference: Values, reference_times_s: Values) -> Lag:
@@ -215,18 +242,33 @@ def best_lag(output: Values, output_times_s: Values, reference: Values, referenc
 
     Both are sampled every `LAG_STEP_MS`, straight lines between frames; of equally good lags the smallest is taken.
     """
+    lags_ms, curve = lag_curve(output, output_times_s, reference, reference_times_s)
+    best = Lag(math.nan, math.nan, math.nan)
+    for at in np.argsort(np.abs(lags_ms), kind="stable"):
+        r = float(curve[at])
+        if not math.isnan(r) and not r <= best.r + 1e-9:  # the second "not" lets anything beat NaN
+            best = Lag(float(lags_ms[at]), r, r - float(np.nanmedian(curve)))
+    return best
+
+
+def lag_curve(
+    output: Values, output_times_s: Values, reference: Values, reference_times_s: Values
+) -> tuple[Values, Values]:
+    """Pearson's correlation of two curves against the lag of the output.
+
+    Returns:
+        (S,) lags in ms from -`LAG_RANGE_MS` to +`LAG_RANGE_MS`, and (S,) correlations, NaN where too little of the two
+        curves is left.
+    """
     start = min(output_times_s[0], reference_times_s[0])
     end = max(output_times_s[-1], reference_times_s[-1])
     grid = np.arange(start, end + 1e-6, LAG_STEP_MS / 1000)
     late = np.interp(grid, output_times_s, output, left=np.nan, right=np.nan)
     true = np.interp(grid, reference_times_s, reference, left=np.nan, right=np.nan)
-    best = Lag(math.nan, math.nan)
     reach = LAG_RANGE_MS // LAG_STEP_MS
-    for shift in sorted(range(-reach, reach + 1), key=abs):
-        r = _r_when_shifted(late, true, shift)
-        if not math.isnan(r) and not r <= best.r + 1e-9:  # the second "not" lets anything beat NaN
-            best = Lag(float(shift * LAG_STEP_MS), r)
-    return best
+    shifts = range(-reach, reach + 1)
+    curve = np.array([_r_when_shifted(late, true, shift) for shift in shifts])
+    return LAG_STEP_MS * np.array(shifts, np.float64), curve
 
 
 def silence_motion(opening_curve: Values, silent: BoolArray) -> float:
@@ -235,6 +277,31 @@ def silence_motion(opening_curve: Values, silent: BoolArray) -> float:
     if len(quiet) < 2 or _is_flat(loud):
         return math.nan
     return float(quiet.std() / loud.std())
+
+
+def closure_depth(opening_curve: Values, times_s: Values, closures_s: Values, others_s: Values) -> float:
+    """How far the mouth closes where the speech wants it shut: 1 is shut, 0 as open as in the other sounds.
+
+    Args:
+        opening_curve: (T,) opening.
+        times_s: (T,) times of its frames.
+        closures_s: (P, 2) begin and end of each sound that wants the lips shut.
+        others_s: (Q, 2) the same of the other sounds, pauses not among them.
+
+    Returns:
+        1 - (mean over the closures of the smallest opening in each) / (mean opening in the others). The opening is
+        taken between frames too, so that a closure shorter than a frame counts; NaN when one kind is not there.
+    """
+    seen = np.isfinite(opening_curve)
+    if seen.sum() < 2:
+        return math.nan
+    grid = np.arange(times_s[seen][0], times_s[seen][-1], LAG_STEP_MS / 1000)
+    curve = np.interp(grid, times_s[seen], opening_curve[seen])
+    shut = [curve[inside].min() for inside in _within(grid, closures_s) if inside.any()]
+    other = [curve[inside].mean() for inside in _within(grid, others_s) if inside.any()]
+    if not shut or not other or np.mean(other) <= 0:
+        return math.nan
+    return float(1 - np.mean(shut) / np.mean(other))
 
 
 # Pixels
@@ -305,6 +372,20 @@ def ssim(output: ByteArray, reference: ByteArray) -> float:
     )
 
 
+def ms_ssim(output: ByteArray, reference: ByteArray) -> float:
+    """Multi-scale structural similarity of the luma of two pictures (H, W, 3) uint8 (Wang et al. 2003).
+
+    NaN where a side is shorter than `MS_SSIM_SHORTEST_PX`: five scales do not fit in.
+    """
+    if min(reference.shape[:2]) < MS_SSIM_SHORTEST_PX:
+        return math.nan
+    # Imported here: it takes a second, and few that import this module need it.
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    made, true = (torch.from_numpy(luma(image))[None, None].float() for image in (output, reference))
+    return float(multiscale_structural_similarity_index_measure(made, true, data_range=255.0))
+
+
 def sharpness(image: ByteArray) -> float:
     """Mean squared Laplacian of the luma of a picture (H, W, 3) uint8 (energy of Laplacian, Subbarao et al. 1993)."""
     grey = luma(image)
@@ -343,6 +424,11 @@ def finite_mean(values: NDArray[np.floating[Any]]) -> float:
     """Mean over the finite values; NaN when there is none."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else math.nan
+
+
+def ratio(value: float, reference: float) -> float:
+    """One over the other; NaN where there is nothing to divide by."""
+    return value / reference if reference > 0 else math.nan
 
 
 def frame_period_s(times_s: Values) -> float:
@@ -409,6 +495,11 @@ def _smooth(centres: Values, track: Track) -> Values:
     if not period_s:
         return filled
     return np.asarray(gaussian_filter1d(filled, CROP_SMOOTHING_S / period_s, axis=0, mode="nearest"))
+
+
+def _within(times_s: Values, stretches_s: Values) -> list[BoolArray]:
+    """For each stretch (begin, end), which of the times lie in it."""
+    return [np.asarray((times_s >= begin) & (times_s < end)) for begin, end in stretches_s]
 
 
 def _both_finite(output: Values, reference: Values) -> tuple[Values, Values]:

@@ -66,14 +66,24 @@ class SpeechSheet:
         write_png(path, np.vstack(padded))
 
 
+def encode_png(picture: ByteArray) -> bytes:
+    """(H, W, 3) uint8 RGB as the content of a PNG file.
+
+    Raises:
+        OutputError: the picture cannot be encoded.
+    """
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise OutputError("Cannot encode a picture as PNG.")
+    return data.tobytes()
+
+
 def write_png(path: Path, picture: ByteArray) -> None:
     """Write (H, W, 3) uint8 RGB as PNG.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise OutputError(f"Cannot encode a picture for {path}.")
+    content = encode_png(picture)
     with replacing(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(content)

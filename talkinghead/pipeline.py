@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
@@ -19,24 +22,26 @@ from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.checkpoint import sha256_of
 from talkinghead.errors import CheckpointError, CoefficientError, NoFaceError, SpeechTooShortError
 from talkinghead.expression_files import SUFFIXES, load_expression
-from talkinghead.face_update import FaceUpdater
+from talkinghead.face_update import FaceUpdater, Prepared
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
 from talkinghead.frame_stream import FrameStream, in_thread
 from talkinghead.labels import Origin, Signer, VisibleLabel, add_xmp, tags
 from talkinghead.landmarks import FaceChoice
+from talkinghead.lip_closure import close_lips
 from talkinghead.media import SoundFile, VideoWriter, check_output_path, read_video_info
 from talkinghead.pictures import SpeechSheet
 from talkinghead.precision import choose_device
 from talkinghead.reconstruction import project, reconstruct
 from talkinghead.region_removal import crop_frame
 from talkinghead.resources import anchor_folder
-from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording
+from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording, Track
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
-from talkinghead.tracking import track_file
+from talkinghead.tracking import load_track, track_file
+from talkinghead.trust import FADE_S, Fallbacks, Reason, doubts, misfit_cm, shares
 from talkinghead.voice_activity import VoiceActivityConfig, voice_activity
 
-BATCH = 16
+BATCH = 8
 """Frames that pass through the network at once."""
 SHORTEST_SPEECH_S = 0.2
 SAME_PERSON_RATIO = 1.35
@@ -59,6 +64,8 @@ class Timeline:
     frame_rate: Fraction
     width: int
     height: int
+    doubts: Sequence[Reason | None]
+    """Of the clip's frames: why one cannot be given a new face, as far as its landmarks tell; None where it can."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -142,8 +149,10 @@ def generate(
 
     Returns:
         Without an output, a `FrameStream`. With one: output, frames, fps, duration_s, intensity, seconds (from start
-        to finished file), frames_per_second, frames_passed_through (no usable face), consent (as the anchor has it);
-        for a script also text_to_speech, as `write_speech` describes it.
+        to finished file), first_frame_s (from start until the first frame was made), frames_per_second,
+        frames_passed_through (without a new face), passed_through (how many for which reason of `trust.Reason`),
+        frames_blended (between them and the others), consent (as the anchor has it); for a script also
+        text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
@@ -173,10 +182,11 @@ def generate(
             if contact_sheet is not None:
                 sheet = SpeechSheet(len(timeline))
                 frames = _shown(frames, sheet, performance.updater, timeline)
-            _write_frames(writer, frames, len(timeline), progress)
+            first_frame_s = _write_frames(writer, frames, len(timeline), progress) - started
         if contact_sheet is not None:
             sheet.write(contact_sheet)
         seconds = time.monotonic() - started
+        fallbacks = performance.fallbacks
         return {
             "output": str(output),
             "frames": len(timeline),
@@ -184,8 +194,11 @@ def generate(
             "duration_s": performance.duration_s,
             "intensity": driving.get("intensity", 1.0),
             "seconds": round(seconds, 3),
+            "first_frame_s": round(first_frame_s, 3),
             "frames_per_second": round(len(timeline) / seconds, 2),
-            "frames_passed_through": performance.frames_passed_through,
+            "frames_passed_through": fallbacks.reasons.total(),
+            "passed_through": {str(reason): count for reason, count in sorted(fallbacks.reasons.items())},
+            "frames_blended": fallbacks.blended,
             "consent": loaded.consent,
             **spoken,
         }
@@ -197,20 +210,17 @@ class Performance:
 
     timeline: Timeline
     updater: FaceUpdater
-    expression: FloatArray
-    """(T, K) one row an output frame."""
+    expression: Iterator[FloatArray]
+    """T rows (K,), one an output frame; those from speech are predicted while the first are used."""
     duration_s: float
     """Of the speech."""
     label: VisibleLabel | None
-
-    @property
-    def frames_passed_through(self) -> int:
-        """Output frames without a usable face."""
-        return int((~self.timeline.reconstruction.valid[self.timeline.frames]).sum())
+    fallbacks: Fallbacks = field(default_factory=Fallbacks)
+    """Filled in as the frames are made."""
 
     def frames(self) -> Iterator[Frame]:
-        """The frames of the output, with the visible label if there is one."""
-        frames = updated_frames(self.updater, self.timeline, self.expression)
+        """The frames of the output, with the visible label if there is one; to be asked for once."""
+        frames = updated_frames(self.updater, self.timeline, self.expression, self.fallbacks)
         label = self.label
         return frames if label is None else (Frame(label.drawn_on(f.image), f.time_s) for f in frames)
 
@@ -236,11 +246,11 @@ def _prepare(anchor: Anchor, recording: Path, driving: Driving) -> Performance:
     source, device = driving.get("expression"), driving.get("device", "auto")
     if source is None:
         encoder, pauses = driving.get("speech_encoder"), driving.get("pauses")
-        target = expression_from_speech(anchor, sound, timeline.times_s, encoder, device, pauses)
+        parts = expression_parts(anchor, sound, timeline.times_s, encoder, device, pauses)
     else:
-        target = expression_from_file(anchor, source, timeline.times_s, face)
-    rest = anchor.rest_expression()
-    target = (rest + driving.get("intensity", 1.0) * (target - rest)).astype(np.float32)
+        parts = iter([expression_from_file(anchor, source, timeline.times_s, face)])
+    rest, intensity = anchor.rest_expression(), driving.get("intensity", 1.0)
+    target = ((rest + intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     updater = FaceUpdater(anchor, timeline.reconstruction, choose_device(device))
     return Performance(timeline, updater, target, sound.duration_s, label)
 
@@ -262,7 +272,7 @@ def _stream(
             frame_rate=timeline.frame_rate,
             recording=recording,
             duration_s=performance.duration_s,
-            frames_passed_through=performance.frames_passed_through,
+            fallbacks=performance.fallbacks,
             progress=progress,
             held=opened.pop_all(),
         )
@@ -295,6 +305,7 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
     info = read_video_info(source)
     if clip is None:
         reconstruction, clip_times_s = anchor.reconstruction, anchor.times_s
+        track = None
     else:
         track = track_file(clip, face=face)
         if not track.valid.any():
@@ -308,7 +319,25 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
         frames = ping_pong(len(clip_times_s), count, ease)
     else:
         frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
-    return Timeline(source, reconstruction, clip_times_s, frames, times_s, info.frame_rate, info.width, info.height)
+    return Timeline(
+        source,
+        reconstruction,
+        clip_times_s,
+        frames,
+        times_s,
+        info.frame_rate,
+        info.width,
+        info.height,
+        _doubts(anchor, track, reconstruction),
+    )
+
+
+def _doubts(anchor: Anchor, track: Track | None, reconstruction: Reconstruction) -> list[Reason | None]:
+    """Of the frames of another clip's track and reconstruction, or of the anchor's own."""
+    trained_track = load_track(anchor.folder / "track.safetensors")
+    trained_misfit_cm = misfit_cm(anchor.model, trained_track, anchor.reconstruction)
+    seen_misfit_cm = trained_misfit_cm if track is None else misfit_cm(anchor.model, track, reconstruction)
+    return doubts(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)
 
 
 def frame_count(duration_s: float, frame_rate: Fraction) -> int:
@@ -343,12 +372,25 @@ def expression_from_speech(
     device: str,
     pauses: VoiceActivityConfig | None = None,
 ) -> FloatArray:
-    """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K).
+    """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K)."""
+    return np.concatenate(list(expression_parts(anchor, sound, times_s, encoder, device, pauses)))
 
-    The sound is read block by block, so its length does not matter to the memory.
+
+def expression_parts(
+    anchor: Anchor,
+    sound: Recording,
+    times_s: NDArray[np.float64],
+    encoder: str | None,
+    device: str,
+    pauses: VoiceActivityConfig | None = None,
+) -> Iterator[FloatArray]:
+    """The same part by part: (n, K) each, T rows in all.
+
+    What can fail fails here. The sound is read block by block, so its length does not matter to the memory; the parts
+    are predicted in a thread of their own, so that the first frames need not wait for the last words.
     """
-    # Imported here: coefficient files and videos as drivers need none of it, and it takes seconds.
-    from talkinghead.speech import load_speech_side, predict_expression
+    # Imported here: coefficient files and videos as drivers need none of it.
+    from talkinghead.speech import load_speech_side, predicted_parts
     from talkinghead.speech_calibration import calibrate
 
     loaded, predictor = load_speech_side(encoder, choose_device(device))
@@ -357,9 +399,19 @@ def expression_from_speech(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
         )
     calibration = calibrate(anchor, loaded, predictor)
-    driven = calibration.apply(predict_expression(loaded, predictor, sound, times_s))
     moving = voice_activity(sound, times_s, pauses)[:, None]
-    return np.asarray(moving * driven + (1 - moving) * anchor.rest_expression(), np.float32)
+    rest, identity = anchor.rest_expression(), anchor.reconstruction.identity
+    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
+
+    def parts() -> Iterator[FloatArray]:
+        given = 0
+        for said in predicted_parts(loaded, predictor, sound, times_s):
+            moves = moving[given : given + len(said.values)]
+            given += len(said.values)
+            driven = close_lips(calibration.apply(said.values), said.closure, anchor.model, identity, own)
+            yield np.asarray(moves * driven + (1 - moves) * rest, np.float32)
+
+    return in_thread(parts(), 1)
 
 
 def expression_from_file(
@@ -408,16 +460,73 @@ def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstructio
     return float(miss[reconstruction.valid].mean())
 
 
-def updated_frames(updater: FaceUpdater, timeline: Timeline, expression: FloatArray) -> Iterator[Frame]:
-    """Frames of the output, in order; the clip is decoded in a thread of its own."""
-    decoded = read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s)
-    source = in_thread(decoded, BATCH * 2)
+def updated_frames(
+    updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray], fallbacks: Fallbacks | None = None
+) -> Iterator[Frame]:
+    """Frames of the output, in order.
+
+    Decoding, preparing and rendering each run in a thread of their own, pasting in the caller's.
+
+    Args:
+        updater: of the timeline's clip.
+        timeline: T frames.
+        expression: T rows (K,), taken as they are needed; an array (T, K) is such rows.
+        fallbacks: filled in with the frames that cannot be trusted to the network, which are passed through; None
+            updates all that show a face.
+    """
+    batches = _prepared(updater, timeline, expression)
+    prepared = in_thread(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
+    rendered = in_thread(map(updater.render, prepared), 1)
+    images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
+    for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
+        yield Frame(image, time_s)
+
+
+def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
+    """The timeline in batches that are ready for the network."""
+    source = in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
-        part = slice(start, min(start + BATCH, len(timeline)))
-        images = [next(source).image for _ in range(part.start, part.stop)]
-        results = updater.update(images, timeline.frames[part], expression[part])
-        for image, time_s in zip(results, timeline.times_s[part], strict=True):
-            yield Frame(image, float(time_s))
+        frames = timeline.frames[start : start + BATCH]
+        images = [frame.image for frame in itertools.islice(source, len(frames))]
+        yield updater.prepare(images, frames, np.stack(list(itertools.islice(rows, len(frames)))))
+
+
+def _faded(batches: Iterable[Prepared], timeline: Timeline, fallbacks: Fallbacks) -> Iterator[Prepared]:
+    """The batches with the share of the new picture in each frame.
+
+    Each is held back until it is known what comes within `FADE_S` after it.
+    """
+    times_s = timeline.times_s
+    waiting: deque[tuple[int, Prepared]] = deque()
+    reasons: list[Reason | None] = []
+    for batch in batches:
+        start = len(reasons)
+        waiting.append((start, batch))
+        own = [timeline.doubts[frame] for frame in timeline.frames[start : start + len(batch.images)]]
+        for number in batch.usable[batch.covered]:
+            own[number] = own[number] or Reason.COVERED
+        reasons += own
+        known_until_s = times_s[len(reasons) - 1] if len(reasons) < len(timeline) else math.inf
+        while waiting and times_s[waiting[0][0] + len(waiting[0][1].images) - 1] + FADE_S < known_until_s:
+            yield _with_shares(*waiting.popleft(), reasons, times_s, fallbacks)
+
+
+def _with_shares(
+    start: int,
+    batch: Prepared,
+    reasons: Sequence[Reason | None],
+    times_s: NDArray[np.float64],
+    fallbacks: Fallbacks,
+) -> Prepared:
+    end = start + len(batch.images)
+    first = int(np.searchsorted(times_s, times_s[start] - FADE_S))
+    last = min(len(reasons), int(np.searchsorted(times_s, times_s[end - 1] + FADE_S)) + 1)
+    trusted = np.array([reason is None for reason in reasons[first:last]])
+    own = shares(trusted, times_s[first:last])[start - first : end - first]
+    fallbacks.reasons.update(reason for reason in reasons[start:end] if reason is not None)
+    fallbacks.blended += int(((own > 0) & (own < 1)).sum())
+    return dataclasses.replace(batch, shares=own[batch.usable])
 
 
 def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:
@@ -431,9 +540,13 @@ def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, ti
 
 def _write_frames(
     writer: VideoWriter, frames: Iterator[Frame], count: int, progress: Callable[[int, int], None] | None
-) -> None:
-    """Encode on this thread while the frames are made in another."""
+) -> float:
+    """Encode on this thread while the frames are made in others; returns when, in monotonic time, the first one was."""
+    first_at_s = math.nan
     for done, frame in enumerate(in_thread(frames, BATCH), 1):
+        if done == 1:
+            first_at_s = time.monotonic()
         writer.write(frame)
         if progress:
             progress(done, count)
+    return first_at_s

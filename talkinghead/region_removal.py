@@ -168,12 +168,18 @@ def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_fr
     shifted = to_frame - [[0, 0, left], [0, 0, top]]
     matrix, patch = _corner_to_centre(shifted), (int(right - left), int(bottom - top))
     # Values beyond the crop do not count (feather is 0 there), but cubic weights must not ring at the border.
-    new = cv2.warpAffine(updated, matrix, patch, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    new: FloatArray = np.asarray(
+        cv2.warpAffine(updated, matrix, patch, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
     weight = cv2.warpAffine(feather, matrix, patch, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     view = result[top:bottom, left:right]
-    touched = weight > 0
-    mixed = view + (np.clip(new, 0, 1) * 255.0 - view) * weight[..., None]
-    view[touched] = np.round(mixed[touched]).astype(np.uint8)
+    # In place, since copies of it cost more than the arithmetic; where the weight is 0, the view comes out as it was.
+    np.clip(new, 0, 1, out=new)
+    new *= 255
+    new -= view
+    new *= np.asarray(weight, np.float32)[..., None]
+    new += view
+    view[:] = np.rint(new, out=new)
     return result
 
 

@@ -1,7 +1,7 @@
 """From speech to expression: an encoder of the wav2vec2 family, and a predictor on its features.
 
 Speech is brought to one loudness, turned into features some fifty times a second by the encoder, and those into
-expression coefficients by a few temporal convolutions. Time stays continuous: expression is read off at whatever
+expression coefficients by a few small temporal models. Time stays continuous: expression is read off at whatever
 times it is wanted, and a sound's features do not depend on where in the recording it stands.
 
 Letters beside those of `structures`: S feature frames, N samples, D width of a feature.
@@ -15,21 +15,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import librosa
 import numpy as np
 import torch
 import torchaudio
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel, Wav2Vec2BertModel, WhisperModel
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
-from transformers.utils import logging
 
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
@@ -37,13 +31,18 @@ from talkinghead.loudness import LoudnessMeter
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import FloatArray, Recording, Sound
 
+# transformers, huggingface_hub and librosa are imported where they are used: together they take three seconds.
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, Wav2Vec2BertModel
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
 RATE_HZ = 16000
 """Sample rate of every encoder of the family."""
 SHORTEST_SPEECH_S = 0.2
 CHUNK_S = 12.0
 """Length of sound that is encoded at a time, without its context."""
 CONTEXT_S = 3.0
-"""Sound on either side that a chunk is encoded with, at least; the default encoder sees no further than this."""
+"""Sound on either side that a chunk is encoded with, at least; the default encoder sees 6.5 s."""
 STEM_S = 0.1
 """What convolutions before and between the layers see beyond their attention."""
 LOUDNESS_LUFS = -23.0
@@ -66,7 +65,9 @@ LOG_MEL = "LogMelFrontEnd"
 
 PREDICTOR_FILE = "expression_predictor.safetensors"
 """Looked for in the encoder's folder first, then among the default checkpoints."""
-FORMAT = "talkinghead/expression-predictor/1"
+FORMAT = "talkinghead/expression-predictor/2"
+NEVER = -20.0
+"""Logit of what does not happen."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ class LogMelFrontEnd:
     width = mels * spectra + 2
 
     def __init__(self) -> None:
+        import librosa
+
         self._filters = torch.from_numpy(librosa.filters.mel(sr=RATE_HZ, n_fft=self.window, n_mels=self.mels)).float()
         self._window = torch.hann_window(self.window)
 
@@ -192,6 +195,8 @@ class FilterBankFrontEnd:
     centre = 280
 
     def __init__(self, folder: Path) -> None:
+        from transformers import AutoFeatureExtractor
+
         self._extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
 
     def __call__(self, samples: Tensor) -> Tensor:
@@ -226,28 +231,17 @@ class SpeechEncoder:
             ModelUnavailableError: there is no such folder, or it does not hold a model of the family.
         """
         place = _local_folder(str(folder))
-        config = _configuration(place)
+        _check_layout(place)
         try:
-            with _quiet_transformers():
-                model, report = AutoModel.from_pretrained(
-                    place,
-                    config=config,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    dtype=torch.float32,  # the weights may be stored in half precision
-                    output_loading_info=True,
-                )
-            _check_weights(place, report["missing_keys"])
-            if isinstance(model, WhisperModel):
-                model = model.get_encoder()
-            front_end = _front_end(place, config)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+            model, front_end = _load_with_transformers(place)
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, CheckpointError) as error:
             reason = str(error).splitlines()[0]
             raise ModelUnavailableError(
                 f"{place} holds no usable speech encoder ({reason}); it needs {LAYOUT}."
             ) from error
         name = Path(folder).name if Path(folder).is_dir() else str(folder)
-        return cls(model.to(device), front_end, name, encoder_sha256(place))
+        cast(nn.Module, model).to(device)
+        return cls(model, front_end, name, encoder_sha256(place))
 
     @property
     def layer_count(self) -> int:
@@ -346,9 +340,9 @@ def attention_reach(model: PreTrainedModel) -> tuple[int, ...] | None:
     The configuration says so as `attention_reach_frames`, this project's own key: one number, or one for each layer.
     """
     reach: int | list[int] | None = getattr(model.config, "attention_reach_frames", None)
-    if isinstance(model, WhisperEncoder):
+    if model.config.model_type == "whisper":
         reach = WHISPER_REACH_FRAMES if reach is None else reach
-    elif reach is not None and not isinstance(model, Wav2Vec2BertModel):
+    elif reach is not None and model.config.model_type != "wav2vec2-bert":
         raise ModelUnavailableError("attention_reach_frames is understood for Wav2Vec2Bert and Whisper models only.")
     if reach is None:
         return None
@@ -370,18 +364,20 @@ def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
         made = model(inputs, output_hidden_states=True)
         return [*made.hidden_states[:-1], made.last_hidden_state]  # some have a norm after their last layer
     layers: Iterable[nn.Module]
-    if isinstance(model, WhisperEncoder):
-        hidden, layers = _whisper_stem(model, inputs), model.layers
+    is_whisper = model.config.model_type == "whisper"
+    if is_whisper:
+        whisper = cast("WhisperEncoder", model)
+        hidden, layers = _whisper_stem(whisper, inputs), whisper.layers
     else:
-        bert = cast(Wav2Vec2BertModel, model)
+        bert = cast("Wav2Vec2BertModel", model)
         hidden, layers = bert.feature_projection(inputs)[0], bert.encoder.layers
     position = torch.arange(hidden.shape[1], device=hidden.device)
     distance = (position[:, None] - position).abs()
     states = [hidden]
     for layer, reach in zip(layers, reaches, strict=True):
         states.append(layer(states[-1], attention_mask=(distance <= reach)[None, None]))
-    if isinstance(model, WhisperEncoder):
-        states[-1] = model.layer_norm(states[-1])
+    if is_whisper:
+        states[-1] = whisper.layer_norm(states[-1])
     return states
 
 
@@ -462,9 +458,30 @@ def encoder_sha256(folder: Path) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
+def _load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
+    from transformers import AutoModel, WhisperModel
+
+    config = _configuration(folder)
+    with _quiet_transformers():
+        model, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,  # the weights may be stored in half precision
+            output_loading_info=True,
+        )
+    _check_weights(folder, report["missing_keys"])
+    if isinstance(model, WhisperModel):
+        model = model.get_encoder()
+    return model, _front_end(folder, config)
+
+
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """No progress bar for a second of loading, no table of weights left over; those lacking are checked."""
+    from transformers.utils import logging
+
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -487,6 +504,9 @@ def _local_folder(name: str) -> Path:
     """The folder itself, or the cached snapshot of a hub name."""
     if Path(name).is_dir():
         return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
@@ -496,14 +516,20 @@ def _local_folder(name: str) -> Path:
         ) from error
 
 
-def _configuration(folder: Path) -> Any:
-    """The model's configuration, where the folder is complete and of the family."""
+def _check_layout(folder: Path) -> None:
+    """Whether the folder is complete."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelUnavailableError(
             f"{folder} lacks {' and '.join(missing)}; a speech encoder is a folder with {LAYOUT}."
             + _conversion_hint(folder, missing)
         )
+
+
+def _configuration(folder: Path) -> Any:
+    """The model's configuration, where it is of the family."""
+    from transformers import AutoConfig
+
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
@@ -525,7 +551,7 @@ def _conversion_hint(folder: Path, missing: list[str]) -> str:
 
 
 def _front_end(folder: Path, config: Any) -> FrontEnd:
-    described = json.loads((folder / FRONT_END_FILE).read_text())
+    described = json.loads((folder / FRONT_END_FILE).read_text("utf-8"))
     if config.model_type == "whisper":
         return WhisperFrontEnd(config.num_mel_bins)
     if config.model_type != "wav2vec2-bert":
@@ -550,52 +576,113 @@ class PredictorConfig:
     """D, the width of a feature."""
     expressions: int
     """K, the number of expression coefficients."""
+    components: int = 256
+    """C, the principal components of each layer's features that are kept."""
+    taps: tuple[int, ...] = (-8, -5, -3, -1, 0, 1, 3, 5, 8)
+    """Feature frames, counted from the one predicted, that the linear member sees."""
+    networks: int = 2
     width: int = 48
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 6)
     """With kernels of 5 these reach 26 frames, 0.52 s, to either side."""
 
     @property
+    def inputs(self) -> int:
+        """Width of what the members are given."""
+        return len(self.layers) * self.components
+
+    @property
     def reach(self) -> int:
         """Feature frames on either side that an output depends on."""
-        return self.kernel // 2 * sum(self.dilations)
+        return max(*map(abs, self.taps), self.kernel // 2 * sum(self.dilations))
+
+
+class TemporalNetwork(nn.Module):
+    """A residual stack of dilated temporal convolutions."""
+
+    def __init__(self, config: PredictorConfig, outputs: int) -> None:
+        super().__init__()
+        width, kernel = config.width, config.kernel
+        self.enter = nn.Linear(config.inputs, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in config.dilations)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel // 2)) for d in config.dilations
+        )
+        self.leave = nn.Linear(width, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, S, inputs) -> (B, S, outputs)"""
+        hidden = self.enter(inputs)
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            hidden = hidden + convolution(functional.gelu(norm(hidden)).transpose(1, 2)).transpose(1, 2)
+        outcome: Tensor = self.leave(functional.gelu(hidden))
+        return outcome
 
 
 class ExpressionPredictor(nn.Module):
-    """Speech features -> normalised expression: a learned mix of layers, then temporal convolutions.
+    """Speech features -> normalised expression: principal components, of which several members make the mean.
+
+    One member is linear in some frames around, the others are small temporal networks. Taught on minutes of speech
+    each errs in its own way: together they do better than any of them, however large.
 
     Normalised means: in each coefficient, mean 0 and standard deviation 1 over a speaker's own clip. An anchor's own
     mean and standard deviation bring it back.
     """
 
     feature_mean: Tensor
-    feature_std: Tensor
+    projection: Tensor
+    tap_weights: Tensor
+    tap_bias: Tensor
     output_scale: Tensor
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
         self.config = config
-        shape = (len(config.layers), config.features)
-        self.register_buffer("feature_mean", torch.zeros(shape))
-        self.register_buffer("feature_std", torch.ones(shape))
-        self.register_buffer("output_scale", torch.ones(config.expressions))
-        self.mix = nn.Parameter(torch.zeros(len(config.layers)))
-        self.enter = nn.Linear(config.features, config.width)
-        self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in config.dilations)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(config.width, config.width, config.kernel, dilation=d, padding=d * (config.kernel // 2))
-            for d in config.dilations
-        )
-        self.leave = nn.Linear(config.width, config.expressions)
+        layers = len(config.layers)
+        self.register_buffer("feature_mean", torch.zeros(layers, config.features))
+        self.register_buffer("projection", torch.zeros(layers, config.features, config.components))
+        self.register_buffer("tap_weights", torch.zeros(len(config.taps), config.inputs, config.expressions))
+        self.register_buffer("tap_bias", torch.zeros(config.expressions))
+        self.register_buffer("output_scale", torch.ones(()))
+        self.networks = nn.ModuleList(TemporalNetwork(config, config.expressions) for _ in range(config.networks))
+        self.closing = TemporalNetwork(config, 1)
+        """Hears closed lips; until it is taught, none."""
+        nn.init.zeros_(self.closing.leave.weight)
+        nn.init.constant_(self.closing.leave.bias, NEVER)
+
+    def components(self, values: Tensor) -> Tensor:
+        """Features (B, S, layers, D) -> what the members are given, (B, S, inputs)."""
+        return torch.einsum("bsld,ldc->bslc", values - self.feature_mean, self.projection).flatten(2)
 
     def forward(self, values: Tensor) -> Tensor:
         """Features (B, S, layers, D) -> normalised expression (B, S, K)."""
-        even = (values - self.feature_mean) / self.feature_std
-        hidden = self.enter(torch.einsum("bsld,l->bsd", even, self.mix.softmax(0)))
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            hidden = hidden + convolution(functional.gelu(norm(hidden)).transpose(1, 2)).transpose(1, 2)
-        outcome: Tensor = self.leave(functional.gelu(hidden)) * self.output_scale
-        return outcome
+        return self.expression(self.components(values))
+
+    def expression(self, inputs: Tensor) -> Tensor:
+        """The mean of the members: (B, S, inputs) -> normalised expression (B, S, K)."""
+        members = [self.linear(inputs), *(network(inputs) for network in self.networks)]
+        return torch.stack(members).mean(0) * self.output_scale
+
+    def closure(self, inputs: Tensor) -> Tensor:
+        """Probability of p, b or m: (B, S, inputs) -> (B, S)."""
+        heard: Tensor = self.closing(inputs)[..., 0].sigmoid()
+        return heard
+
+    def linear(self, inputs: Tensor) -> Tensor:
+        """The linear member: (B, S, inputs) -> (B, S, K)."""
+        return torch.einsum("btsi,tik->bsk", self.tapped(inputs), self.tap_weights) + self.tap_bias
+
+    def tapped(self, inputs: Tensor) -> Tensor:
+        """Every tap's view of the frames, whose ends are repeated: (B, S, inputs) -> (B, taps, S, inputs)."""
+        position = torch.arange(inputs.shape[1], device=inputs.device)
+        return torch.stack([inputs[:, (position + tap).clamp(0, len(position) - 1)] for tap in self.config.taps], 1)
+
+    def sha256(self) -> str:
+        """One hash over configuration and weights."""
+        found = hashlib.sha256(json.dumps(asdict(self.config)).encode())
+        for name, value in sorted(self.state_dict().items()):
+            found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write weights and configuration as one safetensors file.
@@ -658,10 +745,20 @@ def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
         )
 
 
+@dataclass(frozen=True)
+class SpokenExpression:
+    """What a mouth does at some times while it says something."""
+
+    values: FloatArray
+    """(T, K) normalised expression."""
+    closure: FloatArray
+    """(T,) probability that the sound comes through closed lips: p, b or m."""
+
+
 def predict_expression(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
-) -> FloatArray:
-    """Normalised expression at the wanted times: (T,) -> (T, K).
+) -> SpokenExpression:
+    """Normalised expression and closure of the lips at the wanted times, (T,), which rise.
 
     Times beyond the recording take what is predicted at its end.
 
@@ -669,16 +766,38 @@ def predict_expression(
         CheckpointError: the predictor was taught on another encoder.
         SpeechTooShortError: under 0.2 s of speech.
     """
+    parts = list(predicted_parts(encoder, predictor, sound, times_s))
+    return SpokenExpression(
+        np.concatenate([part.values for part in parts]), np.concatenate([part.closure for part in parts])
+    )
+
+
+def predicted_parts(
+    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
+) -> Iterator[SpokenExpression]:
+    """What `predict_expression` gives, part by part as the recording is heard."""
     _check_pair(encoder, predictor)
     config = predictor.config
-    curves = np.concatenate(
-        [_predict(predictor, piece) for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz)]
-    )
-    own_times_s = encoder.first_s + np.arange(len(curves)) / encoder.rate_hz
-    return np.stack([np.interp(times_s, own_times_s, curve) for curve in curves.T], 1).astype(np.float32)
+    given, heard, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
+    for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz):
+        curves = np.concatenate([last, _predict(predictor, piece)])
+        first, heard = heard - len(last), heard - len(last) + len(curves)
+        own_times_s = encoder.first_s + np.arange(first, heard) / encoder.rate_hz
+        reached = int(np.searchsorted(times_s, own_times_s[-1]))
+        yield _spoken(np.stack([np.interp(times_s[given:reached], own_times_s, curve) for curve in curves.T], 1))
+        given, last = reached, curves[-1:]
+    yield _spoken(np.repeat(last, len(times_s) - given, axis=0))
+
+
+def _spoken(curves: NDArray[Any]) -> SpokenExpression:
+    """(T, K + 1) expression and closure beside each other."""
+    return SpokenExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))
 
 
 @torch.inference_mode()
 def _predict(predictor: ExpressionPredictor, piece: Piece) -> FloatArray:
-    values = torch.from_numpy(piece.values).to(predictor.mix.device)
-    return np.asarray(predictor(values[None])[0, piece.kept].cpu().numpy(), np.float32)
+    """(S, K + 1): expression and closure of the frames that are kept."""
+    values = torch.from_numpy(piece.values).to(predictor.projection.device)
+    inputs = predictor.components(values[None])
+    both = torch.cat([predictor.expression(inputs), predictor.closure(inputs)[..., None]], 2)
+    return np.asarray(both[0, piece.kept].cpu().numpy(), np.float32)

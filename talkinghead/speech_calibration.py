@@ -4,18 +4,24 @@ The predictor tells normalised expression, which is the same for everybody. How 
 the corners do meanwhile, and which of the predictor's coefficients can be believed for this face, is read off the clip:
 a ridge regression from predicted to seen coefficients, after the clip's own lag of sound has been found and taken out.
 Where the clip has no sound, or one that does not belong to the mouth, mean and standard deviation must do.
+
+What the predictor says to a clip's sound takes seconds to find, and is cached by the content of the clip and of both
+networks.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
-from talkinghead.errors import MediaError
+from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
+from talkinghead.errors import CheckpointError, MediaError, MissingFileError, OutputError
 from talkinghead.face_model import FaceModel
 from talkinghead.media import read_sound
 from talkinghead.speech import ExpressionPredictor, SpeechEncoder, predict_expression
@@ -28,6 +34,9 @@ LAGS_S = np.arange(-0.4, 0.4001, 0.02)
 LEAST_R = 0.35
 """Below this correlation of mouth opening, sound and mouth are not taken to belong together."""
 RIDGE = 0.1
+STEP_S = 0.01
+"""The predictor's curves are read off this often."""
+FORMAT = "talkinghead/heard/1"
 LARGEST_GAIN = 1.4
 
 
@@ -109,11 +118,10 @@ def listen(
     if chosen.sum() < FEWEST_FRAMES:
         return None
     try:
-        sound = read_sound(clip, longest_s=LONGEST_S)
-        grid_s = np.arange(0.0, sound.duration_s, 0.01)
-        curves = predict_expression(encoder, predictor, sound, grid_s)
+        curves = _predicted_curves(clip, encoder, predictor)
     except MediaError:  # the clip's pictures serve all the same
         return None
+    grid_s = np.arange(len(curves), dtype=np.float64) * STEP_S
     seen, seen_s = reconstruction.expression[chosen], times_s[chosen]
     true = model.opening(reconstruction.identity, seen)
     mean, std = seen.mean(0), seen.std(0)
@@ -125,6 +133,33 @@ def listen(
     best = int(np.argmax(scores))
     lag_s = float(LAGS_S[best])
     return HeardClip(lag_s, scores[best], _at(curves, grid_s, seen_s + lag_s), seen)
+
+
+def _predicted_curves(clip: Path, encoder: SpeechEncoder, predictor: ExpressionPredictor) -> FloatArray:
+    """Normalised expression predicted from the clip's first minute of sound, every `STEP_S`; cached: (G, K)."""
+    key = hashlib.sha256(f"{sha256_of(clip)} {encoder.sha256} {predictor.sha256()}".encode()).hexdigest()[:32]
+    cached = platformdirs.user_cache_path("talkinghead") / "heard" / f"{key}.safetensors"
+    try:
+        return _load_curves(cached, predictor.config.expressions)
+    except (MissingFileError, CheckpointError):
+        pass  # not there yet, or damaged: it is made anew
+    sound = read_sound(clip, longest_s=LONGEST_S)
+    curves = predict_expression(encoder, predictor, sound, np.arange(0.0, sound.duration_s, STEP_S)).values
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        save_arrays(cached, {"curves": curves}, {"format": FORMAT})
+    except (OSError, OutputError):
+        pass  # a cache that cannot be written costs time, not the result
+    return curves
+
+
+def _load_curves(path: Path, expressions: int) -> FloatArray:
+    arrays, metadata = load_arrays(path)
+    curves = arrays.get("curves", np.zeros(0))
+    fits = curves.ndim == 2 and curves.shape[1] == expressions and curves.dtype == np.float32
+    if metadata.get("format") != FORMAT or not fits or not np.isfinite(curves).all():
+        raise CheckpointError(f"{path} does not hold curves of this version ({FORMAT}).")
+    return curves
 
 
 def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

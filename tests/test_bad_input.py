@@ -276,6 +276,7 @@ def test_a_description_that_is_none(
         "reconstruction.safetensors",
         "face_model.safetensors",
         "track.safetensors",
+        "appearance.safetensors",
         "clip.mp4",
     ],
 )

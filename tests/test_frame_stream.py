@@ -22,12 +22,13 @@ from talkinghead.frame_stream import AHEAD, FrameStream
 from talkinghead.resources import checkpoint_folder
 from talkinghead.structures import Frame
 from talkinghead.text_to_speech import Script
+from talkinghead.trust import Fallbacks
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
 
 def stream_of(frames: Iterator[Frame], count: int, **options: object) -> FrameStream:
-    return FrameStream(frames, count, 4, 2, Fraction(25), Path("speech.wav"), count / 25, 0, **options)  # type: ignore[arg-type]
+    return FrameStream(frames, count, 4, 2, Fraction(25), Path("speech.wav"), count / 25, Fallbacks(), **options)  # type: ignore[arg-type]
 
 
 def numbered(count: int, made: list[int]) -> Iterator[Frame]:

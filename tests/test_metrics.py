@@ -362,3 +362,39 @@ class TestPixels:
         other[:5] = 255
         other[5:10, 5:15] -= 4
         assert metrics.leak(other, one, region) == pytest.approx(2)
+
+
+class TestSpeechSounds:
+    times_s = np.arange(100) / 25
+
+    def test_a_mouth_that_shuts_at_each_closure(self) -> None:
+        opening = np.full(100, 0.1)
+        opening[[25, 50]] = 0
+        closures_s, others_s = np.array([[0.98, 1.02], [1.98, 2.02]]), np.array([[0.2, 0.8], [1.2, 1.8]])
+        assert metrics.closure_depth(opening, self.times_s, closures_s, others_s) == pytest.approx(1)
+        opening[[25, 50]] = 0.05
+        assert metrics.closure_depth(opening, self.times_s, closures_s, others_s) == pytest.approx(0.5)
+
+    def test_without_closures_there_is_nothing_to_measure(self) -> None:
+        nothing = metrics.closure_depth(np.ones(100), self.times_s, np.zeros((0, 2)), np.array([[0.2, 0.8]]))
+        assert math.isnan(nothing)
+
+    def test_a_sure_lag_is_told_from_chance(self) -> None:
+        curve = speech_like(self.times_s)
+        noise = np.random.default_rng(0).normal(size=100)
+        sure = metrics.best_lag(curve, self.times_s, curve, self.times_s).confidence
+        assert sure > 0.5 > metrics.best_lag(noise, self.times_s, curve, self.times_s).confidence
+
+
+def test_the_worst_lip_vertex_counts() -> None:
+    reference = np.zeros((2, 20, 3), np.float32)
+    output = reference.copy()
+    output[1, 7] = (3, 4, 0)
+    assert metrics.lip_vertex_error(output, reference).tolist() == [0, 5]
+
+
+def test_ms_ssim_needs_room_and_knows_equals() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (180, 180, 3), np.uint8)
+    assert metrics.ms_ssim(picture, picture) == pytest.approx(1, abs=1e-5)
+    assert metrics.ms_ssim(picture // 2, picture) < 0.95
+    assert math.isnan(metrics.ms_ssim(picture[:160], picture[:160]))

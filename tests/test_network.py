@@ -100,6 +100,24 @@ def test_beyond_the_feather_the_picture_is_kept(
     assert torch.equal(updated[outside], image[outside])
 
 
+def test_drawing_without_gradients_gives_the_same(
+    network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction
+) -> None:
+    """Kernel and grid sampling agree, the texture's edge and what lies beside the face included."""
+    region = local_region(model, head.identity)
+    crops = place_crops(region, head, SIZE)
+    vertices = network.generator.modeller(crop_coefficients(head, crops, np.arange(FRAMES), head.expression))
+    vertices = vertices + torch.tensor([40.0, 0, 0])  # part of it lies beyond the picture
+    texture = torch.randn(FRAMES, 11, 64, 48)
+    picture, hole = torch.rand(FRAMES, 3, *SIZE), torch.rand(FRAMES, 1, *SIZE)
+    renderer = network.generator.renderer
+    sampled = renderer(texture.requires_grad_(), vertices, picture, hole)
+    with torch.inference_mode():
+        drawn = renderer(texture.detach(), vertices, picture, hole)
+    assert 0.1 < drawn[:, 11].mean() < 0.9 and drawn.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(drawn, sampled.detach(), rtol=1e-4, atol=1e-4)
+
+
 def test_texture_map_depends_on_the_expression_alone(network: FaceUpdateNetwork, model: FaceModel) -> None:
     generator = network.generator.texture_map
     one, other = torch.randn(2, model.expressions)

@@ -33,6 +33,7 @@ from transformers import (
 from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.face_model import load_face_model
+from talkinghead.lip_closure import close_lips
 from talkinghead.loudness import integrated_lufs
 from talkinghead.media import SoundFile, read_sound, write_sound
 from talkinghead.resources import checkpoint_folder
@@ -49,7 +50,9 @@ from talkinghead.speech import (
     load_speech_side,
     normalise_loudness,
     predict_expression,
+    predicted_parts,
 )
+from talkinghead.speech_stream import stream_expression
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.training import expression_predictor as teaching
@@ -121,8 +124,11 @@ def encoder(folder: Path) -> SpeechEncoder:
 
 def make_predictor(encoder: SpeechEncoder) -> ExpressionPredictor:
     torch.manual_seed(1)
-    config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 2), encoder.width, K, width=16)
-    return ExpressionPredictor(config).eval()
+    config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 2), encoder.width, K, components=8, width=16)
+    predictor = ExpressionPredictor(config)
+    for buffer in (predictor.projection, predictor.tap_weights):
+        buffer.normal_(std=0.2)
+    return predictor.eval()
 
 
 # Time
@@ -184,16 +190,35 @@ def test_prediction_in_pieces_equals_prediction_of_the_whole(encoder: SpeechEnco
     features = encoder.encode(sound, (1, 2))
     with torch.no_grad():
         whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
-    pieces = predict_expression(encoder, predictor, sound, features.times_s)
+    pieces = predict_expression(encoder, predictor, sound, features.times_s).values
     np.testing.assert_allclose(pieces, whole, atol=1e-3)
+
+
+def test_parts_come_as_they_are_heard(encoder: SpeechEncoder) -> None:
+    """Each before the next stretch is encoded, and together what curves of the whole recording give."""
+    predictor, sound = make_predictor(encoder), babble(45)
+    times_s = np.arange(46 * 24) / 23.976
+    parts, encoded = [], []
+    encode = encoder._encode_chunk
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "_encode_chunk", lambda *given: encoded.append(given) or encode(*given))
+        for part in predicted_parts(encoder, predictor, sound, times_s):
+            parts.append(part)
+            assert len(encoded) == min(len(parts), 4)
+    assert [len(part.values) > 250 for part in parts[:4]] == [True] * 4
+    features = encoder.encode(sound, (1, 2))
+    with torch.no_grad():
+        whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
+    expected = np.stack([np.interp(times_s, features.times_s, curve) for curve in whole.T], 1)
+    np.testing.assert_allclose(np.concatenate([part.values for part in parts]), expected, atol=1e-3)
 
 
 def test_expression_is_sampled_at_the_frames_own_times(encoder: SpeechEncoder) -> None:
     predictor, sound = make_predictor(encoder), babble(2)
-    at_frames = predict_expression(encoder, predictor, sound, np.arange(100) / 50)
-    between = predict_expression(encoder, predictor, sound, np.arange(99) / 50 + 0.005)
+    at_frames = predict_expression(encoder, predictor, sound, np.arange(100) / 50).values
+    between = predict_expression(encoder, predictor, sound, np.arange(99) / 50 + 0.005).values
     np.testing.assert_allclose(between, 0.75 * at_frames[:-1] + 0.25 * at_frames[1:], atol=1e-5)
-    assert predict_expression(encoder, predictor, sound, np.arange(60) / 23.976).shape == (60, K)
+    assert predict_expression(encoder, predictor, sound, np.arange(60) / 23.976).values.shape == (60, K)
 
 
 # Level
@@ -238,7 +263,7 @@ def test_the_same_words_at_40_and_10_lufs_move_the_mouth_alike(ceiling: float) -
     openings = []
     for lufs in (-40.0, -10.0):
         samples = (spoken.samples * 10 ** ((lufs - own) / 20)).clip(-ceiling, ceiling)
-        expression = predict_expression(encoder, predictor, Sound(samples, spoken.rate_hz), times_s)
+        expression = predict_expression(encoder, predictor, Sound(samples, spoken.rate_hz), times_s).values
         openings.append(model.opening(np.zeros(model.identities, np.float32), expression))
     quiet, loud = openings
     assert np.corrcoef(quiet, loud)[0, 1] > 0.95
@@ -352,6 +377,7 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     monkeypatch.setattr(teaching, "track_file", lambda path: SimpleNamespace(times_s=times_s))
     monkeypatch.setattr(teaching, "reconstruct", lambda track, model: solved)
     monkeypatch.setattr(teaching.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
+    monkeypatch.setattr(teaching.metrics, "mouth_width", lambda track: walk[:, 0])
     for speaker in ("anna", "bert"):
         write_sound(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
     rows = [f"{speaker}.wav\t\t0\t{speaker}\t" for speaker in ("anna", "bert")]
@@ -362,7 +388,7 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     assert result.exit_code == 0, result.output
     encoder, predictor = load_speech_side(str(other_folders / name))
     assert predictor.config.encoder == name
-    assert predict_expression(encoder, predictor, babble(1), times_s[:25]).shape == (25, model.expressions)
+    assert predict_expression(encoder, predictor, babble(1), times_s[:25]).values.shape == (25, model.expressions)
 
 
 def test_a_level_that_a_model_wants_does_not_depend_on_the_recording(tmp_path: Path) -> None:
@@ -377,7 +403,7 @@ def test_a_folder_with_a_predictor_for_another_encoder(other_folders: Path) -> N
     with pytest.raises(CheckpointError, match="--encoder hubert"):
         predict_expression(
             SpeechEncoder.load(other_folders / "hubert"),
-            ExpressionPredictor(PredictorConfig("other", "0" * 64, "face", (1,), 32, K)),
+            ExpressionPredictor(PredictorConfig("other", "0" * 64, "face", (1,), 32, K, components=32)),
             babble(1),
             np.zeros(1),
         )
@@ -431,12 +457,13 @@ def test_predictor_round_trip(encoder: SpeechEncoder, tmp_path: Path) -> None:
     assert again.config == predictor.config
     sound, times_s = babble(1), np.arange(25) / 25
     np.testing.assert_array_equal(
-        predict_expression(encoder, again, sound, times_s), predict_expression(encoder, predictor, sound, times_s)
+        predict_expression(encoder, again, sound, times_s).values,
+        predict_expression(encoder, predictor, sound, times_s).values,
     )
 
 
 def test_predictor_of_another_encoder(encoder: SpeechEncoder) -> None:
-    config = PredictorConfig("other", "0" * 64, "face", (1,), encoder.width, K)
+    config = PredictorConfig("other", "0" * 64, "face", (1,), encoder.width, K, components=8)
     with pytest.raises(CheckpointError, match="belongs to the speech encoder other"):
         predict_expression(encoder, ExpressionPredictor(config), babble(1), np.zeros(1))
 
@@ -463,7 +490,7 @@ def test_default_encoder_and_predictor_fit_together() -> None:
     arrays, _ = load_arrays(checkpoints / "speech_encoder" / "model.safetensors")
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
     assert predictor.config.face_model_sha256 == sha256_of(checkpoints / "face_model.safetensors")
-    expression = predict_expression(encoder, predictor, babble(3), np.arange(75) / 25)
+    expression = predict_expression(encoder, predictor, babble(3), np.arange(75) / 25).values
     assert expression.shape == (75, predictor.config.expressions) and np.isfinite(expression).all()
 
 
@@ -505,8 +532,8 @@ def test_a_file_is_heard_block_by_block_as_it_is_heard_whole(tmp_path: Path) -> 
     assert file.duration_s == whole.duration_s
     np.testing.assert_array_equal(np.concatenate(list(file.blocks())), whole.samples)
     np.testing.assert_allclose(
-        predict_expression(encoder, predictor, file, times_s),
-        predict_expression(encoder, predictor, whole, times_s),
+        predict_expression(encoder, predictor, file, times_s).values,
+        predict_expression(encoder, predictor, whole, times_s).values,
         atol=1e-4,
     )
 
@@ -534,6 +561,54 @@ def test_memory_does_not_grow_with_the_length(encoder: SpeechEncoder) -> None:
     assert peak_mb(600) < 1.1 * peak_mb(60) + 1
 
 
+# Streaming
+
+
+def test_a_stream_tells_what_the_whole_tells(encoder: SpeechEncoder) -> None:
+    """With more sound ahead than encoder and predictor reach, and no memory lost, the two are the same."""
+    predictor, sound = make_predictor(encoder), babble(4)
+    blocks = [sound.samples[start : start + 3000] for start in range(0, len(sound.samples), 3000)]
+    told = list(stream_expression(encoder, predictor, blocks, ahead_s=1.5))
+    times_s = np.concatenate([one.times_s for one in told])
+    np.testing.assert_allclose(times_s, encoder.first_s + np.arange(len(times_s)) / encoder.rate_hz)
+    assert len(times_s) == len(sound.samples) // encoder.front_end.hop
+    streamed = np.concatenate([one.expression.values for one in told])
+    whole = predict_expression(encoder, predictor, sound, times_s).values
+    # The loudness of the whole is not known in its midst, so only its course can be the same.
+    for ours, theirs in zip(streamed.T, whole.T, strict=True):
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.98
+
+
+def test_a_stream_speaks_after_its_first_300_ms(encoder: SpeechEncoder) -> None:
+    heard_s = 0.0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal heard_s
+        for start in range(0, RATE_HZ, 800):
+            heard_s += 0.05
+            yield babble(1).samples[start : start + 800]
+
+    first = next(stream_expression(encoder, make_predictor(encoder), blocks()))
+    assert heard_s <= 0.3 and len(first.times_s) and first.times_s[0] == encoder.first_s
+
+
+# Closed lips
+
+
+def test_lips_meet_where_a_closure_is_heard() -> None:
+    model = load_face_model(checkpoint_folder() / "face_model.safetensors")
+    draw, identity = np.random.default_rng(0), np.zeros(model.identities, np.float32)
+    seen = draw.standard_normal((500, model.expressions)).astype(np.float32)
+    said = draw.standard_normal((80, model.expressions)).astype(np.float32)
+    heard = np.where(np.arange(80) < 40, 0.9, 0.1).astype(np.float32)
+    closed = np.quantile(model.lip_gap(identity, seen), 0.02)
+    made = close_lips(said, heard, model, identity, seen)
+    np.testing.assert_array_equal(made[40:], said[40:])
+    before, after = model.lip_gap(identity, said)[:40], model.lip_gap(identity, made)[:40]
+    np.testing.assert_allclose(after, np.minimum(before, closed), atol=1e-4)
+    np.testing.assert_array_equal(close_lips(said, heard, model, identity, seen * 0), said)
+
+
 # Teaching
 
 
@@ -548,20 +623,18 @@ def test_predictor_learns_what_the_features_say(encoder: SpeechEncoder) -> None:
         example = teaching.Example(
             torch.from_numpy(noise).half(),
             torch.from_numpy(expression),
-            torch.from_numpy(expression[:, 0]),
-            torch.tensor([1.0, 0.0]),
-            torch.eye(2) / 2,
+            torch.eye(2),
             torch.ones(400, dtype=torch.bool),
         )
         entry = teaching.ClipEntry(Path(), Path(), 0.0, f"speaker {number}", np.inf)
         times_s = np.arange(400) / 50
-        clips.append(teaching.Clip(entry, [example], times_s, curve + 9.0, np.ones(400, np.bool_)))
-    config = PredictorConfig("", "", "", (1,), 8, 2)
+        clips.append(teaching.Clip(entry, [example], times_s, curve + 9.0, 5.0 - curve, np.ones(400, np.bool_)))
+    config = PredictorConfig("", "", "", (1,), 8, 2, components=8)
     training = teaching.PredictorTrainingConfig(steps=120, batch=8)
     scores, stretch = teaching.leave_one_out(clips, config, training, encoder)
     assert 1.0 <= stretch < 1.3
     for score in scores:
-        assert score.r > 0.8 and abs(score.lag_ms) <= 20
+        assert score.r > 0.8 and score.width_r > 0.8 and abs(score.lag_ms) <= 20
         assert 0.8 < score.std_ratio < 1.25
 
 
@@ -664,7 +737,8 @@ def test_encoder_recipe_learns_resumes_and_exports(tmp_path: Path) -> None:
     resumed.export(tmp_path / "made")
     encoder = SpeechEncoder.load(tmp_path / "made")
     assert encoder.encode(babble(1), (1, 2)).values.shape == (50, 2, 64)
-    assert encoder.model.config.attention_reach_frames == [8, 12, 32]
+    assert encoder.model.config.attention_reach_frames == [8, 12]
+    assert encoder.layer_count == 2
 
     further = EncoderTrainer(config, teacher, LevelBands(), learn, tmp_path / "made")
     for ours, theirs in zip(further.early_units, resumed.early_units, strict=True):

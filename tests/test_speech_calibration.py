@@ -8,14 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from talkinghead import speech_calibration
+from talkinghead.checkpoint import save_arrays
 from talkinghead.face_model import load_face_model
 from talkinghead.media import write_sound
 from talkinghead.reconstruction import smooth
 from talkinghead.resources import checkpoint_folder, checkpoint_path
-from talkinghead.speech import load_speech_side, predict_expression
+from talkinghead.speech import (
+    ExpressionPredictor,
+    PredictorConfig,
+    SpokenExpression,
+    load_speech_side,
+    predict_expression,
+)
 from talkinghead.speech_calibration import calibrate, listen, ridge
 from talkinghead.structures import FloatArray, Reconstruction, Sound
 from talkinghead.text_to_speech import Script, join, speak
@@ -47,8 +55,9 @@ def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True)
 
     said = curves(2)
 
-    def predicted(encoder: object, predictor: object, sound: Sound, times_s: NDArray[np.float64]) -> FloatArray:
-        return np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
+    def predicted(encoder: object, predictor: object, sound: Sound, times_s: NDArray[np.float64]) -> SpokenExpression:
+        values = np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
+        return SpokenExpression(values, np.zeros(len(times_s), np.float32))
 
     times_s = np.arange(int(SECONDS * RATE_HZ)) / RATE_HZ
     shown = said if belongs else curves(3)
@@ -56,8 +65,8 @@ def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True)
     expression = np.stack([np.interp(times_s + lag_s, grid_s, curve) for curve in shown.T], 1) * scale + 0.2
     expression = expression.astype(np.float32)
     monkeypatch.setattr(speech_calibration, "predict_expression", predicted)
-    silence = Sound(np.zeros(int(SECONDS * 16000), np.float32), 16000)
-    monkeypatch.setattr(speech_calibration, "read_sound", lambda path, longest_s: silence)
+    heard = predicted(None, None, None, np.arange(0, SECONDS, speech_calibration.STEP_S))  # type: ignore[arg-type]
+    monkeypatch.setattr(speech_calibration, "_predicted_curves", lambda clip, encoder, predictor: heard.values)
     return SimpleNamespace(
         model=model,
         clip=Path("none.mp4"),
@@ -77,7 +86,7 @@ def test_lag_and_range_are_found(monkeypatch: pytest.MonkeyPatch, lag_s: float) 
     found = calibrate(anchor, None, None)  # type: ignore[arg-type]
     assert found.lag_s == pytest.approx(lag_s, abs=0.021)
     said = speech_calibration.predict_expression(None, None, None, anchor.times_s + lag_s)  # type: ignore[arg-type]
-    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said))
+    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said.values))
     true = anchor.model.opening(anchor.reconstruction.identity, anchor.reconstruction.expression)
     assert np.corrcoef(mouth, true)[0, 1] > 0.98
     assert mouth.std() / true.std() == pytest.approx(1.0, abs=0.1)
@@ -101,7 +110,7 @@ def test_sound_that_was_moved_is_found_so_late_or_early(tmp_path: Path, lag_s: f
     text = "Good evening. This is the news at nine, read to you from a small room by the sea. Farmers hope for rain."
     spoken = join(list(speak(Script(text, "hibari")))).sound
     frames = np.arange(int(spoken.duration_s * 40)) / 40
-    expression = predict_expression(encoder, predictor, spoken, frames)
+    expression = predict_expression(encoder, predictor, spoken, frames).values
     wander = smooth(np.random.default_rng(0).normal(size=expression.shape), np.ones(len(frames)), 40.0, 4.0)
     expression = (expression + 0.5 * wander / wander.std() * expression.std()).astype(np.float32)
     shift = round(abs(lag_s) * spoken.rate_hz)
@@ -119,3 +128,73 @@ def test_sound_that_was_moved_is_found_so_late_or_early(tmp_path: Path, lag_s: f
     heard = listen(tmp_path / "clip.wav", model, reconstruction, frames, encoder, predictor)
     assert heard is not None and heard.belongs
     assert heard.lag_s == pytest.approx(lag_s, abs=0.021)
+
+
+class Clip:
+    """A file of sound, and how often the made-up predictor was asked about it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = folder / "clip.wav"
+        self.asked = 0
+        write_sound(self.path, [Sound(np.zeros(32000, np.float32), 16000)])
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        monkeypatch.setattr(speech_calibration, "predict_expression", self._predict)
+
+    def _predict(self, encoder: Any, predictor: Any, sound: Sound, times_s: NDArray[np.float64]) -> SpokenExpression:
+        self.asked += 1
+        values = np.random.default_rng(0).normal(size=(len(times_s), 3)).astype(np.float32)
+        return SpokenExpression(values, np.zeros(len(times_s), np.float32))
+
+    def curves(self, encoder: str = "e", predictor: str = "p") -> FloatArray:
+        config = SimpleNamespace(expressions=3)
+        networks: Any = SimpleNamespace(sha256=encoder), SimpleNamespace(sha256=lambda: predictor, config=config)
+        return speech_calibration._predicted_curves(self.path, *networks)
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clip:
+    return Clip(tmp_path, monkeypatch)
+
+
+def test_a_clip_is_heard_once(clip: Clip) -> None:
+    first = clip.curves()
+    np.testing.assert_array_equal(clip.curves(), first)
+    assert first.shape == (200, 3) and clip.asked == 1
+
+
+def test_another_sound_or_network_is_heard_anew(clip: Clip) -> None:
+    clip.curves()
+    clip.curves(encoder="other")
+    clip.curves(predictor="other")
+    write_sound(clip.path, [Sound(np.full(32000, 0.1, np.float32), 16000)], overwrite=True)
+    clip.curves()
+    assert clip.asked == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
+def test_a_damaged_entry_is_made_anew(clip: Clip, tmp_path: Path, damage: bytes | None) -> None:
+    first = clip.curves()
+    (entry,) = (tmp_path / "cache").rglob("*.safetensors")
+    if damage is None:
+        save_arrays(entry, {"curves": np.full((200, 3), np.nan, np.float32)}, {"format": speech_calibration.FORMAT})
+    else:
+        entry.write_bytes(damage)
+    np.testing.assert_array_equal(clip.curves(), first)
+    np.testing.assert_array_equal(clip.curves(), first)
+    assert clip.asked == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(clip: Clip, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"a file, and no folder")
+    np.testing.assert_array_equal(clip.curves(), clip.curves())
+    assert clip.asked == 2
+
+
+def test_a_predictor_is_known_by_its_weights() -> None:
+    config = PredictorConfig("e", "e", "f", (1,), 8, 3, components=4, width=4)
+    one, other = ExpressionPredictor(config), ExpressionPredictor(config)
+    other.load_state_dict(one.state_dict())
+    assert one.sha256() == other.sha256()
+    with torch.no_grad():
+        other.tap_bias += 1
+    assert one.sha256() != other.sha256()

@@ -134,6 +134,7 @@ def test_what_anchor_json_records_is_true(anchor: Anchor, anchor_folder: Path, c
         "face_model.safetensors",
         "reconstruction.safetensors",
         "network.safetensors",
+        "appearance.safetensors",
         "training.png",
     }
 

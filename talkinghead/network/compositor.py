@@ -35,10 +35,10 @@ class Compositor(nn.Module):
             filled: (B, 3, H, W) image to be filled, 0 in the hole.
             hole, feather: (B, 1, H, W), see `region_removal.region_masks`.
         """
-        inputs = functional.avg_pool2d(torch.cat([local, filled, hole, feather], dim=1), 4)
+        inputs = torch.cat([functional.avg_pool2d(part, 4) for part in (local, filled, hole, feather)], dim=1)
         smooth = self.layers(inputs.contiguous(memory_format=torch.channels_last)).float()
         out = functional.interpolate(smooth, scale_factor=4.0, mode="bilinear")
         # A learned exponent bends the feather without moving its ends.
         weight = feather ** torch.exp(out[:, :1].clamp(-1.5, 1.5))
-        corrected = local + CORRECTION * torch.tanh(out[:, 1:])
+        corrected = local + CORRECTION * torch.tanh(out)[:, 1:]  # of all channels: a part of them lies scattered
         return filled + (corrected - filled) * weight

@@ -68,9 +68,11 @@ class FaceUpdateNetwork(nn.Module):
         return local, self.compositor(local, filled, hole, feather)
 
     def placed(self, device: torch.device) -> FaceUpdateNetwork:
-        """This network, moved to a device, its convolutions laid out channels-last, which is quicker everywhere."""
+        """This network, moved to a device and laid out channels-last, which is quicker everywhere."""
         self.to(device)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        base = self.generator.texture_map.base
+        base.data = base.data[None].contiguous(memory_format=torch.channels_last)[0]
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
@@ -36,7 +35,5 @@ class LocalImageGenerator(nn.Module):
             hole: (B, 1, H, W) float32, 1 where the region was removed.
         """
         texture = self.texture_map(coefficients.expression)
-        local = self.renderer(texture, self.modeller(coefficients))
-        inputs = torch.cat([local, filled, hole], dim=1)
-        image: Tensor = self.decoder(inputs.contiguous(memory_format=torch.channels_last))
+        image: Tensor = self.decoder(self.renderer(texture, self.modeller(coefficients), filled, hole))
         return image.float()

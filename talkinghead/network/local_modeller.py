@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from talkinghead.precision import sent
+
 
 @dataclass(frozen=True)
 class LocalCoefficients:
@@ -24,7 +26,7 @@ class LocalCoefficients:
     def to(self, device: torch.device) -> LocalCoefficients:
         """The same coefficients on another device."""
         parts = (self.expression, self.rotation, self.translation, self.scale)
-        return LocalCoefficients(*(part.to(device, non_blocking=True) for part in parts))
+        return LocalCoefficients(*(sent(part, device) for part in parts))
 
 
 class LocalModeller(nn.Module):

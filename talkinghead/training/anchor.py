@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import talkinghead
-from talkinghead.anchor import crop_coefficients, load_network, save_network, save_reconstruction, write_description
+from talkinghead.anchor import (
+    APPEARANCE_FILE,
+    crop_coefficients,
+    load_network,
+    save_appearance,
+    save_network,
+    save_reconstruction,
+    write_description,
+)
 from talkinghead.checkpoint import load_arrays, locked, save_arrays, sha256_of, writing
 from talkinghead.errors import (
     CheckpointError,
@@ -37,7 +45,7 @@ from talkinghead.media import VideoReader, read_video_info
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
 from talkinghead.pictures import contact_sheet, write_png
-from talkinghead.precision import choose_device, mixed_precision
+from talkinghead.precision import choose_device, mixed_precision, sent
 from talkinghead.reconstruction import reconstruct
 from talkinghead.region_removal import (
     Crops,
@@ -51,6 +59,7 @@ from talkinghead.region_removal import (
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction, Track
 from talkinghead.tracking import save_track, track_file
+from talkinghead.trust import Appearance
 
 STATE_FILE = "state.safetensors"
 MARK_FILE = "clip.sha256"
@@ -212,6 +221,7 @@ def _train_in(
     shutil.copyfile(clip, copy)
     save_track(track, work / "track.safetensors")
     save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
+    save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
     save_network(work / "network.safetensors", network, trainer.averaged)
     load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
     description = {
@@ -437,10 +447,9 @@ class AnchorTrainer:
 
     def _pictures(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Sample images (B, 3, H, W), holes and feathers (B, 1, H, W) of the chosen samples, on the device."""
-        image = torch.from_numpy(self.samples.crops[chosen]).to(self.device).permute(0, 3, 1, 2).float() / 255
-        hole = torch.from_numpy(self.samples.holes[chosen]).to(self.device)[:, None].float()
-        feather = torch.from_numpy(self.samples.feathers[chosen]).to(self.device)[:, None].float() / 255
-        return image, hole, feather
+        arrays = (self.samples.crops[chosen], self.samples.holes[chosen], self.samples.feathers[chosen])
+        image, hole, feather = (sent(torch.from_numpy(array), self.device) for array in arrays)
+        return image.permute(0, 3, 1, 2).float() / 255, hole[:, None].float(), feather[:, None].float() / 255
 
     def _weight(self, chosen: NDArray[np.int64], feather: Tensor) -> Tensor:
         """(B, 1, H, W) weight of each pixel in the losses: 0 outside the region, highest on the mouth."""

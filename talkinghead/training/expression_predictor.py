@@ -5,6 +5,9 @@ its own mean and standard deviation, so that what is learned is how a mouth move
 each recording as it is, the same recording is learned played slower and faster: another pitch, other formants,
 another tempo, and the same mouth shapes.
 
+The members of a predictor are taught apart: the linear one by ridge regression, the networks by gradient descent from
+different seeds.
+
 Leave-one-speaker-out training measures what an unseen speaker gets, and gives the one factor by which the output is
 stretched: the least-squares answer to uncertainty is to move too little.
 """
@@ -12,30 +15,35 @@ stretched: the least-squares answer to uncertainty is to move too little.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from talkinghead import metrics
 from talkinghead.errors import CheckpointError, MissingFileError
-from talkinghead.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, FaceModel
+from talkinghead.face_model import FaceModel
 from talkinghead.media import read_sound
 from talkinghead.reconstruction import reconstruct
-from talkinghead.speech import ExpressionPredictor, PredictorConfig, SpeechEncoder
+from talkinghead.speech import ExpressionPredictor, PredictorConfig, SpeechFeatures, TemporalNetwork
 from talkinghead.structures import BoolArray, FloatArray, Sound
+from talkinghead.text_to_speech import Script, Utterance
 from talkinghead.tracking import track_file
 
+CLOSED_PHONES = "pbm"
+"""First letters of the phones that are made with closed lips."""
 SPEEDS = (1.0, 0.88, 1.12)
 """How fast each recording is played; the first is measured on."""
 UPPER_LIP, LOWER_LIP = 13, 14
-MOST_LAYERS = 4
-"""Of an encoder with more layers, so many are taken, evenly spread to the last."""
+LEFT_CORNER, RIGHT_CORNER = 61, 291
+FIRST_GOOD_LAYER = 3
+"""What lies below hears sounds rather than speech."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +61,22 @@ class ClipEntry:
 
 @dataclass(frozen=True)
 class PredictorTrainingConfig:
-    steps: int = 400
+    steps: int = 300
+    """For each of the networks."""
     batch: int = 16
     frames: int = 100
     """Feature frames of an example: 2 s."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
-    feature_dropout: float = 0.2
-    velocity_weight: float = 0.5
+    component_dropout: float = 0.2
     opening_weight: float = 0.5
+    width_weight: float = 0.25
+    velocity_weight: float = 0.5
+    correlation_weight: float = 0.5
+    ridge: float = 1.0
+    """Of the linear member, in units of the mean squared input."""
+    length_power: float = 0.7
+    """A clip's weight is its length to this power: a minute of one speaker is not worth six of ten seconds."""
     largest_stretch: float = 2.0
     seed: int = 0
 
@@ -74,14 +89,20 @@ class Example:
     """(S, layers, D) float16."""
     expression: Tensor
     """(S, K) normalised."""
-    opening: Tensor
-    """(S,) normalised gap between the lips, linear in `expression`."""
-    to_opening: Tensor
-    """(K,) that linear map."""
-    to_lips: Tensor
-    """(K, K) metric: e M e is the mean squared motion of the lips' vertices against what the clip shows."""
+    to_shape: Tensor
+    """(K, 2) linear map to the normalised gap between the lips and width of the mouth."""
     seen: Tensor
     """(S,) True where the face was found, within the clip."""
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """Speech whose phones are known, because a text-to-speech engine spoke it."""
+
+    features: list[Tensor]
+    """(S, layers, D) float16 each."""
+    closed: list[Tensor]
+    """(S,) each: 1 where p, b or m is said, else 0."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +116,8 @@ class Clip:
     """(T,) when each picture's mouth shape is heard."""
     opening: NDArray[np.float64]
     """(T,) gap between the inner lips over face width, as tracked."""
+    width: NDArray[np.float64]
+    """(T,) width of the mouth over face width, as tracked."""
     valid: BoolArray
     """(T,)"""
 
@@ -105,11 +128,12 @@ class Score:
 
     speaker: str
     r: float
+    width_r: float
     concordance: float
     std_ratio: float
+    error: float
+    """Root mean square over the standard deviation of what was tracked: 1 for a mouth that rests at its mean."""
     lag_ms: float
-    coefficient_r: float
-    """Mean r of the coefficients, each weighted by how much it moves the lips."""
     seconds: float
 
 
@@ -146,14 +170,27 @@ def read_clip_list(path: Path, folder: Path | None = None) -> list[ClipEntry]:
     return entries
 
 
-def chosen_layers(encoder: SpeechEncoder) -> tuple[int, ...]:
-    """All layers of a small encoder, an even choice of a large one's."""
-    count = encoder.layer_count
-    take = min(MOST_LAYERS, count)
-    return tuple(round((n + 1) * count / take) for n in range(take))
+class Features(Protocol):
+    """What a predictor can be taught on: an encoder, or anything in its place."""
+
+    @property
+    def layer_count(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    rate_hz: float
+    first_s: float
+
+    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures: ...
 
 
-def prepare_clip(entry: ClipEntry, encoder: SpeechEncoder, model: FaceModel) -> Clip:
+def chosen_layers(last: int) -> tuple[int, ...]:
+    """Of so many layers the last, and the one half way up or the third."""
+    return tuple(sorted({min(last, max(FIRST_GOOD_LAYER, last // 2)), last}))
+
+
+def prepare_clip(entry: ClipEntry, encoder: Features, model: FaceModel, layers: tuple[int, ...]) -> Clip:
     """Track, reconstruct and encode one clip."""
     track = track_file(entry.clip)
     solved = reconstruct(track, model)
@@ -164,16 +201,14 @@ def prepare_clip(entry: ClipEntry, encoder: SpeechEncoder, model: FaceModel) -> 
     seen = solved.expression[used]
     std = np.maximum(seen.std(0), 1e-3)
     normalised = (solved.expression - seen.mean(0)) / std
-    to_opening, to_lips = _lip_maps(model, std)
-    gap = normalised[used] @ to_opening
-    to_opening = to_opening / max(float(gap.std()), 1e-6)
-    to_lips = to_lips / max(float(np.mean(np.einsum("tk,kl,tl->t", normalised[used], to_lips, normalised[used]))), 1e-9)
+    to_shape = _shape_map(model, std)
+    to_shape = to_shape / np.maximum((normalised[used] @ to_shape).std(0), 1e-6)
 
     heard_s = track.times_s - entry.lag_s
     examples = []
     for speed in SPEEDS:
         played = Sound(sound.samples, round(sound.rate_hz * speed))
-        features = encoder.encode(played, chosen_layers(encoder))
+        features = encoder.encode(played, layers)
         at_s = features.times_s * speed
         expression = np.stack([np.interp(at_s, heard_s, curve) for curve in normalised.T], 1).astype(np.float32)
         inside = (np.interp(at_s, heard_s, used.astype(float)) > 0.99) & (at_s >= heard_s[0]) & (at_s <= heard_s[-1])
@@ -181,9 +216,7 @@ def prepare_clip(entry: ClipEntry, encoder: SpeechEncoder, model: FaceModel) -> 
             Example(
                 torch.from_numpy(features.values).half(),
                 torch.from_numpy(expression),
-                torch.from_numpy(expression @ to_opening.astype(np.float32)),
-                torch.from_numpy(to_opening.astype(np.float32)),
-                torch.from_numpy(to_lips.astype(np.float32)),
+                torch.from_numpy(to_shape.astype(np.float32)),
                 torch.from_numpy(inside),
             )
         )
@@ -192,130 +225,285 @@ def prepare_clip(entry: ClipEntry, encoder: SpeechEncoder, model: FaceModel) -> 
         examples,
         heard_s,
         metrics.opening(track),
+        metrics.mouth_width(track),
         used,
     )
 
 
-def _lip_maps(model: FaceModel, std: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From normalised coefficients to the gap between the lips, (K,), and the metric of lip motion, (K, K), in cm."""
+def read_scripts(path: Path) -> list[Script]:
+    """Read a tab-separated list of what is to be spoken: voice, text.
+
+    Raises:
+        MissingFileError: there is no such list.
+        CheckpointError: it lacks a column.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"There is no list of texts {path}.")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    if not rows or not all(row.get("voice") and row.get("text") for row in rows):
+        raise CheckpointError(f"{path} is no list of texts: columns voice, text.")
+    return [Script(row["text"], row["voice"]) for row in rows]
+
+
+def prepare_utterances(spoken: Sequence[Utterance], encoder: Features, layers: tuple[int, ...]) -> Utterances:
+    """Encode what was spoken, once for each of `SPEEDS`."""
+    prepared = Utterances([], [])
+    for utterance in spoken:
+        closures = [(p.start_s, p.end_s) for p in utterance.phones or () if p.symbol[0] in CLOSED_PHONES]
+        for speed in SPEEDS:
+            played = Sound(utterance.sound.samples, round(utterance.sound.rate_hz * speed))
+            features = encoder.encode(played, layers)
+            at_s = features.times_s[:, None] * speed
+            inside = np.zeros((len(at_s), 1), np.bool_)
+            for start_s, end_s in closures:
+                inside |= (at_s >= start_s) & (at_s < end_s)
+            prepared.features.append(torch.from_numpy(features.values).half())
+            prepared.closed.append(torch.from_numpy(inside[:, 0].astype(np.float32)))
+    return prepared
+
+
+def _shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:
+    """From normalised coefficients to the gap between the lips and the width of the mouth, in cm: (K, 2)."""
     basis = model.expression_basis.astype(np.float64) * std[:, None, None]
-    lips = sorted(set(INNER_LIP_UPPER + INNER_LIP_LOWER))
-    moves = basis[:, lips].reshape(len(basis), -1)
-    return basis[:, UPPER_LIP, 1] - basis[:, LOWER_LIP, 1], moves @ moves.T / len(lips)
+    gap = basis[:, UPPER_LIP, 1] - basis[:, LOWER_LIP, 1]
+    side = np.sign(model.neutral[RIGHT_CORNER, 0] - model.neutral[LEFT_CORNER, 0])
+    return np.stack([gap, side * (basis[:, RIGHT_CORNER, 0] - basis[:, LEFT_CORNER, 0])], 1)
 
 
 def train_predictor(
-    clips: Sequence[Clip], config: PredictorConfig, training: PredictorTrainingConfig
+    clips: Sequence[Clip],
+    config: PredictorConfig,
+    training: PredictorTrainingConfig,
+    utterances: Utterances | None = None,
 ) -> ExpressionPredictor:
-    """Train a predictor on all the clips given."""
+    """Train a predictor on all the clips given, and its ear for closed lips on the utterances."""
     torch.manual_seed(training.seed)
-    draw = np.random.default_rng(training.seed)
     predictor = ExpressionPredictor(config)
-    heard = torch.cat([example.features.float() for clip in clips for example in clip.examples])
-    predictor.feature_mean.copy_(heard.mean(0))
-    predictor.feature_std.copy_(heard.std(0) + 1e-3)
-    optimizer = torch.optim.AdamW(predictor.parameters(), training.learning_rate, weight_decay=training.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
-    weight = np.array([float(clip.examples[0].seen.sum()) ** 0.7 for clip in clips])
-    predictor.train()
-    for _ in range(training.steps):
-        loss = _loss(predictor, _draw_batch(clips, weight / weight.sum(), training, draw), training)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(predictor.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+    _fit_components(predictor, clips)
+    inputs = [[predictor.components(one.features.float()[None])[0] for one in clip.examples] for clip in clips]
+    _fit_linear(predictor, clips, inputs, training)
+    _even_out(predictor.tap_weights, predictor.tap_bias, clips, inputs, predictor.linear)
+    for number, network in enumerate(cast(Sequence[TemporalNetwork], predictor.networks)):
+        _train_network(network, clips, inputs, training, training.seed + number)
+        _even_out(network.leave.weight, network.leave.bias, clips, inputs, network)
+    if utterances is not None:
+        _train_closing(predictor, utterances, training)
     return predictor.eval()
 
 
+@torch.no_grad()
+def _fit_components(predictor: ExpressionPredictor, clips: Sequence[Clip]) -> None:
+    """Principal components of each layer's features, together of mean square 1."""
+    heard = torch.cat([clip.examples[0].features.float() for clip in clips])
+    predictor.feature_mean.copy_(heard.mean(0))
+    std = heard.std(0) + 1e-3
+    for layer, (values, scale) in enumerate(zip(((heard - heard.mean(0)) / std).unbind(1), std, strict=True)):
+        variance, directions = torch.linalg.eigh(values.T @ values / len(values))
+        kept = slice(-predictor.config.components, None)
+        level = variance[kept].mean().sqrt()
+        predictor.projection[layer] = directions[:, kept] / scale[:, None] / level
+
+
+@torch.no_grad()
+def _fit_linear(
+    predictor: ExpressionPredictor,
+    clips: Sequence[Clip],
+    inputs: Sequence[Sequence[Tensor]],
+    training: PredictorTrainingConfig,
+) -> None:
+    """Ridge regression from the taps' view to the coefficients."""
+    taps, wide, outputs = predictor.tap_weights.shape
+    gram, targets = torch.zeros(taps * wide + 1, taps * wide + 1), torch.zeros(taps * wide + 1, outputs)
+    for clip, components in zip(clips, inputs, strict=True):
+        for example, values in zip(clip.examples, components, strict=True):
+            seen = predictor.tapped(values[None])[0].permute(1, 0, 2).flatten(1)[example.seen]
+            seen = torch.cat([seen, torch.ones(len(seen), 1)], 1)
+            weight = max(len(seen), 1) ** (training.length_power - 1)
+            gram += weight * seen.T @ seen
+            targets += weight * seen.T @ example.expression[example.seen]
+    gram.diagonal().add_(training.ridge * gram.diagonal().mean())
+    solved = torch.linalg.solve(gram, targets)
+    predictor.tap_weights.copy_(solved[:-1].unflatten(0, (taps, wide)))
+    predictor.tap_bias.copy_(solved[-1])
+
+
+@torch.no_grad()
+def _even_out(
+    weight: Tensor,
+    bias: Tensor,
+    clips: Sequence[Clip],
+    inputs: Sequence[Sequence[Tensor]],
+    member: Callable[[Tensor], Tensor],
+) -> None:
+    """Scale a member so that the gap between the lips has the standard deviation that was seen.
+
+    A member that knows less moves less; in the mean of all each is to have the same say.
+    """
+    gaps = [
+        (member(components[0][None])[0] @ clip.examples[0].to_shape)[clip.examples[0].seen, 0]
+        for clip, components in zip(clips, inputs, strict=True)
+    ]
+    scale = 1 / torch.cat(gaps).std().clamp(min=1e-3)
+    weight.mul_(scale)
+    bias.mul_(scale)
+
+
+def _train_network(
+    network: nn.Module,
+    clips: Sequence[Clip],
+    inputs: Sequence[Sequence[Tensor]],
+    training: PredictorTrainingConfig,
+    seed: int,
+) -> None:
+    draw = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
+    weight = np.array([float(clip.examples[0].seen.sum()) ** training.length_power for clip in clips])
+    for _ in range(training.steps):
+        batch = _draw_batch(clips, inputs, weight / weight.sum(), training, draw)
+        loss = _loss(network, batch, training)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+
+
+def _train_closing(predictor: ExpressionPredictor, utterances: Utterances, training: PredictorTrainingConfig) -> None:
+    """Teach where the lips are closed, by the phones that the utterances are known to hold."""
+    draw = np.random.default_rng(training.seed)
+    torch.manual_seed(training.seed)
+    network = TemporalNetwork(predictor.config, 1)
+    predictor.closing = network
+    with torch.no_grad():
+        inputs = [predictor.components(one.float()[None])[0] for one in utterances.features]
+    optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
+    weight = np.array([len(one) for one in inputs], float)
+    for _ in range(training.steps):
+        stretches, closed = [], []
+        for number in draw.choice(len(inputs), training.batch, p=weight / weight.sum()):
+            start = int(draw.integers(0, max(len(inputs[number]) - training.frames, 0) + 1))
+            missing = max(0, training.frames - len(inputs[number]))
+            stretch = slice(start, start + training.frames)
+            stretches.append(functional.pad(inputs[number][stretch], (0, 0, 0, missing)))
+            closed.append(functional.pad(utterances.closed[number][stretch], (0, missing)))
+        batch = torch.stack(stretches)
+        kept = torch.rand(len(batch), 1, batch.shape[2]) > training.component_dropout
+        loss = functional.binary_cross_entropy_with_logits(network(batch * kept)[..., 0], torch.stack(closed))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    inputs: Tensor
+    """(B, S, inputs)"""
+    expression: Tensor
+    """(B, S, K)"""
+    to_shape: Tensor
+    """(B, K, 2)"""
+    seen: Tensor
+    """(B, S) 1 where the face was found, else 0."""
+
+
 def _draw_batch(
-    clips: Sequence[Clip], weight: NDArray[np.float64], training: PredictorTrainingConfig, draw: np.random.Generator
-) -> Example:
-    """Stretches of `frames` feature frames as one Example whose every field has a batch axis in front."""
+    clips: Sequence[Clip],
+    inputs: Sequence[Sequence[Tensor]],
+    weight: NDArray[np.float64],
+    training: PredictorTrainingConfig,
+    draw: np.random.Generator,
+) -> _Batch:
+    """Stretches of `frames` feature frames."""
     drawn = []
     for number in draw.choice(len(clips), training.batch, p=weight):
-        examples = clips[number].examples
-        example = examples[draw.integers(len(examples))]
-        start = int(draw.integers(0, max(len(example.seen) - training.frames, 0) + 1))
+        speed = int(draw.integers(len(clips[number].examples)))
+        example, values = clips[number].examples[speed], inputs[number][speed]
+        start = int(draw.integers(0, max(len(values) - training.frames, 0) + 1))
         stretch = slice(start, start + training.frames)
-        missing = max(0, training.frames - len(example.seen))
+        missing = max(0, training.frames - len(values))
         drawn.append(
-            Example(
-                functional.pad(example.features[stretch].float(), (0, 0, 0, 0, 0, missing)),
+            (
+                functional.pad(values[stretch], (0, 0, 0, missing)),
                 functional.pad(example.expression[stretch], (0, 0, 0, missing)),
-                functional.pad(example.opening[stretch], (0, missing)),
-                example.to_opening,
-                example.to_lips,
-                functional.pad(example.seen[stretch], (0, missing)),
+                example.to_shape,
+                functional.pad(example.seen[stretch].float(), (0, missing)),
             )
         )
-    return Example(*(torch.stack(column) for column in zip(*(vars(one).values() for one in drawn), strict=True)))
+    return _Batch(*(torch.stack(column) for column in zip(*drawn, strict=True)))
 
 
-def _loss(predictor: ExpressionPredictor, batch: Example, training: PredictorTrainingConfig) -> Tensor:
-    """Motion of the lips' vertices, every coefficient, their velocity, and the gap between the lips."""
-    kept = torch.rand(batch.features.shape[0], 1, 1, batch.features.shape[3]) > training.feature_dropout
-    # A dropped feature takes its mean, which the predictor turns into zero.
-    predicted = predictor(torch.where(kept, batch.features, predictor.feature_mean))
-    seen = batch.seen.float()
-    miss = predicted - batch.expression
-    lips = torch.einsum("bsk,bkl,bsl->bs", miss, batch.to_lips, miss)
+def _loss(network: nn.Module, batch: _Batch, training: PredictorTrainingConfig) -> Tensor:
+    """Every coefficient; the mouth's opening and width, their course over the example, and the opening's velocity."""
+    kept = torch.rand(len(batch.inputs), 1, batch.inputs.shape[2]) > training.component_dropout
+    predicted = network(batch.inputs * kept)
+    seen = batch.seen
     every = functional.smooth_l1_loss(predicted, batch.expression, reduction="none").mean(2)
-    opening = torch.einsum("bsk,bk->bs", predicted, batch.to_opening)
-    gap = functional.smooth_l1_loss(opening, batch.opening, reduction="none")
+    ours, true = predicted @ batch.to_shape, batch.expression @ batch.to_shape
+    shape = functional.smooth_l1_loss(ours, true, reduction="none") @ ours.new_tensor(
+        [training.opening_weight, training.width_weight]
+    )
+    still = ((every + shape) * seen).sum() / seen.sum().clamp(min=1)
     both = seen[:, 1:] * seen[:, :-1]
-    speed = functional.smooth_l1_loss(opening.diff(dim=1), batch.opening.diff(dim=1), reduction="none")
-    still = ((0.5 * lips + every + training.opening_weight * gap) * seen).sum() / seen.sum().clamp(min=1)
+    speed = functional.smooth_l1_loss(ours[..., 0].diff(dim=1), true[..., 0].diff(dim=1), reduction="none")
     moving = (speed * both).sum() / both.sum().clamp(min=1)
-    return still + training.velocity_weight * moving
+    course = (1 - _correlation(ours, true, seen)).mean(0) @ ours.new_tensor([1.0, 0.5])
+    return still + training.velocity_weight * moving + training.correlation_weight * course
+
+
+def _correlation(ours: Tensor, true: Tensor, seen: Tensor) -> Tensor:
+    """Pearson's r over the frames seen: (B, S, 2), (B, S, 2), (B, S) -> (B, 2)."""
+    count = seen.sum(1).clamp(min=2)[:, None, None]
+
+    def centred(curves: Tensor) -> Tensor:
+        return (curves - (curves * seen[..., None]).sum(1, keepdim=True) / count) * seen[..., None]
+
+    a, b = centred(ours), centred(true)
+    return (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1) + 1e-3).sqrt()
 
 
 @torch.inference_mode()
-def predicted_opening(predictor: ExpressionPredictor, clip: Clip) -> NDArray[np.float64]:
-    """(S,) gap between the lips, normalised by the clip's own, at the feature frames."""
+def predicted_shape(predictor: ExpressionPredictor, clip: Clip) -> NDArray[np.float64]:
+    """(S, 2) gap between the lips and width of the mouth, normalised by the clip's own, at the feature frames."""
     example = clip.examples[0]
     expression = predictor(example.features.float()[None])[0]
-    return np.asarray((expression @ example.to_opening).numpy(), np.float64)
+    return np.asarray((expression @ example.to_shape).numpy(), np.float64)
 
 
-@torch.inference_mode()
-def measure(predictor: ExpressionPredictor, clips: Sequence[Clip], encoder: SpeechEncoder) -> Score:
+def measure(predictor: ExpressionPredictor, clips: Sequence[Clip], encoder: Features) -> Score:
     """Score of one speaker's clips, each weighted by its length; openings are compared with the tracked ones."""
     rows, weights = [], []
     for clip in clips:
         features_s = encoder.first_s + np.arange(len(clip.examples[0].seen)) / encoder.rate_hz
-        normalised = np.interp(clip.times_s, features_s, predicted_opening(predictor, clip))
+        gap, width = (np.interp(clip.times_s, features_s, curve) for curve in predicted_shape(predictor, clip).T)
         inside = clip.valid & (clip.times_s >= 0) & (clip.times_s <= features_s[-1])
         true = clip.opening[inside]
         own = clip.opening[clip.valid]
-        guess = own.mean() + own.std() * normalised[inside]
         # The opening cannot be negative: lips that meet are closed.
-        guess = np.maximum(guess, 0)
+        guess = np.maximum(own.mean() + own.std() * gap[inside], 0)
         lag = metrics.best_lag(guess, clip.times_s[inside], true, clip.times_s[inside])
         rows.append(
             [
                 metrics.pearson_r(guess, true),
+                metrics.pearson_r(width[inside], clip.width[inside]),
                 metrics.concordance(guess, true),
                 metrics.std_ratio(guess, true),
+                float(np.sqrt(np.mean((guess - true) ** 2)) / max(true.std(), 1e-9)),
                 lag.lag_ms,
-                _coefficient_r(predictor, clip.examples[0]),
             ]
         )
         weights.append(float(inside.sum()))
     seconds = sum(float(clip.examples[0].seen.sum()) for clip in clips) / encoder.rate_hz
-    r, concordance, ratio, lag_ms, coefficient_r = (float(value) for value in np.average(rows, 0, weights))
-    return Score(clips[0].entry.speaker, r, concordance, ratio, lag_ms, coefficient_r, seconds)
-
-
-def _coefficient_r(predictor: ExpressionPredictor, example: Example) -> float:
-    predicted = predictor(example.features.float()[None])[0][example.seen].numpy()
-    true = example.expression[example.seen].numpy()
-    r = [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, true.T, strict=True)]
-    return float(np.average(r, weights=example.to_lips.diagonal().numpy()))
+    r, width_r, concordance, ratio, error, lag_ms = (float(value) for value in np.average(rows, 0, weights))
+    return Score(clips[0].entry.speaker, r, width_r, concordance, ratio, error, lag_ms, seconds)
 
 
 def leave_one_out(
-    clips: Sequence[Clip], config: PredictorConfig, training: PredictorTrainingConfig, encoder: SpeechEncoder
+    clips: Sequence[Clip], config: PredictorConfig, training: PredictorTrainingConfig, encoder: Features
 ) -> tuple[list[Score], float]:
     """Score every speaker by a predictor that was taught on the others, and the stretch that unseen speakers need.
 
@@ -336,6 +524,6 @@ def leave_one_out(
 
 
 def _needed_stretch(predictor: ExpressionPredictor, clips: Sequence[Clip]) -> float:
-    predicted = np.concatenate([predicted_opening(predictor, clip)[clip.examples[0].seen.numpy()] for clip in clips])
-    true = np.concatenate([clip.examples[0].opening[clip.examples[0].seen].numpy() for clip in clips])
-    return float(true.std() / max(predicted.std(), 1e-6))
+    predicted = [predicted_shape(predictor, clip)[clip.examples[0].seen.numpy(), 0] for clip in clips]
+    true = [(one.expression @ one.to_shape)[one.seen, 0].numpy() for one in (clip.examples[0] for clip in clips)]
+    return float(np.concatenate(true).std() / max(np.concatenate(predicted).std(), 1e-6))

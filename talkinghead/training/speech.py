@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -20,13 +21,16 @@ from talkinghead.errors import OutputExistsError, TalkingHeadError
 from talkinghead.face_model import load_face_model
 from talkinghead.resources import checkpoint_path
 from talkinghead.speech import PredictorConfig, SpeechEncoder
+from talkinghead.text_to_speech import join, speak
 from talkinghead.training.expression_predictor import (
     PredictorTrainingConfig,
     Score,
     chosen_layers,
     leave_one_out,
     prepare_clip,
+    prepare_utterances,
     read_clip_list,
+    read_scripts,
     train_predictor,
 )
 from talkinghead.training.phonemes import PhonemeRecogniser
@@ -93,6 +97,7 @@ def encoder(
 @main.command()
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the clips. Default: where the list lies.")
+@click.option("--texts", type=click.Path(path_type=Path), help="List of texts to speak, to learn where lips close.")
 @click.option("--encoder", "encoder_name", help="Folder or cached hub name. Default: the project's own.")
 @click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor.")
@@ -102,6 +107,7 @@ def encoder(
 def predictor(
     clips: Path,
     data: Path | None,
+    texts: Path | None,
     encoder_name: str | None,
     face_model: Path | None,
     output: Path,
@@ -111,6 +117,9 @@ def predictor(
 ) -> None:
     """Teach a predictor on the list CLIPS (tab-separated: clip, sound, lag_ms, speaker, end_s).
 
+    With --texts (tab-separated: voice, text) it also learns where p, b and m close the lips, from the phones of those
+    text-to-speech voices that tell them.
+
     Every speaker is first predicted by a predictor taught on the others: the table that is printed. The one that is
     written has been taught on all.
     """
@@ -119,19 +128,25 @@ def predictor(
     model_file = face_model or checkpoint_path("face_model.safetensors")
     model = load_face_model(model_file)
     loaded = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
-    prepared = [prepare_clip(entry, loaded, model) for entry in read_clip_list(clips, data)]
+    layers = chosen_layers(loaded.layer_count)
+    prepared = [prepare_clip(entry, loaded, model, layers) for entry in read_clip_list(clips, data)]
     config = PredictorConfig(
         encoder=loaded.name,
         encoder_sha256=loaded.sha256,
         face_model_sha256=sha256_of(model_file),
-        layers=chosen_layers(loaded),
+        layers=layers,
         features=loaded.width,
         expressions=model.expressions,
+        components=min(PredictorConfig.components, loaded.width),
     )
     training = PredictorTrainingConfig(steps=steps, seed=seed)
     scores, stretch = leave_one_out(prepared, config, training, loaded)
     Console().print(_table(scores, stretch))
-    taught = train_predictor(prepared, config, training)
+    utterances = None
+    if texts is not None:
+        spoken = [join(list(speak(script))) for script in read_scripts(texts)]
+        utterances = prepare_utterances(spoken, loaded, layers)
+    taught = train_predictor(prepared, config, training, utterances)
     with torch.no_grad():
         taught.output_scale.fill_(stretch)
     taught.save(output)
@@ -139,19 +154,15 @@ def predictor(
 
 def _table(scores: list[Score], stretch: float) -> Table:
     table = Table(title=f"Mouth opening of speakers left out, output stretched by {stretch:.2f}")
-    for column in ("speaker", "seconds", "r", "CCC", "std ratio", "lag ms", "coefficients' r"):
+    for column in ("speaker", "seconds", "r", "width r", "CCC", "std ratio", "lag ms"):
         table.add_column(column, justify="left" if column == "speaker" else "right")
     for score in scores:
-        numbers = (score.r, score.concordance, score.std_ratio)
+        numbers = (score.r, score.width_r, score.concordance, score.std_ratio)
         shown = [f"{value:.2f}" for value in numbers]
-        table.add_row(
-            score.speaker, f"{score.seconds:.0f}", *shown, f"{score.lag_ms:+.0f}", f"{score.coefficient_r:.2f}"
-        )
-    mean = [
-        sum(values) / len(scores) for values in zip(*((s.r, s.concordance, s.std_ratio) for s in scores), strict=True)
-    ]
+        table.add_row(score.speaker, f"{score.seconds:.0f}", *shown, f"{score.lag_ms:+.0f}")
+    mean = np.mean([(s.r, s.width_r, s.concordance, s.std_ratio) for s in scores], 0)
     table.add_section()
-    table.add_row("mean", "", *(f"{value:.2f}" for value in mean), "", "")
+    table.add_row("mean", "", *(f"{value:.2f}" for value in mean), "")
     return table
 
 

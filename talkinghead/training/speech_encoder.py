@@ -11,8 +11,9 @@ Whisper's in four ways, and each has an answer:
 - its input is one linear map of the spectra, where Whisper has two convolutions: the map starts as the linear part of
   those, and the first feed-forward block, which no unit of Whisper's has claimed, learns the remainder.
 
-Behind these stands one more layer, which learns from nothing what a phoneme recogniser hears: through a linear head
-that is thrown away afterwards, its output has to give the recogniser's log posteriors.
+While it is taught, one more layer stands behind these and learns from nothing what a phoneme recogniser hears: through
+a linear head, its output has to give the recogniser's log posteriors. Both are thrown away afterwards; what the layers
+before them had to keep for them stays.
 
 Stage 1 teaches the stem alone, which costs little; stage 2 the whole through all layers. The teachers hear clean
 sound, the student the same with noise, rooms, other voices, filters and levels.
@@ -398,7 +399,7 @@ class EncoderTrainer:
             missing, unknown = self.student.load_state_dict(weights, strict=False)
         except RuntimeError as error:
             raise CheckpointError(f"{folder} holds an encoder of another shape than is to be taught.") from error
-        # One without a layer for phonemes will do.
+        # The layer for phonemes was not exported.
         if unknown or not all(name.startswith(own) for name in missing):
             raise CheckpointError(f"{folder} holds an encoder of other layers than is to be taught.")
         for number, layer in enumerate(_layers(self.student)[: self.config.copied_layers]):
@@ -565,8 +566,27 @@ class EncoderTrainer:
         self.spoil = Spoiler(self.recordings, self.draw)
 
     def export(self, folder: Path) -> None:
-        """Write the averaged student as a Hugging Face folder in half precision."""
-        export_encoder(self.config, self.teacher.width, self.averaged, folder)
+        """Write the averaged student, without the layer for phonemes, as a Hugging Face folder in half precision."""
+        student = build_student(self.config, self.teacher.width)
+        student.load_state_dict(self.averaged)
+        copied = self.config.copied_layers
+        student.encoder.layers = student.encoder.layers[:copied]
+        student.config.num_hidden_layers = copied
+        student.config.attention_reach_frames = list(self.config.reaches)
+        student.config.architectures = ["Wav2Vec2BertModel"]
+        student.config.dtype = torch.float16
+        folder.mkdir(parents=True, exist_ok=True)
+        half = {name: value.half().numpy() for name, value in student.state_dict().items()}
+        save_arrays(folder / WEIGHT_FILE, half, {"format": "pt"})
+        for name, text in (
+            ("config.json", student.config.to_json_string()),
+            (
+                FRONT_END_FILE,
+                json.dumps({"feature_extractor_type": LOG_MEL, "sampling_rate": RATE_HZ}, indent=2) + "\n",
+            ),
+        ):
+            with replacing(folder / name) as temporary:
+                temporary.write_text(text)
 
 
 def _layers(student: Wav2Vec2BertModel) -> list[Any]:
@@ -580,20 +600,3 @@ def stem_of(student: Wav2Vec2BertModel, frames: Tensor) -> Tensor:
     first = _layers(student)[0]
     given: Tensor = hidden + 0.5 * first.ffn1(first.ffn1_layer_norm(hidden))
     return given
-
-
-def export_encoder(config: EncoderTrainingConfig, width: int, weights: dict[str, Tensor], folder: Path) -> None:
-    """Write a student's weights as a Hugging Face folder in half precision."""
-    student = build_student(config, width)
-    student.load_state_dict(weights)
-    folder.mkdir(parents=True, exist_ok=True)
-    half = {name: value.half().numpy() for name, value in student.state_dict().items()}
-    save_arrays(folder / WEIGHT_FILE, half, {"format": "pt"})
-    student.config.architectures = ["Wav2Vec2BertModel"]
-    student.config.dtype = torch.float16
-    for name, text in (
-        ("config.json", student.config.to_json_string()),
-        (FRONT_END_FILE, json.dumps({"feature_extractor_type": LOG_MEL, "sampling_rate": RATE_HZ}, indent=2) + "\n"),
-    ):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text)

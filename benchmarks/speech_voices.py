@@ -1,0 +1,141 @@
+"""What a mouth does to text-to-speech: whether it closes, opens and rests where the phones say.
+
+    python benchmarks/speech_voices.py [--anchor ANCHOR]
+
+Every voice speaks a text that nothing was taught on, and tells when each phone is said. The expression is the one that
+`generate` would drive ANCHOR with, at its own frame rate. In each row:
+
+- closure: share of the p, b and m at whose time the gap between the lips falls below 15 % of the anchor's range;
+- openness: correlation of the gap with what the phones ask for by their class (`OPENNESS`, joined over 100 ms);
+- silence: standard deviation of the gap where the mouth is at rest in a pause, over that in speech. It is given from
+  the end of the release to the beginning of the attack, and over the whole of each pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+import torchaudio
+from numpy.typing import NDArray
+
+from talkinghead import metrics
+from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.pipeline import expression_from_speech
+from talkinghead.resources import anchor_folder
+from talkinghead.speech import RATE_HZ
+from talkinghead.structures import Sound
+from talkinghead.text_to_speech import PAUSE, Phone, Script, join, speak
+from talkinghead.voice_activity import VoiceActivityConfig
+
+ENGLISH = (
+    "The mayor opened the bridge in bright sunshine this morning. Opponents of the plan remained behind the barrier. "
+    "From Monday, buses will be free for pupils and pensioners. A spokesman promised that both bypasses would be "
+    "complete by November. More about that after the weather: mild in most parts, with a bit of fog by the river."
+)
+CHINESE = (
+    "市长今天上午为大桥揭幕。许多市民冒雨参加了庆祝活动。从明年八月起，学生可以免费乘坐公共汽车。"
+    "发言人保证，北面的新路将在冬天之前完工。天气方面，大部分地区温暖，河边可能有薄雾。"
+)
+VOICES = {
+    "hibari": ENGLISH,
+    "kokoro-alpha-en": ENGLISH,
+    "kokoro-kumo-en": ENGLISH,
+    "kokoro-alpha-zh": CHINESE,
+    "kokoro-gongitsune-zh": CHINESE,
+    "kokoro-kumo-zh": CHINESE,
+}
+CLOSED = "pbm"
+OPENNESS = {
+    # By the height of the vowel; a consonant by how far the jaw can be open while it is said.
+    0.0: "pbmɸ",
+    0.15: "fv",
+    0.25: "szʃʒɕʑʂʐʧʤʦʨtdnlθðjɥ",
+    0.35: "kɡgŋxhɹrɾɻwɰuʊɯyʏiɪɨᵻ",
+    0.55: "eɘəɵøoɤɚɝɜʌEO",
+    0.75: "ɛœɔɐæAIWY",
+    1.0: "aɑɒäɶ",
+}
+JOINED_S = 0.1
+NEARNESS_S = 0.02
+"""A closure may come a frame before or after the phone's own time."""
+
+
+@dataclass(frozen=True)
+class Row:
+    closure: float
+    openness: float
+    lag_ms: float
+    rest: float
+    pause: float
+    phones: int
+
+
+def openness_of(phones: Sequence[Phone], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the phones ask for, from 0 to 1: (T,). Marks of length, tone and the like ask for nothing of their own."""
+    grid_s = np.arange(0, phones[-1].end_s, 0.005)
+    asked = np.zeros(len(grid_s))
+    for phone in phones:
+        classes = [value for symbol in phone.symbol for value, members in OPENNESS.items() if symbol in members]
+        if classes and phone.symbol != PAUSE:
+            asked[(grid_s >= phone.start_s) & (grid_s < phone.end_s)] = np.mean(classes)
+    window = np.hanning(round(JOINED_S / 0.005) + 2)
+    return np.interp(times_s, grid_s, np.convolve(asked, window / window.sum(), "same"))
+
+
+def score_voice(anchor: Anchor, voice: str, text: str) -> Row:
+    said = join(list(speak(Script(text, voice))))
+    assert said.phones is not None
+    samples = torch.from_numpy(said.sound.samples)
+    sound = Sound(torchaudio.functional.resample(samples, said.sound.rate_hz, RATE_HZ).numpy(), RATE_HZ)
+    step_s = float(np.median(np.diff(anchor.times_s)))
+    times_s = np.arange(0, said.sound.duration_s, step_s)
+    identity, own = anchor.reconstruction.identity, anchor.reconstruction
+    gap = anchor.model.opening(identity, expression_from_speech(anchor, sound, times_s, None, "cpu")).astype(float)
+    seen = anchor.model.opening(identity, own.expression[own.valid])
+    low, high = np.quantile(seen, [0.02, 0.98])
+
+    share = (gap - low) / (high - low)
+    closures = [p for p in said.phones if p.symbol[0] in CLOSED]
+    near = [(times_s >= p.start_s - NEARNESS_S) & (times_s <= p.end_s + NEARNESS_S) for p in closures]
+    closed = np.mean([share[inside].min() < 0.15 for inside in near if inside.any()])
+
+    asked = openness_of(said.phones, times_s)
+    spoken = np.ones(len(times_s), np.bool_)
+    resting = np.zeros(len(times_s), np.bool_)
+    config = VoiceActivityConfig()
+    before_s, after_s = (config.attack_ms + config.lead_ms) / 1000, config.release_ms / 1000
+    for phone in said.phones:
+        if phone.symbol == PAUSE and phone.duration_s * 1000 >= config.shortest_pause_ms:
+            spoken[(times_s >= phone.start_s) & (times_s < phone.end_s)] = False
+            resting |= (times_s >= phone.start_s + after_s) & (times_s < phone.end_s - before_s)
+    lag = metrics.best_lag(gap[spoken], times_s[spoken], asked[spoken], times_s[spoken])
+    return Row(
+        float(closed),
+        metrics.pearson_r(gap, asked),
+        lag.lag_ms,
+        float(gap[resting].std() / gap[spoken].std()),
+        float(gap[~spoken].std() / gap[spoken].std()),
+        len(closures),
+    )
+
+
+@click.command()
+@click.option("--anchor", "folder", type=click.Path(path_type=Path), default="presenter", show_default=True)
+def main(folder: Path) -> None:
+    """Print the table as Markdown."""
+    anchor = load_anchor(anchor_folder(folder))
+    print("| voice | p, b, m | closed | openness r | lag ms | std at rest / in speech | in whole pauses |")
+    print("|---|---|---|---|---|---|---|")
+    for voice, text in VOICES.items():
+        row = score_voice(anchor, voice, text)
+        cells = [f"{100 * row.closure:.0f} %", f"{row.openness:.2f}", f"{row.lag_ms:+.0f}", f"{row.rest:.3f}"]
+        print("| " + " | ".join([voice, str(row.phones), *cells, f"{row.pause:.2f}"]) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

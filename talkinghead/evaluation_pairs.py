@@ -1,0 +1,185 @@
+"""What is to be compared with what: from files, folders whose files have the same names, or a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from talkinghead.errors import MissingFileError, TableError
+
+SYSTEM = "output"
+"""What a system is called that nobody named."""
+CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
+"""Files of a folder that are taken for clips."""
+COLUMNS = ("output", "reference", "driving", "phones", "ceiling", "twin")
+"""Columns of a table that name files; `system` is the other one that is read."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One clip to judge, and what it is judged by."""
+
+    output: Path
+    reference: Path | None = None
+    """The true video; without it only what needs none is measured."""
+    driving: Path | None = None
+    """Sound or video that the output was driven by; None takes the reference's sound."""
+    phones: Path | None = None
+    """Table of phone times in that sound."""
+    ceiling: Path | None = None
+    """An output made for the same reference from its true coefficients."""
+    twin: Path | None = None
+    """An output made just like this one, from a clip in which nothing but the original mouth differed."""
+    system: str = SYSTEM
+
+    @property
+    def name(self) -> str:
+        """By which outputs of several systems belong together: that of the truth, where there is one."""
+        return (self.reference or self.output).stem
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip that could not be judged."""
+
+    output: Path
+    system: str
+    reason: str
+    exit_code: int = MissingFileError.exit_code
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be judged, and what has no partner."""
+
+    pairs: tuple[Pair, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def find_pairs(
+    outputs: Sequence[Path],
+    references: Sequence[Path] = (),
+    driving: Sequence[Path] = (),
+    phones: Sequence[Path] = (),
+    against: Sequence[Path] = (),
+) -> Work:
+    """Match outputs with their references, sounds and phone times, and with the outputs of other systems.
+
+    Outputs are files, folders of clips, or tables (.csv, see `read_table`). References, sounds and phone times are
+    each: one file for all, as many files as outputs in the same order, or a folder in which the file of the same name
+    is taken, whatever its suffix. What is given in `against` is a folder, or a file where there is one output.
+
+    Raises:
+        MissingFileError: a file or folder is not there, or a folder is empty.
+        TableError: a table cannot be read, or there are too many or too few files of a kind.
+    """
+    tables = [path for path in outputs if path.suffix.lower() == ".csv"]
+    files, system = _expand([path for path in outputs if path not in tables])
+    left_out: list[LeftOut] = []
+    pairs = [Pair(path, system=system) for path in files]
+    for kind, given in (("reference", references), ("driving", driving), ("phones", phones)):
+        pairs = _with_partners(pairs, kind, list(given), left_out)
+    pairs += [pair for table in tables for pair in read_table(table)]
+    names = {pair.system for pair in pairs}
+    for other in against:
+        name = _unused(other.name if other.is_dir() else other.stem, names)
+        names.add(name)
+        pairs += _of_other_system(pairs, system, other, name, left_out)
+    return Work(tuple(pairs), tuple(left_out))
+
+
+def read_table(path: Path) -> list[Pair]:
+    """Pairs from a CSV with headings: output, and as wanted reference, driving, phones, ceiling, twin, system.
+
+    Paths are relative to the table's own folder.
+
+    Raises:
+        MissingFileError, TableError: there is no such table, or it is none.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TableError(f"{path} is not a table in UTF-8: {error}.") from error
+    if not rows or not rows[0].get("output"):
+        raise TableError(f"{path} needs a line of headings with 'output' ({', '.join(COLUMNS[1:])}, system) and rows.")
+    unknown = set(rows[0]) - {*COLUMNS, "system", None}
+    if unknown:
+        raise TableError(f"{path} has columns that mean nothing here: {', '.join(sorted(unknown))}.")
+    return [_pair(row, path.parent) for row in rows]
+
+
+def _pair(row: dict[str, str | None], folder: Path) -> Pair:
+    files = {name: folder / str(row[name]) for name in COLUMNS if row.get(name)}
+    return Pair(files.pop("output"), **files, system=row.get("system") or SYSTEM)
+
+
+def _expand(paths: Sequence[Path]) -> tuple[list[Path], str]:
+    """Files, folders opened; and what to call the system."""
+    files = [file for path in paths for file in (_clips(path) if path.is_dir() else [path])]
+    return files, paths[0].name if len(paths) == 1 and paths[0].is_dir() and paths[0].name else SYSTEM
+
+
+def _clips(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in CLIP_SUFFIXES)
+    if not found:
+        raise MissingFileError(f"{folder} holds no clips ({', '.join(CLIP_SUFFIXES)}).")
+    return found
+
+
+def _with_partners(pairs: list[Pair], kind: str, given: list[Path], left_out: list[LeftOut]) -> list[Pair]:
+    """The pairs with their file of a kind; a pair without its reference is left out, other files may be missing."""
+    if not given:
+        return pairs
+    if len(given) == 1 and given[0].is_dir():
+        matched = [_namesake(given[0], pair.output) for pair in pairs]
+    elif len(given) in (1, len(pairs)):
+        matched = [*given] * (len(pairs) if len(given) == 1 else 1)
+    else:
+        raise TableError(f"{len(given)} files of --{kind} for {len(pairs)} outputs: give one, or one for each.")
+    kept = []
+    for pair, partner in zip(pairs, matched, strict=True):
+        if partner is None and kind == "reference":
+            left_out.append(LeftOut(pair.output, pair.system, f"{given[0]} has no file of this name"))
+        else:
+            kept.append(_with(pair, kind, partner))
+    return kept
+
+
+def _with(pair: Pair, kind: str, partner: Path | None) -> Pair:
+    if kind == "reference":
+        return replace(pair, reference=partner)
+    return replace(pair, driving=partner) if kind == "driving" else replace(pair, phones=partner)
+
+
+def _namesake(folder: Path, wanted: Path) -> Path | None:
+    return next((path for path in sorted(folder.iterdir()) if path.stem == wanted.stem), None)
+
+
+def _of_other_system(pairs: list[Pair], system: str, other: Path, name: str, left_out: list[LeftOut]) -> list[Pair]:
+    """Another system's outputs for the same references."""
+    own = [pair for pair in pairs if pair.system == system]
+    if not other.is_dir():
+        if len(own) != 1:
+            raise TableError(f"--against {other} is one file for {len(own)} outputs: give a folder of the same names.")
+        return [replace(own[0], output=other, system=name, ceiling=None, twin=None)]
+    found = []
+    for pair in own:
+        partner = _namesake(other, pair.output)
+        if partner is None:
+            left_out.append(LeftOut(other / pair.output.name, name, f"{other} has no file of this name"))
+        else:
+            found.append(replace(pair, output=partner, system=name, ceiling=None, twin=None))
+    return found
+
+
+def _unused(name: str, names: set[str]) -> str:
+    number = 2
+    wanted = name
+    while wanted in names:
+        wanted, number = f"{name} {number}", number + 1
+    return wanted

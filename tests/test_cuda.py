@@ -1,0 +1,93 @@
+"""What runs on a GPU against the same on the CPU; all of it skips where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn_face import DrawnClip
+
+from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.face_update import FaceUpdater
+from talkinghead.media import VideoReader, read_sound
+from talkinghead.pipeline import generate
+from talkinghead.precision import choose_device, mixed_precision, sent
+from talkinghead.rasterize import best_backend, rasterize
+from talkinghead.resources import checkpoint_folder
+from talkinghead.training.anchor import AnchorTrainingConfig, train
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    pytest.mark.usefixtures("own_caches"),
+]
+
+CUDA = torch.device("cuda")
+TOLERANCE = 6
+"""Of 255, between bfloat16 on two kinds of processor."""
+
+
+def test_auto_is_the_gpu() -> None:
+    assert choose_device("auto").type == "cuda"
+
+
+def test_what_is_sent_arrives() -> None:
+    values = torch.arange(1000.0)
+    there = sent(values, CUDA)
+    assert there.is_cuda
+    torch.testing.assert_close(there.cpu(), values)
+    assert sent(there, CUDA) is there
+
+
+def test_mixed_precision_is_on_where_the_gpu_has_bfloat16() -> None:
+    with mixed_precision(CUDA):
+        made = torch.ones(8, 8, device=CUDA) @ torch.ones(8, 8, device=CUDA)
+    expected = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    assert made.dtype == expected
+
+
+def test_the_rasterizers_agree() -> None:
+    draw = np.random.default_rng(0)
+    vertices = torch.from_numpy(draw.uniform(0, 64, (2, 30, 3)).astype(np.float32))
+    triangles = torch.from_numpy(draw.integers(0, 30, (20, 3)))
+    attributes = torch.from_numpy(draw.normal(size=(30, 4)).astype(np.float32))
+    assert best_backend(CUDA) == "pytorch3d"
+    values, coverage = rasterize(vertices, triangles, attributes, 48, 64)
+    there, covered = rasterize(vertices.to(CUDA), triangles.to(CUDA), attributes.to(CUDA), 48, 64)
+    assert there.is_cuda and covered.is_cuda
+    same = (coverage == covered.cpu()).float().mean()
+    assert same > 0.995  # a pixel centre on an edge may fall to either side
+    close = (values - there.cpu()).abs().amax(1) < 1e-2
+    assert close.float().mean() > 0.99
+
+
+def test_the_face_update_is_that_of_the_cpu(anchor_folder: Path, anchor: Anchor, clip: DrawnClip) -> None:
+    with VideoReader(clip.path) as reader:
+        images = [frame.image for _, frame in zip(range(8), reader, strict=False)]
+    frames = np.arange(8)
+    expression = anchor.reconstruction.expression[frames + 20]
+    here, there = (
+        FaceUpdater(load_anchor(anchor_folder), anchor.reconstruction, device).update(images, frames, expression)
+        for device in (torch.device("cpu"), CUDA)
+    )
+    differences = np.abs(np.stack(here).astype(int) - np.stack(there))
+    assert np.quantile(differences, 0.999) <= TOLERANCE
+
+
+def test_training_and_generating(clip: DrawnClip, expression_file: Path, speech: Path, tmp_path: Path) -> None:
+    config = AnchorTrainingConfig(batch=2, warmup_steps=2)
+    made = train(clip.path, tmp_path / "person", steps=8, device="cuda", config=config)
+    assert made["training"]["device"].startswith("cuda") and made["training"]["steps"] == 8
+    written = generate(tmp_path / "person", speech, tmp_path / "output.mp4", expression=expression_file, device="cuda")
+    with VideoReader(tmp_path / "output.mp4") as reader:
+        assert len(list(reader)) == written["frames"]
+
+
+@pytest.mark.skipif(not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(), reason="no weights")
+def test_speech_is_heard_as_on_the_cpu(speech: Path) -> None:
+    from talkinghead.speech import load_speech_side, predict_expression
+
+    sound, times_s = read_sound(speech), np.arange(25) / 25
+    here, there = (predict_expression(*load_speech_side(device=device), sound, times_s) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(there.values, here.values, atol=0.02)
