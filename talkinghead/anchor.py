@@ -199,13 +199,16 @@ def load_appearance(path: Path) -> Appearance:
     arrays, metadata = load_arrays(path)
     try:
         inside = arrays["inside"].astype(np.bool_).reshape(CELLS)
-        mean = arrays["mean"].reshape(3 * int(inside.sum()))
-        basis = arrays["basis"].reshape(-1, len(mean))
+        mean = arrays["mean"].reshape(3 * int(inside.sum())).astype(np.float32)
+        basis = arrays["basis"].reshape(-1, len(mean)).astype(np.float32)
         usual = float(arrays["usual"][0])
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError) as error:
         raise CheckpointError(f"{path} is not an appearance: {error}.") from error
-    if metadata.get("format") != APPEARANCE_FORMAT or not (np.isfinite(mean).all() and np.isfinite(basis).all()):
+    if metadata.get("format") != APPEARANCE_FORMAT:
         raise CheckpointError(f"{path} is not an appearance of this version ({APPEARANCE_FORMAT}).")
+    is_colour = inside.any() and ((mean >= 0) & (mean <= 255)).all()
+    if not (is_colour and (np.abs(basis) <= 1.001).all() and 0 <= usual < np.inf):
+        raise CheckpointError(f"{path} is damaged: it holds numbers that no face gives.")
     return Appearance(inside, mean, basis, usual)
 
 

@@ -335,6 +335,8 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
 def _doubts(anchor: Anchor, track: Track | None, reconstruction: Reconstruction) -> list[Reason | None]:
     """Of the frames of another clip's track and reconstruction, or of the anchor's own."""
     trained_track = load_track(anchor.folder / "track.safetensors")
+    if len(trained_track) != len(anchor.reconstruction):
+        raise CheckpointError(f"{anchor.folder}: track and reconstruction are not of one clip; train the anchor again.")
     trained_misfit_cm = misfit_cm(anchor.model, trained_track, anchor.reconstruction)
     seen_misfit_cm = trained_misfit_cm if track is None else misfit_cm(anchor.model, track, reconstruction)
     return doubts(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)

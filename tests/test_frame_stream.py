@@ -98,7 +98,22 @@ def test_generate_without_an_output_gives_what_would_be_written(
     assert len(frames) == len(stream) == made["frames"] and told[-1] == (len(frames), len(frames))
     np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(len(frames)) / 25)
     assert {frame.image.shape for frame in frames} == {(stream.height, stream.width, 3)}
+    assert stream.fallbacks.reasons.total() == made["frames_passed_through"]
     assert stream.recording == speech and stream.frame_rate == made["fps"] == 25
+
+
+@pytest.mark.parametrize("driven_by", ["speech", "file"])
+def test_a_closed_stream_leaves_no_thread(driven_by: str, anchor: Anchor, speech: Path, expression_file: Path) -> None:
+    def running() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if "(work)" in thread.name}
+
+    assert not running()
+    expression = expression_file if driven_by == "file" else None
+    with talkinghead.generate(anchor, speech, expression=expression, device="cpu", visible_label="AI") as stream:
+        frames = iter(stream)
+        next(frames)
+        assert running()
+    assert not running()
 
 
 def test_what_is_wrong_is_told_by_the_call(anchor: Anchor, tmp_path: Path) -> None:

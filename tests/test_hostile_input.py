@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import math
@@ -23,12 +24,15 @@ import soundfile
 
 import talkinghead
 from talkinghead import labels, media
-from talkinghead.anchor import load_anchor
-from talkinghead.checkpoint import load_arrays
+from talkinghead.anchor import Anchor, load_anchor, load_appearance, save_appearance
+from talkinghead.checkpoint import load_arrays, save_arrays
 from talkinghead.errors import CheckpointError, MediaError, NoVideoError
 from talkinghead.frame_order import ping_pong
 from talkinghead.media import SoundFile, VideoReader, VideoWriter, read_video_info
+from talkinghead.pipeline import plan
 from talkinghead.structures import Frame
+from talkinghead.tracking import load_track, save_track
+from talkinghead.trust import CELLS, Appearance
 
 ROOT = Path(talkinghead.__file__).parent.parent
 MUTATED = 200
@@ -216,6 +220,46 @@ def test_names_in_a_description_stay_in_its_folder(anchor_folder: Path, tmp_path
     description["clip"]["file"] = "../../../etc/clip.mp4"
     (anchor / "anchor.json").write_text(json.dumps(description), "utf-8")
     assert load_anchor(anchor).clip == anchor / "clip.mp4"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("inside", np.zeros(CELLS, np.uint8)),
+        ("mean", np.full(3 * 384, np.nan, np.float32)),
+        ("mean", np.full(3 * 384, 1e30, np.float32)),
+        ("mean", np.zeros(5, np.float32)),
+        ("basis", np.full((2, 3 * 384), np.inf, np.float32)),
+        ("basis", np.full((2, 3 * 384), 1e30, np.float32)),
+        ("usual", np.array([np.nan])),
+        ("usual", np.zeros((2, 2))),
+        ("usual", np.zeros(0)),
+    ],
+)
+def test_appearances_that_no_face_gives(name: str, value: np.ndarray, tmp_path: Path) -> None:
+    path, width = tmp_path / "appearance.safetensors", 3 * 384
+    good = Appearance(np.ones(CELLS, np.bool_), np.full(width, 90, np.float32), np.zeros((2, width), np.float32), 4.0)
+    save_appearance(path, good)
+    assert load_appearance(path).usual == 4.0
+    arrays, metadata = load_arrays(path)
+    save_arrays(path, {**arrays, name: value}, metadata)
+    with pytest.raises(CheckpointError, match="appearance"):
+        load_appearance(path)
+
+
+def test_a_track_of_another_clip(anchor: Anchor, tmp_path: Path) -> None:
+    track = load_track(anchor.folder / "track.safetensors")
+    first = slice(0, len(track) - 1)
+    shorter = dataclasses.replace(
+        track,
+        landmarks=track.landmarks[first],
+        blendshapes=track.blendshapes[first],
+        valid=track.valid[first],
+        times_s=track.times_s[first],
+    )
+    save_track(shorter, tmp_path / "track.safetensors")
+    with pytest.raises(CheckpointError, match="not of one clip"):
+        plan(dataclasses.replace(anchor, folder=tmp_path), None, 1.0)
 
 
 def test_variable_rates_keep_their_frames(tmp_path: Path) -> None:

@@ -164,12 +164,19 @@ def rewritten(source: Path, target: Path, draw: Draw) -> None:
 
 
 def prepare_anchor(folder: Path) -> None:
-    shutil.copytree(PRESENTER, folder / "anchor", ignore=shutil.ignore_patterns("*.png"))
+    from talkinghead.anchor import APPEARANCE_FILE, save_appearance, write_description
+    from talkinghead.trust import Appearance
+
+    anchor = folder / "anchor"
+    shutil.copytree(PRESENTER, anchor, ignore=shutil.ignore_patterns("*.png"))
+    crops = np.random.default_rng(0).integers(0, 256, (16, 48, 72, 3), np.uint8)
+    save_appearance(anchor / APPEARANCE_FILE, Appearance.of(crops, np.full(crops.shape[:3], 255, np.uint8)))
+    write_description(anchor, json.loads((anchor / "anchor.json").read_text("utf-8")))
 
 
 def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
     """One file changed; in most cases the description says that the hash is right, as who attacks would have it."""
-    from talkinghead.anchor import HASHED
+    from talkinghead.anchor import APPEARANCE_FILE, HASHED
     from talkinghead.checkpoint import sha256_of
 
     anchor = work / "anchor"
@@ -177,7 +184,7 @@ def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
     for path in (good / "anchor").iterdir():
         os.link(path, anchor / path.name)
     description = json.loads((anchor / "anchor.json").read_text("utf-8"))
-    names = ("anchor.json", "anchor.json", *(name for name in HASHED if name != "track.safetensors"))
+    names = ("anchor.json", "anchor.json", *HASHED, APPEARANCE_FILE)
     name = names[int(draw.integers(len(names)))]
     (anchor / "anchor.json").unlink()
     if name != "anchor.json":
@@ -200,9 +207,11 @@ def read_anchor(path: Path) -> object:
 
     from talkinghead.anchor import load_anchor
     from talkinghead.face_update import FaceUpdater
+    from talkinghead.pipeline import plan
 
     anchor = load_anchor(path)
-    updater = FaceUpdater(anchor, anchor.reconstruction, torch.device("cpu"))
+    timeline = plan(anchor, None, 0.2)
+    updater = FaceUpdater(anchor, timeline.reconstruction, torch.device("cpu"))
     return updater.update([np.full((512, 512, 3), 128, np.uint8)], np.array([0]), anchor.rest_expression()[None])
 
 
