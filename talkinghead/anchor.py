@@ -13,6 +13,7 @@ training.png                truth, cut and result of held-out frames at the end 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ FORMAT = "talkinghead/anchor/1"
 RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
 REST_QUANTILE = 0.15
 """The share of least open frames that shows the anchor's mouth at rest."""
+LARGEST_DESCRIPTION_BYTES = 1 << 20
+LARGEST_NUMBER = 1e6
+"""No coefficient is larger, whether in standard deviations, radians or pixels."""
 HASHED = ("track.safetensors", "face_model.safetensors", "reconstruction.safetensors", "network.safetensors")
 APPEARANCE_FILE = "appearance.safetensors"
 APPEARANCE_FORMAT = "talkinghead/appearance/1"
@@ -56,6 +60,9 @@ class Anchor:
     region: LocalRegion
     network: FaceUpdateNetwork
     """On the CPU, in evaluation mode."""
+    network_sha256: str
+    consent: str | None
+    """Who agreed to be animated, in the words given to `train`; None where nobody was named."""
     appearance: Appearance | None
     """None where the anchor was trained before this was kept."""
 
@@ -78,14 +85,12 @@ def load_anchor(folder: Path) -> Anchor:
         MissingFileError: no such folder.
         CheckpointError: it is no ANCHOR, one of another version, or damaged.
     """
-    if not folder.is_dir():
-        raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
-    description = _read_description(folder)
+    description = read_description(folder)
     has_appearance = APPEARANCE_FILE in description["sha256"]
     for name in (*HASHED, APPEARANCE_FILE) if has_appearance else HASHED:
         if not (folder / name).is_file() or sha256_of(folder / name) != description["sha256"].get(name):
             raise CheckpointError(f"{folder / name} is missing or damaged; train the anchor again.")
-    clip = folder / Path(str(description["clip"]["file"])).name
+    clip = folder / Path(description["clip"]["file"]).name
     if not clip.is_file() or sha256_of(clip) != description["clip"]["sha256"]:
         raise CheckpointError(f"{clip} is missing or not the clip that the anchor was trained on.")
     model = load_face_model(folder / "face_model.safetensors")
@@ -99,21 +104,35 @@ def load_anchor(folder: Path) -> Anchor:
         times_s=times_s,
         region=local_region(model, reconstruction.identity),
         network=load_network(folder / "network.safetensors", model, reconstruction.identity),
+        network_sha256=description["sha256"]["network.safetensors"],
+        consent=description["consent"],
         appearance=load_appearance(folder / APPEARANCE_FILE) if has_appearance else None,
     )
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, Any]:
+    """What anchor.json says, without a look at the other files; `consent` is None where it names nobody.
+
+    Raises:
+        MissingFileError: no such folder.
+        CheckpointError: it is no ANCHOR, or one of another version.
+    """
+    if not os.path.isdir(folder):  # unlike Path's, it is False for a name that cannot be
+        raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
     path = folder / "anchor.json"
     try:
-        description = json.loads(path.read_text("utf-8"))
-        valid = isinstance(description["sha256"], dict) and isinstance(description["clip"]["sha256"], str)
+        if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:
+            raise ValueError("too large")
+        description = dict(json.loads(path.read_text("utf-8")))
+        hashes, clip = description["sha256"], description["clip"]
+        texts = [*hashes.values(), clip["file"], clip["sha256"], description.setdefault("consent", None) or ""]
+        valid = all(isinstance(text, str) for text in texts) and clip["file"].isprintable()
         found = str(description["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder} is no ANCHOR folder: {path.name} is missing or damaged.") from error
     if found != FORMAT or not valid:
         raise CheckpointError(f"{folder} is of format {found[:80]!r}, this version reads {FORMAT!r}; train it again.")
-    return dict(description)
+    return description
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
@@ -137,7 +156,7 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, N
     """
     arrays, metadata = load_arrays(path)
     times_s = arrays.pop("times_s", None)
-    if metadata.get("format") != RECONSTRUCTION_FORMAT or times_s is None:
+    if metadata.get("format") != RECONSTRUCTION_FORMAT or times_s is None or times_s.ndim != 1:
         raise CheckpointError(f"{path} is not a reconstruction of this version ({RECONSTRUCTION_FORMAT}).")
     frames = len(times_s)
     shapes = {
@@ -149,11 +168,14 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, N
         "valid": (frames,),
     }
     for name, shape in shapes.items():
-        if name not in arrays or arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
-            raise CheckpointError(f"{path} is damaged: {name} is not {shape} finite numbers.")
-    if frames == 0 or (arrays["scale"] <= 0).any():
+        kind = np.bool_ if name == "valid" else np.float32
+        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kind:
+            raise CheckpointError(f"{path} is damaged: {name} is not {shape} numbers of type {np.dtype(kind)}.")
+        if not (np.abs(arrays[name]) <= LARGEST_NUMBER).all():
+            raise CheckpointError(f"{path} is damaged: {name} holds numbers that no clip gives.")
+    rising = times_s.dtype == np.float64 and np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()
+    if not rising or not arrays["valid"].any() or (arrays["scale"] <= 0).any():
         raise CheckpointError(f"{path} is damaged: it holds no usable pose.")
-    arrays["valid"] = arrays["valid"].astype(np.bool_)
     return Reconstruction(**{name: arrays[name] for name in shapes}), times_s
 
 
@@ -177,13 +199,16 @@ def load_appearance(path: Path) -> Appearance:
     arrays, metadata = load_arrays(path)
     try:
         inside = arrays["inside"].astype(np.bool_).reshape(CELLS)
-        mean = arrays["mean"].reshape(3 * int(inside.sum()))
-        basis = arrays["basis"].reshape(-1, len(mean))
+        mean = arrays["mean"].reshape(3 * int(inside.sum())).astype(np.float32)
+        basis = arrays["basis"].reshape(-1, len(mean)).astype(np.float32)
         usual = float(arrays["usual"][0])
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError) as error:
         raise CheckpointError(f"{path} is not an appearance: {error}.") from error
-    if metadata.get("format") != APPEARANCE_FORMAT or not (np.isfinite(mean).all() and np.isfinite(basis).all()):
+    if metadata.get("format") != APPEARANCE_FORMAT:
         raise CheckpointError(f"{path} is not an appearance of this version ({APPEARANCE_FORMAT}).")
+    is_colour = inside.any() and ((mean >= 0) & (mean <= 255)).all()
+    if not (is_colour and (np.abs(basis) <= 1.001).all() and 0 <= usual < np.inf):
+        raise CheckpointError(f"{path} is damaged: it holds numbers that no face gives.")
     return Appearance(inside, mean, basis, usual)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,23 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from talkinghead.errors import CheckpointError, MissingFileError, OutputError
+from talkinghead.errors import CheckpointError, MissingFileError, OutputError, OutputExistsError
 
 Arrays = dict[str, NDArray[Any]]
+
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise OutputError where `path` cannot be written: no permission, no space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            raise OutputError(f"Cannot write {path}: {error.strerror}.") from error
+        raise
 
 
 @contextmanager
@@ -35,17 +50,53 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OutputError(f"Cannot write in {path.parent}: {error.strerror}.") from error
     temporary = Path(name)
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; an output gets the usual mode
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
-            raise OutputError(f"Cannot write {path}: {error.strerror}.") from error
-        raise
+        with writing(path):
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; an output gets the usual mode
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from working on `path` at the same time, by a lock file beside it.
+
+    The system lifts the lock when the process ends, however it ends.
+
+    Raises:
+        OutputExistsError: another process holds the lock.
+        OutputError: the folder cannot be written.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        handle = _take_lock(lock)
+    except BlockingIOError as error:
+        raise OutputExistsError(f"Another process is working on {path}; wait for it or give another name.") from error
+    except OSError as error:
+        raise OutputError(f"Cannot write in {path.parent}: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _take_lock(lock: Path) -> int:
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it before may have removed the file since it was opened here; then it locks nothing.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), lock.stat()):
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:

@@ -14,11 +14,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from talkinghead import __version__, weights
+from talkinghead.cli_batch import batch
 from talkinghead.errors import MissingFileError, TalkingHeadError, TextError
 
 if TYPE_CHECKING:
+    from talkinghead.landmarks import FaceChoice
     from talkinghead.text_to_speech import Script
 
 # OpenMP's threads wait for each other by spinning, which halves the speed as soon as anything else runs on the machine.
@@ -29,6 +32,8 @@ FEW_STEPS = 250
 """A shorter training is remarked on: what it makes is not fit to be shown."""
 REMARKABLE_LAG_MS = 60
 """A lag of a clip's sound that the eye can see is remarked on."""
+LONGEST_SHOWN = 1000
+"""Characters of a foreign text."""
 INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,6 +73,28 @@ def text_options(command: Command) -> Command:
     return command
 
 
+class _Face(click.ParamType[Any]):
+    """largest, left, right, or a number from 0 on, from the left."""
+
+    name = "largest|left|right|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in ("largest", "left", "right"):
+            return value
+        if not str(value).isdecimal():
+            self.fail(f"{value!r} is none of largest, left, right and numbers from 0 on.", param, ctx)
+        return int(value)
+
+
+face_option = click.option(
+    "--face",
+    type=_Face(),
+    default="largest",
+    show_default=True,
+    help="Which face, where there are several; N counts from the left, from 0.",
+)
+
+
 class _Commands(click.Group):
     """Shows an error once, in one line on standard error, and ends with its exit code."""
 
@@ -88,12 +115,17 @@ def main() -> None:
     """Make a person's own video clip speak any recording or text."""
 
 
+main.add_command(batch)
+
+
 @main.command()
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The ANCHOR folder to make.")
 @click.option("--minutes", type=click.FloatRange(min=0.01), help="Length of the training loop.  [default: 15]")
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the training loop in steps.")
 @click.option("--resume", is_flag=True, help="Go on with a training of this clip that was interrupted.")
+@face_option
+@click.option("--consent", help="Who agreed to be animated, when and where; kept in the ANCHOR.")
 @shared_options("device", "overwrite", "quiet", "json")
 def train(
     clip: Path,
@@ -101,6 +133,8 @@ def train(
     minutes: float | None,
     steps: int | None,
     resume: bool,
+    face: FaceChoice,
+    consent: str | None,
     device: str,
     overwrite: bool,
     quiet: bool,
@@ -133,9 +167,12 @@ def train(
             steps=steps,
             resume=resume,
             overwrite=overwrite,
+            face=face,
+            consent=consent,
             device=device,
             report=report,
         )
+    _warn_of_missing_consent(consent, output, quiet)
     if as_json:
         _print_json({"anchor": str(output), **made})
     elif not quiet:
@@ -169,6 +206,16 @@ def train(
 @click.option("--attack-ms", type=click.FloatRange(1), help="Time in which the mouth leaves its rest.  [default: 140]")
 @click.option("--release-ms", type=click.FloatRange(1), help="Time in which it comes to rest.  [default: 180]")
 @click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as a PNG.")
+@face_option
+@click.option("--visible-label", metavar="TEXT", help="Draw a short text into a corner of every frame.")
+@click.option("--label-font", type=click.Path(path_type=Path), help="Font of that text, for other than Latin letters.")
+@click.option(
+    "--sign",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="CERT KEY",
+    help="Sign the video with a C2PA manifest; both in PEM form.",
+)
 @shared_options("device", "overwrite", "quiet", "json")
 def generate(
     anchor: Path,
@@ -184,6 +231,10 @@ def generate(
     attack_ms: float | None,
     release_ms: float | None,
     contact_sheet: Path | None,
+    face: FaceChoice,
+    visible_label: str | None,
+    label_font: Path | None,
+    sign: tuple[Path, Path] | None,
     device: str,
     overwrite: bool,
     quiet: bool,
@@ -194,6 +245,7 @@ def generate(
     ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
     """
     said = _speech(speech, text, text_file, voice)
+    from talkinghead.labels import Signer
     from talkinghead.pipeline import generate as generate_video
     from talkinghead.voice_activity import VoiceActivityConfig
 
@@ -210,13 +262,18 @@ def generate(
             speech_encoder=speech_encoder,
             intensity=intensity,
             pauses=pauses,
+            face=face,
+            visible_label=visible_label,
+            label_font=label_font,
             device=device,
             contact_sheet=contact_sheet,
+            signer=Signer.load(*sign) if sign else None,
             overwrite=overwrite,
             progress=lambda done, count: bar.update(
                 task, description="Writing frames", total=count, completed=done, note=f"{done} of {count}"
             ),
         )
+    _warn_of_missing_consent(made["consent"], anchor, quiet)
     if as_json:
         _print_json(made)
     elif not quiet:
@@ -230,6 +287,59 @@ def generate(
             reasons = ", ".join(f"{reason}: {count}" for reason, count in made["passed_through"].items())
             click.echo(f"{made['frames_passed_through']} frames were passed through unchanged ({reasons}).")
         _echo_skipped(made.get("text_to_speech"))
+
+
+@main.command()
+@click.argument("anchor", type=click.Path(path_type=Path))
+@shared_options("json")
+def info(anchor: Path, as_json: bool) -> None:
+    """Show what an ANCHOR was made from, and who consented."""
+    from talkinghead.anchor import read_description
+    from talkinghead.resources import anchor_folder
+
+    description = read_description(anchor_folder(anchor))
+    if as_json:
+        _print_json({"anchor": str(anchor), **description})
+        return
+    table = _table("", "")
+    for name, value in description.items():
+        if isinstance(value, dict) and name != "sha256":
+            value = ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items() if key != "sha256")
+        if name not in ("sha256", "consent"):
+            table.add_row(_foreign(name), _foreign(str(value)))
+    table.add_row("consent", _foreign(description["consent"] or "nobody's is recorded"))
+    _print_table(table)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@shared_options("json")
+def verify(file: Path, as_json: bool) -> None:
+    """Tell how FILE is labelled: container tags, IPTC digital source type, C2PA manifest.
+
+    Exit code 1 means that it is not labelled as AI-generated, or that a manifest does not fit it.
+    """
+    from talkinghead.labels import read_labels
+
+    found = read_labels(file)
+    if as_json:
+        _print_json({"file": str(file), **found.as_json()})
+    else:
+        table = _table("", "")
+        table.add_row("labelled as AI-generated", "yes" if found.ai_generated else "no")
+        table.add_row("digital source type", _foreign(found.digital_source_type or "none"))
+        for name, value in found.tags.items():
+            table.add_row(f"tag {name}", _foreign(value))
+        manifest = found.manifest
+        table.add_row("C2PA manifest", "none" if manifest is None else str(manifest["state"]))
+        for name, value in (manifest or {}).items():
+            if name != "state" and value:
+                table.add_row(f"C2PA {name}", _foreign(value if isinstance(value, str) else json.dumps(value)))
+        for note in found.notes:
+            table.add_row("note", _foreign(note))
+        _print_table(table)
+    if not (found.ai_generated and found.intact):
+        raise click.exceptions.Exit(1)
 
 
 @main.command()
@@ -286,6 +396,22 @@ def voices(as_json: bool) -> None:
 def _paths(name: str, help_text: str) -> Callable[[Command], Command]:
     """An option that may be given several times, each with a path."""
     return click.option(name, multiple=True, type=click.Path(path_type=Path), help=help_text)
+
+
+@main.command()
+@shared_options("json")
+def licenses(as_json: bool) -> None:
+    """List every weight and package with its licence, and whether commercial use is open."""
+    from talkinghead.licenses import licences
+
+    rows = licences()
+    if as_json:
+        _print_json({"licences": [dataclasses.asdict(row) for row in rows]})
+        return
+    table = _table("name", "version", "kind", "licence", "commercial use", "")
+    for row in rows:
+        table.add_row(row.name, row.version, row.kind, row.licence, str(row.commercial), row.note)
+    _print_table(table)
 
 
 @main.command()
@@ -453,6 +579,13 @@ def _read_text(path: Path) -> str:
         raise TextError(f"{path} is not text in UTF-8 (byte {error.start}); convert it first") from error
 
 
+def _warn_of_missing_consent(consent: str | None, anchor: Path, quiet: bool) -> None:
+    if consent is None and not quiet:
+        click.echo(
+            f"{anchor} records nobody's consent: animate only people who agreed to it (train --consent).", err=True
+        )
+
+
 def _echo_skipped(spoken: dict[str, Any] | None) -> None:
     if spoken and spoken["skipped"]:
         click.echo(f"{spoken['voice']} could not say {spoken['skipped']} sentences or words of the text.")
@@ -482,6 +615,12 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
+
+
+def _foreign(text: str) -> Text:
+    """A text out of a file that somebody else may have made: no markup, no control signs for the terminal, an end."""
+    shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in text[:LONGEST_SHOWN])
+    return Text(shown + "..." * (len(text) > LONGEST_SHOWN))
 
 
 def _print_table(table: Table) -> None:

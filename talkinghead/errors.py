@@ -77,10 +77,33 @@ class VoiceUnavailableError(TalkingHeadError):
     exit_code = 69
 
 
+class EngineUnavailableError(TalkingHeadError):
+    """What a batch shall run on is not installed or cannot be reached."""
+
+    exit_code = 69
+
+
+class LabelError(TalkingHeadError):
+    """A label cannot be made: no C2PA library, an unfit certificate or key, a text that cannot be drawn."""
+
+    exit_code = 65
+
+
 class TableError(TalkingHeadError):
     """A table that says what to compare with what, or which phone is spoken when, cannot be read."""
 
     exit_code = 65
+
+
+class JobFileError(TalkingHeadError):
+    """The job file of a batch cannot be used; nothing was started."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+        """Everything that is wrong with it, one line each, with the line of the file."""
 
 
 class OutputExistsError(TalkingHeadError):

@@ -29,6 +29,8 @@ INNER_LIP_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 """The same along the lower lip; it shares the corners."""
 
 FORMAT = "talkinghead/face-model/1"
+LARGEST_NUMBER = 1e4
+"""No coordinate, weight or number of a vertex is larger."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,19 @@ def _check(model: FaceModel, path: Path) -> None:
         "uv": (vertices, 2),
         "importance": (vertices,),
     }
-    wrong = [name for name, shape in shapes.items() if getattr(model, name).shape != shape]
+    wrong = [
+        name
+        for name, shape in shapes.items()
+        if getattr(model, name).shape != shape or (name != "triangles" and getattr(model, name).dtype != np.float32)
+    ]
     for name, top in (("local", MESH_VERTICES), ("rigid", MESH_VERTICES), ("triangles", vertices)):
         numbers = getattr(model, name)
         if numbers.size == 0 or numbers.dtype != np.int64 or numbers.min() < 0 or numbers.max() >= top:
             wrong.append(name)
-    if wrong or not all(np.isfinite(getattr(model, name)).all() for name in shapes):
+    if not wrong:
+        try:
+            _ = model.boundary
+        except (KeyError, ValueError):  # the edge of the mesh is no loop
+            wrong.append("triangles")
+    if wrong or not all((np.abs(getattr(model, name)) <= LARGEST_NUMBER).all() for name in shapes):
         raise CheckpointError(f"{path} holds arrays that do not fit together{': ' if wrong else ''}{', '.join(wrong)}.")

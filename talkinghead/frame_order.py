@@ -41,12 +41,11 @@ def ping_pong(frames: int, count: int, ease_frames: int) -> NDArray[np.int64]:
     cruise = np.ones(max(int(round(last - 2 * way)), 1) if last else 1)
     first = np.concatenate([np.ones(max(int(round(last - way)), 0)), braking])
     sweep = np.concatenate([braking[::-1], cruise, braking])
-    position = [np.concatenate([[0.0], np.cumsum(first)]) * (last / max(first.sum(), 1e-9))]
-    forward = False
-    while sum(len(part) for part in position) < count:
-        run = np.cumsum(sweep) * (last / sweep.sum())
-        position.append(run if forward else last - run)
-        forward = not forward
+    forward = np.cumsum(sweep) * (last / sweep.sum())
+    there_and_back = np.concatenate([last - forward, forward])
+    start = np.concatenate([[0.0], np.cumsum(first)]) * (last / max(first.sum(), 1e-9))
+    rounds = max(0, -(-(count - len(start)) // len(there_and_back)))
+    position = [start, np.tile(there_and_back, rounds)]
     return np.clip(np.round(np.concatenate(position)[:count]), 0, last).astype(np.int64)
 
 

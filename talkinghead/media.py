@@ -13,7 +13,7 @@ import itertools
 import os
 import secrets
 import wave
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -60,6 +60,12 @@ OTHER_RATE_HZ = 48000
 """Sampling rate of the sound written where AAC does not know the source's."""
 MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
+MAX_PIXELS = 8192 * 8192
+"""Of a picture. What a header claims is checked before memory is taken for it; the decoder keeps to the same limit."""
+SOUND_RATES_HZ = (1000, 768_000)
+"""Least and greatest sampling rate that is taken for one."""
+MAX_SILENCE_S = 3600.0
+"""A longer gap, or sound that begins so long after the pictures, is a damaged clock."""
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 SOUND_SUFFIXES = (".wav",)
 STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "date", "description", "genre"})
@@ -73,6 +79,12 @@ _EXACT_COLOURS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpola
 _RESAMPLER_OPTIONS = {"filter_size": "64", "rematrix_maxval": "1.0"}
 """A sharper filter than swresample's default (-1 dB instead of -3 at 7.5 kHz when going to 16 kHz), and mixing
 to fewer channels as a weighted mean, which cannot clip."""
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp3,mpc,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,obu,ogg,rm,tta,w64,wav,webm,wv,yuv4mpegpipe"
+)
+_INPUT_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+"""Neither the network nor, by a playlist, another file is reached."""
 _KNOWN_MATRICES = frozenset(int(matrix) for matrix in Colorspace)
 
 
@@ -83,6 +95,12 @@ def read_video_info(path: Path) -> VideoInfo:
     """
     with VideoReader(path) as reader:
         return reader.info
+
+
+def read_tags(path: Path) -> dict[str, str]:
+    """The metadata tags of a sound or video file's container. Raises MissingFileError, MediaError."""
+    with _open_input(path) as container:
+        return dict(container.metadata)
 
 
 class VideoReader:
@@ -306,7 +324,7 @@ class _SoundSource:
     def blocks(self, rate_hz: int, layout: str) -> Iterator[FloatArray]:
         """(C, N) float32 each, mixed to `layout` ("mono" or "stereo"); one after the other they have no gap."""
         given = 0
-        for block in self._placed_blocks(rate_hz, layout):
+        for block in self._readable(self._placed_blocks(rate_hz, layout)):
             if not np.isfinite(block).all():
                 raise MediaError(f"{self._path}: the sound holds samples that are not finite; export it again")
             given += block.shape[1]
@@ -314,6 +332,12 @@ class _SoundSource:
                 yield block
         if given == 0:
             raise NoSoundError(f"{self._path}: the sound stream is empty; give a file with sound")
+
+    def _readable(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+        try:
+            yield from blocks
+        except av.FFmpegError as error:  # of the resampler: a layout or a rate that there is not
+            raise MediaError(f"{self._path}: the sound cannot be used ({error.strerror}); export it again") from error
 
     def _placed_blocks(self, rate_hz: int, layout: str) -> Iterator[FloatArray]:
         run: _Run | None = None
@@ -324,11 +348,21 @@ class _SoundSource:
                     yield run.finish()
                 previous = run
                 run = _Run(frame, time, rate_hz, layout, done=previous.position if previous else 0)
-                yield run.leading_silence()
+                yield from self._silence_before(run)
             yield run.push(frame)
         if run:
             yield run.finish()
             self._check_complete(run.end)
+
+    def _silence_before(self, run: _Run) -> Iterator[FloatArray]:
+        """A gap, second by second."""
+        gap_s = run.gap / run.rate_hz
+        if gap_s > MAX_SILENCE_S:
+            raise MediaError(
+                f"{self._path}: the sound has a gap of {gap_s:.0f} s: its clock is damaged; export it again"
+            )
+        while run.gap:
+            yield run.silence()
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         """Decoders hand out whole blocks; what the last one holds beyond the declared end is padding and is cut."""
@@ -364,7 +398,7 @@ class _Run:
         self._start = start
         self._taken = 0
         """Samples of the source."""
-        self._rate_hz = rate_hz
+        self.rate_hz = rate_hz
         self._channels = 1 if layout == "mono" else 2
         self._resampler = AudioResampler("fltp", layout, rate_hz, options=_RESAMPLER_OPTIONS)
         self._cursor = round(start * rate_hz)
@@ -380,10 +414,16 @@ class _Run:
     def continues(self, frame: av.AudioFrame, time: Fraction) -> bool:
         return _sound_format(frame) == self._format and abs(time - self.end) <= CLOCK_TOLERANCE_S
 
-    def leading_silence(self) -> FloatArray:
-        gap = max(0, self._cursor - self.position)
-        self.position += gap
-        return np.zeros((self._channels, gap), np.float32)
+    @property
+    def gap(self) -> int:
+        """Output samples between those before this run and its first."""
+        return max(0, self._cursor - self.position)
+
+    def silence(self) -> FloatArray:
+        """Up to a second of the gap."""
+        samples = min(self.gap, self.rate_hz)
+        self.position += samples
+        return np.zeros((self._channels, samples), np.float32)
 
     def push(self, frame: av.AudioFrame) -> FloatArray:
         self._taken += frame.samples
@@ -392,14 +432,14 @@ class _Run:
     def finish(self) -> FloatArray:
         """The rest, to the very sample: resamplers may add one or leave one out."""
         rest = self._resampled(None)
-        missing = max(0, round(self._start * self._rate_hz) + self._length - self._cursor)
+        missing = max(0, round(self._start * self.rate_hz) + self._length - self._cursor)
         exact = np.zeros((self._channels, missing), np.float32)
         exact[:, : rest.shape[1]] = rest[:, :missing]
         return self._cut(exact)
 
     @property
     def _length(self) -> int:
-        return round(Fraction(self._taken * self._rate_hz, self._format[2]))
+        return round(Fraction(self._taken * self.rate_hz, self._format[2]))
 
     def _resampled(self, frame: av.AudioFrame | None) -> FloatArray:
         blocks = [np.zeros((self._channels, 0), np.float32)]
@@ -479,7 +519,8 @@ class VideoWriter:
     stereo. A width or height that is odd grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
 
     The file appears under its name only when it is complete: until the `with` block ends without an exception it is
-    a hidden file in the same folder, and an exception removes that.
+    a hidden file in the same folder, and an exception removes that. `finishing` is called with the complete file before
+    it takes its name, and may change it.
 
     Raises, on entering: OutputExistsError, OutputError, and for `sound_from` MissingFileError, MediaError,
     NoSoundError; while writing: OutputError (no space), MediaError (damaged sound).
@@ -495,6 +536,7 @@ class VideoWriter:
         sound_from: Path | None = None,
         metadata: Mapping[str, str] | None = None,
         overwrite: bool = False,
+        finishing: Callable[[Path], None] | None = None,
         crf: int = 18,
         preset: str = "veryfast",
     ) -> None:
@@ -505,6 +547,7 @@ class VideoWriter:
         self._sound_from = sound_from
         self._metadata = dict(metadata or {})
         self._overwrite = overwrite
+        self._finishing = finishing
         # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
         self._encoder_options = {"crf": str(crf), "preset": preset, "chroma_sample_location": "center"}
         self._ticks_hz = _ticks_hz(self._frame_rate)
@@ -604,6 +647,9 @@ class VideoWriter:
             self._sound.mux_rest(self._container)
             self._sound.close()
         self._container.close()
+        if self._finishing:
+            self._finishing(self._partial)
+        check_output_path(self._path, overwrite=self._overwrite)  # another process may have been quicker
         os.replace(self._partial, self._path)
 
     def _discard(self) -> None:
@@ -614,7 +660,8 @@ class VideoWriter:
     def _remove_partial(self) -> None:
         if self._sound:
             self._sound.close()
-        self._partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only file system: nothing was written there
+            self._partial.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _output_errors(self) -> Iterator[None]:
@@ -681,8 +728,8 @@ def _open_input(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty")
     try:
-        # "file:" keeps a colon in a name from being a protocol; the list keeps playlists from reaching the network.
-        return av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        # "file:" keeps a colon in a name from being a protocol.
+        return av.open(f"file:{path}", "r", options=_INPUT_OPTIONS, metadata_errors="replace")
     except PermissionError as error:
         raise MissingFileError(f"{path} may not be read: {error.strerror}") from error
     except (av.FFmpegError, OSError) as error:
@@ -696,6 +743,11 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in _video_streams(container):
+        if stream.codec_context is None:
+            raise MediaError(f"{path}: the video is of a codec that cannot be decoded; convert it to H.264")
+        if stream.width * stream.height > MAX_PIXELS:
+            raise MediaError(f"{path}: pictures of {stream.width} x {stream.height} are too large; make them smaller")
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         return stream
     raise NoVideoError(f"{path}: no video in this file; give a clip with pictures")
 
@@ -703,6 +755,9 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
 def _sound_stream(container: InputContainer, path: Path) -> AudioStream:
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.rate:
+            low, high = SOUND_RATES_HZ
+            if not low <= stream.rate <= high:
+                raise MediaError(f"{path}: sound of {stream.rate} Hz; it has to be of {low} to {high} Hz")
             return stream
     raise NoSoundError(f"{path}: no sound in this file; give one with an audio stream")
 
@@ -744,7 +799,8 @@ def _first_picture(pictures: Iterator[VideoFrame], path: Path) -> VideoFrame:
 def _first_picture_time(path: Path) -> Fraction | None:
     """Seconds on the container's clock; None where there are no pictures to count from."""
     with _open_input(path) as container:
-        for stream in _video_streams(container)[:1]:
+        if any(stream.codec_context is not None for stream in _video_streams(container)[:1]):
+            stream = _video_stream(container, path)
             for picture in _decoded(container, stream):
                 return None if picture.pts is None else picture.pts * _time_base(stream)
     return None

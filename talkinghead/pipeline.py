@@ -5,26 +5,28 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import queue
 import tempfile
-import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.checkpoint import sha256_of
 from talkinghead.errors import CheckpointError, CoefficientError, NoFaceError, SpeechTooShortError
 from talkinghead.expression_files import SUFFIXES, load_expression
 from talkinghead.face_update import FaceUpdater, Prepared
 from talkinghead.frame_order import EASE_S, ping_pong, read_in_order
+from talkinghead.frame_stream import FrameStream, in_thread
+from talkinghead.labels import Origin, Signer, VisibleLabel, add_xmp, tags
+from talkinghead.landmarks import FaceChoice
 from talkinghead.lip_closure import close_lips
 from talkinghead.media import SoundFile, VideoWriter, check_output_path, read_video_info
 from talkinghead.pictures import SpeechSheet
@@ -36,7 +38,7 @@ from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording,
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.tracking import load_track, track_file
-from talkinghead.trust import FADE_S, Reason, doubts, misfit_cm, shares
+from talkinghead.trust import FADE_S, Fallbacks, Reason, doubts, misfit_cm, shares
 from talkinghead.voice_activity import VoiceActivityConfig, voice_activity
 
 BATCH = 8
@@ -45,8 +47,6 @@ SHORTEST_SPEECH_S = 0.2
 SAME_PERSON_RATIO = 1.35
 """Up to this growth of the misfit, a video counts as showing the anchor's own person."""
 LARGEST_INTENSITY = 3.0
-Item = TypeVar("Item")
-LABEL = "AI-generated: the lower face was synthesised by talkinghead"
 
 
 @dataclass(frozen=True)
@@ -71,108 +71,222 @@ class Timeline:
         return len(self.frames)
 
 
+class Driving(TypedDict, total=False):
+    """How an anchor is driven; every item may be left out."""
+
+    clip: Path | None
+    """Another clip of the same person, to take frames from one for one; None takes the anchor's own clip, forth and
+    back as long as the speech lasts."""
+    face: FaceChoice
+    """Which face, where that clip or the video given as `expression` shows several; "largest" by default."""
+    expression: Path | None
+    """Coefficients from a .safetensors or .csv file, or measured from a video; None predicts them from the speech."""
+    device: str
+    """auto (by default), cpu or cuda."""
+    speech_encoder: str | None
+    """Folder of another encoder, with the predictor that was taught for it inside; or the cached hub name of one that
+    the default predictor was taught for."""
+    intensity: float
+    """How far the mouth moves away from the anchor's rest, 0 to 3; 1, the default, is the anchor's own way."""
+    pauses: VoiceActivityConfig | None
+    """When and how fast the mouth comes to rest where nobody speaks; None is as `VoiceActivityConfig` says."""
+    visible_label: str | None
+    """A short text to draw into a corner of every frame."""
+    label_font: Path | None
+    """Font of that text; needed where it has other than Latin letters."""
+
+
+@overload
 def generate(
-    anchor: Path,
+    anchor: Path | Anchor,
+    speech: Path | Script,
+    output: None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **driving: Unpack[Driving],
+) -> FrameStream: ...
+
+
+@overload
+def generate(
+    anchor: Path | Anchor,
     speech: Path | Script,
     output: Path,
     *,
-    clip: Path | None = None,
-    expression: Path | None = None,
-    device: str = "auto",
-    speech_encoder: str | None = None,
-    intensity: float = 1.0,
-    pauses: VoiceActivityConfig | None = None,
     contact_sheet: Path | None = None,
+    signer: Signer | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Make a video of the anchor saying the speech.
+    **driving: Unpack[Driving],
+) -> dict[str, Any]: ...
+
+
+def generate(
+    anchor: Path | Anchor,
+    speech: Path | Script,
+    output: Path | None = None,
+    *,
+    contact_sheet: Path | None = None,
+    signer: Signer | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **driving: Unpack[Driving],
+) -> FrameStream | dict[str, Any]:
+    """Make a video of the anchor saying the speech; without an output, its frames as they are made.
 
     Args:
-        anchor: ANCHOR folder, made by `train`; or the bare name of a built-in one, such as "presenter".
+        anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "presenter"; or one that is
+            loaded already.
         speech: any sound or video file; its sound goes into the output unchanged in length and start. Or a script,
             which is spoken to such a file first.
-        output: video file to write.
-        clip: another clip of the same person, to take frames from one for one; None takes the anchor's own clip,
-            forth and back as long as the speech lasts.
-        expression: coefficients from a .safetensors or .csv file, or measured from a video, instead of predicted
-            from the speech.
-        device: auto, cpu or cuda.
-        speech_encoder: folder of another encoder, with the predictor that was taught for it inside; or the cached
-            hub name of one that the default predictor was taught for.
-        intensity: how far the mouth moves away from the anchor's rest, 0 to 3; 1 is the anchor's own way.
-        pauses: when and how fast the mouth comes to rest where nobody speaks; None is as `VoiceActivityConfig` says.
+        output: video file to write, labelled as AI-generated in its metadata. None leaves the frames, and labelling
+            what becomes of them, to the caller.
         contact_sheet: PNG file to write beside: frames spread over the video, the mouth enlarged below each.
+        signer: signs the output with a C2PA manifest.
         overwrite: replace an existing output.
         progress: called with frames done and frames in all.
+        driving: see `Driving`.
 
     Returns:
-        output, frames, fps, duration_s, intensity, seconds (from start to finished file), first_frame_s (from start
-        until the first frame was made), frames_per_second, frames_passed_through (without a new face), passed_through
-        (how many for which reason of `trust.Reason`), frames_blended (between them and the others); for a script also
+        Without an output, a `FrameStream`. With one: output, frames, fps, duration_s, intensity, seconds (from start
+        to finished file), first_frame_s (from start until the first frame was made), frames_per_second,
+        frames_passed_through (without a new face), passed_through (how many for which reason of `trust.Reason`),
+        frames_blended (between them and the others), consent (as the anchor has it); for a script also
         text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
+    if output is None:
+        return _stream(anchor, speech, progress, driving)
     started = time.monotonic()
-    if not 0 <= intensity <= LARGEST_INTENSITY:
-        raise CoefficientError(f"The intensity is {intensity:g}; it has to be from 0 to {LARGEST_INTENSITY:g}.")
     check_output_path(output, overwrite=overwrite)
     if contact_sheet is not None:
         check_output_path(contact_sheet, overwrite=overwrite, suffixes=(".png",))
-    target_device = choose_device(device)
-    loaded = load_anchor(anchor_folder(anchor))
-    with _recording(speech, output) as (recording, spoken):
-        sound = SoundFile(recording)
-        if sound.duration_s < SHORTEST_SPEECH_S:
-            raise SpeechTooShortError(f"{recording} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-        duration_s = sound.duration_s
-        timeline = plan(loaded, clip, duration_s)
-        if expression is None:
-            parts = expression_parts(loaded, sound, timeline.times_s, speech_encoder, device, pauses)
-        else:
-            parts = iter([expression_from_file(loaded, expression, timeline.times_s)])
-        rest = loaded.rest_expression()
-        target = ((rest + intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
-
-        updater = FaceUpdater(loaded, timeline.reconstruction, target_device)
-        fallbacks = Fallbacks()
+    loaded = _open(anchor, driving)
+    with _recording(speech, output.parent) as (recording, spoken):
+        performance = _prepare(loaded, recording, driving)
+        timeline = performance.timeline
+        origin = Origin(loaded.network_sha256, sha256_of(recording))
         with VideoWriter(
             output,
             timeline.width,
             timeline.height,
             frame_rate=timeline.frame_rate,
             sound_from=recording,
-            metadata={"comment": LABEL},
+            metadata=tags(origin),
             overwrite=overwrite,
+            finishing=lambda complete: _finish(complete, output.name, origin, signer),
         ) as writer:
-            frames = updated_frames(updater, timeline, target, fallbacks)
+            frames = performance.frames()
             if contact_sheet is not None:
                 sheet = SpeechSheet(len(timeline))
-                frames = _shown(frames, sheet, updater, timeline)
+                frames = _shown(frames, sheet, performance.updater, timeline)
             first_frame_s = _write_frames(writer, frames, len(timeline), progress) - started
         if contact_sheet is not None:
             sheet.write(contact_sheet)
         seconds = time.monotonic() - started
+        fallbacks = performance.fallbacks
         return {
             "output": str(output),
             "frames": len(timeline),
             "fps": float(timeline.frame_rate),
-            "duration_s": duration_s,
-            "intensity": intensity,
+            "duration_s": performance.duration_s,
+            "intensity": driving.get("intensity", 1.0),
             "seconds": round(seconds, 3),
             "first_frame_s": round(first_frame_s, 3),
             "frames_per_second": round(len(timeline) / seconds, 2),
             "frames_passed_through": fallbacks.reasons.total(),
             "passed_through": {str(reason): count for reason, count in sorted(fallbacks.reasons.items())},
             "frames_blended": fallbacks.blended,
+            "consent": loaded.consent,
             **spoken,
         }
 
 
+@dataclass(frozen=True)
+class Performance:
+    """All that is settled before the first frame is made."""
+
+    timeline: Timeline
+    updater: FaceUpdater
+    expression: Iterator[FloatArray]
+    """T rows (K,), one an output frame; those from speech are predicted while the first are used."""
+    duration_s: float
+    """Of the speech."""
+    label: VisibleLabel | None
+    fallbacks: Fallbacks = field(default_factory=Fallbacks)
+    """Filled in as the frames are made."""
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames of the output, with the visible label if there is one; to be asked for once."""
+        frames = updated_frames(self.updater, self.timeline, self.expression, self.fallbacks)
+        label = self.label
+        return frames if label is None else (Frame(label.drawn_on(f.image), f.time_s) for f in frames)
+
+
+def _open(anchor: Path | Anchor, driving: Driving) -> Anchor:
+    """The anchor in memory, after a look at what can be wrong with the rest."""
+    intensity = driving.get("intensity", 1.0)
+    if not 0 <= intensity <= LARGEST_INTENSITY:
+        raise CoefficientError(f"The intensity is {intensity:g}; it has to be from 0 to {LARGEST_INTENSITY:g}.")
+    choose_device(driving.get("device", "auto"))
+    return anchor if isinstance(anchor, Anchor) else load_anchor(anchor_folder(anchor))
+
+
+def _prepare(anchor: Anchor, recording: Path, driving: Driving) -> Performance:
+    """Lay out the output and find its expression."""
+    sound = SoundFile(recording)
+    if sound.duration_s < SHORTEST_SPEECH_S:
+        raise SpeechTooShortError(f"{recording} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
+    face = driving.get("face", "largest")
+    timeline = plan(anchor, driving.get("clip"), sound.duration_s, face)
+    text, font = driving.get("visible_label"), driving.get("label_font")
+    label = None if text is None else VisibleLabel(text, timeline.width, timeline.height, font)
+    source, device = driving.get("expression"), driving.get("device", "auto")
+    if source is None:
+        encoder, pauses = driving.get("speech_encoder"), driving.get("pauses")
+        parts = expression_parts(anchor, sound, timeline.times_s, encoder, device, pauses)
+    else:
+        parts = iter([expression_from_file(anchor, source, timeline.times_s, face)])
+    rest, intensity = anchor.rest_expression(), driving.get("intensity", 1.0)
+    target = ((rest + intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
+    updater = FaceUpdater(anchor, timeline.reconstruction, choose_device(device))
+    return Performance(timeline, updater, target, sound.duration_s, label)
+
+
+def _stream(
+    anchor: Path | Anchor, speech: Path | Script, progress: Callable[[int, int], None] | None, driving: Driving
+) -> FrameStream:
+    """The frames of a performance, for the caller to use."""
+    loaded = _open(anchor, driving)
+    with ExitStack() as opened:
+        recording, _ = opened.enter_context(_recording(speech, None))
+        performance = _prepare(loaded, recording, driving)
+        timeline = performance.timeline
+        return FrameStream(
+            frames=performance.frames(),
+            count=len(timeline),
+            width=timeline.width,
+            height=timeline.height,
+            frame_rate=timeline.frame_rate,
+            recording=recording,
+            duration_s=performance.duration_s,
+            fallbacks=performance.fallbacks,
+            progress=progress,
+            held=opened.pop_all(),
+        )
+
+
+def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
+    """Label a complete output, before it takes its name."""
+    add_xmp(complete)
+    if signer is not None:
+        signer.sign(complete, name, origin)
+
+
 @contextmanager
-def _recording(speech: Path | Script, output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The recording, and what the report says of it; a script is spoken to a file that lasts as long as the context.
 
     That file lies beside the output, where there is room for it: the system's temporary folder is often in memory.
@@ -180,12 +294,12 @@ def _recording(speech: Path | Script, output: Path) -> Iterator[tuple[Path, dict
     if not isinstance(speech, Script):
         yield speech, {}
         return
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".talkinghead.") as folder:
         recording = Path(folder) / "speech.wav"
         yield recording, {"text_to_speech": write_speech(speech, recording)}
 
 
-def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
+def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice = "largest") -> Timeline:
     """Lay out the output: ceil(duration x fps) frames, from the anchor's own clip or from another one."""
     source = clip or anchor.clip
     info = read_video_info(source)
@@ -193,7 +307,7 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
         reconstruction, clip_times_s = anchor.reconstruction, anchor.times_s
         track = None
     else:
-        track = track_file(clip)
+        track = track_file(clip, face=face)
         if not track.valid.any():
             raise NoFaceError(f"{clip}: no frame shows a usable face.")
         reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
@@ -221,6 +335,8 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float) -> Timeline:
 def _doubts(anchor: Anchor, track: Track | None, reconstruction: Reconstruction) -> list[Reason | None]:
     """Of the frames of another clip's track and reconstruction, or of the anchor's own."""
     trained_track = load_track(anchor.folder / "track.safetensors")
+    if len(trained_track) != len(anchor.reconstruction):
+        raise CheckpointError(f"{anchor.folder}: track and reconstruction are not of one clip; train the anchor again.")
     trained_misfit_cm = misfit_cm(anchor.model, trained_track, anchor.reconstruction)
     seen_misfit_cm = trained_misfit_cm if track is None else misfit_cm(anchor.model, track, reconstruction)
     return doubts(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)
@@ -297,28 +413,32 @@ def expression_parts(
             driven = close_lips(calibration.apply(said.values), said.closure, anchor.model, identity, own)
             yield np.asarray(moves * driven + (1 - moves) * rest, np.float32)
 
-    return _in_thread(parts(), 1)
+    return in_thread(parts(), 1)
 
 
-def expression_from_file(anchor: Anchor, source: Path, times_s: NDArray[np.float64]) -> FloatArray:
+def expression_from_file(
+    anchor: Anchor, source: Path, times_s: NDArray[np.float64], face: FaceChoice = "largest"
+) -> FloatArray:
     """Expression read from a coefficient file, or measured from a video, at the output's times: (T, K)."""
     if source.suffix.lower() in SUFFIXES:
         values, own_times_s = load_expression(source, anchor.model.expressions)
         if own_times_s is None:
             return values[np.minimum(np.arange(len(times_s)), len(values) - 1)]
     else:
-        values, own_times_s = measure_expression(anchor, source)
+        values, own_times_s = measure_expression(anchor, source, face)
     return np.stack([np.interp(times_s, own_times_s, column) for column in values.T], 1).astype(np.float32)
 
 
-def measure_expression(anchor: Anchor, video: Path) -> tuple[FloatArray, NDArray[np.float64]]:
+def measure_expression(
+    anchor: Anchor, video: Path, face: FaceChoice = "largest"
+) -> tuple[FloatArray, NDArray[np.float64]]:
     """Expression seen in a video: (S, K) and its (S,) times.
 
     Where the anchor's identity fits the video nearly as well as one found for it, the video shows the anchor and the
     coefficients are taken as they are. Another person's are carried over: shifted and scaled, coefficient by
     coefficient, to the anchor's own mean and standard deviation.
     """
-    track = track_file(video)
+    track = track_file(video, face=face)
     if not track.valid.any():
         raise NoFaceError(f"{video}: no frame shows a usable face.")
     as_anchor = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
@@ -342,15 +462,6 @@ def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstructio
     return float(miss[reconstruction.valid].mean())
 
 
-@dataclass
-class Fallbacks:
-    """What of the output is not, or not only, a new picture."""
-
-    reasons: Counter[Reason] = field(default_factory=Counter)
-    """Frames passed through."""
-    blended: int = 0
-
-
 def updated_frames(
     updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray], fallbacks: Fallbacks | None = None
 ) -> Iterator[Frame]:
@@ -366,8 +477,8 @@ def updated_frames(
             updates all that show a face.
     """
     batches = _prepared(updater, timeline, expression)
-    prepared = _in_thread(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
-    rendered = _in_thread(map(updater.render, prepared), 1)
+    prepared = in_thread(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
+    rendered = in_thread(map(updater.render, prepared), 1)
     images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
     for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
         yield Frame(image, time_s)
@@ -375,7 +486,7 @@ def updated_frames(
 
 def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
     """The timeline in batches that are ready for the network."""
-    source = _in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    source = in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
     rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
         frames = timeline.frames[start : start + BATCH]
@@ -434,46 +545,10 @@ def _write_frames(
 ) -> float:
     """Encode on this thread while the frames are made in others; returns when, in monotonic time, the first one was."""
     first_at_s = math.nan
-    for done, frame in enumerate(_in_thread(frames, BATCH), 1):
+    for done, frame in enumerate(in_thread(frames, BATCH), 1):
         if done == 1:
             first_at_s = time.monotonic()
         writer.write(frame)
         if progress:
             progress(done, count)
     return first_at_s
-
-
-def _in_thread(items: Iterator[Item], ahead: int) -> Iterator[Item]:
-    """Run an iterator in a thread, at most `ahead` items ahead; its exception is raised here."""
-    ready: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
-    stopped = threading.Event()
-
-    def put(item: Item | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        try:
-            for item in items:
-                put(item)
-                if stopped.is_set():
-                    return
-        except BaseException as error:
-            put(error)
-        else:
-            put(None)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()

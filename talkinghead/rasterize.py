@@ -93,10 +93,11 @@ def _rasterize_numba(
             area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
             if not abs(area) > 1e-9:  # degenerate or not finite
                 continue
-            left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
-            right = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
-            top = max(0, int(np.ceil(min(ay, by, cy) - 0.5)))
-            bottom = min(height - 1, int(np.floor(max(ay, by, cy) - 0.5)))
+            # Brought within the picture before they become whole numbers, which some numbers are too large for.
+            left = int(min(max(np.ceil(min(ax, bx, cx) - 0.5), 0.0), width))
+            right = int(max(min(np.floor(max(ax, bx, cx) - 0.5), width - 1.0), -1.0))
+            top = int(min(max(np.ceil(min(ay, by, cy) - 0.5), 0.0), height))
+            bottom = int(max(min(np.floor(max(ay, by, cy) - 0.5), height - 1.0), -1.0))
             for y in range(top, bottom + 1):
                 py = y + 0.5
                 for x in range(left, right + 1):

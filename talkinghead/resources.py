@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from talkinghead.errors import CheckpointError
@@ -42,7 +43,7 @@ def anchor_folder(named: Path) -> Path:
 
     A path that leads nowhere is returned as it is: whoever opens it says so.
     """
-    if named.exists() or named.name != str(named):
+    if os.path.exists(named) or named.name != str(named):  # unlike Path's, it is False for a name that cannot be
         return named
     try:
         built_in = checkpoint_path(named.name)

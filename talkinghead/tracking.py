@@ -16,6 +16,7 @@ from talkinghead.media import VideoReader
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, Track
 
 FORMAT = "talkinghead/track/1"
+LARGEST_PX = 1 << 15
 
 
 def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[int], None] | None = None) -> Track:
@@ -28,7 +29,10 @@ def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[
 
     Raises:
         MissingFileError, MediaError, ModelUnavailableError: as the clip and the landmark model have it.
+        ValueError: there is no such choice of a face.
     """
+    if face not in ("largest", "left", "right") and not (isinstance(face, int) and face >= 0):
+        raise ValueError(f"face is {face!r}: largest, left, right or a number from 0 on is wanted")
     cached = platformdirs.user_cache_path("talkinghead") / "tracks" / f"{sha256_of(clip)[:32]}-{face}.safetensors"
     try:
         return load_track(cached)
@@ -67,18 +71,30 @@ def load_track(path: Path) -> Track:
         MissingFileError, CheckpointError: no such file; damaged, or not a track of this version.
     """
     arrays, metadata = load_arrays(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a track of this version ({FORMAT}).")
     try:
         frames = len(arrays["valid"])
         track = Track(
-            arrays["landmarks"].reshape(frames, LANDMARKS, 3),
-            arrays["blendshapes"].reshape(frames, BLENDSHAPES),
+            arrays["landmarks"].reshape(frames, LANDMARKS, 3).astype(np.float32),
+            arrays["blendshapes"].reshape(frames, BLENDSHAPES).astype(np.float32),
             arrays["valid"].reshape(frames).astype(np.bool_),
-            arrays["times_s"].reshape(frames),
+            arrays["times_s"].reshape(frames).astype(np.float64),
             int(arrays["size"][0]),
             int(arrays["size"][1]),
         )
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
         raise CheckpointError(f"{path} is not a track: {error}.") from error
-    if metadata.get("format") != FORMAT or not np.isfinite(track.landmarks).all():
-        raise CheckpointError(f"{path} is not a track of this version ({FORMAT}).")
+    if not _is_usable(track):
+        raise CheckpointError(f"{path} is damaged: it holds numbers that no clip gives.")
     return track
+
+
+def _is_usable(track: Track) -> bool:
+    sizes_px = (track.width, track.height)
+    numbers = (track.landmarks, track.blendshapes, track.times_s)
+    if not all(0 < size <= LARGEST_PX for size in sizes_px) or not all(np.isfinite(part).all() for part in numbers):
+        return False
+    # A face may reach beyond the picture, but not far.
+    is_near = np.abs(track.landmarks).max(initial=0.0) <= 10 * max(sizes_px)
+    return bool(is_near and (np.diff(track.times_s) > 0).all())

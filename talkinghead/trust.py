@@ -9,7 +9,8 @@ there). Around them the new picture is faded out and in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import cv2
@@ -49,6 +50,15 @@ class Reason(StrEnum):
     TURNED = "turned too far"
     MISFIT = "landmarks do not fit"
     COVERED = "face covered"
+
+
+@dataclass
+class Fallbacks:
+    """What of an output is not, or not only, a new picture."""
+
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    """Frames passed through."""
+    blended: int = 0
 
 
 @dataclass(frozen=True)

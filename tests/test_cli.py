@@ -131,12 +131,12 @@ def test_train_tells_how_late_a_clips_sound_is(
     made = {"sound": {"lag_ms": lag_ms, "r": None}, "training": {"steps": 5000}}
     monkeypatch.setattr("talkinghead.training.anchor.train", lambda *_, **__: made)
     result = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor"])
-    lines = result.output.splitlines()
+    lines = result.stdout.splitlines()
     assert result.exit_code == 0
     assert len(lines) == 1 + (said is not None)
     assert said is None or (said in lines[1] and "taken out" in lines[1])
     as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
-    assert json.loads(as_json.output)["sound"]["lag_ms"] == lag_ms
+    assert json.loads(as_json.stdout)["sound"]["lag_ms"] == lag_ms
 
 
 def test_generate_is_told_how_fast_the_mouth_comes_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_generate_is_told_how_fast_the_mouth_comes_to_rest(monkeypatch: pytest.M
 
     def generate(*_: object, pauses: VoiceActivityConfig, **__: object) -> dict[str, object]:
         asked.append(pauses)
-        return {}
+        return {"consent": None}
 
     monkeypatch.setattr("talkinghead.pipeline.generate", generate)
     for options in ([], ["--attack-ms", "90", "--release-ms", "250.5"]):

@@ -18,6 +18,7 @@ FLOORS = (
         "media",
         "metrics",
         "landmarks",
+        "licenses",
         "loudness",
         "checkpoint",
         "weights",
@@ -39,6 +40,8 @@ FLOORS = (
         "tracking",
         "text_to_speech",
         "trust",
+        "frame_stream",
+        "labels",
         "syncnet",
         "perceptual",
         "inception",
@@ -48,7 +51,6 @@ FLOORS = (
     {
         "pipeline",
         "training",
-        "batch",
         "doctor",
         "evaluation",
         "evaluation_measures",
@@ -57,7 +59,8 @@ FLOORS = (
         "evaluation_report",
         "judges",
     },
-    {"cli"},
+    {"batch", "batch_jobs", "batch_ray", "batch_state", "batch_worker"},
+    {"cli", "cli_batch"},
     {"__main__"},
 )
 """From the ground up. A module may import from its own floor and those below; `network`, `speech` and `training` are

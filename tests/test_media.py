@@ -542,3 +542,12 @@ def test_a_full_disk(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    output = tmp_path / "clip.mp4"
+    with pytest.raises(OutputExistsError), VideoWriter(output, 64, 48, frame_rate=Fraction(25)) as writer:
+        writer.write(Frame(np.zeros((48, 64, 3), np.uint8), 0.0))
+        output.write_text("another one's", "utf-8")
+    assert output.read_text("utf-8") == "another one's"
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

@@ -82,3 +82,14 @@ def test_gradients_reach_the_vertices() -> None:
     assert vertices.grad is not None
     assert torch.isfinite(vertices.grad).all()
     assert vertices.grad[..., :2].abs().sum() > 0
+
+
+@pytest.mark.parametrize("far", [1e12, 1e20, 3e38])
+def test_vertices_beyond_every_whole_number_are_survived(far: float) -> None:
+    """As a hostile model has them: drawn is what lies inside the picture, and no memory outside it is touched."""
+    uv, triangles = torch.zeros(3, 1), torch.tensor([[0, 1, 2]])
+    for signs in ([1, 1], [-1, 1], [1, -1], [-1, -1]):
+        for corners in ([[2, 2], [9, 2]], [[-far, 5], [2, 2]], [[far, far], [far, -far]]):
+            points = [[signs[0] * far, signs[1] * far, 1.0], *([x, y, 1.0] for x, y in corners)]
+            _, coverage = rasterize(torch.tensor([points], dtype=torch.float32), triangles, uv, 16, 16, "numba")
+            assert coverage.shape == (1, 1, 16, 16) and set(coverage.unique().tolist()) <= {0.0, 1.0}

@@ -29,7 +29,7 @@ from talkinghead.anchor import (
     save_reconstruction,
     write_description,
 )
-from talkinghead.checkpoint import load_arrays, save_arrays, sha256_of
+from talkinghead.checkpoint import load_arrays, locked, save_arrays, sha256_of, writing
 from talkinghead.errors import (
     CheckpointError,
     MissingFileError,
@@ -39,6 +39,7 @@ from talkinghead.errors import (
     OutputExistsError,
 )
 from talkinghead.face_model import FaceModel, load_face_model
+from talkinghead.landmarks import FaceChoice
 from talkinghead.losses import laplacian_l1, weighted_l1
 from talkinghead.media import VideoReader, read_video_info
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
@@ -56,13 +57,13 @@ from talkinghead.region_removal import (
     region_masks,
 )
 from talkinghead.resources import checkpoint_path
-from talkinghead.structures import ByteArray, FloatArray, Reconstruction
+from talkinghead.structures import ByteArray, FloatArray, Reconstruction, Track
 from talkinghead.tracking import save_track, track_file
 from talkinghead.trust import Appearance
 
 STATE_FILE = "state.safetensors"
 MARK_FILE = "clip.sha256"
-"""Says which clip an unfinished training is of."""
+"""Says which clip, and which face in it, an unfinished training is of."""
 FEWEST_FRAMES = 10
 """Frames with a face that a training needs."""
 
@@ -102,8 +103,8 @@ class TrainingProgress:
     done: float
     """Share of the stage, in [0, 1]."""
     step: int
-    seconds_left: float | None
-    held_out_psnr_db: float | None
+    seconds_left: float | None = None
+    held_out_psnr_db: float | None = None
     """Of the region, on held-out frames, at the last evaluation."""
 
 
@@ -137,6 +138,8 @@ def train(
     steps: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    face: FaceChoice = "largest",
+    consent: str | None = None,
     device: str = "auto",
     config: AnchorTrainingConfig | None = None,
     report: Report | None = None,
@@ -149,6 +152,8 @@ def train(
         minutes, steps: length of the training loop; by default 15 minutes, whatever comes first if both are given.
         resume: go on with a training of the same clip and output that was interrupted.
         overwrite: replace an existing output (only once the new one is complete).
+        face: which one, where the clip shows several: by size, by side, or by number from the left.
+        consent: who agreed to be animated, in words; kept in anchor.json.
         device: auto, cpu or cuda.
         report: called with the progress, about once a second.
 
@@ -166,28 +171,32 @@ def train(
     if output.exists() and not overwrite:
         raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
     target_device = choose_device(device)
-    work = _open_work_folder(output, sha256_of(clip), resume)
-    try:
-        description = _train_in(work, clip, minutes, steps, target_device, config, report)
-    except BaseException:
-        if not (work / STATE_FILE).is_file():  # nothing to resume from
-            shutil.rmtree(work, ignore_errors=True)
-        raise
-    _put_in_place(work, output)
+    with locked(output):
+        work = _open_work_folder(output, f"{sha256_of(clip)} {face}", resume)
+        try:
+            track = track_file(clip, face=face, progress=lambda n: report(TrainingProgress("tracking", 0.0, n)))
+            with writing(output):
+                description = _train_in(work, clip, track, minutes, steps, consent, target_device, config, report)
+        except BaseException:
+            if not (work / STATE_FILE).is_file():  # nothing to resume from
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        _put_in_place(work, output)
     return description
 
 
 def _train_in(
     work: Path,
     clip: Path,
+    track: Track,
     minutes: float | None,
     steps: int | None,
+    consent: str | None,
     device: torch.device,
     config: AnchorTrainingConfig,
     report: Report,
 ) -> dict[str, Any]:
     """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
-    track = track_file(clip, progress=lambda n: report(TrainingProgress("tracking", 0.0, n, None, None)))
     shutil.copyfile(checkpoint_path("face_model.safetensors"), work / "face_model.safetensors")
     model = load_face_model(work / "face_model.safetensors")
     reconstruction = reconstruct(track, model)
@@ -197,7 +206,7 @@ def _train_in(
     region = local_region(model, reconstruction.identity)
     size_px = crop_size_px(region, reconstruction)
     sound = _describe_sound(clip, model, reconstruction, track.times_s)
-    report(TrainingProgress("cropping", 0.0, 0, None, None))
+    report(TrainingProgress("cropping", 0.0, 0))
     samples = gather_samples(clip, model, region, reconstruction, size_px, config.largest_frames)
 
     torch.manual_seed(config.seed)
@@ -217,6 +226,7 @@ def _train_in(
     load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
+        "consent": consent,
         "clip": {
             "file": copy.name,
             "original_name": clip.name,
@@ -267,21 +277,23 @@ def _describe_sound(
     return {"lag_ms": round(heard.lag_s * 1000), "r": round(heard.r, 3)}
 
 
-def _open_work_folder(output: Path, clip_sha256: str, resume: bool) -> Path:
+def _open_work_folder(output: Path, source: str, resume: bool) -> Path:
     """The hidden folder in which an unfinished training lives; emptied unless it is resumed."""
     work = output.parent / f".{output.name}.training"
     mark = work / MARK_FILE
     if resume:
         if not mark.is_file():
             raise MissingFileError(f"There is no interrupted training of {output} to resume; leave out --resume.")
-        if mark.read_text("utf-8") != clip_sha256:
-            raise CheckpointError(f"The interrupted training of {output} was of another clip; leave out --resume.")
+        if mark.read_text("utf-8") != source:
+            raise CheckpointError(
+                f"The interrupted training of {output} was of another clip or face; leave out --resume."
+            )
         return work
     try:
         if work.exists():
             shutil.rmtree(work)
         work.mkdir()
-        mark.write_text(clip_sha256, "utf-8")
+        mark.write_text(source, "utf-8")
     except OSError as error:
         raise OutputError(f"Cannot write in {output.parent}: {error.strerror}.") from error
     return work
