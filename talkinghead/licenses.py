@@ -73,7 +73,7 @@ _CARRIED_WEIGHTS = (
 )
 
 _PERMISSIVE = re.compile(
-    r"\b(0BSD|Apache|BSD|CC0|CNRI|HPND|ISC|ISCL|MIT|PSF|Python Software Foundation|Unlicense|Zlib)\b"
+    r"\b(0BSD|Apache|BSD|Boost|BSL-1\.0|CC0|CNRI|HPND|ISC|ISCL|MIT|PSF|Python Software Foundation|Unlicense|Zlib)\b"
 )
 _COPYLEFT = re.compile(r"GPL|MPL|Mozilla|EUPL|CDDL|EPL")
 _PROPRIETARY = re.compile(r"proprietary|NVIDIA", re.IGNORECASE)

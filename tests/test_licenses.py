@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[1]
     [
         ("MIT", Commercial.OPEN),
         ("Apache Software License", Commercial.OPEN),
+        ("Boost Software License", Commercial.OPEN),
+        ("BSL-1.0", Commercial.OPEN),
         ("BSD-2-Clause AND Apache-2.0 WITH LLVM-exception", Commercial.OPEN),
         ("LGPL-2.1-or-later", Commercial.CONDITIONS),
         ("MPL-2.0 AND MIT", Commercial.CONDITIONS),
