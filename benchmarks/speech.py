@@ -5,7 +5,7 @@
 Every speaker is predicted by a predictor taught on the others, with the same members, steps and seeds for each row:
 the mean mouth, log-mel spectra (two to a frame, the floor any encoder has to clear), the project's own encoder, and
 where they are given two Whisper encoders (all layers hearing 30 s, no absolute positions; their third and last layer)
-and the log posteriors of a phoneme recogniser alone. With --curve the own encoder is also cut behind each of its
+and the log posteriors of a phoneme recogniser alone. With --curve, instead, the own encoder is cut behind each of its
 layers, and what it then costs on this machine is measured: nothing else should run meanwhile.
 """
 
@@ -146,10 +146,9 @@ def seconds_per_second(encoder: SpeechEncoder, layers: int) -> float:
 def print_curve(encoder: SpeechEncoder, entries: list[ClipEntry], model: FaceModel, steps: int) -> None:
     every = sum(parameter.numel() for parameter in encoder.model.parameters())
     layer = sum(parameter.numel() for parameter in encoder.model.encoder.layers[0].parameters())
-    print("\n| layers | MB in half precision | s per s of sound | opening r | width r |\n|---|---|---|---|---|")
+    print("| layers | MB in half precision | s per s of sound | opening r | width r |\n|---|---|---|---|---|")
     for count in range(1, encoder.layer_count + 1):
-        used = tuple(sorted({max(1, count - 1), count}))
-        scores = score_features(encoder, entries, model, used, steps)
+        scores = score_features(encoder, entries, model, (count,), steps)
         megabytes = 2e-6 * (every - (encoder.layer_count - count) * layer)
         r, width_r = np.mean([(score.r, score.width_r) for score in scores], 0)
         cost = seconds_per_second(encoder, count)
@@ -163,7 +162,7 @@ def print_curve(encoder: SpeechEncoder, entries: list[ClipEntry], model: FaceMod
 @click.option("--tiny", type=click.Path(path_type=Path), help="Whisper tiny.en as a CTranslate2 model.bin.")
 @click.option("--base", type=click.Path(path_type=Path), help="Whisper base as a CTranslate2 model.bin.")
 @click.option("--phonemes", "with_phonemes", is_flag=True, help="Needs the package hama.")
-@click.option("--curve", is_flag=True, help="The own encoder cut behind each layer: size, cost, r.")
+@click.option("--curve", is_flag=True, help="Only the own encoder, cut behind each layer: size, cost, r.")
 @click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True)
 def main(
     data: Path,
@@ -186,6 +185,9 @@ def main(
         rows["phoneme posteriors"] = phonemes
     model = load_face_model(checkpoint_path("face_model.safetensors"))
     entries = read_clip_list(clips, data)
+    if curve:
+        print_curve(own, entries, model, steps)
+        return
     for number, (name, make) in enumerate(rows.items()):
         features = make()
         scores = score_features(features, entries, model, chosen_layers(features.layer_count), steps)
@@ -197,8 +199,6 @@ def main(
             ]
             print_row("mean mouth", still)
         print_row(name, scores)
-    if curve:
-        print_curve(own, entries, model, steps)
 
 
 if __name__ == "__main__":
