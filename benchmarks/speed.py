@@ -81,12 +81,13 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     """What `talkinghead.generate` does, but every frame stays as it is."""
     from talkinghead.anchor import load_anchor
     from talkinghead.frame_order import read_in_order
+    from talkinghead.frame_stream import in_thread
     from talkinghead.media import VideoWriter, read_sound
-    from talkinghead.pipeline import BATCH, _in_thread, plan
+    from talkinghead.pipeline import BATCH, plan
     from talkinghead.structures import Frame
 
     timeline = plan(load_anchor(anchor), None, read_sound(speech).duration_s)
-    frames = _in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    frames = in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
     with VideoWriter(
         output,
         timeline.width,

@@ -32,9 +32,10 @@ from talkinghead import load_anchor, weights
 from talkinghead.anchor import Anchor, crop_coefficients
 from talkinghead.face_update import FaceUpdater
 from talkinghead.frame_order import read_in_order
+from talkinghead.frame_stream import in_thread
 from talkinghead.landmarks import FaceLandmarker, FaceTracker
 from talkinghead.media import VideoWriter, read_sound
-from talkinghead.pipeline import BATCH, Timeline, _in_thread, plan
+from talkinghead.pipeline import BATCH, Timeline, plan
 from talkinghead.precision import choose_device, mixed_precision
 from talkinghead.rasterize import rasterize
 from talkinghead.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
@@ -212,7 +213,7 @@ def limit(timeline: Timeline, table: Table, output: Path) -> None:
     reset_peak()
     started = time.perf_counter()
     with VideoWriter(output, timeline.width, timeline.height, frame_rate=timeline.frame_rate) as writer:
-        frames = _in_thread(decoded(timeline), 2 * BATCH)
+        frames = in_thread(decoded(timeline), 2 * BATCH)
         for frame, time_s in zip(frames, timeline.times_s.tolist(), strict=True):
             writer.write(Frame(frame.image, time_s))
     table.add("limit: decode and encode alone", (time.perf_counter() - started) * 1000 / len(timeline))
