@@ -57,6 +57,8 @@ def shared_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
+TABLE_WIDTH = 100
+"""Characters of a table that goes into a file or a pipe, at least."""
 STANDARD_INPUT = Path("-")
 _TEXT_FILE_HELP = "Read the text from a file in UTF-8, or from standard input (-)."
 _VOICE_HELP = "Who says the text; `talkinghead voices` lists them, the default first."
@@ -471,6 +473,7 @@ def evaluate(
     if as_json:
         _print_json(tables.as_json(evaluation))
     else:
+        _print_table(tables.headline_table(evaluation))
         _print_table(tables.scores_table(evaluation))
         if len(evaluation.pairs) > 1:
             _print_table(tables.pairs_table(evaluation))
@@ -624,4 +627,7 @@ def _foreign(text: str) -> Text:
 
 
 def _print_table(table: Table) -> None:
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width: rich would take 80
+        console = Console(highlight=False, width=max(console.width, TABLE_WIDTH))
+    console.print(table)

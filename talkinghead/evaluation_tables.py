@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from talkinghead.evaluation import Evaluation
-from talkinghead.scores import BY_FIELD, METRICS, NAMES, Scores
+from talkinghead.scores import BY_FIELD, METRICS, NAMES, Metric, Scores
 
 BLIND = "†"
 """Beside a number that does not fall when the truth comes late."""
@@ -27,55 +29,101 @@ def heading(evaluation: Evaluation, name: str) -> str:
     return f"{name}, mean of {count}" if count > 1 else name
 
 
+def headline_table(evaluation: Evaluation) -> Table:
+    """One line a system and a row that sets the scale, one column a metric of the headline (`Metric.heading`)."""
+    table = _table("Headline, mean of the clips")
+    table.add_column("", no_wrap=True)
+    chosen = headline(evaluation)
+    for metric in chosen:
+        table.add_column(metric.heading, justify="right")
+    for name, row in columns(evaluation).items():
+        table.add_row(heading(evaluation, name), *(metric.text(getattr(row, metric.field)) for metric in chosen))
+    table.add_section()
+    table.add_row("[dim]best[/]", *(f"[dim]{metric.best}[/]" for metric in chosen))
+    return table
+
+
+def headline(evaluation: Evaluation) -> list[Metric]:
+    """The metrics that tell the most, less those that were measured for no clip."""
+    return [metric for metric in METRICS if metric.heading and metric.field not in evaluation.missing]
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1))
+
+
 def scores_table(evaluation: Evaluation) -> Table:
     """One line a metric, one column a system and a row that sets the scale."""
+    table = _table("All metrics")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("best")
+    width = len(NOT_MEASURED) if evaluation.missing else None
+    for name in columns(evaluation):
+        table.add_column(heading(evaluation, name), justify="right", min_width=width if name in evaluation.systems else None)
+    for cells in score_rows(evaluation):
+        table.add_row(*cells)
+    return table
+
+
+def score_rows(evaluation: Evaluation) -> Iterator[list[str]]:
+    """Metric, best, and a cell for each of `columns`: the mean, and where it lies."""
     shown = columns(evaluation)
     intervals = {system: evaluation.intervals(system) for system in evaluation.systems}
-    table = Table("metric", "best", title="Output against reference")
-    for name in shown:
-        table.add_column(heading(evaluation, name), justify="right")
     for metric in METRICS:
         mark = BLIND if metric.field in evaluation.blind_to_sync else ""
         cells = []
         for name, row in shown.items():
             low_high = intervals.get(name, {}).get(metric.field) if metric.source != "count" else None
-            spread = f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
-            cells.append(metric.text(getattr(row, metric.field)) + spread)
+            cells.append(metric.text(getattr(row, metric.field)) + _spread(metric, low_high))
         if metric.field in evaluation.missing:
             cells[: len(evaluation.systems)] = [NOT_MEASURED] * len(evaluation.systems)
-        table.add_row(metric.label + mark, metric.best, *cells)
-    return table
+        yield [metric.label + mark, metric.best, *cells]
+
+
+def _spread(metric: Metric, low_high: tuple[float, float] | None) -> str:
+    return f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
 
 
 def pairs_table(evaluation: Evaluation) -> Table:
-    """One line a clip, the numbers that tell the most."""
-    chosen = [metric for metric in METRICS if metric.heading and metric.field not in evaluation.missing]
-    table = Table("system", "output", title="Clip by clip")
+    """One line a clip, the metrics of the headline and the frames."""
+    counted = (BY_FIELD["frames_scored"], BY_FIELD["frames_total"])
+    chosen = headline(evaluation)
+    table = _table("Clip by clip")
+    table.add_column("system")
+    table.add_column("output", overflow="fold")
     for metric in chosen:
         table.add_column(metric.heading, justify="right")
+    table.add_column("frames", justify="right")
     for scored in evaluation.pairs:
         cells = (metric.text(getattr(scored.scores, metric.field)) for metric in chosen)
-        table.add_row(scored.pair.system, scored.pair.output.name, *cells)
+        frames = "/".join(metric.text(getattr(scored.scores, metric.field)) for metric in counted)
+        table.add_row(scored.pair.system, scored.pair.output.name, *cells, frames)
     return table
 
 
 def differences_table(evaluation: Evaluation) -> Table:
     """The first system less each of the others, over the clips that both have, with where the difference lies."""
-    first, *others = evaluation.systems
-    table = Table("metric", title=f"{first} less the others, clip by clip")
-    found = [evaluation.difference(first, other) for other in others]
-    for other in others:
+    table = _table(f"{evaluation.systems[0]} less the others, clip by clip")
+    table.add_column("metric", no_wrap=True)
+    for other in evaluation.systems[1:]:
         table.add_column(other, justify="right")
+    for cells in difference_rows(evaluation):
+        table.add_row(*cells)
+    return table
+
+
+def difference_rows(evaluation: Evaluation) -> Iterator[list[str]]:
+    """Metric, and a cell for each system after the first."""
+    first, *others = evaluation.systems
+    found = [evaluation.difference(first, other) for other in others]
     for metric in METRICS:
         if metric.field in evaluation.missing or metric.source in ("count", "set"):
             continue
-        cells = []
-        for apart, intervals in found:
-            low_high = intervals.get(metric.field)
-            spread = f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
-            cells.append(metric.text(getattr(apart, metric.field)) + spread)
-        table.add_row(metric.label, *cells)
-    return table
+        cells = [
+            metric.text(getattr(apart, metric.field)) + _spread(metric, intervals.get(metric.field))
+            for apart, intervals in found
+        ]
+        yield [metric.label, *cells]
 
 
 def remarks(evaluation: Evaluation) -> list[str]:

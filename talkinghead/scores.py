@@ -105,7 +105,7 @@ class Metric:
     """A number; "high" or "low"; empty where there is no best."""
     decimals: int
     heading: str = ""
-    """In the table of clips; empty where it is not in there."""
+    """In the headline, which docs/evaluation.md derives from benchmarks/metrics.py; empty where it is not in there."""
     noise: float = 0.0
     """How much worse encoding the truth anew (H.264, CRF 23) makes it: less than that tells nothing."""
     source: str = "pair"
@@ -156,8 +156,8 @@ METRICS = (
     Metric("jitter_ratio", "jitter, output / reference", "1", 2, noise=0.1),
     Metric("seam_ratio", "seam, output / reference", "1", 2, noise=0.1),
     Metric("leak", "leak of the old mouth, of 255", "0", 2, noise=0.5),
-    Metric("frames_scored", "frames scored", "", 0, "scored", source="count"),
-    Metric("frames_total", "frames of the reference", "", 0, "of", source="count"),
+    Metric("frames_scored", "frames scored", "", 0, source="count"),
+    Metric("frames_total", "frames of the reference", "", 0, source="count"),
 )
 BY_FIELD: Mapping[str, Metric] = {metric.field: metric for metric in METRICS}
 
