@@ -59,7 +59,9 @@ def scores_table(evaluation: Evaluation) -> Table:
     table.add_column("best")
     width = len(NOT_MEASURED) if evaluation.missing else None
     for name in columns(evaluation):
-        table.add_column(heading(evaluation, name), justify="right", min_width=width if name in evaluation.systems else None)
+        table.add_column(
+            heading(evaluation, name), justify="right", min_width=width if name in evaluation.systems else None
+        )
     for cells in score_rows(evaluation):
         table.add_row(*cells)
     return table
