@@ -35,7 +35,6 @@ class Watch:
         "os.spawn",
         "os.posix_spawn",
         "subprocess.",
-        "exec",
         "socket.",
     )
 
