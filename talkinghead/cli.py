@@ -421,6 +421,7 @@ def licenses(as_json: bool) -> None:
 @_paths("--reference", "The true video: one for all, one for each output, or a folder of the same names.")
 @_paths("--driving", "The sound that drives the output, likewise; without it the reference's own sound is taken.")
 @_paths("--phones", "Phone times in that sound (begin, end, phone on each line), likewise.")
+@_paths("--transcript", "Text of what is said in it, in English, to make phone times from, likewise.")
 @_paths("--against", "Another system's output, or a folder of them with the same names, to put beside.")
 @click.option("--anchor", type=click.Path(path_type=Path), help="ANCHOR of that person: adds the renderer ceiling.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the numbers as CSV.")
@@ -431,6 +432,7 @@ def evaluate(
     reference: tuple[Path, ...],
     driving: tuple[Path, ...],
     phones: tuple[Path, ...],
+    transcript: tuple[Path, ...],
     against: tuple[Path, ...],
     anchor: Path | None,
     csv_file: Path | None,
@@ -442,7 +444,7 @@ def evaluate(
     """Measure OUTPUTS against true videos of the same speech. docs/evaluation.md says what each number means.
 
     OUTPUTS are videos, folders of them, or a CSV of pairs with the headings output, reference, driving, phones,
-    ceiling, twin, system. Without a reference, only what the sound tells is measured.
+    transcript, ceiling, twin, system. Without a reference, only what the sound tells is measured.
     """
     from talkinghead import evaluation_tables as tables
     from talkinghead.checkpoint import write_text
@@ -453,7 +455,7 @@ def evaluate(
     for path, suffix in ((csv_file, ".csv"), (html_file, ".html")):
         if path is not None:
             check_output_path(path, overwrite=overwrite, suffixes=(suffix,))
-    work = find_pairs(outputs, reference, driving, phones, against)
+    work = find_pairs(outputs, reference, driving, phones, against, transcript)
     if not work.pairs:
         raise MissingFileError(f"Nothing to compare: {work.left_out[0].output}: {work.left_out[0].reason}.")
     with _progress(quiet or as_json) as bar:

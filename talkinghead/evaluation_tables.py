@@ -16,6 +16,8 @@ from talkinghead.scores import BY_FIELD, METRICS, NAMES, Metric, Scores
 BLIND = "†"
 """Beside a number that does not fall when the truth comes late."""
 NOT_MEASURED = "not measured"
+LONGEST_NAME = 24
+"""Characters of a clip's name that stand on one line."""
 
 
 def columns(evaluation: Evaluation) -> dict[str, Scores]:
@@ -92,7 +94,8 @@ def pairs_table(evaluation: Evaluation) -> Table:
     chosen = headline(evaluation)
     table = _table("Clip by clip")
     table.add_column("system")
-    table.add_column("output", overflow="fold")
+    longest = max((len(scored.pair.output.name) for scored in evaluation.pairs), default=0)
+    table.add_column("output", overflow="fold", min_width=min(longest, LONGEST_NAME))
     for metric in chosen:
         table.add_column(metric.heading, justify="right")
     table.add_column("frames", justify="right")

@@ -318,6 +318,25 @@ class TestScale:
         assert "none.mp4" in found.left_out[0].reason
 
 
+def test_the_headline_follows_from_the_study() -> None:
+    """docs/evaluation.md: each kind of damage moves a metric of the headline at every step, each of them some kind."""
+    document = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text("utf-8")
+    lines = [line for line in document.splitlines() if line.startswith("| ") and line.count("|") == 11]
+    kinds, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
+    bold = {row[0].strip("`"): [cell.startswith("**") for cell in row[1:]] for row in rows}
+    shown = {metric.field for metric in METRICS if metric.heading}
+    assert len(kinds) == 10 and len(bold) >= 20
+    assert shown - bold.keys() == {"lse_d", "lse_c"}
+    assert all(any(bold[name]) for name in shown & bold.keys())
+    general = {name for name in bold if all(bold[name])}
+    assert {"lmd_px", "psnr_mouth_db", "ssim_mouth"} <= general & shown
+    without_general = [any(bold[name][kind] for name in (shown & bold.keys()) - general) for kind in range(9)]
+    assert [kind for kind, seen in zip(kinds[1:], without_general, strict=True) if not seen] == [
+        "frozen for, frames 2, 5, 25, all"
+    ]
+    assert not any(bold["ssim_full"]) and "ssim_full" not in shown
+
+
 def test_a_real_clip_against_itself(own_caches: None) -> None:
     clip = SHARED / "data" / "clips" / "grid" / "bbaf2n.mpg"
     if not clip.is_file():
