@@ -478,6 +478,7 @@ def evaluate(
         _print_table(tables.headline_table(evaluation))
         _print_table(tables.scores_table(evaluation))
         if len(evaluation.pairs) > 1:
+            _print_table(tables.intervals_table(evaluation))
             _print_table(tables.pairs_table(evaluation))
         if len(evaluation.systems) > 1:
             _print_table(tables.differences_table(evaluation))

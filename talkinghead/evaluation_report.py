@@ -45,7 +45,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; color: #222; }
 body { background: #fff; } h2 { margin-top: 2em; } h3 { margin: 1.6em 0 .2em; font-size: 1em; }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; font-size: 90%; }
-td, th { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; } th { vertical-align: bottom; }
+td, th { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; }
+td { white-space: nowrap; } th { vertical-align: bottom; }
 td:first-child, th:first-child { text-align: left; white-space: pre; } tr:hover td { background: #f6f6f3; }
 td.none { color: #999; } table.files td { text-align: left; } table.files th { text-align: left; }
 svg, img { max-width: 100%; height: auto; display: block; background: #fff; } figure { margin: .4em 0; }

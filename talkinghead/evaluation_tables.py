@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.box import SIMPLE
@@ -16,8 +16,9 @@ from talkinghead.scores import BY_FIELD, METRICS, NAMES, Metric, Scores
 BLIND = "†"
 """Beside a number that does not fall when the truth comes late."""
 NOT_MEASURED = "not measured"
-LONGEST_NAME = 24
-"""Characters of a clip's name that stand on one line."""
+MEAN_OF = ", mean of "
+LONGEST_TEXT = 36
+"""Characters of a name that stand on one line; longer ones are folded where there is no room."""
 
 
 def columns(evaluation: Evaluation) -> dict[str, Scores]:
@@ -28,21 +29,18 @@ def columns(evaluation: Evaluation) -> dict[str, Scores]:
 def heading(evaluation: Evaluation, name: str) -> str:
     """A column's name, with the clips it is the mean of."""
     count = len(evaluation.of(name)) if name in evaluation.systems else 0
-    return f"{name}, mean of {count}" if count > 1 else name
+    return f"{name}{MEAN_OF}{count}" if count > 1 else name
 
 
 def headline_table(evaluation: Evaluation) -> Table:
     """One line a system and a row that sets the scale, one column a metric of the headline (`Metric.heading`)."""
-    table = _table("Headline, mean of the clips")
-    table.add_column("", no_wrap=True)
     chosen = headline(evaluation)
-    for metric in chosen:
-        table.add_column(metric.heading, justify="right")
-    for name, row in columns(evaluation).items():
-        table.add_row(heading(evaluation, name), *(metric.text(getattr(row, metric.field)) for metric in chosen))
-    table.add_section()
-    table.add_row("[dim]best[/]", *(f"[dim]{metric.best}[/]" for metric in chosen))
-    return table
+    rows = [
+        [heading(evaluation, name), *(metric.text(getattr(row, metric.field)) for metric in chosen)]
+        for name, row in columns(evaluation).items()
+    ]
+    rows.append(["best", *(metric.best for metric in chosen)])
+    return _table("Headline", ["", *(metric.heading for metric in chosen)], rows)
 
 
 def headline(evaluation: Evaluation) -> list[Metric]:
@@ -50,29 +48,42 @@ def headline(evaluation: Evaluation) -> list[Metric]:
     return [metric for metric in METRICS if metric.heading and metric.field not in evaluation.missing]
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=(0, 1))
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> Table:
+    """Numbers to the right; only headings are broken, between words, and nothing is left out."""
+    lines = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=0)
+    for number, name in enumerate(headings):
+        if number < text_columns:
+            width = max((len(line[number]) for line in lines), default=0)
+            table.add_column(name, overflow="fold", min_width=min(width, LONGEST_TEXT))
+        else:
+            broken = name.replace(MEAN_OF, f",\n{MEAN_OF[2:]}") if MEAN_OF in name else name.replace(" ", "\n")
+            width = max(len(cell) for cell in (*broken.split("\n"), *(line[number] for line in lines)))
+            table.add_column(broken, justify="right", min_width=width)
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 def scores_table(evaluation: Evaluation) -> Table:
     """One line a metric, one column a system and a row that sets the scale."""
-    table = _table("All metrics")
-    table.add_column("metric", no_wrap=True)
-    table.add_column("best")
-    width = len(NOT_MEASURED) if evaluation.missing else None
-    for name in columns(evaluation):
-        table.add_column(
-            heading(evaluation, name), justify="right", min_width=width if name in evaluation.systems else None
-        )
-    for cells in score_rows(evaluation):
-        table.add_row(*cells)
-    return table
+    names = [heading(evaluation, name) for name in columns(evaluation)]
+    return _table("All metrics", ["metric", "best", *names], score_rows(evaluation, with_intervals=False), 2)
 
 
-def score_rows(evaluation: Evaluation) -> Iterator[list[str]]:
+def intervals_table(evaluation: Evaluation) -> Table:
+    """The means of more than one clip, and where each lies."""
+    systems = evaluation.systems
+    rows = [[row[0], *row[2 : 2 + len(systems)]] for row in score_rows(evaluation)]
+    kept = [row for row in rows if any("[" in cell for cell in row)]
+    names = [heading(evaluation, name) for name in systems]
+    return _table("Means and their 95 % intervals (bootstrap over clips)", ["metric", *names], kept)
+
+
+def score_rows(evaluation: Evaluation, *, with_intervals: bool = True) -> Iterator[list[str]]:
     """Metric, best, and a cell for each of `columns`: the mean, and where it lies."""
     shown = columns(evaluation)
-    intervals = {system: evaluation.intervals(system) for system in evaluation.systems}
+    intervals = {system: evaluation.intervals(system) for system in evaluation.systems} if with_intervals else {}
     for metric in METRICS:
         mark = BLIND if metric.field in evaluation.blind_to_sync else ""
         cells = []
@@ -92,29 +103,19 @@ def pairs_table(evaluation: Evaluation) -> Table:
     """One line a clip, the metrics of the headline and the frames."""
     counted = (BY_FIELD["frames_scored"], BY_FIELD["frames_total"])
     chosen = headline(evaluation)
-    table = _table("Clip by clip")
-    table.add_column("system")
-    longest = max((len(scored.pair.output.name) for scored in evaluation.pairs), default=0)
-    table.add_column("output", overflow="fold", min_width=min(longest, LONGEST_NAME))
-    for metric in chosen:
-        table.add_column(metric.heading, justify="right")
-    table.add_column("frames", justify="right")
+    rows = []
     for scored in evaluation.pairs:
         cells = (metric.text(getattr(scored.scores, metric.field)) for metric in chosen)
         frames = "/".join(metric.text(getattr(scored.scores, metric.field)) for metric in counted)
-        table.add_row(scored.pair.system, scored.pair.output.name, *cells, frames)
-    return table
+        rows.append([scored.pair.system, scored.pair.output.name, *cells, frames])
+    return _table("Clip by clip", ["system", "output", *(metric.heading for metric in chosen), "frames"], rows, 2)
 
 
 def differences_table(evaluation: Evaluation) -> Table:
     """The first system less each of the others, over the clips that both have, with where the difference lies."""
-    table = _table(f"{evaluation.systems[0]} less the others, clip by clip")
-    table.add_column("metric", no_wrap=True)
-    for other in evaluation.systems[1:]:
-        table.add_column(other, justify="right")
-    for cells in difference_rows(evaluation):
-        table.add_row(*cells)
-    return table
+    first, *others = evaluation.systems
+    title = f"{first} less the others, clip by clip, and its 95 % interval (paired bootstrap)"
+    return _table(title, ["metric", *others], difference_rows(evaluation))
 
 
 def difference_rows(evaluation: Evaluation) -> Iterator[list[str]]:

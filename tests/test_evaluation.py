@@ -29,7 +29,16 @@ from talkinghead.evaluation import (
     evaluate_pair,
 )
 from talkinghead.evaluation_pairs import LeftOut, Pair
-from talkinghead.evaluation_tables import as_csv, as_json, differences_table, pairs_table, remarks, scores_table
+from talkinghead.evaluation_tables import (
+    as_csv,
+    as_json,
+    differences_table,
+    headline_table,
+    intervals_table,
+    pairs_table,
+    remarks,
+    scores_table,
+)
 from talkinghead.face_model import load_face_model
 from talkinghead.judges import Judges
 from talkinghead.media import VideoReader, VideoWriter
@@ -101,8 +110,8 @@ def some_scores(lmd_px: float) -> Scores:
     return replace(Scores(**dict.fromkeys((field.name for field in fields(Scores)), 1.0)), lmd_px=lmd_px)
 
 
-def shown(table: Table) -> str:
-    console = Console(width=120, file=io.StringIO())
+def shown(table: Table, width: int = 120) -> str:
+    console = Console(width=width, file=io.StringIO())
     console.print(table)
     return cast(io.StringIO, console.file).getvalue()
 
@@ -247,11 +256,26 @@ class TestSummary:
 
     def test_tables_show_every_row_and_say_what_was_not_measured(self) -> None:
         table = shown(scores_table(self.found))
-        assert "mean of 3" in table and GROUND_TRUTH in table and "2.50 [1.00, 4.00]" in table
-        assert "not measured" in table
+        assert "mean of 3" in table and "ground" in table and "not measured" in table
+        assert "2.50 [1.00, 4.00]" in shown(intervals_table(self.found))
         by_pair = shown(pairs_table(self.found))
         assert all(name in by_pair for name in ("first.mp4", "second.mp4", "faceless.mp4"))
         assert " - " in by_pair and "nan" not in by_pair
+
+    def test_a_hundred_characters_are_enough(self) -> None:
+        """Two systems beside four rows that set the scale, everything measured: no heading or number is cut."""
+        rows = {name: some_scores(12.34) for name in (GROUND_TRUTH, FROZEN_MOUTH, SHIFTED_TRUTH, RENDERER_CEILING)}
+        clips = tuple(
+            replace(scored(clip, some_scores(12.34), system), rows=rows, missing={})
+            for system in ("ours", "theirs")
+            for clip in ("one", "two")
+        )
+        found = Evaluation(clips)
+        for make in (headline_table, scores_table, intervals_table, pairs_table, differences_table):
+            text = shown(make(found), 100)
+            assert "…" not in text
+            assert max(map(len, text.splitlines())) <= 100
+        assert "ceiling" in shown(scores_table(found), 100) and "LSE-C" in shown(headline_table(found), 100)
 
     def test_remarks_count_the_clips_and_give_reasons(self) -> None:
         lines = remarks(self.found)
