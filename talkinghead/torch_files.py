@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import math
 import pickletools
+import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ TENSORS = frozenset({"torch._utils _rebuild_tensor", "torch._utils _rebuild_tens
 PARAMETER = "torch._utils _rebuild_parameter"
 ORDERED_DICT = "collections OrderedDict"
 LARGEST_DEPTH = 16
+UNREADABLE = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError),
+    *(TypeError, ValueError, struct.error, zipfile.BadZipFile),
+)
+"""What opcodes, archives and arrays raise over bytes that make no sense (NotImplementedError and RecursionError, of
+unknown compression and of nesting, are RuntimeErrors)."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +103,13 @@ def read_tensors(path: Path) -> Arrays:
         CheckpointError: it is not of torch's making, damaged, or holds what a state dict does not.
     """
     try:
-        with path.open("rb") as file:
-            arrays = _read_archive(file) if zipfile.is_zipfile(file) else _read_stream(file)
+        # Whole in memory, where a length that is a lie gives what there is, and no room is made for it first.
+        file = io.BytesIO(path.read_bytes())
     except OSError as error:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+    try:
+        arrays = _read_archive(file) if zipfile.is_zipfile(file) else _read_stream(file)
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} is not a file of tensors alone, as torch.save writes: {error}") from error
     if not arrays:
         raise CheckpointError(f"{path} holds no tensors.")
@@ -109,6 +118,8 @@ def read_tensors(path: Path) -> Arrays:
 
 def _read_archive(file: IO[bytes]) -> Arrays:
     with zipfile.ZipFile(file) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is compressed, which torch never does")
         names = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
         folder = names[0].removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
