@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import pickletools
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +48,11 @@ TENSORS = frozenset({"torch._utils _rebuild_tensor", "torch._utils _rebuild_tens
 PARAMETER = "torch._utils _rebuild_parameter"
 ORDERED_DICT = "collections OrderedDict"
 LARGEST_DEPTH = 16
+_DAMAGE = (
+    *(ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError, EOFError),
+    *(RuntimeError, struct.error, zlib.error, zipfile.BadZipFile),
+)
+"""What a damaged file makes of its readers: RuntimeError is zipfile's word for a locked or unknown member."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def read_tensors(path: Path) -> Arrays:
             arrays = _read_archive(file) if zipfile.is_zipfile(file) else _read_stream(file)
     except OSError as error:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"{path} is not a file of tensors alone, as torch.save writes: {error}") from error
     if not arrays:
         raise CheckpointError(f"{path} holds no tensors.")
@@ -136,6 +144,8 @@ def _read_stream(file: IO[bytes]) -> Arrays:
 
 
 def _exactly(file: IO[bytes], count: int) -> bytes:
+    if count > os.fstat(file.fileno()).st_size:  # a claim, looked at before memory is taken
+        raise ValueError("the file is cut short")
     content = file.read(count)
     if len(content) != count:
         raise ValueError("the file is cut short")
