@@ -112,6 +112,9 @@ def read_table(path: Path) -> list[Pair]:
         raise TableError(f"{path} is not a table in UTF-8: {error}.") from error
     if not rows or not rows[0].get("output"):
         raise TableError(f"{path} needs a line of headings with 'output' ({', '.join(COLUMNS[1:])}, system) and rows.")
+    without = next((line for line, row in enumerate(rows, 1) if not row.get("output")), 0)
+    if without:
+        raise TableError(f"{path}, row {without} names no output.")
     unknown = set(rows[0]) - {*COLUMNS, "system", None}
     if unknown:
         raise TableError(f"{path} has columns that mean nothing here: {', '.join(sorted(unknown))}.")

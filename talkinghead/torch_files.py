@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import pickletools
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +50,7 @@ ORDERED_DICT = "collections OrderedDict"
 LARGEST_DEPTH = 16
 UNREADABLE = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError),
-    *(TypeError, ValueError, struct.error, zipfile.BadZipFile),
+    *(TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile),
 )
 """What opcodes, archives and arrays raise over bytes that make no sense (NotImplementedError and RecursionError, of
 unknown compression and of nesting, are RuntimeErrors)."""
@@ -147,6 +149,8 @@ def _read_stream(file: IO[bytes]) -> Arrays:
 
 
 def _exactly(file: IO[bytes], count: int) -> bytes:
+    if count > os.fstat(file.fileno()).st_size:  # a claim, looked at before memory is taken
+        raise ValueError("the file is cut short")
     content = file.read(count)
     if len(content) != count:
         raise ValueError("the file is cut short")

@@ -21,16 +21,19 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import talkinghead
 from talkinghead import labels, media
 from talkinghead.anchor import Anchor, load_anchor, load_appearance, save_appearance
 from talkinghead.checkpoint import load_arrays, save_arrays
-from talkinghead.errors import CheckpointError, MediaError, NoVideoError
+from talkinghead.errors import CheckpointError, MediaError, NoVideoError, TableError
+from talkinghead.evaluation_pairs import read_table
 from talkinghead.frame_order import ping_pong
 from talkinghead.media import SoundFile, VideoReader, VideoWriter, read_video_info
 from talkinghead.pipeline import plan
 from talkinghead.structures import Frame
+from talkinghead.torch_files import read_tensors
 from talkinghead.tracking import load_track, save_track
 from talkinghead.trust import CELLS, Appearance
 
@@ -268,3 +271,25 @@ def test_variable_rates_keep_their_frames(tmp_path: Path) -> None:
     with VideoReader(path) as reader:
         times = [frame.time_s for frame in reader]
     assert all(b > a for a, b in zip(times, times[1:], strict=False)) and not any(map(math.isnan, times))
+
+
+def test_a_table_whose_later_row_names_no_output(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("output,reference\na.mp4,b.mp4\n,c.mp4\n", "utf-8")
+    with pytest.raises(TableError, match="row 2"):
+        read_table(tmp_path / "pairs.csv")
+
+
+@pytest.mark.parametrize("count", [1 << 33, 1 << 62, (1 << 64) - 1])
+def test_a_torch_file_is_not_as_large_as_it_claims(count: int, tmp_path: Path) -> None:
+    """In torch's older form the numbers of a storage follow their count, the last eight bytes before them."""
+    path = tmp_path / "old.pth"
+    torch.save({"a": torch.full((5,), 3.0)}, path, _use_new_zipfile_serialization=False)
+    assert read_tensors(path)["a"].tolist() == [3.0] * 5
+    content = bytearray(path.read_bytes())
+    content[-28:-20] = struct.pack("<Q", count)
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match="cut short"):
+        read_tensors(path)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()

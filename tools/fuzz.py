@@ -436,6 +436,46 @@ def read_media(path: Path) -> object:
     return None
 
 
+def prepare_torch_file(folder: Path) -> None:
+    """Both forms that torch.save has written."""
+    import torch
+
+    state = {"a.weight": torch.arange(12.0).reshape(3, 4), "b": {"c": torch.ones(2, dtype=torch.float16)}}
+    torch.save(state, folder / "good.pt")
+    torch.save(state, folder / "good.pth", _use_new_zipfile_serialization=False)
+
+
+def mutate_torch_file(good: Path, work: Path, draw: Draw) -> Path:
+    suffix = str(draw.choice(["pt", "pth"]))
+    (work / f"bad.{suffix}").write_bytes(mutated_bytes((good / f"good.{suffix}").read_bytes(), draw))
+    return work / f"bad.{suffix}"
+
+
+def read_torch_file(path: Path) -> object:
+    from talkinghead.torch_files import read_tensors
+
+    return read_tensors(path)
+
+
+def prepare_tables(folder: Path) -> None:
+    (folder / "good.csv").write_text("output,reference,system\na.mp4,b.mp4,ours\nc.mp4,,theirs\n", "utf-8")
+    (folder / "good.txt").write_text("begin end phone\n0.0 0.1 P\n0.1\t0.25\tAA1\n0.25,0.4,sil\n", "utf-8")
+
+
+def mutate_tables(good: Path, work: Path, draw: Draw) -> Path:
+    suffix = str(draw.choice(["csv", "txt"]))
+    (work / f"bad.{suffix}").write_bytes(mutated_bytes((good / f"good.{suffix}").read_bytes(), draw))
+    return work / f"bad.{suffix}"
+
+
+def read_tables(path: Path) -> object:
+    """What `evaluate` reads: pairs, and phone times."""
+    from talkinghead.evaluation_pairs import read_table
+    from talkinghead.phone_times import read_phone_times
+
+    return read_table(path) if path.suffix == ".csv" else read_phone_times(path)
+
+
 READERS = {
     "anchor": Reader(prepare_anchor, mutate_anchor, read_anchor),
     "arrays": Reader(prepare_arrays, mutate_arrays, read_arrays),
@@ -443,6 +483,8 @@ READERS = {
     "track": Reader(prepare_track, mutate_arrays, read_track),
     "jobs": Reader(prepare_jobs, mutate_jobs, read_job_file),
     "registry": Reader(prepare_registry, mutate_registry, read_registry),
+    "torch_file": Reader(prepare_torch_file, mutate_torch_file, read_torch_file),
+    "tables": Reader(prepare_tables, mutate_tables, read_tables),
     "media": Reader(prepare_media, mutate_media, read_media),
 }
 
