@@ -13,6 +13,7 @@ import io
 import math
 import pickletools
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -148,7 +149,7 @@ def _read_stream(file: IO[bytes]) -> Arrays:
 
 
 def _exactly(file: IO[bytes], count: int) -> bytes:
-    content = file.read(count)
+    content = file.read(min(count, sys.maxsize))
     if len(content) != count:
         raise ValueError("the file is cut short")
     return content
