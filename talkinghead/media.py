@@ -25,6 +25,7 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.codec.codec import UnknownCodecError
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -522,8 +523,8 @@ class VideoWriter:
     a hidden file in the same folder, and an exception removes that. `finishing` is called with the complete file before
     it takes its name, and may change it.
 
-    Raises, on entering: OutputExistsError, OutputError, and for `sound_from` MissingFileError, MediaError,
-    NoSoundError; while writing: OutputError (no space), MediaError (damaged sound).
+    Raises, on entering: OutputExistsError, OutputError (also where PyAV lacks an encoder), and for `sound_from`
+    MissingFileError, MediaError, NoSoundError; while writing: OutputError (no space), MediaError (damaged sound).
     """
 
     def __init__(
@@ -667,6 +668,8 @@ class VideoWriter:
     def _output_errors(self) -> Iterator[None]:
         try:
             yield
+        except UnknownCodecError as error:
+            raise OutputError(f"cannot write {self._path}: this build of PyAV has no encoder {error}") from error
         except (av.FFmpegError, OSError) as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 

@@ -13,13 +13,12 @@ import io
 import math
 import pickletools
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +47,12 @@ TENSORS = frozenset({"torch._utils _rebuild_tensor", "torch._utils _rebuild_tens
 PARAMETER = "torch._utils _rebuild_parameter"
 ORDERED_DICT = "collections OrderedDict"
 LARGEST_DEPTH = 16
+LARGEST_AXES = 32
+LARGEST_COUNT = 100_000
+"""Entries of all dicts together: a dict that lies in another one many times, and so on downwards, has no end."""
+LARGEST_NAME = 1000
+LARGEST_GROWTH = 4
+"""All tensors together against the file: a storage may be shared by tensors, which are copied out of it one by one."""
 UNREADABLE = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError),
     *(TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile),
@@ -84,6 +89,8 @@ class _Tensor:
         """The tensor's own numbers, copied out of its storage."""
         if len(self.shape) != len(self.stride) or min((*self.shape, *self.stride, self.offset), default=0) < 0:
             raise ValueError("a tensor's shape and strides do not fit")
+        if len(self.shape) > LARGEST_AXES or max((*self.shape, *self.stride, self.offset), default=0) >= 2**62:
+            raise ValueError("a tensor has too many axes, or too long ones")
         reach = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
         if math.prod(self.shape) and reach >= len(values):
             raise ValueError("a tensor reaches beyond its storage")
@@ -105,33 +112,58 @@ def read_tensors(path: Path) -> Arrays:
         CheckpointError: it is not of torch's making, damaged, or holds what a state dict does not.
     """
     try:
-        # Whole in memory, where a length that is a lie gives what there is, and no room is made for it first.
-        file = io.BytesIO(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
+    file, size = io.BytesIO(content), len(content)
     try:
-        arrays = _read_archive(file) if zipfile.is_zipfile(file) else _read_stream(file)
+        arrays = _read_archive(file, size) if zipfile.is_zipfile(file) else _read_stream(_Bounded(file, size))
     except UNREADABLE as error:
-        raise CheckpointError(f"{path} is not a file of tensors alone, as torch.save writes: {error}") from error
+        reason = " ".join(str(error).split())[:200]  # it may quote the file
+        raise CheckpointError(f"{path} is not a file of tensors alone, as torch.save writes: {reason}") from error
     if not arrays:
         raise CheckpointError(f"{path} holds no tensors.")
     return arrays
 
 
-def _read_archive(file: IO[bytes]) -> Arrays:
+class _Bounded:
+    """A file that is not asked for more than it has: a read of a claimed length takes that memory first."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        file.seek(0)
+        self._file = file
+        self.size = size
+
+    def read(self, count: int) -> bytes:
+        if count > self.size:
+            raise ValueError("the file is cut short")
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        return self._file.readline()
+
+
+def _read_archive(file: IO[bytes], size: int) -> Arrays:
     with zipfile.ZipFile(file) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise ValueError("it is compressed, which torch never does")
         names = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
         folder = names[0].removesuffix("data.pkl")
+        # torch packs nothing, so what is inside cannot be larger than the file; a member that claims more would take
+        # memory that nothing in the file stands for. zipfile reads no more of a member than it claims.
+        if sum(member.file_size for member in archive.infolist()) > size:
+            raise ValueError("its parts claim to be larger than the file")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("it was written on a big-endian machine")
         state = _take_apart(io.BytesIO(archive.read(names[0])))
-        return _arrays(state, lambda storage: _numbers(archive.read(f"{folder}data/{storage.key}"), storage.dtype))
+
+        def numbers(storage: _Storage) -> NDArray[Any]:
+            return _numbers(archive.read(f"{folder}data/{storage.key}"), storage.dtype)
+
+        return _arrays(state, numbers, size)
 
 
-def _read_stream(file: IO[bytes]) -> Arrays:
-    file.seek(0)
+def _read_stream(file: _Bounded) -> Arrays:
     if _take_apart(file) != STREAM_MAGIC:
         raise ValueError("its first number is not torch's")
     _take_apart(file)  # the version of the form, which has been the same ever since
@@ -141,15 +173,15 @@ def _read_stream(file: IO[bytes]) -> Arrays:
     storages: dict[str, _Storage] = {}
     state = _take_apart(file, storages)
     found = {}
-    for key in _take_apart(file):
+    for key in map(_name, _take_apart(file)):
         count = int.from_bytes(_exactly(file, 8), "little")
         dtype = np.dtype(storages[key].dtype)
         found[key] = _numbers(_exactly(file, count * dtype.itemsize), storages[key].dtype)
-    return _arrays(state, lambda storage: found[storage.key])
+    return _arrays(state, lambda storage: found[storage.key], file.size)
 
 
-def _exactly(file: IO[bytes], count: int) -> bytes:
-    content = file.read(min(count, sys.maxsize))
+def _exactly(file: _Bounded, count: int) -> bytes:
+    content = file.read(count)
     if len(content) != count:
         raise ValueError("the file is cut short")
     return content
@@ -159,24 +191,48 @@ def _numbers(content: bytes, dtype: str) -> NDArray[Any]:
     return np.frombuffer(content, np.dtype(dtype))
 
 
-def _arrays(state: Any, numbers: Callable[[_Storage], NDArray[Any]], prefix: str = "", depth: int = 0) -> Arrays:
-    if not isinstance(state, dict) or depth > LARGEST_DEPTH:
-        raise ValueError("it does not hold a dict of tensors")
-    found: Arrays = {}
-    for name, value in state.items():
-        if isinstance(value, _Tensor):
-            found[f"{prefix}{name}"] = value.of(numbers(value.storage))
-        elif isinstance(value, dict):
-            found |= _arrays(value, numbers, f"{prefix}{name}.", depth + 1)
-    return found
+def _arrays(state: Any, numbers: Callable[[_Storage], NDArray[Any]], file_size: int) -> Arrays:
+    tensors: dict[str, _Tensor] = {}
+    following = [("", 0, state)]
+    seen = 0
+    while following:
+        prefix, depth, part = following.pop()
+        if not isinstance(part, dict) or depth > LARGEST_DEPTH:
+            raise ValueError("it does not hold a dict of tensors")
+        seen += len(part)
+        if seen > LARGEST_COUNT:
+            raise ValueError(f"it holds more than {LARGEST_COUNT} entries")
+        for key, value in part.items():
+            name = f"{prefix}{key}"
+            if len(name) > LARGEST_NAME:
+                raise ValueError(f"a name is longer than {LARGEST_NAME} letters")
+            if isinstance(value, _Tensor):
+                tensors[name] = value
+            elif isinstance(value, dict):
+                following.append((f"{name}.", depth + 1, value))
+    arrays: Arrays = {}
+    taken = 0
+    for name, tensor in tensors.items():
+        arrays[name] = tensor.of(numbers(tensor.storage))
+        taken += arrays[name].nbytes
+        if taken > LARGEST_GROWTH * file_size:
+            raise ValueError(f"its tensors are more than {LARGEST_GROWTH} times as large as the file")
+    return arrays
 
 
-def _take_apart(file: IO[bytes], storages: dict[str, _Storage] | None = None) -> Any:
+def _name(value: Any) -> str:
+    """A name in the file. Lists in lists are no names: writing them out or hashing them might never end."""
+    if not isinstance(value, str | int):
+        raise ValueError(f"a name is wanted, not a {type(value).__name__}")
+    return str(value)
+
+
+def _take_apart(file: IO[bytes] | _Bounded, storages: dict[str, _Storage] | None = None) -> Any:
     """The value that the next pickle of a file stands for, of dicts, lists, tuples, numbers, strings and `_Tensor`."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     argument: Any
-    for opcode, argument, _ in pickletools.genops(file):
+    for opcode, argument, _ in pickletools.genops(cast("IO[bytes]", file)):
         if opcode.name == "STOP":
             return stack.pop()
         if opcode.name in _LITERALS:
@@ -211,17 +267,20 @@ def _storage(identifier: Any) -> _Storage:
     """What stands for a storage: ("storage", its type, key, device, length), and in the stream what it is a view of."""
     word, kind, key, *rest = identifier
     if word != "storage" or not isinstance(kind, _Name) or kind.text not in STORAGE_TYPES:
-        raise ValueError(f"it holds numbers of a kind that is not known: {getattr(kind, 'text', kind)}")
+        raise ValueError(f"it holds numbers of a kind that is not known: {getattr(kind, 'text', type(kind))}")
     if len(rest) == 3 and rest[2] is not None:
         raise ValueError("it holds a view of a storage, which torch wrote before 0.4 only where storages were shared")
-    return _Storage(str(key), STORAGE_TYPES[kind.text])
+    return _Storage(_name(key), STORAGE_TYPES[kind.text])
 
 
 def _called(name: Any, arguments: Any) -> Any:
     """What a call in the file would have made; only those that make tensors and dicts are known."""
-    text = name.text if isinstance(name, _Name) else repr(name)
+    text = name.text if isinstance(name, _Name) else f"a {type(name).__name__}"
     if text == ORDERED_DICT:
-        return dict(*arguments)
+        items: dict[Any, Any] = {}
+        for pair in arguments[0] if arguments else ():
+            _set_items([items], pair)
+        return items
     if text in TENSORS:
         storage, offset, shape, stride = arguments[:4]
         if not isinstance(storage, _Storage):
@@ -249,6 +308,8 @@ def _pop(stack: list[Any], count: int) -> tuple[Any, ...]:
 def _set_items(stack: list[Any], items: list[Any] | tuple[Any, ...]) -> None:
     if not isinstance(stack[-1], dict):
         raise ValueError("items for what is no dict")
+    if not all(isinstance(key, str | int) for key in items[::2]):
+        raise ValueError("a dict by other than names and numbers")  # hashing tuples in tuples might never end
     stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
 
@@ -265,7 +326,7 @@ def _reduce(stack: list[Any]) -> None:
 
 def _stack_global(stack: list[Any]) -> None:
     module, name = _pop(stack, 2)
-    stack.append(_Name(f"{module} {name}"))
+    stack.append(_Name(f"{_name(module)} {_name(name)}"))
 
 
 def _build(stack: list[Any]) -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -551,3 +551,32 @@ def test_an_output_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
         output.write_text("another one's", "utf-8")
     assert output.read_text("utf-8") == "another one's"
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("missing", ["libx264", "aac"])
+def test_a_build_without_an_encoder(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What FFmpeg builds without GPL parts lack; the error is PyAV's own, as it is for a name that no build knows."""
+
+    class Poor:
+        def __init__(self, container: object) -> None:
+            self._container = container
+
+        def add_stream(self, name: str, **options: Any) -> Any:
+            return self._container.add_stream("no_" + name if name == missing else name, **options)  # type: ignore[attr-defined]
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._container, name)
+
+    sound = tmp_path / "sound.wav"
+    soundfile.write(sound, np.zeros(16000), 16000)
+    true_open = av.open
+    monkeypatch.setattr(
+        "talkinghead.media.av.open",
+        lambda file, mode="r", **options: (Poor if mode == "w" else lambda x: x)(true_open(file, mode, **options)),
+    )
+    with (
+        pytest.raises(OutputError, match=f"has no encoder no_{missing}$"),
+        VideoWriter(tmp_path / "video.mp4", 64, 64, frame_rate=Fraction(25), sound_from=sound),
+    ):
+        pytest.fail("it was opened")
+    assert [path.name for path in tmp_path.iterdir()] == ["sound.wav"]
