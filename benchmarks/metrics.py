@@ -3,13 +3,15 @@
     python benchmarks/metrics.py [CLIP] [--seconds S]
 
 Each kind of damage is done in steps of growing strength; a metric responds when every step makes it worse, by more in
-all than encoding the clip anew does. Nothing is tracked before it is encoded: every damaged clip is a file.
+all than encoding the clip anew does. Nothing is tracked before it is encoded: every damaged clip is a file. With the
+presenter's clips, closing at p, b and m is measured by their known phone times.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from harness import print_report, scratch_folder
+from safetensors import safe_open
 
 from talkinghead.evaluation import evaluate
 from talkinghead.evaluation_pairs import Pair
@@ -107,6 +110,18 @@ class Mouths:
 
         return shake
 
+    def tinted(self, levels: int) -> Change:
+        """The mouth darker by so many levels, without the fading: a patch whose edge shows."""
+
+        def darken(images: list[ByteArray]) -> list[ByteArray]:
+            results = [image.copy() for image in images]
+            for frame, image in enumerate(results):
+                mouth = self._crop.of(image, frame)
+                mouth[:] = np.maximum(mouth.astype(np.int16) - levels, 0)
+            return results
+
+        return darken
+
     def _with(self, image: ByteArray, frame: int, mouth: ByteArray) -> ByteArray:
         left, top, side = int(self._crop.left[frame]), int(self._crop.top[frame]), self._crop.side
         result = image.copy()
@@ -122,14 +137,19 @@ def _moved(image: ByteArray, across: float, down: float) -> ByteArray:
 
 def damages(mouths: Mouths) -> list[Damage]:
     return [
-        Damage("delay, frames", [(f"{n}", mouths.delayed(n), FINE_CRF) for n in (1, 2, 5, 10)]),
-        Damage("amplitude", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (0.75, 0.5, 0.25)]),
-        Damage("overacting", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (1.25, 1.5)]),
+        Damage("delay, frames", [(f"{n}", mouths.delayed(n), FINE_CRF) for n in (1, 2, 3, 5, 10)]),
+        Damage("smaller", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (0.75, 0.5, 0.25)]),
+        Damage("larger", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (1.25, 1.5)]),
         Damage("blur, px", [(f"{s}", mouths.blurred(s), FINE_CRF) for s in (0.7, 1.5, 3)]),
         Damage("tremble, px", [(f"{s}", mouths.trembling(s), FINE_CRF) for s in (0.5, 1, 2)]),
         Damage("CRF", [(f"{c}", list, c) for c in (18, 28, 38)]),
         Damage("other speech, share", [(f"{s}", mouths.other_speech(s), FINE_CRF) for s in (0.25, 0.5, 1)]),
-        Damage("held, frames", [(f"{n}", mouths.frozen_for(n), FINE_CRF) for n in (2, 5, 25)]),
+        Damage(
+            "frozen for, frames",
+            [(f"{n}", mouths.frozen_for(n), FINE_CRF) for n in (2, 5, 25)]
+            + [("all", mouths.frozen_for(1 << 30), FINE_CRF)],
+        ),
+        Damage("darker patch, levels", [(f"{n}", mouths.tinted(n), FINE_CRF) for n in (4, 12, 30)]),
     ]
 
 
@@ -144,6 +164,19 @@ def write(clip: Path, path: Path, count: int, change: Change, crf: int) -> Path:
     return path
 
 
+def write_phones(clip: Path, path: Path) -> Path | None:
+    """The phone times known of the presenter's clips, as `talkinghead evaluate` reads them; None of any other clip."""
+    known = clip.with_suffix(".safetensors")
+    if not known.exists():
+        return None
+    with safe_open(known, "np") as file:
+        times_s = file.get_tensor("phone_times_s")
+        phones = json.loads(file.metadata()["about"])["phones"]
+    lines = [f"{start:.4f}\t{end:.4f}\t{phone}" for (start, end), phone in zip(times_s, phones, strict=True)]
+    path.write_text("\n".join(lines), "utf-8")
+    return path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("clip", nargs="?", type=Path, default=PRESENTER)
@@ -154,11 +187,12 @@ def main() -> None:
     with scratch_folder() as folder:
         kinds = damages(Mouths(track_file(options.clip)))
         truth = write(options.clip, folder / "truth.mp4", count, list, FINE_CRF)
+        phones = write_phones(options.clip, folder / "phones.tsv")
         pairs = []
         for kind, damage in enumerate(kinds):
             for step, (_, change, crf) in enumerate(damage.steps):
                 made = write(options.clip, folder / f"{kind}-{step}.mp4", count, change, crf)
-                pairs.append(Pair(made, truth, driving=options.clip, system=f"{kind}-{step}"))
+                pairs.append(Pair(made, truth, driving=options.clip, phones=phones, system=f"{kind}-{step}"))
         result = evaluate(pairs)
         found = iter([scored.scores for scored in result.pairs])
         steps = [[next(found) for _ in damage.steps] for damage in kinds]

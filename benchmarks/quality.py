@@ -42,6 +42,7 @@ COLUMNS = {
     "ssim_mouth": ("mouth SSIM", 3),
     "jitter_ratio": ("jitter", 2),
     "sharpness_ratio": ("sharpness", 2),
+    "seam_ratio": ("seam", 2),
 }
 
 
@@ -75,7 +76,7 @@ def parse_options() -> argparse.Namespace:
     shared_clip = Path(__file__).parents[2] / "shared/data/clips/newsroom.mp4"
     parser.add_argument("clip", nargs="?", type=Path, default=shared_clip)
     parser.add_argument("--train-until", type=float, default=56.0, help="seconds; what follows is the test")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of training")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training")
     parser.add_argument("--anchor", type=Path, help="trained on the first part already; nothing is trained then")
     parser.add_argument("--work", type=Path, default=DEFAULT_ANCHOR.parent)
     return parser.parse_args()

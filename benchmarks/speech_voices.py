@@ -6,14 +6,14 @@ Every voice speaks a text that nothing was taught on, and tells when each phone 
 `generate` would drive ANCHOR with, at its own frame rate. In each row:
 
 - closure: share of the p, b and m at whose time the gap between the lips falls below 15 % of the anchor's range;
-- openness: correlation of the gap with what the phones ask for by their class (`OPENNESS`, joined over 100 ms);
+- openness: correlation of the gap with what the phones ask for by their class, joined over 100 ms
+  (`talkinghead.training.phone_openness`; the networks were taught by the same classes, on other texts);
 - silence: standard deviation of the gap where the mouth is at rest in a pause, over that in speech. It is given from
   the end of the release to the beginning of the attack, and over the whole of each pause.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ import click
 import numpy as np
 import torch
 import torchaudio
-from numpy.typing import NDArray
 
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
@@ -29,7 +28,8 @@ from talkinghead.pipeline import expression_from_speech
 from talkinghead.resources import anchor_folder
 from talkinghead.speech import RATE_HZ
 from talkinghead.structures import Sound
-from talkinghead.text_to_speech import PAUSE, Phone, Script, join, speak
+from talkinghead.text_to_speech import PAUSE, Script, join, speak
+from talkinghead.training.phone_openness import openness_of
 from talkinghead.voice_activity import VoiceActivityConfig
 
 ENGLISH = (
@@ -50,17 +50,6 @@ VOICES = {
     "kokoro-kumo-zh": CHINESE,
 }
 CLOSED = "pbm"
-OPENNESS = {
-    # By the height of the vowel; a consonant by how far the jaw can be open while it is said.
-    0.0: "pbmɸ",
-    0.15: "fv",
-    0.25: "szʃʒɕʑʂʐʧʤʦʨtdnlθðjɥ",
-    0.35: "kɡgŋxhɹrɾɻwɰuʊɯyʏiɪɨᵻ",
-    0.55: "eɘəɵøoɤɚɝɜʌEO",
-    0.75: "ɛœɔɐæAIWY",
-    1.0: "aɑɒäɶ",
-}
-JOINED_S = 0.1
 NEARNESS_S = 0.02
 """A closure may come a frame before or after the phone's own time."""
 
@@ -73,18 +62,6 @@ class Row:
     rest: float
     pause: float
     phones: int
-
-
-def openness_of(phones: Sequence[Phone], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the phones ask for, from 0 to 1: (T,). Marks of length, tone and the like ask for nothing of their own."""
-    grid_s = np.arange(0, phones[-1].end_s, 0.005)
-    asked = np.zeros(len(grid_s))
-    for phone in phones:
-        classes = [value for symbol in phone.symbol for value, members in OPENNESS.items() if symbol in members]
-        if classes and phone.symbol != PAUSE:
-            asked[(grid_s >= phone.start_s) & (grid_s < phone.end_s)] = np.mean(classes)
-    window = np.hanning(round(JOINED_S / 0.005) + 2)
-    return np.interp(times_s, grid_s, np.convolve(asked, window / window.sum(), "same"))
 
 
 def score_voice(anchor: Anchor, voice: str, text: str) -> Row:

@@ -257,7 +257,7 @@ def region_of(anchor: Anchor, timeline: Timeline, places: Crops, part: Any) -> A
 
 
 def as_input(crops: Any, holes: Any) -> Tensor:
-    filled = remove_region(crops.astype(np.float32) / np.float32(255), holes)
+    filled = remove_region(crops, holes)
     return torch.from_numpy(filled).permute(0, 3, 1, 2)
 
 

@@ -235,6 +235,7 @@ def load_network(path: Path, model: FaceModel, identity: FloatArray) -> FaceUpda
     arrays, metadata = load_arrays(path)
     try:
         values = json.loads(metadata["config"])
+        values["sharpening"]  # without it, the network is of a version whose texture held no colours
         config = FaceUpdateConfig(**{**values, "size_px": tuple(values["size_px"]), "widths": tuple(values["widths"])})
         _check_config(config, model)
         network = FaceUpdateNetwork(config, model, identity)
@@ -246,11 +247,24 @@ def load_network(path: Path, model: FaceModel, identity: FloatArray) -> FaceUpda
     return network.eval()
 
 
+def start_from(network: FaceUpdateNetwork, path: Path) -> None:
+    """Give a new network the weights of another person's, as far as their shapes agree.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged.
+    """
+    arrays, _ = load_arrays(path)
+    own = network.state_dict()
+    fitting = {name: array for name, array in arrays.items() if name in own and own[name].shape == array.shape}
+    network.load_state_dict({**own, **{name: torch.from_numpy(array).float() for name, array in fitting.items()}})
+
+
 def _check_config(config: FaceUpdateConfig, model: FaceModel) -> None:
     """Sizes are checked before memory is taken for them."""
     height, width = config.size_px
     fits = config.expressions == model.expressions and height % 16 == width % 16 == 0
     fits = fits and all(16 <= side <= 1024 for side in (height, width, config.texture_size))
+    fits = fits and 0 <= config.sharpening <= 2
     fits = fits and 1 <= config.texture_channels <= 256 and 1 <= len(config.widths) <= 5
     if not fits or not all(1 <= width <= 1024 for width in config.widths):
         raise ValueError("sizes out of range")

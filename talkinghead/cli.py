@@ -57,6 +57,8 @@ def shared_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
+TABLE_WIDTH = 100
+"""Characters of a table that goes into a file or a pipe, at least."""
 STANDARD_INPUT = Path("-")
 _TEXT_FILE_HELP = "Read the text from a file in UTF-8, or from standard input (-)."
 _VOICE_HELP = "Who says the text; `talkinghead voices` lists them, the default first."
@@ -419,6 +421,7 @@ def licenses(as_json: bool) -> None:
 @_paths("--reference", "The true video: one for all, one for each output, or a folder of the same names.")
 @_paths("--driving", "The sound that drives the output, likewise; without it the reference's own sound is taken.")
 @_paths("--phones", "Phone times in that sound (begin, end, phone on each line), likewise.")
+@_paths("--transcript", "Text of what is said in it, in English, to make phone times from, likewise.")
 @_paths("--against", "Another system's output, or a folder of them with the same names, to put beside.")
 @click.option("--anchor", type=click.Path(path_type=Path), help="ANCHOR of that person: adds the renderer ceiling.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the numbers as CSV.")
@@ -429,6 +432,7 @@ def evaluate(
     reference: tuple[Path, ...],
     driving: tuple[Path, ...],
     phones: tuple[Path, ...],
+    transcript: tuple[Path, ...],
     against: tuple[Path, ...],
     anchor: Path | None,
     csv_file: Path | None,
@@ -440,7 +444,7 @@ def evaluate(
     """Measure OUTPUTS against true videos of the same speech. docs/evaluation.md says what each number means.
 
     OUTPUTS are videos, folders of them, or a CSV of pairs with the headings output, reference, driving, phones,
-    ceiling, twin, system. Without a reference, only what the sound tells is measured.
+    transcript, ceiling, twin, system. Without a reference, only what the sound tells is measured.
     """
     from talkinghead import evaluation_tables as tables
     from talkinghead.checkpoint import write_text
@@ -451,7 +455,7 @@ def evaluate(
     for path, suffix in ((csv_file, ".csv"), (html_file, ".html")):
         if path is not None:
             check_output_path(path, overwrite=overwrite, suffixes=(suffix,))
-    work = find_pairs(outputs, reference, driving, phones, against)
+    work = find_pairs(outputs, reference, driving, phones, against, transcript)
     if not work.pairs:
         raise MissingFileError(f"Nothing to compare: {work.left_out[0].output}: {work.left_out[0].reason}.")
     with _progress(quiet or as_json) as bar:
@@ -471,8 +475,10 @@ def evaluate(
     if as_json:
         _print_json(tables.as_json(evaluation))
     else:
+        _print_table(tables.headline_table(evaluation))
         _print_table(tables.scores_table(evaluation))
         if len(evaluation.pairs) > 1:
+            _print_table(tables.intervals_table(evaluation))
             _print_table(tables.pairs_table(evaluation))
         if len(evaluation.systems) > 1:
             _print_table(tables.differences_table(evaluation))
@@ -624,4 +630,7 @@ def _foreign(text: str) -> Text:
 
 
 def _print_table(table: Table) -> None:
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width: rich would take 80
+        console = Console(highlight=False, width=max(console.width, TABLE_WIDTH))
+    console.print(table)

@@ -21,6 +21,7 @@ from talkinghead.evaluation_measures import (
     LandmarkCurves,
     LocalFace,
     PictureJudge,
+    aligned,
     embeddings,
     landmark_numbers,
     late,
@@ -179,9 +180,9 @@ def evaluate(
     judges = load_judges()
     found: dict[int, PairScores] = {}
     failed: list[tuple[LeftOut, TalkingHeadError]] = []
-    groups: dict[tuple[Path | None, Path | None, Path | None], list[int]] = {}
+    groups: dict[tuple[Path | None, ...], list[int]] = {}
     for number, pair in enumerate(given):
-        groups.setdefault((pair.reference, pair.driving, pair.phones), []).append(number)
+        groups.setdefault((pair.reference, pair.driving, pair.phones, pair.transcript), []).append(number)
     for numbers in groups.values():
         # What is known of a truth serves every system that is judged by it, and is forgotten then.
         truth: Truth | None = None
@@ -221,6 +222,8 @@ def read_truth(pair: Pair, judges: Judges, anchor: Path | None = None) -> Truth:
     """
     phones = None if pair.phones is None else read_phone_times(pair.phones)
     driving = read_driving(pair.driving or pair.reference or pair.output, phones)
+    if phones is None and pair.transcript is not None:
+        driving = aligned(driving, pair.transcript)
     if pair.reference is None:
         return Truth(driving)
     reference = read_clip(pair.reference)
@@ -347,6 +350,7 @@ def _hashes(pair: Pair) -> dict[str, str]:
         "reference": pair.reference,
         "driving": pair.driving,
         "phones": pair.phones,
+        "transcript": pair.transcript,
         "ceiling": pair.ceiling,
         "twin": pair.twin,
     }

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead import face_identity, metrics, syncnet
-from talkinghead.errors import MediaError, ModelUnavailableError, NoSoundError
+from talkinghead.errors import MediaError, ModelUnavailableError, NoSoundError, TableError
 from talkinghead.face_model import load_face_model
 from talkinghead.judges import Judges
 from talkinghead.media import VideoReader, read_sound, read_video_info
 from talkinghead.perceptual import SHORTEST_PX
+from talkinghead.phone_alignment import align_phones
 from talkinghead.phone_times import PhoneTimes
 from talkinghead.reconstruction import reconstruct
 from talkinghead.region_removal import Crops, crop_size_px, local_region, paste_back, place_crops, region_masks
@@ -98,7 +99,7 @@ def read_driving(path: Path | None, phones: PhoneTimes | None) -> Driving:
     Raises:
         MissingFileError, MediaError: the file cannot be read at all.
     """
-    missing = {} if phones else {"closure_depth": "needs phone times (--phones)"}
+    missing = {} if phones else {"closure_depth": "needs phone times (--phones) or what is said (--transcript)"}
     try:
         sound = read_sound(path) if path else None
     except NoSoundError:
@@ -111,6 +112,22 @@ def read_driving(path: Path | None, phones: PhoneTimes | None) -> Driving:
     except ModelUnavailableError as error:
         return Driving(sound, None, phones, {**missing, "silence_motion": str(error)})
     return Driving(sound, stretches, phones, missing)
+
+
+def aligned(driving: Driving, transcript: Path) -> Driving:
+    """The same with phone times made from what is said; where that cannot be, the closing says why.
+
+    Raises:
+        MissingFileError: there is no such transcript.
+    """
+    if driving.sound is None:
+        return driving
+    try:
+        phones = align_phones(transcript, driving.sound)
+    except (ModelUnavailableError, TableError) as error:
+        return replace(driving, missing={**driving.missing, "closure_depth": str(error)})
+    missing = {name: reason for name, reason in driving.missing.items() if name != "closure_depth"}
+    return replace(driving, phones=phones, missing=missing)
 
 
 def mouth_and_sound(track: Track, driving: Driving) -> Numbers:

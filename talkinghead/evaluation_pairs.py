@@ -13,7 +13,7 @@ SYSTEM = "output"
 """What a system is called that nobody named."""
 CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
 """Files of a folder that are taken for clips."""
-COLUMNS = ("output", "reference", "driving", "phones", "ceiling", "twin")
+COLUMNS = ("output", "reference", "driving", "phones", "transcript", "ceiling", "twin")
 """Columns of a table that name files; `system` is the other one that is read."""
 
 
@@ -28,6 +28,8 @@ class Pair:
     """Sound or video that the output was driven by; None takes the reference's sound."""
     phones: Path | None = None
     """Table of phone times in that sound."""
+    transcript: Path | None = None
+    """Text file of what is said in it, from which phone times are made where there is no table of them."""
     ceiling: Path | None = None
     """An output made for the same reference from its true coefficients."""
     twin: Path | None = None
@@ -64,12 +66,14 @@ def find_pairs(
     driving: Sequence[Path] = (),
     phones: Sequence[Path] = (),
     against: Sequence[Path] = (),
+    transcripts: Sequence[Path] = (),
 ) -> Work:
     """Match outputs with their references, sounds and phone times, and with the outputs of other systems.
 
-    Outputs are files, folders of clips, or tables (.csv, see `read_table`). References, sounds and phone times are
-    each: one file for all, as many files as outputs in the same order, or a folder in which the file of the same name
-    is taken, whatever its suffix. What is given in `against` is a folder, or a file where there is one output.
+    Outputs are files, folders of clips, or tables (.csv, see `read_table`). References, sounds, phone times and
+    transcripts are each: one file for all, as many files as outputs in the same order, or a folder in which the file of
+    the same name is taken, whatever its suffix. What is given in `against` is a folder, or a file where there is one
+    output.
 
     Raises:
         MissingFileError: a file or folder is not there, or a folder is empty.
@@ -79,7 +83,8 @@ def find_pairs(
     files, system = _expand([path for path in outputs if path not in tables])
     left_out: list[LeftOut] = []
     pairs = [Pair(path, system=system) for path in files]
-    for kind, given in (("reference", references), ("driving", driving), ("phones", phones)):
+    kinds = {"reference": references, "driving": driving, "phones": phones, "transcript": transcripts}
+    for kind, given in kinds.items():
         pairs = _with_partners(pairs, kind, list(given), left_out)
     pairs += [pair for table in tables for pair in read_table(table)]
     names = {pair.system for pair in pairs}
@@ -91,7 +96,7 @@ def find_pairs(
 
 
 def read_table(path: Path) -> list[Pair]:
-    """Pairs from a CSV with headings: output, and as wanted reference, driving, phones, ceiling, twin, system.
+    """Pairs from a CSV with headings: output, and as wanted any other of `COLUMNS`, and system.
 
     Paths are relative to the table's own folder.
 
@@ -156,7 +161,9 @@ def _with_partners(pairs: list[Pair], kind: str, given: list[Path], left_out: li
 def _with(pair: Pair, kind: str, partner: Path | None) -> Pair:
     if kind == "reference":
         return replace(pair, reference=partner)
-    return replace(pair, driving=partner) if kind == "driving" else replace(pair, phones=partner)
+    if kind == "driving":
+        return replace(pair, driving=partner)
+    return replace(pair, phones=partner) if kind == "phones" else replace(pair, transcript=partner)
 
 
 def _namesake(folder: Path, wanted: Path) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -14,26 +14,47 @@ from numpy.typing import NDArray
 from talkinghead import __version__, metrics
 from talkinghead.evaluation import ENVELOPE_S, SHIFT_FRAMES, Curves, Evaluation, PairScores
 from talkinghead.evaluation_measures import SAMPLED_FRAMES, side_by_side
-from talkinghead.evaluation_tables import BLIND, NOT_MEASURED, columns, heading, remarks
-from talkinghead.pictures import contact_sheet, encode_png
-from talkinghead.scores import METRICS
+from talkinghead.evaluation_tables import (
+    NOT_MEASURED,
+    columns,
+    difference_rows,
+    heading,
+    headline,
+    remarks,
+    score_rows,
+)
+from talkinghead.pictures import GAP_PX, encode_png
 from talkinghead.structures import ByteArray
 
 Values = NDArray[np.float64]
 
-WIDTH, HEIGHT = 900, 160
+WIDTH, HEIGHT = 960, 190
 """Of a drawing, in its own units."""
+LEFT, RIGHT, TOP, BOTTOM = 46, 954, 8, 168
+"""Of the field in it that curves are drawn in; numbers stand outside."""
 WORST, MIDDLE = 4, 4
 """Frames shown of either kind."""
+WORST_FRAMES = "Worst frames"
 FRAME_PX = 220
-OUTPUT, TRUTH, SOUND, SILENCE = "#c0392b", "#1f6fb2", "#d9d2c5", "#eef3ea"
+OPEN_CLIPS = 3
+"""So many clips are shown at once; the others unfold when clicked."""
+OUTPUT, TRUTH, SOUND, SILENCE = "#c0392b", "#1f6fb2", "#ddd5c6", "#e3ecf5"
+MARK = "#888"
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: 1em 0; } td, th { padding: .2em .7em; border-bottom: 1px solid #ddd; }
-td { text-align: right; } td:first-child, th:first-child { text-align: left; white-space: pre; }
-svg, img { max-width: 100%; height: auto; display: block; background: #fff; } figure { margin: 1.2em 0; }
-figcaption { color: #555; } code { overflow-wrap: anywhere; font-size: 85%; } .scroll { overflow-x: auto; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; color: #222; }
+body { background: #fff; } h2 { margin-top: 2em; } h3 { margin: 1.6em 0 .2em; font-size: 1em; }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; font-size: 90%; }
+td, th { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; }
+td { white-space: nowrap; } th { vertical-align: bottom; }
+td:first-child, th:first-child { text-align: left; white-space: pre; } tr:hover td { background: #f6f6f3; }
+td.none { color: #999; } table.files td { text-align: left; } table.files th { text-align: left; }
+svg, img { max-width: 100%; height: auto; display: block; background: #fff; } figure { margin: .4em 0; }
+svg { font-family: system-ui, sans-serif; } p, li, figcaption { color: #444; } figcaption { font-size: 90%; }
+i.key { display: inline-block; width: 1.2em; height: .7em; margin: 0 .3em 0 .9em; } figcaption i.key:first-child
+{ margin-left: 0; } code { overflow-wrap: anywhere; font-size: 85%; } .scroll { overflow-x: auto; }
+.strip { display: grid; grid-template-columns: 5.5em 1fr; gap: 2px .6em; align-items: center; margin-bottom: 1em; }
+.strip span { color: #444; font-size: 90%; text-align: right; } summary { cursor: pointer; font-weight: 600; }
 """
 
 
@@ -45,9 +66,15 @@ def report(evaluation: Evaluation) -> str:
     """
     parts = [
         "<h1>Output against reference</h1>",
-        _scores(evaluation),
+        f"<p>{html.escape(_what(evaluation))}</p>",
+        _headline(evaluation),
         "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in remarks(evaluation)) + "</ul>",
-        *(part for scored in evaluation.pairs for part in _clip(scored)),
+        "<h2>All metrics</h2>",
+        _table(
+            ["metric", "best", *(heading(evaluation, name) for name in columns(evaluation))], score_rows(evaluation)
+        ),
+        *_differences(evaluation),
+        *(_folded(scored, number) for number, scored in enumerate(evaluation.pairs)),
         _settings(evaluation),
     ]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Evaluation</title>'
@@ -56,45 +83,88 @@ def report(evaluation: Evaluation) -> str:
     )
 
 
-def _scores(evaluation: Evaluation) -> str:
-    shown = columns(evaluation)
-    headings = ["metric", "best", *(heading(evaluation, name) for name in shown)]
-    rows = []
-    for metric in METRICS:
-        mark = BLIND if metric.field in evaluation.blind_to_sync else ""
-        cells = [metric.text(getattr(row, metric.field)) for row in shown.values()]
-        if metric.field in evaluation.missing:
-            cells[: len(evaluation.systems)] = [NOT_MEASURED] * len(evaluation.systems)
-        rows.append([metric.label + mark, metric.best, *cells])
-    return _table(headings, rows)
+def _what(evaluation: Evaluation) -> str:
+    names = ", ".join(evaluation.systems)
+    several = " Square brackets hold 95 % intervals (bootstrap over clips)." if len(evaluation.pairs) > 1 else ""
+    return (
+        f"Systems: {names}. The other rows set the scale: the truth against itself, with its mouth frozen, and "
+        f"{SHIFT_FRAMES} frames late.{several} Definitions: docs/evaluation.md of talkinghead."
+    )
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _headline(evaluation: Evaluation) -> str:
+    chosen = headline(evaluation)
+    rows = [
+        [heading(evaluation, name), *(metric.text(getattr(row, metric.field)) for metric in chosen)]
+        for name, row in columns(evaluation).items()
+    ]
+    return _table(["", *(metric.heading for metric in chosen)], [*rows, ["best", *(metric.best for metric in chosen)]])
+
+
+def _differences(evaluation: Evaluation) -> Iterator[str]:
+    """The first system less each of the others."""
+    if len(evaluation.systems) > 1:
+        first, *others = evaluation.systems
+        yield f"<h2>{html.escape(first)} less the others, clip by clip</h2>"
+        yield _table(["metric", *others], difference_rows(evaluation))
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in headings)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll"><table class="{kind}">{table}</table></div>'
+
+
+def _cell(text: str) -> str:
+    is_empty = text in ("-", NOT_MEASURED)
+    return f'<td class="{"none" if is_empty else "number"}">{html.escape(text)}</td>'
+
+
+def _folded(scored: PairScores, number: int) -> str:
+    """Everything about one clip; from some number on folded up, which a click opens."""
+    title = f"{html.escape(scored.pair.system)}: {html.escape(scored.pair.output.name)}"
+    content = "".join(_clip(scored))
+    if number < OPEN_CLIPS:
+        return f"<h2>{title}</h2>{content}"
+    return f"<details><summary>{title}</summary>{content}</details>"
 
 
 def _clip(scored: PairScores) -> Iterator[str]:
-    """Everything about one clip."""
-    yield f"<h2>{html.escape(scored.pair.system)}: {html.escape(scored.pair.output.name)}</h2>"
     curves = scored.curves
     if curves is None:
         yield "<p>There is no reference to draw it against.</p>"
         return
-    yield _figure(_opening(curves), "Opening of the mouth over face width: true (blue), output (red); sound, silence.")
+    chosen = _chosen(curves)
+    yield _figure(
+        "Opening of the mouth, over face width",
+        _opening(curves),
+        _keys({TRUTH: "true", OUTPUT: "output", SOUND: "level of the sound", SILENCE: "nobody speaks"}),
+    )
     lag = scored.scores.lag_ms
-    yield _figure(_lag(curves), f"Correlation of the openings against the output's lag; best at {lag:g} ms.")
-    yield _figure(_error(curves), "Mouth landmark distance of each frame, px at 512.")
-    yield _figure(_trajectories(curves), "Ways of the mouth's landmarks: true (blue), output (red).")
-    for title, frames in _chosen(curves).items():
+    told = "no lag could be measured" if np.isnan(lag) else f"best at {lag:g} ms (dashed)"
+    yield _figure(
+        "Correlation of the two openings, by the lag of the output", _lag(curves, lag), f"r against ms; {told}."
+    )
+    yield _figure(
+        "Mouth landmark distance of each frame, px at 512",
+        _error(curves, chosen.get(WORST_FRAMES, [])),
+        "Dashed: the median. Dots: the worst frames, shown below.",
+    )
+    yield _figure("Ways of the mouth's landmarks", _trajectories(curves), _keys({TRUTH: "true", OUTPUT: "output"}))
+    strips = _strips(scored, curves, [frame for frames in chosen.values() for frame in frames])
+    for title, frames in chosen.items():
         if frames:
-            numbers = ", ".join(f"{curves.times_s[frame]:.2f} s" for frame in frames)
-            yield _figure(_strip(scored, curves, frames), f"{title}, output above truth, then both mouths: {numbers}.")
+            at = ", ".join(f"{curves.times_s[frame]:.2f} s" for frame in frames)
+            yield f"<h3>{title}, at {at}</h3>" + _grid([strips[frame] for frame in frames])
 
 
-def _figure(content: str, caption: str) -> str:
-    return f"<figure>{content}<figcaption>{html.escape(caption)}</figcaption></figure>"
+def _figure(title: str, content: str, caption: str) -> str:
+    return f"<h3>{html.escape(title)}</h3><figure>{content}<figcaption>{caption}</figcaption></figure>"
+
+
+def _keys(colours: Mapping[str, str]) -> str:
+    return "".join(f'<i class="key" style="background:{colour}"></i>{what}' for colour, what in colours.items())
 
 
 def _svg(content: Iterable[str], height: float = HEIGHT) -> str:
@@ -119,66 +189,105 @@ def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" text-anchor="{anchor}" fill="#555">{html.escape(text)}</text>'
 
 
+def _line(x: tuple[float, float], y: tuple[float, float], colour: str = "#ddd", dashes: str = "") -> str:
+    ends = f'x1="{x[0]:.1f}" x2="{x[1]:.1f}" y1="{y[0]:.1f}" y2="{y[1]:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-dasharray="{dashes or "none"}"/>'
+
+
 def _across(values: Values, low: float, high: float) -> Values:
-    return np.asarray((values - low) / max(high - low, 1e-9) * WIDTH)
+    return np.asarray(LEFT + (values - low) / max(high - low, 1e-9) * (RIGHT - LEFT))
 
 
 def _up(values: Values, low: float, high: float) -> Values:
-    """Values from low to high, from the bottom of the drawing to just below its top."""
-    return np.asarray(HEIGHT - 16 - (values - low) / max(high - low, 1e-9) * (HEIGHT - 24))
+    return np.asarray(BOTTOM - (values - low) / max(high - low, 1e-9) * (BOTTOM - TOP))
+
+
+def _levels(low: float, high: float, decimals: int) -> Iterator[str]:
+    """Lines across the field with their numbers, from its bottom to its top."""
+    for level in np.linspace(low, high, 5):
+        y = float(_up(np.array([level]), low, high)[0])
+        yield _line((LEFT, RIGHT), (y, y))
+        yield _text(LEFT - 6, y + 4, f"{level:.{decimals}f}", "end")
 
 
 def _time_marks(end_s: float) -> Iterator[str]:
     step = next((step for step in (1, 2, 5, 10, 30, 60, 300) if end_s / step <= 12), 600)
     for time_s in np.arange(0, end_s, step):
-        yield _text(time_s / end_s * WIDTH, HEIGHT - 3, f"{time_s:g} s")
+        x = float(_across(np.array([time_s]), 0, end_s)[0])
+        yield _line((x, x), (BOTTOM, BOTTOM + 4), MARK)
+        yield _text(min(x, RIGHT - 14), HEIGHT - 5, f"{time_s:g} s", "middle")
+
+
+def _top_of(*curves: Values) -> float:
+    """The largest finite value, or next to nothing where there is none."""
+    every = np.concatenate(curves)
+    return max(float(np.max(every, initial=0, where=np.isfinite(every))), 1e-3)
+
+
+def _silence(curves: Curves, x: Values) -> str:
+    """The times at which nobody speaks, a rectangle each."""
+    edges = np.flatnonzero(np.diff(curves.silent.astype(np.int8), prepend=0, append=0))
+    ends = np.append(x, RIGHT)
+    return "".join(
+        f'<rect x="{ends[begin]:.1f}" y="{TOP}" width="{ends[end] - ends[begin]:.1f}" height="{BOTTOM - TOP}" '
+        f'fill="{SILENCE}"/>'
+        for begin, end in zip(edges[::2], edges[1::2], strict=True)
+    )
 
 
 def _opening(curves: Curves) -> str:
     end_s = _end_s(curves)
-    both = np.concatenate([curves.true_opening, curves.landmarks.opening])
-    top = max(float(np.nanmax(both, initial=0, where=np.isfinite(both))), 1e-3)
+    top = _top_of(curves.true_opening, curves.landmarks.opening)
     x = _across(curves.times_s, 0, end_s)
-    step = WIDTH / max(len(x), 1)
-    silent = (
-        f'<rect x="{left:.1f}" y="0" width="{step:.2f}" height="{HEIGHT - 16}" fill="{SILENCE}"/>'
-        for left in x[curves.silent]
-    )
     heard = _across(np.arange(len(curves.envelope), dtype=np.float64) * ENVELOPE_S, 0, end_s)
-    inside = heard <= WIDTH
+    inside = heard <= RIGHT
     level = _up(curves.envelope[inside], 0, 1)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(heard[inside], level, strict=True))
-    sound = (
-        f'<polygon points="0,{HEIGHT - 16} {points} {heard[inside].max(initial=0):.1f},{HEIGHT - 16}" fill="{SOUND}"/>'
-    )
+    end = heard[inside].max(initial=LEFT)
+    sound = f'<polygon points="{LEFT},{BOTTOM} {points} {end:.1f},{BOTTOM}" fill="{SOUND}"/>' if points else ""
     lines = (
         _polyline(x, _up(curves.true_opening, 0, top), TRUTH),
         _polyline(x, _up(curves.landmarks.opening, 0, top), OUTPUT),
     )
-    return _svg([*silent, sound if len(points) else "", *lines, _text(2, 11, f"{top:.3f}"), *_time_marks(end_s)])
+    return _svg([_silence(curves, x), sound, *_levels(0, top, 3), *lines, *_time_marks(end_s)])
 
 
 def _end_s(curves: Curves) -> float:
     return max(float(curves.times_s[-1]) + metrics.frame_period_s(curves.times_s), 1e-3)
 
 
-def _lag(curves: Curves) -> str:
+def _lag(curves: Curves, best_ms: float) -> str:
     lags = curves.landmarks.lags_ms
-    x = _across(lags, float(lags[0]), float(lags[-1]))
-    marks = (
-        _text(min(max(float(at), 14), WIDTH - 20), HEIGHT - 3, f"{lag:g} ms", "middle")
-        for at, lag in zip(x[::10], lags[::10], strict=True)
-    )
-    level = _up(np.zeros(1), -1, 1)[0]
-    zero = f'<line x1="0" x2="{WIDTH}" y1="{level:.1f}" y2="{level:.1f}" stroke="#ccc"/>'
-    return _svg([zero, _polyline(x, _up(curves.landmarks.lag_r, -1, 1), OUTPUT), _text(2, 11, "r = 1"), *marks])
+    low, high = float(lags[0]), float(lags[-1])
+    finite = curves.landmarks.lag_r[np.isfinite(curves.landmarks.lag_r)]
+    bottom = min(0.0, float(np.floor(4 * finite.min(initial=0)) / 4))
+    x = _across(lags, low, high)
+    marks = [
+        _text(min(float(a), RIGHT - 18), HEIGHT - 5, f"{lag:g} ms", "middle")
+        for a, lag in zip(x[::10], lags[::10], strict=True)
+    ]
+    upright = []
+    for lag, colour, dashes in ((0.0, MARK, ""), (best_ms, OUTPUT, "4 3")):
+        if np.isfinite(lag):
+            at = float(_across(np.array([lag]), low, high)[0])
+            upright.append(_line((at, at), (TOP, BOTTOM), colour, dashes))
+    curve = _polyline(x, _up(curves.landmarks.lag_r, bottom, 1), OUTPUT)
+    return _svg([*_levels(bottom, 1, 2), *upright, curve, *marks])
 
 
-def _error(curves: Curves) -> str:
+def _error(curves: Curves, worst: Sequence[int]) -> str:
     error = curves.landmarks.lmd_px
-    top = max(float(np.nanmax(error, initial=0, where=np.isfinite(error))), 1e-3)
-    x, end_s = _across(curves.times_s, 0, _end_s(curves)), _end_s(curves)
-    return _svg([_polyline(x, _up(error, 0, top), OUTPUT), _text(2, 11, f"{top:.2f} px"), *_time_marks(end_s)])
+    top, end_s = _top_of(error), _end_s(curves)
+    x, y = _across(curves.times_s, 0, end_s), _up(error, 0, top)
+    middle = np.median(y[np.isfinite(y)]) if np.isfinite(y).any() else None
+    median = "" if middle is None else _line((LEFT, RIGHT), (float(middle), float(middle)), "#333", "4 3")
+    dots = (
+        f'<circle cx="{x[frame]:.1f}" cy="{y[frame]:.1f}" r="4" fill="none" stroke="#333"/>'
+        for frame in worst
+        if np.isfinite(y[frame])
+    )
+    curve = _polyline(x, y, OUTPUT)
+    return _svg([_silence(curves, x), *_levels(0, top, 2), curve, median, *dots, *_time_marks(end_s)])
 
 
 def _trajectories(curves: Curves) -> str:
@@ -186,7 +295,7 @@ def _trajectories(curves: Curves) -> str:
     if not np.isfinite(places).any():
         return _svg([])
     low, high = np.nanmin(places, (0, 1)), np.nanmax(places, (0, 1))
-    zoom = min(WIDTH / 2 / max(high[0] - low[0], 1e-9), 360 / max(high[1] - low[1], 1e-9)) * 0.96
+    zoom = min((WIDTH / 2 - 16) / max(high[0] - low[0], 1e-9), 360 / max(high[1] - low[1], 1e-9)) * 0.96
     drawn = []
     for mouth, colour in ((curves.true_mouth_px, TRUTH), (curves.landmarks.mouth_px, OUTPUT)):
         shift = 8 if colour == TRUTH else WIDTH / 2 + 8
@@ -205,7 +314,7 @@ def _chosen(curves: Curves) -> dict[str, list[int]]:
         return {}
     order = usable[np.argsort(-error[usable])]
     middle = usable[np.argsort(np.abs(error[usable] - np.median(error[usable])))]
-    return {"Worst frames": _apart(order, curves, WORST), "Median frames": _apart(middle, curves, MIDDLE)}
+    return {WORST_FRAMES: _apart(order, curves, WORST), "Median frames": _apart(middle, curves, MIDDLE)}
 
 
 def _apart(order: NDArray[np.intp], curves: Curves, count: int) -> list[int]:
@@ -216,20 +325,34 @@ def _apart(order: NDArray[np.intp], curves: Curves, count: int) -> list[int]:
     return sorted(kept)
 
 
-def _strip(scored: PairScores, curves: Curves, frames: Sequence[int]) -> str:
+def _strips(scored: PairScores, curves: Curves, frames: Sequence[int]) -> dict[int, list[ByteArray]]:
+    """Output, truth, and the mouths of both, of the frames named; both clips are read once."""
     assert scored.pair.reference is not None
     partners = np.where(np.isin(np.arange(len(curves.partners)), frames), curves.partners, -1)
-    rows: list[list[ByteArray]] = [[], [], [], []]
+    found = {}
     for frame, made, true in side_by_side(scored.pair.output, scored.pair.reference, partners):
         height = round(made.shape[0] * FRAME_PX / made.shape[1])
-        for row, image in zip(rows[:2], (made, true), strict=True):
-            row.append(np.asarray(cv2.resize(image, (FRAME_PX, height), interpolation=cv2.INTER_AREA)))
-        for row, image in zip(rows[2:], (made, true), strict=True):
-            mouth = curves.crop.of(image, frame)
-            row.append(np.asarray(cv2.resize(mouth, (FRAME_PX, FRAME_PX), interpolation=cv2.INTER_CUBIC)))
-    sheet = np.vstack([contact_sheet(rows[:2]), contact_sheet(rows[2:])])
-    data = base64.b64encode(encode_png(sheet)).decode()
-    return f'<img alt="frames" width="{sheet.shape[1]}" height="{sheet.shape[0]}" src="data:image/png;base64,{data}">'
+        whole = [cv2.resize(image, (FRAME_PX, height), interpolation=cv2.INTER_AREA) for image in (made, true)]
+        mouths = [
+            cv2.resize(curves.crop.of(image, frame), (FRAME_PX, FRAME_PX), interpolation=cv2.INTER_CUBIC)
+            for image in (made, true)
+        ]
+        found[frame] = [np.asarray(image, np.uint8) for image in (*whole, *mouths)]
+        if len(found) == len(set(frames)):
+            break
+    return found
+
+
+def _grid(columns_of_images: Sequence[Sequence[ByteArray]]) -> str:
+    """Rows of pictures, each with what it is before it."""
+    parts = []
+    for row, name in enumerate(("output", "truth", "output's mouth", "true mouth")):
+        gap = ((0, 0), (0, GAP_PX), (0, 0))
+        picture = np.hstack([np.pad(images[row], gap, constant_values=255) for images in columns_of_images])
+        data = base64.b64encode(encode_png(picture)).decode()
+        size = f'width="{picture.shape[1]}" height="{picture.shape[0]}"'
+        parts.append(f'<span>{name}</span><img alt="{name}" {size} src="data:image/png;base64,{data}">')
+    return f'<div class="strip">{"".join(parts)}</div>'
 
 
 def _settings(evaluation: Evaluation) -> str:
@@ -248,5 +371,5 @@ def _settings(evaluation: Evaluation) -> str:
         for what, digest in scored.sha256.items()
     ]
     return f"<h2>Settings and files</h2><pre><code>{html.escape(json.dumps(settings, indent=1))}</code></pre>" + _table(
-        ["system", "clip", "file", "sha256"], rows
+        ["system", "clip", "file", "sha256"], rows, "files"
     )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from talkinghead.evaluation import Evaluation
-from talkinghead.scores import BY_FIELD, METRICS, NAMES, Scores
+from talkinghead.scores import BY_FIELD, METRICS, NAMES, Metric, Scores
 
 BLIND = "†"
 """Beside a number that does not fall when the truth comes late."""
 NOT_MEASURED = "not measured"
+MEAN_OF = ", mean of "
+LONGEST_TEXT = 36
+"""Characters of a name that stand on one line; longer ones are folded where there is no room."""
 
 
 def columns(evaluation: Evaluation) -> dict[str, Scores]:
@@ -24,58 +29,107 @@ def columns(evaluation: Evaluation) -> dict[str, Scores]:
 def heading(evaluation: Evaluation, name: str) -> str:
     """A column's name, with the clips it is the mean of."""
     count = len(evaluation.of(name)) if name in evaluation.systems else 0
-    return f"{name}, mean of {count}" if count > 1 else name
+    return f"{name}{MEAN_OF}{count}" if count > 1 else name
+
+
+def headline_table(evaluation: Evaluation) -> Table:
+    """One line a system and a row that sets the scale, one column a metric of the headline (`Metric.heading`)."""
+    chosen = headline(evaluation)
+    rows = [
+        [heading(evaluation, name), *(metric.text(getattr(row, metric.field)) for metric in chosen)]
+        for name, row in columns(evaluation).items()
+    ]
+    rows.append(["best", *(metric.best for metric in chosen)])
+    return _table("Headline", ["", *(metric.heading for metric in chosen)], rows)
+
+
+def headline(evaluation: Evaluation) -> list[Metric]:
+    """The metrics that tell the most, less those that were measured for no clip."""
+    return [metric for metric in METRICS if metric.heading and metric.field not in evaluation.missing]
+
+
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> Table:
+    """Numbers to the right; only headings are broken, between words, and nothing is left out."""
+    lines = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=0)
+    for number, name in enumerate(headings):
+        if number < text_columns:
+            width = max((len(line[number]) for line in lines), default=0)
+            table.add_column(name, overflow="fold", min_width=min(width, LONGEST_TEXT))
+        else:
+            broken = name.replace(MEAN_OF, f",\n{MEAN_OF[2:]}") if MEAN_OF in name else name.replace(" ", "\n")
+            width = max(len(cell) for cell in (*broken.split("\n"), *(line[number] for line in lines)))
+            table.add_column(broken, justify="right", min_width=width)
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 def scores_table(evaluation: Evaluation) -> Table:
     """One line a metric, one column a system and a row that sets the scale."""
+    names = [heading(evaluation, name) for name in columns(evaluation)]
+    return _table("All metrics", ["metric", "best", *names], score_rows(evaluation, with_intervals=False), 2)
+
+
+def intervals_table(evaluation: Evaluation) -> Table:
+    """The means of more than one clip, and where each lies."""
+    systems = evaluation.systems
+    rows = [[row[0], *row[2 : 2 + len(systems)]] for row in score_rows(evaluation)]
+    kept = [row for row in rows if any("[" in cell for cell in row)]
+    names = [heading(evaluation, name) for name in systems]
+    return _table("Means and their 95 % intervals (bootstrap over clips)", ["metric", *names], kept)
+
+
+def score_rows(evaluation: Evaluation, *, with_intervals: bool = True) -> Iterator[list[str]]:
+    """Metric, best, and a cell for each of `columns`: the mean, and where it lies."""
     shown = columns(evaluation)
-    intervals = {system: evaluation.intervals(system) for system in evaluation.systems}
-    table = Table("metric", "best", title="Output against reference")
-    for name in shown:
-        table.add_column(heading(evaluation, name), justify="right")
+    intervals = {system: evaluation.intervals(system) for system in evaluation.systems} if with_intervals else {}
     for metric in METRICS:
         mark = BLIND if metric.field in evaluation.blind_to_sync else ""
         cells = []
         for name, row in shown.items():
             low_high = intervals.get(name, {}).get(metric.field) if metric.source != "count" else None
-            spread = f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
-            cells.append(metric.text(getattr(row, metric.field)) + spread)
+            cells.append(metric.text(getattr(row, metric.field)) + _spread(metric, low_high))
         if metric.field in evaluation.missing:
             cells[: len(evaluation.systems)] = [NOT_MEASURED] * len(evaluation.systems)
-        table.add_row(metric.label + mark, metric.best, *cells)
-    return table
+        yield [metric.label + mark, metric.best, *cells]
+
+
+def _spread(metric: Metric, low_high: tuple[float, float] | None) -> str:
+    return f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
 
 
 def pairs_table(evaluation: Evaluation) -> Table:
-    """One line a clip, the numbers that tell the most."""
-    chosen = [metric for metric in METRICS if metric.heading and metric.field not in evaluation.missing]
-    table = Table("system", "output", title="Clip by clip")
-    for metric in chosen:
-        table.add_column(metric.heading, justify="right")
+    """One line a clip, the metrics of the headline and the frames."""
+    counted = (BY_FIELD["frames_scored"], BY_FIELD["frames_total"])
+    chosen = headline(evaluation)
+    rows = []
     for scored in evaluation.pairs:
         cells = (metric.text(getattr(scored.scores, metric.field)) for metric in chosen)
-        table.add_row(scored.pair.system, scored.pair.output.name, *cells)
-    return table
+        frames = "/".join(metric.text(getattr(scored.scores, metric.field)) for metric in counted)
+        rows.append([scored.pair.system, scored.pair.output.name, *cells, frames])
+    return _table("Clip by clip", ["system", "output", *(metric.heading for metric in chosen), "frames"], rows, 2)
 
 
 def differences_table(evaluation: Evaluation) -> Table:
     """The first system less each of the others, over the clips that both have, with where the difference lies."""
     first, *others = evaluation.systems
-    table = Table("metric", title=f"{first} less the others, clip by clip")
+    title = f"{first} less the others, clip by clip, and its 95 % interval (paired bootstrap)"
+    return _table(title, ["metric", *others], difference_rows(evaluation))
+
+
+def difference_rows(evaluation: Evaluation) -> Iterator[list[str]]:
+    """Metric, and a cell for each system after the first."""
+    first, *others = evaluation.systems
     found = [evaluation.difference(first, other) for other in others]
-    for other in others:
-        table.add_column(other, justify="right")
     for metric in METRICS:
         if metric.field in evaluation.missing or metric.source in ("count", "set"):
             continue
-        cells = []
-        for apart, intervals in found:
-            low_high = intervals.get(metric.field)
-            spread = f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
-            cells.append(metric.text(getattr(apart, metric.field)) + spread)
-        table.add_row(metric.label, *cells)
-    return table
+        cells = [
+            metric.text(getattr(apart, metric.field)) + _spread(metric, intervals.get(metric.field))
+            for apart, intervals in found
+        ]
+        yield [metric.label, *cells]
 
 
 def remarks(evaluation: Evaluation) -> list[str]:

@@ -76,7 +76,7 @@ class FaceUpdater:
         crops = np.empty((len(usable), *places.size_px, 3), np.uint8)
         for crop, i, to_frame in zip(crops, usable.tolist(), places.to_frame, strict=True):
             crop[:] = crop_frame(images[i], to_frame, places.size_px)
-        filled = remove_region(crops.astype(np.float32) / np.float32(255), holes)
+        filled = remove_region(crops, holes)
         coefficients = crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable])
         covered = [self.appearance is not None and self.appearance.is_covered(crop) for crop in crops]
         everything = np.ones(len(usable), np.float32)

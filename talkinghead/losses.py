@@ -26,3 +26,15 @@ def laplacian_l1(output: Tensor, target: Tensor, weight: Tensor, levels: int = 3
         total = total + (band.abs() * weight).sum() / (weight.sum() * output.shape[1]).clamp(min=1e-6)
         difference, weight = coarse, functional.avg_pool2d(weight, 2)
     return total
+
+
+def gradient_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted L1 between the differences of neighbouring pixels, across and down. Source: Mathieu et al. 2016."""
+    difference = output - target
+    across = weighted_l1(difference[..., 1:], difference[..., :-1], weight[..., 1:])
+    return across + weighted_l1(difference[..., 1:, :], difference[..., :-1, :], weight[..., 1:, :])
+
+
+def temporal_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted L1 between the changes from frame to frame, of a batch that is B / 2 pairs of neighbours in time."""
+    return weighted_l1(output[1::2] - output[::2], target[1::2] - target[::2], weight[1::2])

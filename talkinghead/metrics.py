@@ -51,6 +51,9 @@ PSNR_CAP_DB = 100.0
 LAG_RANGE_MS, LAG_STEP_MS = 400, 10
 LAG_OVERLAP_MS = 500
 """A lag counts only when the curves, shifted by it, still share this much."""
+STILL_OPENING = 0.001
+"""An opening whose standard deviation is less, of the face width, is a mouth that stands still: that of the built-in
+presenter's clip is 0.023, and 0.0001 with its mouth frozen."""
 CROP_SHARE = 0.75
 """Side of the mouth crop over the face width."""
 CROP_SMOOTHING_S = 0.2
@@ -272,9 +275,12 @@ def lag_curve(
 
 
 def silence_motion(opening_curve: Values, silent: BoolArray) -> float:
-    """Standard deviation of a (T,) opening in silence over that in speech; `silent` is (T,) True in silence."""
+    """Standard deviation of a (T,) opening in silence over that in speech; `silent` is (T,) True in silence.
+
+    NaN where the mouth stands still in speech (`STILL_OPENING`): the ratio of two tremblings tells nothing.
+    """
     quiet, loud = (opening_curve[chosen & np.isfinite(opening_curve)] for chosen in (silent, ~silent))
-    if len(quiet) < 2 or _is_flat(loud):
+    if len(quiet) < 2 or len(loud) < 2 or loud.std() < STILL_OPENING:
         return math.nan
     return float(quiet.std() / loud.std())
 

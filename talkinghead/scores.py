@@ -105,7 +105,7 @@ class Metric:
     """A number; "high" or "low"; empty where there is no best."""
     decimals: int
     heading: str = ""
-    """In the table of clips; empty where it is not in there."""
+    """In the headline, which docs/evaluation.md derives from benchmarks/metrics.py; empty where it is not in there."""
     noise: float = 0.0
     """How much worse encoding the truth anew (H.264, CRF 23) makes it: less than that tells nothing."""
     source: str = "pair"
@@ -137,7 +137,7 @@ METRICS = (
     Metric("lag_r", "  r at that lag", "1", 3, noise=0.01),
     Metric("lag_confidence", "  confidence of the lag", "high", 3, noise=0.01),
     Metric("width_r", "width of the mouth: r", "1", 3, noise=0.02),
-    Metric("closure_depth", "closing at p, b, m", "1", 2, noise=0.05, source="sound"),
+    Metric("closure_depth", "closing at p, b, m", "1", 2, "pbm", 0.05, "sound"),
     Metric("silence_motion", "motion in silence / in speech", "low", 2, noise=0.05, source="sound"),
     Metric("lse_d", "SyncNet LSE-D", "low", 2, "LSE-D", 0.2, "sound"),
     Metric("lse_c", "SyncNet LSE-C", "high", 2, "LSE-C", 0.2, "sound"),
@@ -152,12 +152,12 @@ METRICS = (
     Metric("lpips_mouth", "LPIPS (AlexNet), mouth crop", "0", 3, noise=0.05),
     Metric("fid", "FID", "0", 1, noise=5.0, source="set"),
     Metric("identity_similarity", "identity similarity", "1", 3, noise=0.02),
-    Metric("sharpness_ratio", "sharpness, output / reference", "1", 2, noise=0.15),
-    Metric("jitter_ratio", "jitter, output / reference", "1", 2, noise=0.1),
-    Metric("seam_ratio", "seam, output / reference", "1", 2, noise=0.1),
+    Metric("sharpness_ratio", "sharpness, output / reference", "1", 2, "sharp", 0.15),
+    Metric("jitter_ratio", "jitter, output / reference", "1", 2, "jitter", 0.1),
+    Metric("seam_ratio", "seam, output / reference", "1", 2, "seam", 0.1),
     Metric("leak", "leak of the old mouth, of 255", "0", 2, noise=0.5),
-    Metric("frames_scored", "frames scored", "", 0, "scored", source="count"),
-    Metric("frames_total", "frames of the reference", "", 0, "of", source="count"),
+    Metric("frames_scored", "frames scored", "", 0, source="count"),
+    Metric("frames_total", "frames of the reference", "", 0, source="count"),
 )
 BY_FIELD: Mapping[str, Metric] = {metric.field: metric for metric in METRICS}
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import pickletools
 import struct
 import zipfile
@@ -54,11 +53,12 @@ LARGEST_COUNT = 100_000
 LARGEST_NAME = 1000
 LARGEST_GROWTH = 4
 """All tensors together against the file: a storage may be shared by tensors, which are copied out of it one by one."""
-_DAMAGE = (
-    *(ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError, EOFError),
-    *(RuntimeError, struct.error, zlib.error, zipfile.BadZipFile),
+UNREADABLE = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError),
+    *(TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile),
 )
-"""What a damaged file makes of its readers: RuntimeError is zipfile's word for a locked or unknown member."""
+"""What opcodes, archives and arrays raise over bytes that make no sense (NotImplementedError and RecursionError, of
+unknown compression and of nesting, are RuntimeErrors)."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,13 @@ def read_tensors(path: Path) -> Arrays:
         CheckpointError: it is not of torch's making, damaged, or holds what a state dict does not.
     """
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            arrays = _read_archive(file, size) if zipfile.is_zipfile(file) else _read_stream(_Bounded(file, size))
+        content = path.read_bytes()
     except OSError as error:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except _DAMAGE as error:
+    file, size = io.BytesIO(content), len(content)
+    try:
+        arrays = _read_archive(file, size) if zipfile.is_zipfile(file) else _read_stream(_Bounded(file, size))
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]  # it may quote the file
         raise CheckpointError(f"{path} is not a file of tensors alone, as torch.save writes: {reason}") from error
     if not arrays:
@@ -144,6 +145,8 @@ class _Bounded:
 
 def _read_archive(file: IO[bytes], size: int) -> Arrays:
     with zipfile.ZipFile(file) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is compressed, which torch never does")
         names = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
         folder = names[0].removesuffix("data.pkl")
         # torch packs nothing, so what is inside cannot be larger than the file; a member that claims more would take

@@ -29,7 +29,16 @@ from talkinghead.evaluation import (
     evaluate_pair,
 )
 from talkinghead.evaluation_pairs import LeftOut, Pair
-from talkinghead.evaluation_tables import as_csv, as_json, differences_table, pairs_table, remarks, scores_table
+from talkinghead.evaluation_tables import (
+    as_csv,
+    as_json,
+    differences_table,
+    headline_table,
+    intervals_table,
+    pairs_table,
+    remarks,
+    scores_table,
+)
 from talkinghead.face_model import load_face_model
 from talkinghead.judges import Judges
 from talkinghead.media import VideoReader, VideoWriter
@@ -101,8 +110,8 @@ def some_scores(lmd_px: float) -> Scores:
     return replace(Scores(**dict.fromkeys((field.name for field in fields(Scores)), 1.0)), lmd_px=lmd_px)
 
 
-def shown(table: Table) -> str:
-    console = Console(width=120, file=io.StringIO())
+def shown(table: Table, width: int = 120) -> str:
+    console = Console(width=width, file=io.StringIO())
     console.print(table)
     return cast(io.StringIO, console.file).getvalue()
 
@@ -247,11 +256,26 @@ class TestSummary:
 
     def test_tables_show_every_row_and_say_what_was_not_measured(self) -> None:
         table = shown(scores_table(self.found))
-        assert "mean of 3" in table and GROUND_TRUTH in table and "2.50 [1.00, 4.00]" in table
-        assert "not measured" in table
+        assert "mean of 3" in table and "ground" in table and "not measured" in table
+        assert "2.50 [1.00, 4.00]" in shown(intervals_table(self.found))
         by_pair = shown(pairs_table(self.found))
         assert all(name in by_pair for name in ("first.mp4", "second.mp4", "faceless.mp4"))
         assert " - " in by_pair and "nan" not in by_pair
+
+    def test_a_hundred_characters_are_enough(self) -> None:
+        """Two systems beside four rows that set the scale, everything measured: no heading or number is cut."""
+        rows = {name: some_scores(12.34) for name in (GROUND_TRUTH, FROZEN_MOUTH, SHIFTED_TRUTH, RENDERER_CEILING)}
+        clips = tuple(
+            replace(scored(clip, some_scores(12.34), system), rows=rows, missing={})
+            for system in ("ours", "theirs")
+            for clip in ("one", "two")
+        )
+        found = Evaluation(clips)
+        for make in (headline_table, scores_table, intervals_table, pairs_table, differences_table):
+            text = shown(make(found), 100)
+            assert "…" not in text
+            assert max(map(len, text.splitlines())) <= 100
+        assert "ceiling" in shown(scores_table(found), 100) and "LSE-C" in shown(headline_table(found), 100)
 
     def test_remarks_count_the_clips_and_give_reasons(self) -> None:
         lines = remarks(self.found)
@@ -316,6 +340,25 @@ class TestScale:
         found = evaluate([Pair(clip, clip), Pair(tmp_path / "none.mp4", clip)])
         assert len(found.pairs) == 1
         assert "none.mp4" in found.left_out[0].reason
+
+
+def test_the_headline_follows_from_the_study() -> None:
+    """docs/evaluation.md: each kind of damage moves a metric of the headline at every step, each of them some kind."""
+    document = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text("utf-8")
+    lines = [line for line in document.splitlines() if line.startswith("| ") and line.count("|") == 11]
+    kinds, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
+    bold = {row[0].strip("`"): [cell.startswith("**") for cell in row[1:]] for row in rows}
+    shown = {metric.field for metric in METRICS if metric.heading}
+    assert len(kinds) == 10 and len(bold) >= 20
+    assert shown - bold.keys() == {"lse_d", "lse_c"}
+    assert all(any(bold[name]) for name in shown & bold.keys())
+    general = {name for name in bold if all(bold[name])}
+    assert {"lmd_px", "psnr_mouth_db", "ssim_mouth"} <= general & shown
+    without_general = [any(bold[name][kind] for name in (shown & bold.keys()) - general) for kind in range(9)]
+    assert [kind for kind, seen in zip(kinds[1:], without_general, strict=True) if not seen] == [
+        "frozen for, frames 2, 5, 25, all"
+    ]
+    assert not any(bold["ssim_full"]) and "ssim_full" not in shown
 
 
 def test_a_real_clip_against_itself(own_caches: None) -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors import safe_open
 
 from talkinghead.errors import MissingFileError, TableError
+from talkinghead.evaluation_measures import Driving, aligned
 from talkinghead.evaluation_pairs import find_pairs
+from talkinghead.media import read_sound
+from talkinghead.phone_alignment import align_phones
 from talkinghead.phone_times import plain, read_phone_times
+from talkinghead.structures import Sound
+
+PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -92,3 +102,39 @@ def test_phone_times_that_are_none_are_errors(tmp_path: Path, text: str) -> None
     path.write_text(text)
     with pytest.raises(TableError):
         read_phone_times(path)
+
+
+SAID = """Good evening, and welcome. Five new bridges will open along the river before the end of May, the mayor
+announced today. Farmers in the valley hope for showers, which should move in from the west by Thursday. Stay with us
+for the weather and the markets. And the boy who found a puppy on the beach? He may keep it."""
+
+
+class TestAlignment:
+    def test_finds_the_presenters_phones_at_their_known_times(self, tmp_path: Path) -> None:
+        pytest.importorskip("pocketsphinx")
+        with safe_open(PRESENTER.with_suffix(".safetensors"), "np") as file:
+            times_s, phones = file.get_tensor("phone_times_s"), json.loads(file.metadata()["about"])["phones"]
+        known = times_s[[phone in "pbm" for phone in phones]]
+        transcript = tmp_path / "said.txt"
+        transcript.write_text(SAID)
+        found = align_phones(transcript, read_sound(PRESENTER)).closures_s
+        assert len(found) == len(known) == 18
+        late_s = np.abs(found[:, 0] - known[:, 0])
+        assert late_s.max() < 0.05 and np.median(late_s) < 0.015
+
+    @pytest.mark.parametrize(("text", "wrong"), [("", "no English words"), ("well xqzzt", "does not know: xqzzt")])
+    def test_words_that_cannot_be_aligned_are_an_error(self, tmp_path: Path, text: str, wrong: str) -> None:
+        pytest.importorskip("pocketsphinx")
+        transcript = tmp_path / "said.txt"
+        transcript.write_text(text)
+        with pytest.raises(TableError, match=wrong):
+            align_phones(transcript, Sound(np.zeros(16000, np.float32), 16000))
+
+    def test_without_pocketsphinx_the_closing_says_how_to_get_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+        transcript = tmp_path / "said.txt"
+        transcript.write_text("good evening")
+        driving = aligned(Driving(Sound(np.zeros(16000, np.float32), 16000)), transcript)
+        assert "pip install 'talkinghead[align]'" in driving.missing["closure_depth"]

@@ -40,7 +40,7 @@ def found(made_faces: None, tmp_path: Path) -> Evaluation:
 def test_the_page_has_every_part_and_fetches_nothing(found: Evaluation) -> None:
     text = report(found)
     page = Page(text)
-    assert (page.count["svg"], page.count["img"]) == (4, 2)
+    assert (page.count["svg"], page.count["img"]) == (4, 8)
     assert page.fetched and all(source.startswith("data:image/png;base64,") for source in page.fetched)
     assert "script" not in page.count and "link" not in page.count
     assert "a&lt;b&gt;.mp4" in text and "a<b>" not in text
@@ -68,6 +68,6 @@ def test_a_browser_shows_it(found: Evaluation, tmp_path: Path) -> None:
         running.close()
     assert [url for url in fetched if not url.startswith("data:")] == [page_file.as_uri()]
     assert not wrong
-    assert len(sizes) == 2 and all(complete and width > 100 for complete, width in sizes)
+    assert len(sizes) == 8 and all(complete and width > 100 for complete, width in sizes)
     assert sum(width > 300 for width in drawn) >= 4
     assert wide <= 1000

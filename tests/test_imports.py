@@ -46,6 +46,7 @@ FLOORS = (
         "perceptual",
         "inception",
         "face_identity",
+        "phone_alignment",
     },
     {"anchor", "face_update", "speech_calibration", "speech_stream"},
     {

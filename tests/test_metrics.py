@@ -190,6 +190,10 @@ class TestSilence:
         silent = np.arange(len(both)) < len(curve)
         assert metrics.silence_motion(both, silent) == pytest.approx(0.25)
 
+    def test_is_nan_where_the_mouth_stands_still_in_speech_too(self) -> None:
+        trembling = 0.02 + np.random.default_rng(0).normal(0, 0.0003, 100)
+        assert math.isnan(metrics.silence_motion(trembling, np.arange(100) < 40))
+
     def test_is_nan_without_silence(self) -> None:
         assert math.isnan(metrics.silence_motion(speech_like(at(25)), np.zeros(100, np.bool_)))
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from talkinghead.anchor import crop_coefficients
+from talkinghead.anchor import crop_coefficients, load_network, save_network, start_from
+from talkinghead.checkpoint import load_arrays, save_arrays
+from talkinghead.errors import CheckpointError
 from talkinghead.face_model import FaceModel, load_face_model
 from talkinghead.losses import laplacian_l1, weighted_l1
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.network.local_modeller import LocalModeller
+from talkinghead.network.texture_map_generator import TextureMap
 from talkinghead.reconstruction import project
 from talkinghead.region_removal import crop_frame, local_region, paste_back, place_crops, region_masks, remove_region
 from talkinghead.resources import checkpoint_path
@@ -72,9 +79,9 @@ def test_nothing_in_the_hole_reaches_the_result(
     coefficients = crop_coefficients(head, crops, np.arange(FRAMES), head.expression)
     results = []
     for seed in (2, 3):
-        noise = np.random.default_rng(seed).uniform(size=(FRAMES, *SIZE, 3)).astype(np.float32)
+        noise = np.random.default_rng(seed).integers(0, 256, (FRAMES, *SIZE, 3), np.uint8)
         crop = np.stack([crop_frame(p, m, SIZE) for p, m in zip(pictures, crops.to_frame, strict=True)])
-        image = np.where(holes[..., None] > 0, noise, crop.astype(np.float32) / 255)
+        image = np.where(holes[..., None] > 0, noise, crop)
         filled = torch.from_numpy(remove_region(image, holes)).permute(0, 3, 1, 2)
         with torch.inference_mode():
             _, updated = network(
@@ -108,12 +115,12 @@ def test_drawing_without_gradients_gives_the_same(
     crops = place_crops(region, head, SIZE)
     vertices = network.generator.modeller(crop_coefficients(head, crops, np.arange(FRAMES), head.expression))
     vertices = vertices + torch.tensor([40.0, 0, 0])  # part of it lies beyond the picture
-    texture = torch.randn(FRAMES, 11, 64, 48)
+    texture = TextureMap(torch.randn(11, 64, 48).requires_grad_(), torch.randn(FRAMES, 11, 16, 24))
     picture, hole = torch.rand(FRAMES, 3, *SIZE), torch.rand(FRAMES, 1, *SIZE)
     renderer = network.generator.renderer
-    sampled = renderer(texture.requires_grad_(), vertices, picture, hole)
+    sampled = renderer(texture, vertices, picture, hole)
     with torch.inference_mode():
-        drawn = renderer(texture.detach(), vertices, picture, hole)
+        drawn = renderer(texture, vertices, picture, hole)
     assert 0.1 < drawn[:, 11].mean() < 0.9 and drawn.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(drawn, sampled.detach(), rtol=1e-4, atol=1e-4)
 
@@ -124,8 +131,8 @@ def test_texture_map_depends_on_the_expression_alone(network: FaceUpdateNetwork,
     with torch.inference_mode():
         same = generator(torch.stack([one, one]))
         different = generator(torch.stack([one, other]))
-    torch.testing.assert_close(same[0], same[1])
-    assert (different[0] - different[1]).abs().max() > 0
+    torch.testing.assert_close(same.change[0], same.change[1])
+    assert (different.change[0] - different.change[1]).abs().max() > 0
 
 
 def test_gradients_reach_every_weight(network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction) -> None:
@@ -179,3 +186,32 @@ def test_laplacian_loss_sees_what_l1_overlooks() -> None:
     torch.testing.assert_close(weighted_l1(stripes, target, weight), weighted_l1(shifted, target, weight))
     assert laplacian_l1(stripes, target, weight) > 5 * laplacian_l1(shifted, target, weight)
     assert laplacian_l1(target, target, weight) == 0
+
+
+def test_a_start_gives_what_fits_and_leaves_the_rest(
+    network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction, tmp_path: Path
+) -> None:
+    save_network(tmp_path / "network.safetensors", network)
+    wider = FaceUpdateNetwork(dataclasses.replace(network.config, widths=(16, 16, 16, 32)), model, head.identity)
+    before = {name: value.clone() for name, value in wider.state_dict().items()}
+    start_from(wider, tmp_path / "network.safetensors")
+    given = network.state_dict()
+    for name, value in wider.state_dict().items():
+        fits = given[name].shape == value.shape
+        torch.testing.assert_close(value, given[name].half().float() if fits else before[name], rtol=0, atol=0)
+    assert not torch.equal(before["generator.texture_map.base"], wider.state_dict()["generator.texture_map.base"])
+
+
+def test_sharpening_is_kept_and_networks_from_before_it_are_refused(
+    network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction, tmp_path: Path
+) -> None:
+    path = tmp_path / "network.safetensors"
+    config = dataclasses.replace(network.config, sharpening=0.25)
+    save_network(path, FaceUpdateNetwork(config, model, head.identity))
+    assert load_network(path, model, head.identity).compositor.sharpening == 0.25
+    arrays, metadata = load_arrays(path)
+    values = json.loads(metadata["config"])
+    del values["sharpening"]
+    save_arrays(path, arrays, {"config": json.dumps(values)})
+    with pytest.raises(CheckpointError, match="this version"):
+        load_network(path, model, head.identity)

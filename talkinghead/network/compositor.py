@@ -17,8 +17,10 @@ class Compositor(nn.Module):
     smooth over the picture, so they are found at a quarter of its resolution.
     """
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 16, sharpening: float = 0.0) -> None:
+        """Args: channels inside; how much of its fine detail is added to the local image once more."""
         super().__init__()
+        self.sharpening = sharpening
         self.layers = nn.Sequential(
             nn.Conv2d(8, width, 3, padding=1),
             nn.LeakyReLU(0.1, inplace=True),
@@ -37,8 +39,17 @@ class Compositor(nn.Module):
         """
         inputs = torch.cat([functional.avg_pool2d(part, 4) for part in (local, filled, hole, feather)], dim=1)
         smooth = self.layers(inputs.contiguous(memory_format=torch.channels_last)).float()
+        smooth = torch.cat([smooth[:, :1].clamp(-1.5, 1.5), CORRECTION * torch.tanh(smooth[:, 1:])], dim=1)
         out = functional.interpolate(smooth, scale_factor=4.0, mode="bilinear")
         # A learned exponent bends the feather without moving its ends.
-        weight = feather ** torch.exp(out[:, :1].clamp(-1.5, 1.5))
-        corrected = local + CORRECTION * torch.tanh(out)[:, 1:]  # of all channels: a part of them lies scattered
+        weight = feather ** torch.exp(out[:, :1])
+        corrected = local + out[:, 1:]
+        if self.sharpening:
+            corrected = corrected + self.sharpening * fine_detail(local)
         return filled + (corrected - filled) * weight
+
+
+def fine_detail(image: Tensor) -> Tensor:
+    """What an image (B, 3, H, W) has over its own mean of 3 x 3 pixels; beyond its edge it counts as black."""
+    mean = image.new_full((3, 1, 3, 3), 1 / 9)
+    return image - functional.conv2d(image, mean, padding=1, groups=3)

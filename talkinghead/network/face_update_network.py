@@ -29,8 +29,10 @@ class FaceUpdateConfig:
     """Height and width of the crop, multiples of 16."""
     texture_channels: int = 11
     """Eleven, with coverage, picture and hole, make sixteen inputs of the decoder: the width that processors like."""
-    texture_size: int = 128
-    widths: tuple[int, ...] = (32, 64, 96, 128)
+    texture_size: int = 256
+    widths: tuple[int, ...] = (16, 48, 64, 96)
+    sharpening: float = 0.0
+    """How much of its fine detail is added to the local image once more; found when the training has ended."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -52,7 +54,7 @@ class FaceUpdateNetwork(nn.Module):
             TextureRenderer(torch.from_numpy(model.triangles), torch.from_numpy(model.uv), config.size_px, backend),
             TextureDecoder(config.texture_channels + 5, config.widths),
         )
-        self.compositor = Compositor()
+        self.compositor = Compositor(sharpening=config.sharpening)
 
     def forward(
         self, coefficients: LocalCoefficients, filled: Tensor, hole: Tensor, feather: Tensor

@@ -35,5 +35,7 @@ class LocalImageGenerator(nn.Module):
             hole: (B, 1, H, W) float32, 1 where the region was removed.
         """
         texture = self.texture_map(coefficients.expression)
-        image: Tensor = self.decoder(self.renderer(texture, self.modeller(coefficients), filled, hole))
-        return image.float()
+        drawn = self.renderer(texture, self.modeller(coefficients), filled, hole)
+        image: Tensor = self.decoder(drawn)
+        # The first channels of the texture are colours: what lies still on the skin need not pass through the decoder.
+        return image.float() + drawn[:, :3]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from talkinghead.network.texture_map_generator import TextureMap
 from talkinghead.rasterize import Backend, best_backend, draw_textured, rasterize
 
 
@@ -23,20 +24,22 @@ class TextureRenderer(nn.Module):
         self.size_px = size_px
         self.backend = backend
 
-    def forward(self, texture: Tensor, vertices_px: Tensor, filled: Tensor, hole: Tensor) -> Tensor:
+    def forward(self, texture: TextureMap, vertices_px: Tensor, filled: Tensor, hole: Tensor) -> Tensor:
         """-> (B, C + 5, H, W) float32, channels-last: the sampled texture, the mesh's coverage, `filled`, `hole`.
 
         Args:
-            texture: (B, C, h, w).
+            texture: of B expressions, C channels.
             vertices_px: (B, V, 3), see `LocalModeller`.
             filled: (B, 3, H, W) image to be filled.
             hole: (B, 1, H, W) where the region was removed.
         """
-        without_gradients = not (torch.is_grad_enabled() and (texture.requires_grad or vertices_px.requires_grad))
-        if without_gradients and (self.backend or best_backend(vertices_px.device)) == "numba" and texture.is_cpu:
-            return draw_textured(vertices_px, self.triangles, self.uv, texture, filled, hole)
+        base, change = texture.base, texture.change
+        learning = torch.is_grad_enabled() and any(part.requires_grad for part in (base, change, vertices_px))
+        if not learning and (self.backend or best_backend(vertices_px.device)) == "numba" and base.is_cpu:
+            return draw_textured(vertices_px, self.triangles, self.uv, base, change, filled, hole)
         uv, coverage = rasterize(vertices_px, self.triangles, self.uv, *self.size_px, self.backend)
         grid = uv.permute(0, 2, 3, 1) * 2 - 1
-        image = functional.grid_sample(texture.float(), grid, align_corners=False, padding_mode="border")
+        parts = (base.float().expand(len(change), -1, -1, -1), change.float())
+        image = sum(functional.grid_sample(p, grid, align_corners=False, padding_mode="border") for p in parts)
         drawn = torch.cat([image * coverage, coverage, filled, hole], dim=1)
         return drawn.contiguous(memory_format=torch.channels_last)

@@ -6,10 +6,11 @@ The loop works in a hidden folder beside the output, `.NAME.training`, and saves
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from talkinghead.anchor import (
     save_appearance,
     save_network,
     save_reconstruction,
+    start_from,
     write_description,
 )
 from talkinghead.checkpoint import load_arrays, locked, save_arrays, sha256_of, writing
@@ -40,7 +42,7 @@ from talkinghead.errors import (
 )
 from talkinghead.face_model import FaceModel, load_face_model
 from talkinghead.landmarks import FaceChoice
-from talkinghead.losses import laplacian_l1, weighted_l1
+from talkinghead.losses import gradient_l1, laplacian_l1, temporal_l1, weighted_l1
 from talkinghead.media import VideoReader, read_video_info
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
@@ -59,8 +61,11 @@ from talkinghead.region_removal import (
 from talkinghead.resources import checkpoint_path
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction, Track
 from talkinghead.tracking import save_track, track_file
+from talkinghead.training.adversary import Adversary, mouth_windows
+from talkinghead.training.sharpness import matching_sharpening
 from talkinghead.trust import Appearance
 
+GENERIC_START = "presenter/network.safetensors"
 STATE_FILE = "state.safetensors"
 MARK_FILE = "clip.sha256"
 """Says which clip, and which face in it, an unfinished training is of."""
@@ -72,6 +77,9 @@ FEWEST_FRAMES = 10
 class AnchorTrainingConfig:
     """Settings of the loop."""
 
+    generic_start: bool = True
+    """Start from the built-in anchor's network, whose likeness is nobody's: how skin, lips and teeth are drawn is much
+    the same in everybody."""
     batch: int = 8
     learning_rate: float = 2e-3
     final_learning_rate: float = 5e-5
@@ -83,6 +91,15 @@ class AnchorTrainingConfig:
     colour_jitter: float = 0.03
     """Light of sample and target together, per channel, so that drift of exposure is nothing new."""
     laplacian_weight: float = 1.0
+    gradient_weight: float = 0.0
+    temporal_weight: float = 0.0
+    """Above 0, half of a batch are the other half's next frames."""
+    adversarial_weight: float = 0.05
+    feature_weight: float = 10.0
+    """Of the discriminator's layers, within the adversarial loss."""
+    adversarial_from: float = 0.4
+    """Share of the training after which the discriminator takes part: before, all is plainly made."""
+    discriminator_learning_rate: float = 4e-4
     mouth_weight: float = 4.0
     """Weight of the mouth in the losses against 1 for the rest of the region."""
     held_out_share: float = 0.02
@@ -125,6 +142,20 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.crops)
+
+
+@dataclass(frozen=True)
+class HeldOutBatch:
+    """Samples that were not trained on, and what the network makes of them."""
+
+    chosen: NDArray[np.int64]
+    """(B,) their numbers."""
+    image: Tensor
+    """(B, 3, H, W) in [0, 1], as is `updated`."""
+    hole: Tensor
+    """(B, 1, H, W), as is `feather`."""
+    feather: Tensor
+    updated: Tensor
 
 
 Report = Callable[[TrainingProgress], None]
@@ -211,6 +242,8 @@ def _train_in(
 
     torch.manual_seed(config.seed)
     network = FaceUpdateNetwork(FaceUpdateConfig(model.expressions, size_px), model, reconstruction.identity)
+    if config.generic_start:
+        start_from(network, checkpoint_path(GENERIC_START))
     own = reconstruction.expression[reconstruction.valid]
     trainer = AnchorTrainer(network, samples, own.std(0), config, device)
     if (work / STATE_FILE).is_file():
@@ -222,6 +255,7 @@ def _train_in(
     save_track(track, work / "track.safetensors")
     save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
     save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
+    network.config = dataclasses.replace(network.config, sharpening=round(trainer.sharpening(), 3))
     save_network(work / "network.safetensors", network, trainer.averaged)
     load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
     description = {
@@ -374,6 +408,7 @@ class AnchorTrainer:
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
         )
+        self.adversary = Adversary(device, config.discriminator_learning_rate) if config.adversarial_weight else None
         self.averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.step = 0
         self.trained_s = 0.0
@@ -400,6 +435,12 @@ class AnchorTrainer:
         self.save(state)
         self.evaluate(picture)
 
+    def run_steps(self, steps: int) -> None:
+        """Train so many steps more, with nothing saved or shown."""
+        first = self.step
+        while self.step < first + steps:
+            self._train_step((self.step - first) / steps)
+
     def _share_done(self, minutes: float | None, steps: int | None) -> float:
         by_time = 0.0 if minutes is None else self.trained_s / max(minutes * 60, 1e-9)
         by_steps = 0.0 if steps is None else self.step / max(steps, 1)
@@ -416,7 +457,9 @@ class AnchorTrainer:
         # The draw depends on the seed and the step alone, so that a resumed training sees what it would have seen.
         draw = np.random.default_rng((config.seed, self.step))
         chosen = draw.choice(self.training, config.batch, replace=len(self.training) < config.batch)
-        loss = self._loss(chosen, draw)
+        if config.temporal_weight:
+            chosen[1::2] = np.minimum(chosen[::2] + 1, len(self.samples) - 1)
+        loss = self._loss(chosen, draw, done >= config.adversarial_from)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -427,7 +470,7 @@ class AnchorTrainer:
             for name, value in self.network.state_dict().items():
                 self.averaged[name].lerp_(value, 1 - decay)
 
-    def _loss(self, chosen: NDArray[np.int64], draw: np.random.Generator) -> Tensor:
+    def _loss(self, chosen: NDArray[np.int64], draw: np.random.Generator, opposed: bool) -> Tensor:
         config = self.config
         image, hole, feather = self._pictures(chosen)
         light = 1 + config.colour_jitter * draw.uniform(-1, 1, (len(chosen), 3, 1, 1))
@@ -443,7 +486,19 @@ class AnchorTrainer:
             local, updated = self.network(coefficients, image * (1 - hole), hole, feather)
         weight = self._weight(chosen, feather)
         loss = weighted_l1(updated, image, weight) + 0.5 * weighted_l1(local, image, weight)
-        return loss + config.laplacian_weight * laplacian_l1(updated, image, weight)
+        if config.laplacian_weight:
+            loss = loss + config.laplacian_weight * laplacian_l1(updated, image, weight)
+        if config.gradient_weight:
+            loss = loss + config.gradient_weight * gradient_l1(updated, image, weight)
+        if config.temporal_weight:
+            loss = loss + config.temporal_weight * temporal_l1(updated, image, weight)
+        if self.adversary and opposed:
+            filmed, made = (mouth_windows(part, self.samples.mouth_px[chosen]) for part in (image, updated))
+            with mixed_precision(self.device):
+                self.adversary.learn(filmed, made)
+                opposition = self.adversary.generator_loss(filmed, made, config.feature_weight)
+            loss = loss + config.adversarial_weight * opposition
+        return loss
 
     def _pictures(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Sample images (B, 3, H, W), holes and feathers (B, 1, H, W) of the chosen samples, on the device."""
@@ -461,40 +516,61 @@ class AnchorTrainer:
         mouth = torch.exp(-(distance**2))
         return feather * (1 + (self.config.mouth_weight - 1) * mouth[:, None])
 
-    @torch.no_grad()
     def evaluate(self, picture: Path) -> None:
         """PSNR in the region on held-out frames with the averaged weights, and a contact sheet of eight of them."""
-        trained = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.network.load_state_dict(self.averaged)
-        self.network.eval()
         errors, rows = [], []
         shown = set(np.linspace(0, len(self.held_out) - 1, 8).astype(int).tolist())
-        for start in range(0, len(self.held_out), self.config.batch):
-            chosen = self.held_out[start : start + self.config.batch]
-            image, hole, feather = self._pictures(chosen)
-            coefficients = _take(self.samples.coefficients, chosen).to(self.device)
-            with mixed_precision(self.device):
-                _, updated = self.network(coefficients, image * (1 - hole), hole, feather)
-            updated = updated.clamp(0, 1)
+        for batch, result in enumerate(self.held_out_results()):
+            image, hole, feather, updated = result.image, result.hole, result.feather, result.updated
             inside = (feather > 0).float()
             squared = ((updated - image) ** 2 * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3)))
             errors.append(squared.cpu())
-            for offset in range(len(chosen)):
-                if start + offset in shown:
+            for offset in range(len(image)):
+                if batch * self.config.batch + offset in shown:
                     rows.append([_to_bytes(one[offset]) for one in (image, image * (1 - hole), updated)])
         self.held_out_psnr_db = float(-10 * torch.log10(torch.cat(errors).mean()))
         write_png(picture, contact_sheet([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows))
-        self.network.load_state_dict(trained)
-        self.network.train()
+
+    def sharpening(self) -> float:
+        """How much the averaged network's pictures are to be sharpened, by the held-out frames."""
+        results = list(self.held_out_results())
+        made, filmed = (torch.cat([getattr(result, part) for result in results]) for part in ("updated", "image"))
+        weight = torch.cat([self._weight(result.chosen, result.feather) for result in results])
+        return matching_sharpening(made, filmed, weight)
+
+    @torch.no_grad()
+    def held_out_results(self) -> Iterator[HeldOutBatch]:
+        """The held-out samples, batch by batch, through the averaged weights."""
+        trained = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.averaged)
+        self.network.eval()
+        try:
+            for start in range(0, len(self.held_out), self.config.batch):
+                chosen = self.held_out[start : start + self.config.batch]
+                image, hole, feather = self._pictures(chosen)
+                coefficients = _take(self.samples.coefficients, chosen).to(self.device)
+                with mixed_precision(self.device):
+                    _, updated = self.network(coefficients, image * (1 - hole), hole, feather)
+                yield HeldOutBatch(chosen, image, hole, feather, updated.clamp(0, 1))
+        finally:
+            self.network.load_state_dict(trained)
+            self.network.train()
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs to go on as if nothing had happened."""
         arrays = {f"average.{name}": value.cpu().numpy() for name, value in self.averaged.items()}
-        arrays |= {f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            for moment, value in self.optimizer.state.get(parameter, {}).items():
-                arrays[f"optimizer.{moment}.{name}"] = value.detach().float().cpu().numpy()
+        for prefix, module, optimizer in self._learners():
+            arrays |= {f"{prefix}network.{name}": value.cpu().numpy() for name, value in module.state_dict().items()}
+            for name, parameter in module.named_parameters():
+                for moment, value in optimizer.state.get(parameter, {}).items():
+                    arrays[f"{prefix}optimizer.{moment}.{name}"] = value.detach().float().cpu().numpy()
         save_arrays(path, arrays, {"step": str(self.step), "trained_s": repr(self.trained_s)})
+
+    def _learners(self) -> Iterator[tuple[str, torch.nn.Module, torch.optim.Optimizer]]:
+        """What learns here, under the prefix that its state is saved with."""
+        yield "", self.network, self.optimizer
+        if self.adversary:
+            yield "adversary.", self.adversary.discriminator, self.adversary.optimizer
 
     def load(self, path: Path) -> None:
         """Take up a saved state.
@@ -505,14 +581,17 @@ class AnchorTrainer:
         arrays, metadata = load_arrays(path)
         try:
             tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
-            self.network.load_state_dict(_under(tensors, "network."))
             self.averaged = _under(tensors, "average.")
-            moments = [_under(tensors, f"optimizer.{m}.") for m in ("step", "exp_avg", "exp_avg_sq")]
-            for name, parameter in self.network.named_parameters():
-                step, *averages = (moment[name] for moment in moments)
-                # The fused optimiser walks through memory: its averages must lie there as the parameter does.
-                first, second = (torch.empty_like(parameter).copy_(average) for average in averages)
-                self.optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+            for prefix, module, optimizer in self._learners():
+                module.load_state_dict(_under(tensors, f"{prefix}network."))
+                moments = [_under(tensors, f"{prefix}optimizer.{m}.") for m in ("step", "exp_avg", "exp_avg_sq")]
+                for name, parameter in module.named_parameters():
+                    if name not in moments[0]:  # it has not taken a step yet
+                        continue
+                    step, *averages = (moment[name] for moment in moments)
+                    # The fused optimiser walks through memory: its averages must lie there as the parameter does.
+                    first, second = (torch.empty_like(parameter).copy_(average) for average in averages)
+                    optimizer.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
             self.step, self.trained_s = int(metadata["step"]), float(metadata["trained_s"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this training; start it again without --resume.") from error

@@ -33,8 +33,9 @@ from talkinghead.media import read_sound
 from talkinghead.reconstruction import reconstruct
 from talkinghead.speech import ExpressionPredictor, PredictorConfig, SpeechFeatures, TemporalNetwork
 from talkinghead.structures import BoolArray, FloatArray, Sound
-from talkinghead.text_to_speech import Script, Utterance
+from talkinghead.text_to_speech import PAUSE, Phone, Script, Utterance
 from talkinghead.tracking import track_file
+from talkinghead.training.phone_openness import openness_of
 
 CLOSED_PHONES = "pbm"
 """First letters of the phones that are made with closed lips."""
@@ -42,6 +43,8 @@ SPEEDS = (1.0, 0.88, 1.12)
 """How fast each recording is played; the first is measured on."""
 UPPER_LIP, LOWER_LIP = 13, 14
 LEFT_CORNER, RIGHT_CORNER = 61, 291
+STRETCHES = 4
+"""Rounds in which the stretch of the output is found."""
 FIRST_GOOD_LAYER = 3
 """What lies below hears sounds rather than speech."""
 
@@ -73,6 +76,8 @@ class PredictorTrainingConfig:
     width_weight: float = 0.25
     velocity_weight: float = 0.5
     correlation_weight: float = 0.5
+    openness_weight: float = 0.3
+    """Of the course of the opening over utterances whose phones are known."""
     ridge: float = 1.0
     """Of the linear member, in units of the mean squared input."""
     length_power: float = 0.7
@@ -103,6 +108,10 @@ class Utterances:
     """(S, layers, D) float16 each."""
     closed: list[Tensor]
     """(S,) each: 1 where p, b or m is said, else 0."""
+    asked: list[Tensor]
+    """(S,) each: how far open the phones want the mouth (`phone_openness`)."""
+    spoken: list[Tensor]
+    """(S,) each: 1 where a phone is said, else 0."""
 
 
 @dataclass(frozen=True)
@@ -248,19 +257,28 @@ def read_scripts(path: Path) -> list[Script]:
 
 def prepare_utterances(spoken: Sequence[Utterance], encoder: Features, layers: tuple[int, ...]) -> Utterances:
     """Encode what was spoken, once for each of `SPEEDS`."""
-    prepared = Utterances([], [])
+    prepared = Utterances([], [], [], [])
     for utterance in spoken:
-        closures = [(p.start_s, p.end_s) for p in utterance.phones or () if p.symbol[0] in CLOSED_PHONES]
+        phones = [phone for phone in utterance.phones or () if phone.symbol != PAUSE]
+        closures = [phone for phone in phones if phone.symbol[0] in CLOSED_PHONES]
         for speed in SPEEDS:
             played = Sound(utterance.sound.samples, round(utterance.sound.rate_hz * speed))
             features = encoder.encode(played, layers)
-            at_s = features.times_s[:, None] * speed
-            inside = np.zeros((len(at_s), 1), np.bool_)
-            for start_s, end_s in closures:
-                inside |= (at_s >= start_s) & (at_s < end_s)
+            at_s = features.times_s * speed
+            asked = openness_of(phones, at_s) if phones else np.zeros(len(at_s))
             prepared.features.append(torch.from_numpy(features.values).half())
-            prepared.closed.append(torch.from_numpy(inside[:, 0].astype(np.float32)))
+            prepared.closed.append(_inside(closures, at_s))
+            prepared.asked.append(torch.from_numpy(asked.astype(np.float32)))
+            prepared.spoken.append(_inside(phones, at_s))
     return prepared
+
+
+def _inside(phones: Sequence[Phone], times_s: NDArray[np.float64]) -> Tensor:
+    """(T,) 1 where one of these phones is said, else 0."""
+    inside = np.zeros(len(times_s), np.float32)
+    for phone in phones:
+        inside[(times_s >= phone.start_s) & (times_s < phone.end_s)] = 1
+    return torch.from_numpy(inside)
 
 
 def _shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:
@@ -277,15 +295,19 @@ def train_predictor(
     training: PredictorTrainingConfig,
     utterances: Utterances | None = None,
 ) -> ExpressionPredictor:
-    """Train a predictor on all the clips given, and its ear for closed lips on the utterances."""
+    """Train a predictor on all the clips given, and its ear for closed lips on the utterances.
+
+    The networks follow the openness of the utterances' phones too: voices that no clip has, languages among them.
+    """
     torch.manual_seed(training.seed)
     predictor = ExpressionPredictor(config)
     _fit_components(predictor, clips)
     inputs = [[predictor.components(one.features.float()[None])[0] for one in clip.examples] for clip in clips]
     _fit_linear(predictor, clips, inputs, training)
     _even_out(predictor.tap_weights, predictor.tap_bias, clips, inputs, predictor.linear)
+    said = None if utterances is None else _spoken(predictor, utterances)
     for number, network in enumerate(cast(Sequence[TemporalNetwork], predictor.networks)):
-        _train_network(network, clips, inputs, training, training.seed + number)
+        _train_network(network, clips, inputs, training, training.seed + number, said)
         _even_out(network.leave.weight, network.leave.bias, clips, inputs, network)
     if utterances is not None:
         _train_closing(predictor, utterances, training)
@@ -355,20 +377,57 @@ def _train_network(
     inputs: Sequence[Sequence[Tensor]],
     training: PredictorTrainingConfig,
     seed: int,
+    said: _Spoken | None = None,
 ) -> None:
     draw = np.random.default_rng(seed)
     torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
     weight = np.array([float(clip.examples[0].seen.sum()) ** training.length_power for clip in clips])
+    to_gap = torch.stack([clip.examples[0].to_shape[:, 0] for clip in clips]).mean(0)
     for _ in range(training.steps):
         batch = _draw_batch(clips, inputs, weight / weight.sum(), training, draw)
         loss = _loss(network, batch, training)
+        if said is not None:
+            loss = loss + training.openness_weight * _openness_loss(network, said, to_gap, training, draw)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """Utterances as the members hear them, one after another."""
+
+    inputs: list[Tensor]
+    """(S, inputs) each."""
+    asked: list[Tensor]
+    spoken: list[Tensor]
+
+
+@torch.no_grad()
+def _spoken(predictor: ExpressionPredictor, utterances: Utterances) -> _Spoken:
+    inputs = [predictor.components(one.float()[None])[0] for one in utterances.features]
+    return _Spoken(inputs, utterances.asked, utterances.spoken)
+
+
+def _openness_loss(
+    network: nn.Module, said: _Spoken, to_gap: Tensor, training: PredictorTrainingConfig, draw: np.random.Generator
+) -> Tensor:
+    """How little the gap between the lips follows what the phones ask for; its size is left to the clips."""
+    drawn = []
+    for number in draw.choice(len(said.inputs), training.batch // 2):
+        start = int(draw.integers(0, max(len(said.inputs[number]) - training.frames, 0) + 1))
+        missing = max(0, training.frames - len(said.inputs[number]))
+        columns = (curve[number][start : start + training.frames] for curve in (said.inputs, said.asked, said.spoken))
+        drawn.append([functional.pad(c, (*(0, 0) * (c.ndim - 1), 0, missing)) for c in columns])
+    inputs, asked, spoken = (torch.stack(column) for column in zip(*drawn, strict=True))
+    kept = torch.rand(len(inputs), 1, inputs.shape[2]) > training.component_dropout
+    gap = network(inputs * kept) @ to_gap
+    # Openness runs from 0 to 1; the small constant in the correlation is made for curves of deviation 1.
+    return (1 - _correlation(gap[..., None], 5 * asked[..., None], spoken)).mean()
 
 
 def _train_closing(predictor: ExpressionPredictor, utterances: Utterances, training: PredictorTrainingConfig) -> None:
@@ -503,27 +562,29 @@ def measure(predictor: ExpressionPredictor, clips: Sequence[Clip], encoder: Feat
 
 
 def leave_one_out(
-    clips: Sequence[Clip], config: PredictorConfig, training: PredictorTrainingConfig, encoder: Features
+    clips: Sequence[Clip],
+    config: PredictorConfig,
+    training: PredictorTrainingConfig,
+    encoder: Features,
+    utterances: Utterances | None = None,
 ) -> tuple[list[Score], float]:
     """Score every speaker by a predictor that was taught on the others, and the stretch that unseen speakers need.
 
-    Scores are with that stretch applied; it is the ratio of true to predicted standard deviation of the gap between
-    the lips, in the middle over the speakers.
+    Scores are with that stretch applied. With it, the speaker who moves most above the own deviation does so by the
+    same factor as the one who stays most below.
     """
     speakers = sorted({clip.entry.speaker for clip in clips})
     held_out = {name: [clip for clip in clips if clip.entry.speaker == name] for name in speakers}
     taught = {
-        name: train_predictor([clip for clip in clips if clip.entry.speaker != name], config, training)
+        name: train_predictor([clip for clip in clips if clip.entry.speaker != name], config, training, utterances)
         for name in speakers
     }
-    needed = [_needed_stretch(taught[name], held_out[name]) for name in speakers]
-    stretch = float(np.clip(np.median(needed), 1.0, training.largest_stretch))
-    for predictor in taught.values():
-        predictor.output_scale.fill_(stretch)
-    return [measure(taught[name], held_out[name], encoder) for name in speakers], stretch
-
-
-def _needed_stretch(predictor: ExpressionPredictor, clips: Sequence[Clip]) -> float:
-    predicted = [predicted_shape(predictor, clip)[clip.examples[0].seen.numpy(), 0] for clip in clips]
-    true = [(one.expression @ one.to_shape)[one.seen, 0].numpy() for one in (clip.examples[0] for clip in clips)]
-    return float(np.concatenate(true).std() / max(np.concatenate(predicted).std(), 1e-6))
+    stretch, scores = 1.0, []
+    for _ in range(STRETCHES):  # lips that meet stop there, so the deviation does not follow the stretch exactly
+        for predictor in taught.values():
+            predictor.output_scale.fill_(stretch)
+        scores = [measure(taught[name], held_out[name], encoder) for name in speakers]
+        ratios = [max(score.std_ratio, 1e-3) for score in scores]
+        needed = stretch / float(np.sqrt(min(ratios) * max(ratios)))
+        stretch = float(np.clip(needed, 1.0, training.largest_stretch))
+    return scores, float(next(iter(taught.values())).output_scale)

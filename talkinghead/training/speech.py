@@ -117,8 +117,8 @@ def predictor(
 ) -> None:
     """Teach a predictor on the list CLIPS (tab-separated: clip, sound, lag_ms, speaker, end_s).
 
-    With --texts (tab-separated: voice, text) it also learns where p, b and m close the lips, from the phones of those
-    text-to-speech voices that tell them.
+    With --texts (tab-separated: voice, text) it also learns where p, b and m close the lips, and how far open
+    each phone wants the mouth, from the phones of those text-to-speech voices that tell them.
 
     Every speaker is first predicted by a predictor taught on the others: the table that is printed. The one that is
     written has been taught on all.
@@ -140,12 +140,12 @@ def predictor(
         components=min(PredictorConfig.components, loaded.width),
     )
     training = PredictorTrainingConfig(steps=steps, seed=seed)
-    scores, stretch = leave_one_out(prepared, config, training, loaded)
-    Console().print(_table(scores, stretch))
     utterances = None
     if texts is not None:
         spoken = [join(list(speak(script))) for script in read_scripts(texts)]
         utterances = prepare_utterances(spoken, loaded, layers)
+    scores, stretch = leave_one_out(prepared, config, training, loaded, utterances)
+    Console().print(_table(scores, stretch))
     taught = train_predictor(prepared, config, training, utterances)
     with torch.no_grad():
         taught.output_scale.fill_(stretch)

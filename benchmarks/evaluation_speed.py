@@ -1,0 +1,92 @@
+"""Seconds that `talkinghead evaluate` takes for one pair of clips, nothing cached, and again with the tracks cached.
+
+    python benchmarks/evaluation_speed.py [CLIP] [--seconds S] [--repeats N]
+
+The reference is the clip, repeated with its sound to so many seconds. The output is the same, its pictures two frames
+late and encoded harder. Each run is a process of its own, from its start to its end, the report's page included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import print_report, scratch_folder, write_speech
+
+from talkinghead.media import VideoReader, VideoWriter
+from talkinghead.structures import Frame
+
+PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"
+LATE_FRAMES = 2
+OUTPUT_CRF = 26
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("clip", nargs="?", type=Path, default=PRESENTER)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    first, again = [], []
+    with scratch_folder() as folder:
+        speech, reference, output = folder / "speech.wav", folder / "true.mp4", folder / "made.mp4"
+        write_speech(options.clip, speech, options.seconds)
+        size, frames = repeat(options.clip, reference, speech, options.seconds, crf=18)
+        repeat(options.clip, output, speech, options.seconds, crf=OUTPUT_CRF, late_frames=LATE_FRAMES)
+        for number in range(options.repeats):
+            cache = folder / f"cache-{number}"
+            first.append(timed(reference, output, cache))
+            again.append(timed(reference, output, cache))
+            shutil.rmtree(cache)
+    rows = [
+        [name, f"{min(seconds):.1f}", f"{statistics.median(seconds):.1f}"]
+        for name, seconds in (("nothing cached", first), ("tracks cached", again))
+    ]
+    data = f"{options.clip.name} repeated to {options.seconds:g} s, {frames} frames of {size}, against itself"
+    print_report(data, ["", "least s", "median s"], rows)
+
+
+def repeat(clip: Path, path: Path, speech: Path, seconds: float, *, crf: int, late_frames: int = 0) -> tuple[str, int]:
+    """Write a clip's pictures over and over; size and number of frames."""
+    with VideoReader(clip) as reader:
+        info = reader.info
+    count = round(seconds * float(info.frame_rate))
+    images = itertools.chain(itertools.repeat(next(endless(clip)).image, late_frames), (f.image for f in endless(clip)))
+    with VideoWriter(
+        path, info.width, info.height, frame_rate=info.frame_rate, sound_from=speech, crf=crf, overwrite=True
+    ) as writer:
+        for number, image in enumerate(itertools.islice(images, count)):
+            writer.write(Frame(image, float(number / info.frame_rate)))
+    return f"{info.width}x{info.height}", count
+
+
+def endless(clip: Path) -> Iterator[Frame]:
+    while True:
+        with VideoReader(clip) as reader:
+            yield from reader
+
+
+def timed(reference: Path, output: Path, cache: Path) -> float:
+    """Seconds of the command, its page and numbers written beside the clips."""
+    page = output.with_suffix(".html")
+    command = [sys.executable, "-m", "talkinghead", "evaluate", output, "--reference", reference, "--html", page]
+    started = time.monotonic()
+    subprocess.run(
+        [*map(str, command), "--overwrite", "--json"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+    )
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    main()
