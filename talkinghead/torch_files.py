@@ -145,14 +145,14 @@ class _Bounded:
 
 def _read_archive(file: IO[bytes], size: int) -> Arrays:
     with zipfile.ZipFile(file) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("it is compressed, which torch never does")
         names = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
         folder = names[0].removesuffix("data.pkl")
         # torch packs nothing, so what is inside cannot be larger than the file; a member that claims more would take
         # memory that nothing in the file stands for. zipfile reads no more of a member than it claims.
         if sum(member.file_size for member in archive.infolist()) > size:
             raise ValueError("its parts claim to be larger than the file")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is compressed, which torch never does")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("it was written on a big-endian machine")
         state = _take_apart(io.BytesIO(archive.read(names[0])))
