@@ -17,6 +17,7 @@ from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.checkpoint import load_arrays
 from talkinghead.landmarks import FaceLandmarker
 from talkinghead.media import VideoReader, read_sound
+from talkinghead.region_removal import crop_frame, paste_back, place_crops
 from talkinghead.resources import anchor_folder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -108,3 +109,20 @@ def test_speech_moves_the_mouth_as_it_truly_moved(name: str, least_r: float, pre
     assert ground_truth.opening_agrees(opening, truth) > least_r
     assert abs(metrics.best_lag(opening, times_s, truth.opening_cm, times_s).lag_ms) <= 40
     assert ground_truth.labial_opening(opening, times_s, truth) < 0.7
+
+
+def test_a_frame_that_is_cut_and_pasted_back_stays_sharp(presenter: Anchor) -> None:
+    """What cutting costs no network brings back: bilinear weights would keep 0.70 of the sharpness."""
+    size_px = presenter.network.config.size_px
+    places = place_crops(presenter.region, presenter.reconstruction, size_px)
+    with VideoReader(presenter.clip) as reader:
+        frame = next(iter(reader)).image
+    crop = crop_frame(frame, places.to_frame[0], size_px).astype(np.float32) / 255
+    inside = np.zeros(size_px, np.float32)
+    inside[8:-8, 8:-8] = 1
+    pasted = paste_back(frame, crop, inside, places.to_frame[0])
+    x, y = (places.to_frame[0] @ [size_px[1] / 2, size_px[0] / 2, 1]).round().astype(int)
+    middle = np.s_[y - 40 : y + 40, x - 50 : x + 50]
+    kept = metrics.sharpness(pasted[middle]) / metrics.sharpness(frame[middle])
+    print(f"cut and pasted back: {kept:.3f} of the sharpness")
+    assert kept > 0.85
