@@ -250,6 +250,10 @@ def load_network(path: Path, model: FaceModel, identity: FloatArray) -> FaceUpda
 def start_from(network: FaceUpdateNetwork, path: Path) -> None:
     """Give a new network the weights of another person's, as far as their shapes agree.
 
+    Args:
+        network: changed in place.
+        path: a file that `save_network` wrote.
+
     Raises:
         MissingFileError, CheckpointError: no such file; damaged.
     """
