@@ -21,7 +21,6 @@ import numpy as np
 import torch
 import torchaudio
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -68,6 +67,13 @@ PREDICTOR_FILE = "expression_predictor.safetensors"
 FORMAT = "talkinghead/expression-predictor/2"
 NEVER = -20.0
 """Logit of what does not happen."""
+LARGEST_NUMBER = 1e6
+"""In an encoder's configuration."""
+MOST_LAYERS = 100
+LARGEST_SIZE = 1 << 14
+"""Of anything that a predictor's description counts."""
+MOST_PARTS = 64
+"""Layers, taps, networks or convolutions of a predictor."""
 
 
 @dataclass(frozen=True)
@@ -232,16 +238,29 @@ class SpeechEncoder:
         """
         place = _local_folder(str(folder))
         _check_layout(place)
+        name = Path(folder).name if Path(folder).is_dir() else str(folder)
         try:
             model, front_end = _load_with_transformers(place)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, CheckpointError) as error:
-            reason = str(error).splitlines()[0]
+            cast(nn.Module, model).to(device)
+            encoder = cls(model, front_end, name, encoder_sha256(place))
+            encoder._try_out()
+        except ModelUnavailableError:
+            raise
+        except Exception as error:  # a strange configuration can break another's code anywhere
             raise ModelUnavailableError(
-                f"{place} holds no usable speech encoder ({reason}); it needs {LAYOUT}."
+                f"{place} holds no usable speech encoder ({_reason(error)}); it needs {LAYOUT}."
             ) from error
-        name = Path(folder).name if Path(folder).is_dir() else str(folder)
-        cast(nn.Module, model).to(device)
-        return cls(model, front_end, name, encoder_sha256(place))
+        return encoder
+
+    @torch.inference_mode()
+    def _try_out(self) -> None:
+        """Hear a moment of silence, so that a model which cannot do that is found out before there is work to lose."""
+        silence = torch.zeros(int(SHORTEST_SPEECH_S * RATE_HZ), device=self.model.device)
+        states = hidden_states(self.model, self.front_end(silence[None]))
+        if len(states) != self.layer_count + 1 or any(state.shape[::2] != (1, self.width) for state in states):
+            raise ValueError("its layers are not those that its configuration names")
+        if not all(bool(state.isfinite().all()) for state in states):
+            raise ValueError("what it hears in silence is no number")
 
     @property
     def layer_count(self) -> int:
@@ -531,13 +550,36 @@ def _configuration(folder: Path) -> Any:
     from transformers import AutoConfig
 
     try:
+        _check_numbers(json.loads((folder / "config.json").read_text("utf-8")))
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelUnavailableError(f"{folder}/config.json cannot be used ({reason}); needed are {LAYOUT}.") from error
+    except Exception as error:  # anything can be wrong with a configuration, and transformers checks little of it
+        raise ModelUnavailableError(
+            f"{folder}/config.json cannot be used ({_reason(error)}); needed are {LAYOUT}."
+        ) from error
     if config.model_type not in FAMILY:
         raise ModelUnavailableError(f"{folder} holds a {config.model_type} model; needed are {LAYOUT}.")
     return config
+
+
+def _check_numbers(described: Any) -> None:
+    """No size that is taken from a configuration is one that would fill the memory by itself.
+
+    Raises:
+        ValueError: there is a number beyond reason, or more layers than any model of the family has.
+    """
+    parts = described.items() if isinstance(described, dict) else enumerate(described)
+    for name, value in parts:
+        if isinstance(value, (dict, list)):
+            _check_numbers(value)
+        elif isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
+            raise ValueError(f"{name} is {value}")
+        elif isinstance(value, int) and str(name).endswith("layers") and value > MOST_LAYERS:
+            raise ValueError(f"{name} is {value}")
+
+
+def _reason(error: Exception) -> str:
+    """One line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 def _conversion_hint(folder: Path, missing: list[str]) -> str:
@@ -551,7 +593,7 @@ def _conversion_hint(folder: Path, missing: list[str]) -> str:
 
 
 def _front_end(folder: Path, config: Any) -> FrontEnd:
-    described = json.loads((folder / FRONT_END_FILE).read_text("utf-8"))
+    described = dict(json.loads((folder / FRONT_END_FILE).read_text("utf-8")))
     if config.model_type == "whisper":
         return WhisperFrontEnd(config.num_mel_bins)
     if config.model_type != "wav2vec2-bert":
@@ -704,9 +746,12 @@ class ExpressionPredictor(nn.Module):
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path} is not an expression predictor of this version ({FORMAT}).")
         try:
-            predictor = cls(_predictor_config(json.loads(metadata["config"])))
-            predictor.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            # Nothing is as large as it claims before the weights that are there have been found to fit.
+            with torch.device("meta"):
+                predictor = cls(_predictor_config(json.loads(metadata["config"])))
+            state = {name: _finite(array) for name, array in arrays.items()}
+            predictor.load_state_dict(state, assign=True)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} is a damaged expression predictor.") from error
         return predictor.eval()
 
@@ -717,7 +762,25 @@ def _predictor_config(described: dict[str, Any]) -> PredictorConfig:
     if unknown:
         raise ValueError(f"unknown fields {sorted(unknown)}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in described.items()}
-    return PredictorConfig(**values)
+    for name, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not isinstance(value, str) and not all(type(n) is int and abs(n) <= LARGEST_SIZE for n in numbers):
+            raise ValueError(f"{name} is {value!r:.100}")
+        if len(numbers) > MOST_PARTS:
+            raise ValueError(f"{name} has {len(numbers)} parts")
+    config = PredictorConfig(**values)
+    if config.networks > MOST_PARTS or config.kernel % 2 == 0 or min(config.dilations, default=1) < 1:
+        raise ValueError("such networks are not made")
+    if min(config.layers) < 0 or config.reach > CONTEXT_S * 50:
+        raise ValueError("that is not what an encoder hears")
+    return config
+
+
+def _finite(array: NDArray[Any]) -> Tensor:
+    """Weights in single precision, without NaN and infinity."""
+    if array.dtype != np.float32 or not np.isfinite(array).all():
+        raise ValueError("weights have to be finite numbers in single precision")
+    return torch.from_numpy(array)
 
 
 def load_speech_side(
@@ -743,6 +806,8 @@ def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
             f"{encoder.name}; teach one: python -m talkinghead.training.speech predictor CLIPS.tsv "
             f"--encoder {encoder.name} -o FOLDER/{PREDICTOR_FILE}, FOLDER being the encoder's."
         )
+    if max(predictor.config.layers) > encoder.layer_count or predictor.config.features != encoder.width:
+        raise CheckpointError("The expression predictor is damaged: it names another shape than its encoder has.")
 
 
 @dataclass(frozen=True)

@@ -478,6 +478,66 @@ def test_damaged_predictor(encoder: SpeechEncoder, tmp_path: Path) -> None:
         ExpressionPredictor.load(path)
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [{"width": 10**9}, {"networks": 10**6}, {"kernel": 4}, {"dilations": [0]}, {"dilations": [9000]}, {"layers": [-1]},
+     {"taps": [0] * 1000}, {"components": True}, {"expressions": "many"}, {"unknown": 1}],
+    ids=str,
+)  # fmt: skip
+def test_what_a_predictor_claims_to_be(encoder: SpeechEncoder, tmp_path: Path, claim: dict[str, object]) -> None:
+    path = tmp_path / "predictor.safetensors"
+    make_predictor(encoder).save(path)
+    arrays, metadata = load_arrays(path)
+    metadata["config"] = json.dumps(json.loads(metadata["config"]) | claim)
+    save_arrays(path, arrays, metadata)
+    with pytest.raises(CheckpointError, match="damaged"):
+        ExpressionPredictor.load(path)
+
+
+@pytest.mark.parametrize("worth", [np.nan, np.inf])
+def test_a_predictor_whose_weights_are_no_numbers(encoder: SpeechEncoder, tmp_path: Path, worth: float) -> None:
+    path = tmp_path / "predictor.safetensors"
+    make_predictor(encoder).save(path)
+    arrays, metadata = load_arrays(path)
+    arrays["tap_weights"].flat[0] = worth
+    save_arrays(path, arrays, metadata)
+    with pytest.raises(CheckpointError, match="damaged"):
+        ExpressionPredictor.load(path)
+
+
+def test_a_predictor_that_names_layers_its_encoder_lacks(encoder: SpeechEncoder) -> None:
+    config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 7), encoder.width, K, components=8)
+    with pytest.raises(CheckpointError, match="another shape"):
+        predict_expression(encoder, ExpressionPredictor(config), babble(1), np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [{"num_hidden_layers": 10**6}, {"intermediate_size": 2**40}, {"hidden_dropout": [[]]}, {"hidden_act": "none"},
+     {"num_attention_heads": 0}, {"attention_reach_frames": {}}, {"layer_norm_eps": float("nan")}],
+    ids=str,
+)  # fmt: skip
+def test_what_an_encoder_claims_to_be(folder: Path, tmp_path: Path, claim: dict[str, object]) -> None:
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    described = json.loads((folder / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(described | claim))
+    with pytest.raises(ModelUnavailableError) as raised:
+        SpeechEncoder.load(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_encoder_that_hears_no_numbers(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    arrays, _ = load_arrays(folder / "model.safetensors")
+    for array in arrays.values():
+        array.flat[0] = np.nan
+    save_arrays(tmp_path / "model.safetensors", arrays, {"format": "pt"})
+    with pytest.raises(ModelUnavailableError, match="no number"):
+        SpeechEncoder.load(tmp_path)
+
+
 # The default weights
 
 

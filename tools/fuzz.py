@@ -479,6 +479,81 @@ def read_torch_file(path: Path) -> object:
     return read_tensors(path)
 
 
+def prepare_encoder(folder: Path) -> None:
+    """Small ones of random weights: the project's own kind, and one that takes a waveform."""
+    import torch
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel, Wav2Vec2Config, Wav2Vec2Model
+
+    from talkinghead.speech import FRONT_END_FILE, LOG_MEL, LogMelFrontEnd
+
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    mel = Wav2Vec2BertConfig(
+        **shape, feature_projection_input_dim=LogMelFrontEnd.width, position_embeddings_type=None,
+        conv_depthwise_kernel_size=5,
+    )  # fmt: skip
+    mel.attention_reach_frames = 16
+    waveform = Wav2Vec2Config(
+        **shape, conv_dim=(8,) * 7, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2, feat_extract_norm="layer"
+    )
+    for name, model, front_end in (
+        ("mel", Wav2Vec2BertModel(mel), {"feature_extractor_type": LOG_MEL}),
+        ("waveform", Wav2Vec2Model(waveform), {"feature_extractor_type": "Wav2Vec2FeatureExtractor"}),
+    ):
+        model.save_pretrained(folder / name)
+        (folder / name / FRONT_END_FILE).write_text(json.dumps(front_end), "utf-8")
+
+
+def mutate_encoder(good: Path, work: Path, draw: Draw) -> Path:
+    from talkinghead.speech import FILES, WEIGHT_FILE
+
+    folder = work / "encoder"
+    shutil.copytree(good / str(draw.choice(["mel", "waveform"])), folder)
+    path = folder / str(draw.choice(FILES))
+    if path.name == WEIGHT_FILE:
+        rewritten(path, path, draw)
+    elif draw.random() < 0.7:
+        path.write_text(json.dumps(mutated_json(json.loads(path.read_text("utf-8")), draw)), "utf-8")
+    else:
+        path.write_bytes(mutated_bytes(path.read_bytes(), draw))
+    return folder
+
+
+def read_encoder(path: Path) -> object:
+    """An encoder that is let through has to hear: half a second of noise."""
+    from talkinghead.speech import RATE_HZ, SpeechEncoder
+    from talkinghead.structures import Sound
+
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ // 2).astype(np.float32)
+    encoder = SpeechEncoder.load(path)
+    features = encoder.encode(Sound(noise, RATE_HZ), tuple(range(1, encoder.layer_count + 1)))
+    assert np.isfinite(features.values).all()
+    return features
+
+
+def prepare_predictor(folder: Path) -> None:
+    from talkinghead.resources import checkpoint_path
+    from talkinghead.speech import PREDICTOR_FILE
+
+    shutil.copy(checkpoint_path(PREDICTOR_FILE), folder / "good.safetensors")
+
+
+def mutate_predictor(good: Path, work: Path, draw: Draw) -> Path:
+    rewritten(good / "good.safetensors", work / "bad.safetensors", draw)
+    return work / "bad.safetensors"
+
+
+def read_predictor(path: Path) -> object:
+    """A predictor that is let through has to predict: a fifth of a second."""
+    import torch
+
+    from talkinghead.speech import ExpressionPredictor
+
+    predictor = ExpressionPredictor.load(path)
+    with torch.inference_mode():
+        return predictor(torch.zeros(1, 10, len(predictor.config.layers), predictor.config.features))
+
+
 def prepare_tables(folder: Path) -> None:
     (folder / "good.csv").write_text("output,reference,system\na.mp4,b.mp4,ours\nc.mp4,,theirs\n", "utf-8")
     (folder / "good.txt").write_text("begin end phone\n0.0 0.1 P\n0.1\t0.25\tAA1\n0.25,0.4,sil\n", "utf-8")
@@ -505,6 +580,8 @@ READERS = {
     "track": Reader(prepare_track, mutate_arrays, read_track),
     "jobs": Reader(prepare_jobs, mutate_jobs, read_job_file),
     "registry": Reader(prepare_registry, mutate_registry, read_registry),
+    "encoder": Reader(prepare_encoder, mutate_encoder, read_encoder),
+    "predictor": Reader(prepare_predictor, mutate_predictor, read_predictor),
     "torch_file": Reader(prepare_torch_file, mutate_torch_file, read_torch_file),
     "tables": Reader(prepare_tables, mutate_tables, read_tables),
     "media": Reader(prepare_media, mutate_media, read_media),
