@@ -571,10 +571,10 @@ def _check_numbers(described: Any) -> None:
     for name, value in parts:
         if isinstance(value, (dict, list)):
             _check_numbers(value)
-        elif isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
-            raise ValueError(f"{name} is {value}")
-        elif isinstance(value, int) and str(name).endswith("layers") and value > MOST_LAYERS:
-            raise ValueError(f"{name} is {value}")
+        elif isinstance(value, (int, float)):
+            largest = MOST_LAYERS if str(name).endswith("layers") else LARGEST_NUMBER
+            if not abs(value) <= largest:
+                raise ValueError(f"{name} is {value}")
 
 
 def _reason(error: Exception) -> str:

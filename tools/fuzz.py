@@ -487,15 +487,17 @@ def prepare_encoder(folder: Path) -> None:
     from talkinghead.speech import FRONT_END_FILE, LOG_MEL, LogMelFrontEnd
 
     torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    shape: dict[str, Any] = dict.fromkeys(("hidden_size", "intermediate_size"), 16)
+    shape |= dict.fromkeys(("num_hidden_layers", "num_attention_heads"), 2)
     mel = Wav2Vec2BertConfig(
         **shape, feature_projection_input_dim=LogMelFrontEnd.width, position_embeddings_type=None,
         conv_depthwise_kernel_size=5,
     )  # fmt: skip
     mel.attention_reach_frames = 16
     waveform = Wav2Vec2Config(
-        **shape, conv_dim=(8,) * 7, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2, feat_extract_norm="layer"
-    )
+        **shape, conv_dim=(8,) * 7, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+        feat_extract_norm="layer",
+    )  # fmt: skip
     for name, model, front_end in (
         ("mel", Wav2Vec2BertModel(mel), {"feature_extractor_type": LOG_MEL}),
         ("waveform", Wav2Vec2Model(waveform), {"feature_extractor_type": "Wav2Vec2FeatureExtractor"}),
