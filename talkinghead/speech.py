@@ -254,13 +254,13 @@ class SpeechEncoder:
 
     @torch.inference_mode()
     def _try_out(self) -> None:
-        """Hear a moment of silence, so that a model which cannot do that is found out before there is work to lose."""
-        silence = torch.zeros(int(SHORTEST_SPEECH_S * RATE_HZ), device=self.model.device)
-        states = hidden_states(self.model, self.front_end(silence[None]))
+        """Hear a moment of noise, so that a model which cannot do that is found out before there is work to lose."""
+        noise = 0.1 * torch.randn(int(SHORTEST_SPEECH_S * RATE_HZ), generator=torch.Generator().manual_seed(0))
+        states = hidden_states(self.model, self.front_end(noise[None].to(self.model.device)))
         if len(states) != self.layer_count + 1 or any(state.shape[::2] != (1, self.width) for state in states):
             raise ValueError("its layers are not those that its configuration names")
         if not all(bool(state.isfinite().all()) for state in states):
-            raise ValueError("what it hears in silence is no number")
+            raise ValueError("what it hears is no number")
 
     @property
     def layer_count(self) -> int:
@@ -281,6 +281,7 @@ class SpeechEncoder:
 
         Raises:
             SpeechTooShortError: under 0.2 s.
+            ModelUnavailableError: its weights do not give numbers.
         """
         values = [piece.values[piece.kept] for piece in self.pieces(sound, layers or (self.layer_count,))]
         return SpeechFeatures(np.concatenate(values), self.rate_hz, self.first_s)
@@ -300,6 +301,7 @@ class SpeechEncoder:
 
         Raises:
             SpeechTooShortError: under 0.2 s.
+            ModelUnavailableError: its weights do not give numbers.
         """
         sound = _at_encoder_rate(sound)
         level = measure_level(sound)
@@ -322,6 +324,8 @@ class SpeechEncoder:
         states = hidden_states(self.model, self.front_end(sound[None]))
         first, end = max(chunk.first, chunk.keep_first - margin), min(chunk.end, chunk.keep_end + margin)
         kept = torch.stack([states[layer][0, first - chunk.first : end - chunk.first] for layer in layers], 1)
+        if not kept.isfinite().all():
+            raise ModelUnavailableError(f"The speech encoder {self.name} is of no use: what it hears is no number.")
         return Piece(kept.float().cpu().numpy(), slice(chunk.keep_first - first, chunk.keep_end - first))
 
 
