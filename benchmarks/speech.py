@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-import torchaudio
 from torch import Tensor
 
 from talkinghead.face_model import FaceModel, load_face_model
@@ -29,11 +28,8 @@ from talkinghead.speech import (
     LogMelFrontEnd,
     PredictorConfig,
     SpeechEncoder,
-    SpeechFeatures,
     hidden_states,
-    normalise_loudness,
 )
-from talkinghead.structures import Sound
 from talkinghead.training.expression_predictor import (
     Clip,
     ClipEntry,
@@ -45,64 +41,21 @@ from talkinghead.training.expression_predictor import (
     prepare_clip,
     read_clip_list,
 )
-from talkinghead.training.phonemes import PhonemeRecogniser
-from talkinghead.training.whisper import WhisperTeacher
+from talkinghead.training.listeners import Listener, phonemes, whisper
 
 CLIPS = Path(__file__).with_name("speech_clips.tsv")
-WHISPER_REACH = 750
-"""Frames to either side: 30 s in all, what Whisper was made for."""
 COST_S = 60
 """Length of the sound on which the cost is measured."""
 COLUMNS = ("features", "opening r", "width r", "CCC", "std ratio", "error / std", "worst lag ms")
 
 
-def samples_of(sound: Sound) -> Tensor:
-    """(N,) at the encoders' rate and loudness."""
-    samples = torch.from_numpy(np.ascontiguousarray(sound.samples))
-    if sound.rate_hz != RATE_HZ:
-        samples = torchaudio.functional.resample(samples, sound.rate_hz, RATE_HZ)
-    return normalise_loudness(samples)
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Features of 20 ms that some function makes of a sound, in an encoder's place."""
-
-    layer_count: int
-    width: int
-    hear: Callable[[Tensor, tuple[int, ...]], Tensor]
-    """Samples (N,) and layers -> (S, layers, D)."""
-    rate_hz: float = 50.0
-    first_s: float = 0.0
-
-    @torch.inference_mode()
-    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
-        return SpeechFeatures(self.hear(samples_of(sound), layers).numpy(), self.rate_hz, self.first_s)
-
-
-def log_mel() -> Heard:
+def log_mel() -> Listener:
     front_end = LogMelFrontEnd()
 
     def hear(samples: Tensor, layers: tuple[int, ...]) -> Tensor:
         return front_end.spectra_of(samples[None])[0].T.reshape(-1, len(layers), 2 * front_end.mels)
 
-    return Heard(1, 2 * front_end.mels, hear)
-
-
-def whisper(path: Path, layers: int) -> Heard:
-    teacher, front_end = WhisperTeacher(path, (WHISPER_REACH,) * layers), LogMelFrontEnd()
-    every_unit = [torch.arange(4 * teacher.width)] * layers
-
-    def hear(samples: Tensor, wanted: tuple[int, ...]) -> Tensor:
-        streams = teacher.streams(front_end.spectra_of(samples[None]), every_unit)
-        return torch.stack([streams[layer - 1][0] for layer in wanted], 1)
-
-    return Heard(layers, teacher.width, hear)
-
-
-def phonemes() -> Heard:
-    recogniser = PhonemeRecogniser()
-    return Heard(1, len(recogniser.tokens), lambda samples, _: recogniser.log_posteriors(samples)[:, None])
+    return Listener(1, 2 * front_end.mels, hear)
 
 
 def score_features(

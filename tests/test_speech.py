@@ -45,6 +45,7 @@ from talkinghead.speech import (
     LogMelFrontEnd,
     PredictorConfig,
     SpeechEncoder,
+    SpeechFeatures,
     WaveformFrontEnd,
     WhisperFrontEnd,
     load_speech_side,
@@ -56,6 +57,8 @@ from talkinghead.speech_stream import stream_expression
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.training import expression_predictor as teaching
+from talkinghead.training.listeners import SideBySide
+from talkinghead.training.pseudo_labels import HeardTwice, Teacher
 from talkinghead.training.speech import main
 from talkinghead.training.speech_encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
 from talkinghead.training.whisper import WhisperTeacher, read_ctranslate2
@@ -699,6 +702,92 @@ def test_predictor_learns_what_the_features_say(encoder: SpeechEncoder) -> None:
     for score in scores:
         assert score.r > 0.8 and score.width_r > 0.8 and abs(score.lag_ms) <= 20
         assert 0.8 < score.std_ratio < 1.25
+
+
+class Stub:
+    """Hears what it is given: the samples, repeated, 50 of them to a second."""
+
+    layer_count, width, rate_hz, first_s = 2, 3, 50.0, 0.0
+
+    def __init__(self, frames: int = 10) -> None:
+        self.frames = frames
+
+    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
+        values = np.stack([np.full((self.frames, self.width), 10.0 * layer) for layer in layers], 1)
+        return SpeechFeatures(values.astype(np.float32), self.rate_hz, self.first_s)
+
+
+def test_listeners_side_by_side() -> None:
+    narrow, wide = Stub(12), Stub(10)
+    wide.width = 5
+    both = SideBySide([(narrow, (2,)), (wide, (1, 2))])
+    assert (both.layer_count, both.width) == (3, 5)
+    heard = both.encode(babble(1), (1, 2, 3))
+    assert heard.values.shape == (10, 3, 5)
+    np.testing.assert_array_equal(heard.values[0], [[20, 20, 20, 0, 0], [10] * 5, [20] * 5])
+    np.testing.assert_array_equal(both.encode(babble(1), (3,)).values, heard.values[:, 2:])
+    late = Stub()
+    late.first_s = 0.01
+    with pytest.raises(ValueError, match="same times"):
+        SideBySide([(narrow, (1,)), (late, (1,))])
+
+
+def seen_and_heard(
+    seed: int, sign: float = 1.0, noise: float = 1.0, frames: int = 400
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(S, 1, 8) features of which one, in noise, tells the mouth's course, (S, 2)."""
+    draw = np.random.default_rng(seed)
+    curve = np.convolve(draw.standard_normal(frames), np.ones(5) / 2, "same").astype(np.float32)
+    features = noise * draw.standard_normal((frames, 1, 8)).astype(np.float32)
+    features[:, 0, 2] += curve
+    mouth = sign * np.stack([curve, -curve], 1) / curve.std()
+    return torch.from_numpy(features).half(), torch.from_numpy(mouth.astype(np.float32))
+
+
+def filmed(name: str, seed: int, sign: float = 1.0, noise: float = 1.0, frames: int = 400) -> teaching.Clip:
+    features, mouth = seen_and_heard(seed, sign, noise, frames)
+    example = teaching.Example(features, mouth, torch.eye(2), torch.ones(frames, dtype=torch.bool))
+    curve = mouth[:, 0].double().numpy()
+    entry = teaching.ClipEntry(Path(), Path(), 0.0, name, np.inf)
+    return teaching.Clip(entry, [example], np.arange(frames) / 50, curve + 9.0, 5.0 - curve, np.ones(frames, np.bool_))
+
+
+def test_a_lesson_is_by_a_teacher_who_never_saw_the_speaker() -> None:
+    clips = [filmed("a", 0, noise=0.1), filmed("b", 1, noise=0.1), filmed("contrary", 2, sign=-1.0, noise=0.1)]
+    clips += [filmed("contrary", 3 + n, sign=-1.0, noise=0.1) for n in range(4)]
+    heard = [seen_and_heard(20 + number, noise=0.1) for number in range(3)]
+    times_s = np.arange(400) / 50
+    recordings = [HeardTwice(features, times_s, features, times_s) for features, _ in heard]
+    hears = Stub()
+    hears.layer_count, hears.width = 1, 8
+    teacher = Teacher(clips, hears, recordings, teaching.PredictorTrainingConfig(steps=60), components=8)
+
+    def agreement(lesson: list[teaching.Example]) -> float:
+        pairs = zip(lesson, heard, strict=True)
+        return min(float(np.corrcoef(one.expression[:, 0], true[:, 0])[0, 1]) for one, (_, true) in pairs)
+
+    assert agreement(teacher.lesson_without("contrary")) > 0.8
+    assert agreement(teacher.lesson_without("a")) < 0
+    lesson = teacher.lesson_without(None)
+    assert all(bool(one.seen.all()) for one in lesson)
+    for one in lesson:
+        np.testing.assert_allclose(one.expression.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([one.expression for one in lesson]).std(0), 1, rtol=0.02)
+
+
+def test_a_lesson_tells_what_the_clips_are_too_few_to_tell() -> None:
+    clips = [filmed("a", 0, frames=40), filmed("b", 1, frames=40)]
+    lesson = [
+        teaching.Example(*seen_and_heard(10 + number), torch.eye(2), torch.ones(400, dtype=torch.bool))
+        for number in range(20)
+    ]
+    config = PredictorConfig("", "", "", (1,), 8, 2, components=8)
+    training = teaching.PredictorTrainingConfig(steps=80, batch=8)
+    unseen = filmed("c", 99, frames=2000)
+    hears = Stub()
+    alone = teaching.measure(teaching.train_predictor(clips, config, training), [unseen], hears)
+    taught = teaching.measure(teaching.train_predictor(clips, config, training, lesson=lesson), [unseen], hears)
+    assert taught.r > alone.r + 0.05
 
 
 def test_list_of_clips(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ its own mean and standard deviation, so that what is learned is how a mouth move
 each recording as it is, the same recording is learned played slower and faster: another pitch, other formants,
 another tempo, and the same mouth shapes.
 
+Recordings without pictures can be learned from too, labelled by a teacher (`training.pseudo_labels`).
+
 The members of a predictor are taught apart: the linear one by ridge regression, the networks by gradient descent from
 different seeds.
 
@@ -76,6 +78,8 @@ class PredictorTrainingConfig:
     width_weight: float = 0.25
     velocity_weight: float = 0.5
     correlation_weight: float = 0.5
+    lesson_share: float = 0.5
+    """Of each batch, where there is a lesson: recordings that a teacher has labelled."""
     openness_weight: float = 0.3
     """Of the course of the opening over utterances whose phones are known."""
     ridge: float = 1.0
@@ -188,8 +192,11 @@ class Features(Protocol):
     @property
     def width(self) -> int: ...
 
-    rate_hz: float
-    first_s: float
+    @property
+    def rate_hz(self) -> float: ...
+
+    @property
+    def first_s(self) -> float: ...
 
     def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures: ...
 
@@ -294,10 +301,12 @@ def train_predictor(
     config: PredictorConfig,
     training: PredictorTrainingConfig,
     utterances: Utterances | None = None,
+    lesson: Sequence[Example] = (),
 ) -> ExpressionPredictor:
     """Train a predictor on all the clips given, and its ear for closed lips on the utterances.
 
-    The networks follow the openness of the utterances' phones too: voices that no clip has, languages among them.
+    The networks follow the openness of the utterances' phones too: voices that no clip has, languages among them. They
+    also learn from the lesson: recordings without pictures, labelled by a teacher.
     """
     torch.manual_seed(training.seed)
     predictor = ExpressionPredictor(config)
@@ -306,8 +315,13 @@ def train_predictor(
     _fit_linear(predictor, clips, inputs, training)
     _even_out(predictor.tap_weights, predictor.tap_bias, clips, inputs, predictor.linear)
     said = None if utterances is None else _spoken(predictor, utterances)
+    with torch.no_grad():
+        learned = [predictor.components(example.features.float()[None])[0] for example in lesson]
+    sources = [_Source([clip.examples for clip in clips], inputs, training.length_power)]
+    if lesson:
+        sources.append(_Source([[example] for example in lesson], [[values] for values in learned], 1.0))
     for number, network in enumerate(cast(Sequence[TemporalNetwork], predictor.networks)):
-        _train_network(network, clips, inputs, training, training.seed + number, said)
+        _train_network(network, sources, training, training.seed + number, said)
         _even_out(network.leave.weight, network.leave.bias, clips, inputs, network)
     if utterances is not None:
         _train_closing(predictor, utterances, training)
@@ -371,22 +385,39 @@ def _even_out(
     bias.mul_(scale)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What batches are drawn from: recordings, each in one or several versions."""
+
+    examples: Sequence[Sequence[Example]]
+    inputs: Sequence[Sequence[Tensor]]
+    """(S, inputs) each."""
+    length_power: float
+
+    @property
+    def chances(self) -> NDArray[np.float64]:
+        """Of each recording."""
+        weight = np.array([float(versions[0].seen.sum()) ** self.length_power for versions in self.examples])
+        return weight / weight.sum()
+
+
 def _train_network(
     network: nn.Module,
-    clips: Sequence[Clip],
-    inputs: Sequence[Sequence[Tensor]],
+    sources: Sequence[_Source],
     training: PredictorTrainingConfig,
     seed: int,
     said: _Spoken | None = None,
 ) -> None:
+    """The first source is the clips, the second, where there is one, the lesson."""
     draw = np.random.default_rng(seed)
     torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
-    weight = np.array([float(clip.examples[0].seen.sum()) ** training.length_power for clip in clips])
-    to_gap = torch.stack([clip.examples[0].to_shape[:, 0] for clip in clips]).mean(0)
+    to_gap = torch.stack([versions[0].to_shape[:, 0] for versions in sources[0].examples]).mean(0)
+    learned = round(training.batch * training.lesson_share) if len(sources) > 1 else 0
+    counts, chances = (training.batch - learned, learned), [source.chances for source in sources]
     for _ in range(training.steps):
-        batch = _draw_batch(clips, inputs, weight / weight.sum(), training, draw)
+        batch = _draw_batch(sources, counts, chances, training, draw)
         loss = _loss(network, batch, training)
         if said is not None:
             loss = loss + training.openness_weight * _openness_loss(network, said, to_gap, training, draw)
@@ -471,28 +502,29 @@ class _Batch:
 
 
 def _draw_batch(
-    clips: Sequence[Clip],
-    inputs: Sequence[Sequence[Tensor]],
-    weight: NDArray[np.float64],
+    sources: Sequence[_Source],
+    counts: Sequence[int],
+    chances: Sequence[NDArray[np.float64]],
     training: PredictorTrainingConfig,
     draw: np.random.Generator,
 ) -> _Batch:
-    """Stretches of `frames` feature frames."""
+    """Stretches of `frames` feature frames, so many from each source."""
     drawn = []
-    for number in draw.choice(len(clips), training.batch, p=weight):
-        speed = int(draw.integers(len(clips[number].examples)))
-        example, values = clips[number].examples[speed], inputs[number][speed]
-        start = int(draw.integers(0, max(len(values) - training.frames, 0) + 1))
-        stretch = slice(start, start + training.frames)
-        missing = max(0, training.frames - len(values))
-        drawn.append(
-            (
-                functional.pad(values[stretch], (0, 0, 0, missing)),
-                functional.pad(example.expression[stretch], (0, 0, 0, missing)),
-                example.to_shape,
-                functional.pad(example.seen[stretch].float(), (0, missing)),
+    for source, count, chance in zip(sources, counts, chances, strict=False):
+        for number in draw.choice(len(source.examples), count, p=chance):
+            version = int(draw.integers(len(source.examples[number])))
+            example, values = source.examples[number][version], source.inputs[number][version]
+            start = int(draw.integers(0, max(len(values) - training.frames, 0) + 1))
+            stretch = slice(start, start + training.frames)
+            missing = max(0, training.frames - len(values))
+            drawn.append(
+                (
+                    functional.pad(values[stretch], (0, 0, 0, missing)),
+                    functional.pad(example.expression[stretch], (0, 0, 0, missing)),
+                    example.to_shape,
+                    functional.pad(example.seen[stretch].float(), (0, missing)),
+                )
             )
-        )
     return _Batch(*(torch.stack(column) for column in zip(*drawn, strict=True)))
 
 
@@ -567,18 +599,22 @@ def leave_one_out(
     training: PredictorTrainingConfig,
     encoder: Features,
     utterances: Utterances | None = None,
+    lesson_without: Callable[[str], Sequence[Example]] | None = None,
 ) -> tuple[list[Score], float]:
     """Score every speaker by a predictor that was taught on the others, and the stretch that unseen speakers need.
+
+    The lesson, where there is one, is made for each speaker by a teacher that has not seen that speaker either.
 
     Scores are with that stretch applied. With it, the speaker who moves most above the own deviation does so by the
     same factor as the one who stays most below.
     """
     speakers = sorted({clip.entry.speaker for clip in clips})
     held_out = {name: [clip for clip in clips if clip.entry.speaker == name] for name in speakers}
-    taught = {
-        name: train_predictor([clip for clip in clips if clip.entry.speaker != name], config, training, utterances)
-        for name in speakers
-    }
+    taught = {}
+    for name in speakers:
+        others = [clip for clip in clips if clip.entry.speaker != name]
+        lesson = () if lesson_without is None else lesson_without(name)
+        taught[name] = train_predictor(others, config, training, utterances, lesson)
     stretch, scores = 1.0, []
     for _ in range(STRETCHES):  # lips that meet stop there, so the deviation does not follow the stretch exactly
         for predictor in taught.values():

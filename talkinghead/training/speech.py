@@ -8,6 +8,7 @@ The second one, with `--encoder`, is also how a predictor is made for any other 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from talkinghead.resources import checkpoint_path
 from talkinghead.speech import PredictorConfig, SpeechEncoder
 from talkinghead.text_to_speech import join, speak
 from talkinghead.training.expression_predictor import (
+    Example,
     PredictorTrainingConfig,
     Score,
     chosen_layers,
@@ -34,6 +36,7 @@ from talkinghead.training.expression_predictor import (
     train_predictor,
 )
 from talkinghead.training.phonemes import PhonemeRecogniser
+from talkinghead.training.pseudo_labels import prepare_teacher
 from talkinghead.training.speech_encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
 from talkinghead.training.whisper import WhisperTeacher
 
@@ -99,6 +102,10 @@ def encoder(
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the clips. Default: where the list lies.")
 @click.option("--texts", type=click.Path(path_type=Path), help="List of texts to speak, to learn where lips close.")
 @click.option("--encoder", "encoder_name", help="Folder or cached hub name. Default: the project's own.")
+@click.option("--speech", multiple=True, type=click.Path(path_type=Path), help="Folder of speech without pictures.")
+@click.option("--teacher", type=click.Path(path_type=Path), help="Whisper-base as a CTranslate2 model.bin.")
+@click.option("--held-out", multiple=True, help="Name of a folder of speech not to learn from.")
+@click.option("--minutes", default=60.0, show_default=True, help="How much of the speech is labelled and learned.")
 @click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor.")
 @click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True)
@@ -109,6 +116,10 @@ def predictor(
     data: Path | None,
     texts: Path | None,
     encoder_name: str | None,
+    speech: tuple[Path, ...],
+    teacher: Path | None,
+    held_out: tuple[str, ...],
+    minutes: float,
     face_model: Path | None,
     output: Path,
     steps: int,
@@ -120,16 +131,22 @@ def predictor(
     With --texts (tab-separated: voice, text) it also learns where p, b and m close the lips, and how far open
     each phone wants the mouth, from the phones of those text-to-speech voices that tell them.
 
+    With --speech and --teacher it learns, beside the clips, from recordings that nobody filmed: a teacher that hears
+    with three models, slow ones among them, labels them.
+
     Every speaker is first predicted by a predictor taught on the others: the table that is printed. The one that is
     written has been taught on all.
     """
     if output.exists() and not overwrite:
         raise OutputExistsError(f"{output} is there already; give --overwrite to replace it.")
+    if bool(speech) != bool(teacher):
+        raise click.UsageError("--speech and --teacher belong together.")
     model_file = face_model or checkpoint_path("face_model.safetensors")
     model = load_face_model(model_file)
     loaded = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
     layers = chosen_layers(loaded.layer_count)
-    prepared = [prepare_clip(entry, loaded, model, layers) for entry in read_clip_list(clips, data)]
+    entries = read_clip_list(clips, data)
+    prepared = [prepare_clip(entry, loaded, model, layers) for entry in entries]
     config = PredictorConfig(
         encoder=loaded.name,
         encoder_sha256=loaded.sha256,
@@ -144,9 +161,16 @@ def predictor(
     if texts is not None:
         spoken = [join(list(speak(script))) for script in read_scripts(texts)]
         utterances = prepare_utterances(spoken, loaded, layers)
-    scores, stretch = leave_one_out(prepared, config, training, loaded, utterances)
+    lesson_without: Callable[[str | None], list[Example]] | None = None
+    if teacher is not None:
+        recordings, _ = find_recordings(speech, held_out)
+        lesson_without = prepare_teacher(
+            entries, model, teacher, recordings, minutes, loaded, layers, training
+        ).lesson_without
+    scores, stretch = leave_one_out(prepared, config, training, loaded, utterances, lesson_without)
     Console().print(_table(scores, stretch))
-    taught = train_predictor(prepared, config, training, utterances)
+    lesson = [] if lesson_without is None else lesson_without(None)
+    taught = train_predictor(prepared, config, training, utterances, lesson)
     with torch.no_grad():
         taught.output_scale.fill_(stretch)
     taught.save(output)
