@@ -1,18 +1,21 @@
 """How well speech features tell a mouth's opening and width, and what they cost.
 
-    python benchmarks/speech.py --data FOLDER_OF_CLIPS [--tiny model.bin] [--base model.bin] [--phonemes] [--curve]
+    python benchmarks/speech.py --data FOLDER_OF_CLIPS [--tiny model.bin] [--base model.bin] [--phonemes]
+                                [--speech FOLDER [--held-out NAME] [--minutes 40]] [--curve]
 
 Every speaker is predicted by a predictor taught on the others, with the same members, steps and seeds for each row:
 the mean mouth, log-mel spectra (two to a frame, the floor any encoder has to clear), the project's own encoder, and
 where they are given two Whisper encoders (all layers hearing 30 s, no absolute positions; their third and last layer)
-and the log posteriors of a phoneme recogniser alone. With --curve, instead, the own encoder is cut behind each of its
-layers, and what it then costs on this machine is measured: nothing else should run meanwhile.
+and the log posteriors of a phoneme recogniser alone. With --speech, and --base as the teacher's, there is one row more,
+taught as the predictor that ships is: the own encoder, learning from speech without pictures besides. With --curve,
+instead, the own encoder is cut behind each of its layers, and what it then costs on this machine is measured: nothing
+else should run meanwhile.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +36,7 @@ from talkinghead.speech import (
 from talkinghead.training.expression_predictor import (
     Clip,
     ClipEntry,
+    Example,
     Features,
     PredictorTrainingConfig,
     Score,
@@ -42,6 +46,8 @@ from talkinghead.training.expression_predictor import (
     read_clip_list,
 )
 from talkinghead.training.listeners import Listener, phonemes, whisper
+from talkinghead.training.pseudo_labels import prepare_teacher
+from talkinghead.training.speech_encoder import find_recordings
 
 CLIPS = Path(__file__).with_name("speech_clips.tsv")
 COST_S = 60
@@ -59,12 +65,17 @@ def log_mel() -> Listener:
 
 
 def score_features(
-    features: Features, entries: list[ClipEntry], model: FaceModel, layers: tuple[int, ...], steps: int
+    features: Features,
+    entries: list[ClipEntry],
+    model: FaceModel,
+    layers: tuple[int, ...],
+    training: PredictorTrainingConfig,
+    lesson_without: Callable[[str], Sequence[Example]] | None = None,
 ) -> list[Score]:
     clips: list[Clip] = [prepare_clip(entry, features, model, layers) for entry in entries]
     components = min(PredictorConfig.components, features.width)
     config = PredictorConfig("", "", "", layers, features.width, model.expressions, components)
-    return leave_one_out(clips, config, PredictorTrainingConfig(steps=steps), features)[0]
+    return leave_one_out(clips, config, training, features, None, lesson_without)[0]
 
 
 def print_row(name: str, scores: list[Score]) -> None:
@@ -96,12 +107,14 @@ def seconds_per_second(encoder: SpeechEncoder, layers: int) -> float:
     return best / COST_S
 
 
-def print_curve(encoder: SpeechEncoder, entries: list[ClipEntry], model: FaceModel, steps: int) -> None:
+def print_curve(
+    encoder: SpeechEncoder, entries: list[ClipEntry], model: FaceModel, training: PredictorTrainingConfig
+) -> None:
     every = sum(parameter.numel() for parameter in encoder.model.parameters())
     layer = sum(parameter.numel() for parameter in encoder.model.encoder.layers[0].parameters())
     print("| layers | MB in half precision | s per s of sound | opening r | width r |\n|---|---|---|---|---|")
     for count in range(1, encoder.layer_count + 1):
-        scores = score_features(encoder, entries, model, (count,), steps)
+        scores = score_features(encoder, entries, model, (count,), training)
         megabytes = 2e-6 * (every - (encoder.layer_count - count) * layer)
         r, width_r = np.mean([(score.r, score.width_r) for score in scores], 0)
         cost = seconds_per_second(encoder, count)
@@ -116,6 +129,9 @@ def print_curve(encoder: SpeechEncoder, entries: list[ClipEntry], model: FaceMod
 @click.option("--base", type=click.Path(path_type=Path), help="Whisper base as a CTranslate2 model.bin.")
 @click.option("--phonemes", "with_phonemes", is_flag=True, help="Needs the package hama.")
 @click.option("--curve", is_flag=True, help="Only the own encoder, cut behind each layer: size, cost, r.")
+@click.option("--speech", multiple=True, type=click.Path(path_type=Path), help="Folder of speech without pictures.")
+@click.option("--held-out", multiple=True, help="Name of a folder of speech not to learn from.")
+@click.option("--minutes", default=40.0, show_default=True, help="How much of the speech is labelled and learned.")
 @click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True)
 def main(
     data: Path,
@@ -125,9 +141,15 @@ def main(
     base: Path | None,
     with_phonemes: bool,
     curve: bool,
+    speech: tuple[Path, ...],
+    held_out: tuple[str, ...],
+    minutes: float,
     steps: int,
 ) -> None:
     """Print the table as Markdown, a row as soon as it is known."""
+    if speech and base is None:
+        raise click.UsageError("--speech needs --base: it is part of the teacher.")
+    training = PredictorTrainingConfig(steps=steps)
     own = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
     rows: dict[str, Callable[[], Features]] = {"log-mel": log_mel, "own wav2vec2": lambda: own}
     if tiny is not None:
@@ -139,11 +161,11 @@ def main(
     model = load_face_model(checkpoint_path("face_model.safetensors"))
     entries = read_clip_list(clips, data)
     if curve:
-        print_curve(own, entries, model, steps)
+        print_curve(own, entries, model, training)
         return
     for number, (name, make) in enumerate(rows.items()):
         features = make()
-        scores = score_features(features, entries, model, chosen_layers(features.layer_count), steps)
+        scores = score_features(features, entries, model, chosen_layers(features.layer_count), training)
         if number == 0:
             header = [*COLUMNS, *(score.speaker for score in scores)]
             print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
@@ -152,6 +174,12 @@ def main(
             ]
             print_row("mean mouth", still)
         print_row(name, scores)
+    if speech and base is not None:
+        layers = chosen_layers(own.layer_count)
+        recordings, _ = find_recordings(speech, held_out)
+        teacher = prepare_teacher(entries, model, base, recordings, minutes, own, layers, training)
+        scores = score_features(own, entries, model, layers, training, teacher.lesson_without)
+        print_row("own wav2vec2, as it ships", scores)
 
 
 if __name__ == "__main__":

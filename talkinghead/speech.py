@@ -627,7 +627,7 @@ class PredictorConfig:
     taps: tuple[int, ...] = (-8, -5, -3, -1, 0, 1, 3, 5, 8)
     """Feature frames, counted from the one predicted, that the linear member sees."""
     networks: int = 2
-    width: int = 48
+    width: int = 96
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 6)
     """With kernels of 5 these reach 26 frames, 0.52 s, to either side."""

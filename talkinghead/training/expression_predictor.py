@@ -66,7 +66,7 @@ class ClipEntry:
 
 @dataclass(frozen=True)
 class PredictorTrainingConfig:
-    steps: int = 300
+    steps: int = 500
     """For each of the networks."""
     batch: int = 16
     frames: int = 100
@@ -79,7 +79,7 @@ class PredictorTrainingConfig:
     velocity_weight: float = 0.5
     correlation_weight: float = 0.5
     lesson_share: float = 0.5
-    """Of each batch, where there is a lesson: recordings that a teacher has labelled."""
+    """Of what is learned, where there is a lesson: recordings that a teacher has labelled."""
     openness_weight: float = 0.3
     """Of the course of the opening over utterances whose phones are known."""
     ridge: float = 1.0
@@ -305,24 +305,20 @@ def train_predictor(
 ) -> ExpressionPredictor:
     """Train a predictor on all the clips given, and its ear for closed lips on the utterances.
 
-    The networks follow the openness of the utterances' phones too: voices that no clip has, languages among them. They
-    also learn from the lesson: recordings without pictures, labelled by a teacher.
+    All members learn from the lesson too: recordings without pictures, labelled by a teacher. The networks follow the
+    openness of the utterances' phones besides: voices that no clip has, languages among them.
     """
     torch.manual_seed(training.seed)
     predictor = ExpressionPredictor(config)
     _fit_components(predictor, clips)
-    inputs = [[predictor.components(one.features.float()[None])[0] for one in clip.examples] for clip in clips]
-    _fit_linear(predictor, clips, inputs, training)
-    _even_out(predictor.tap_weights, predictor.tap_bias, clips, inputs, predictor.linear)
+    seen = _source(predictor, [clip.examples for clip in clips], training.length_power)
+    sources = [seen, _source(predictor, [[example] for example in lesson], 1.0)] if lesson else [seen]
+    _fit_linear(predictor, sources, training)
+    _even_out(predictor.tap_weights, predictor.tap_bias, seen, predictor.linear)
     said = None if utterances is None else _spoken(predictor, utterances)
-    with torch.no_grad():
-        learned = [predictor.components(example.features.float()[None])[0] for example in lesson]
-    sources = [_Source([clip.examples for clip in clips], inputs, training.length_power)]
-    if lesson:
-        sources.append(_Source([[example] for example in lesson], [[values] for values in learned], 1.0))
     for number, network in enumerate(cast(Sequence[TemporalNetwork], predictor.networks)):
         _train_network(network, sources, training, training.seed + number, said)
-        _even_out(network.leave.weight, network.leave.bias, clips, inputs, network)
+        _even_out(network.leave.weight, network.leave.bias, seen, network)
     if utterances is not None:
         _train_closing(predictor, utterances, training)
     return predictor.eval()
@@ -341,64 +337,62 @@ def _fit_components(predictor: ExpressionPredictor, clips: Sequence[Clip]) -> No
         predictor.projection[layer] = directions[:, kept] / scale[:, None] / level
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What is learned from: recordings, each in one or several versions."""
+
+    examples: Sequence[Sequence[Example]]
+    inputs: Sequence[Sequence[Tensor]]
+    """(S, inputs) each: what the members are given."""
+    chances: NDArray[np.float64]
+    """Of each recording, together 1."""
+
+
 @torch.no_grad()
-def _fit_linear(
-    predictor: ExpressionPredictor,
-    clips: Sequence[Clip],
-    inputs: Sequence[Sequence[Tensor]],
-    training: PredictorTrainingConfig,
-) -> None:
+def _source(predictor: ExpressionPredictor, examples: Sequence[Sequence[Example]], length_power: float) -> _Source:
+    inputs = [[predictor.components(one.features.float()[None])[0] for one in versions] for versions in examples]
+    weight = np.array([float(versions[0].seen.sum()) ** length_power for versions in examples])
+    return _Source(examples, inputs, weight / weight.sum())
+
+
+@torch.no_grad()
+def _fit_linear(predictor: ExpressionPredictor, sources: Sequence[_Source], training: PredictorTrainingConfig) -> None:
     """Ridge regression from the taps' view to the coefficients."""
     taps, wide, outputs = predictor.tap_weights.shape
     gram, targets = torch.zeros(taps * wide + 1, taps * wide + 1), torch.zeros(taps * wide + 1, outputs)
-    for clip, components in zip(clips, inputs, strict=True):
-        for example, values in zip(clip.examples, components, strict=True):
-            seen = predictor.tapped(values[None])[0].permute(1, 0, 2).flatten(1)[example.seen]
-            seen = torch.cat([seen, torch.ones(len(seen), 1)], 1)
-            weight = max(len(seen), 1) ** (training.length_power - 1)
-            gram += weight * seen.T @ seen
-            targets += weight * seen.T @ example.expression[example.seen]
+    for source, share in zip(sources, _shares(sources, training), strict=True):
+        for versions, inputs, chance in zip(source.examples, source.inputs, source.chances, strict=True):
+            frames = sum(int(example.seen.sum()) for example in versions)
+            weight = share * float(chance) / max(frames, 1)
+            for example, values in zip(versions, inputs, strict=True):
+                heard = predictor.tapped(values[None])[0].permute(1, 0, 2).flatten(1)[example.seen]
+                heard = torch.cat([heard, torch.ones(len(heard), 1)], 1)
+                gram += weight * heard.T @ heard
+                targets += weight * heard.T @ example.expression[example.seen]
     gram.diagonal().add_(training.ridge * gram.diagonal().mean())
     solved = torch.linalg.solve(gram, targets)
     predictor.tap_weights.copy_(solved[:-1].unflatten(0, (taps, wide)))
     predictor.tap_bias.copy_(solved[-1])
 
 
+def _shares(sources: Sequence[_Source], training: PredictorTrainingConfig) -> tuple[float, ...]:
+    """What each has of all that is learned: the first is the clips, the second, where there is one, the lesson."""
+    return (1 - training.lesson_share, training.lesson_share) if len(sources) > 1 else (1.0,)
+
+
 @torch.no_grad()
-def _even_out(
-    weight: Tensor,
-    bias: Tensor,
-    clips: Sequence[Clip],
-    inputs: Sequence[Sequence[Tensor]],
-    member: Callable[[Tensor], Tensor],
-) -> None:
+def _even_out(weight: Tensor, bias: Tensor, source: _Source, member: Callable[[Tensor], Tensor]) -> None:
     """Scale a member so that the gap between the lips has the standard deviation that was seen.
 
     A member that knows less moves less; in the mean of all each is to have the same say.
     """
     gaps = [
-        (member(components[0][None])[0] @ clip.examples[0].to_shape)[clip.examples[0].seen, 0]
-        for clip, components in zip(clips, inputs, strict=True)
+        (member(inputs[0][None])[0] @ versions[0].to_shape)[versions[0].seen, 0]
+        for versions, inputs in zip(source.examples, source.inputs, strict=True)
     ]
     scale = 1 / torch.cat(gaps).std().clamp(min=1e-3)
     weight.mul_(scale)
     bias.mul_(scale)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What batches are drawn from: recordings, each in one or several versions."""
-
-    examples: Sequence[Sequence[Example]]
-    inputs: Sequence[Sequence[Tensor]]
-    """(S, inputs) each."""
-    length_power: float
-
-    @property
-    def chances(self) -> NDArray[np.float64]:
-        """Of each recording."""
-        weight = np.array([float(versions[0].seen.sum()) ** self.length_power for versions in self.examples])
-        return weight / weight.sum()
 
 
 def _train_network(
@@ -408,16 +402,14 @@ def _train_network(
     seed: int,
     said: _Spoken | None = None,
 ) -> None:
-    """The first source is the clips, the second, where there is one, the lesson."""
     draw = np.random.default_rng(seed)
     torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
     to_gap = torch.stack([versions[0].to_shape[:, 0] for versions in sources[0].examples]).mean(0)
-    learned = round(training.batch * training.lesson_share) if len(sources) > 1 else 0
-    counts, chances = (training.batch - learned, learned), [source.chances for source in sources]
+    counts = [round(training.batch * share) for share in _shares(sources, training)]
     for _ in range(training.steps):
-        batch = _draw_batch(sources, counts, chances, training, draw)
+        batch = _draw_batch(sources, counts, training, draw)
         loss = _loss(network, batch, training)
         if said is not None:
             loss = loss + training.openness_weight * _openness_loss(network, said, to_gap, training, draw)
@@ -504,14 +496,13 @@ class _Batch:
 def _draw_batch(
     sources: Sequence[_Source],
     counts: Sequence[int],
-    chances: Sequence[NDArray[np.float64]],
     training: PredictorTrainingConfig,
     draw: np.random.Generator,
 ) -> _Batch:
     """Stretches of `frames` feature frames, so many from each source."""
     drawn = []
-    for source, count, chance in zip(sources, counts, chances, strict=False):
-        for number in draw.choice(len(source.examples), count, p=chance):
+    for source, count in zip(sources, counts, strict=True):
+        for number in draw.choice(len(source.examples), count, p=source.chances):
             version = int(draw.integers(len(source.examples[number])))
             example, values = source.examples[number][version], source.inputs[number][version]
             start = int(draw.integers(0, max(len(values) - training.frames, 0) + 1))
