@@ -2,8 +2,9 @@
 
 Minutes of paired clips are few, hours of speech are not. The teacher is a predictor like any other, but it hears with
 several models side by side, slow ones among them: the project's encoder, Whisper-base and a phoneme recogniser. Taught
-on the clips, it says what mouths do in recordings that nobody filmed; from those and the clips together the predictor
-that is shipped learns, which hears with one small encoder.
+on the clips, it says what mouths do in recordings that nobody filmed. From those and the clips it learns a second time
+itself (a noisy student: Xie et al., "Self-training with Noisy Student improves ImageNet classification", 2020), and
+labels again; from these labels and the clips the predictor that is shipped learns, which hears with one small encoder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from talkinghead.face_model import FaceModel
 from talkinghead.resources import checkpoint_path
-from talkinghead.speech import RATE_HZ, PredictorConfig, SpeechEncoder
+from talkinghead.speech import RATE_HZ, ExpressionPredictor, PredictorConfig, SpeechEncoder
 from talkinghead.structures import Sound
 from talkinghead.training.expression_predictor import (
     Clip,
@@ -36,6 +37,8 @@ from talkinghead.training.speech_encoder import Recordings
 
 STRETCH_S = 25.0
 """Length of a recording that is labelled."""
+ROUNDS = 2
+"""How often the teacher learns; from the second time on, from what it labelled itself besides the clips."""
 
 
 @dataclass(frozen=True)
@@ -110,37 +113,45 @@ class Teacher:
         hears: Features,
         recordings: Sequence[HeardTwice],
         training: PredictorTrainingConfig,
-        components: int = 128,
+        components: int = 64,
+        width: int = 48,
     ) -> None:
         """`clips`: as the teacher hears them, all its layers."""
         self._clips, self._recordings, self._training = clips, recordings, training
         layers = tuple(range(1, hears.layer_count + 1))
         outputs = clips[0].examples[0].expression.shape[1]
-        self._config = PredictorConfig("", "", "", layers, hears.width, outputs, components)
+        self._config = PredictorConfig("", "", "", layers, hears.width, outputs, components, width=width)
 
-    @torch.inference_mode()
     def lesson_without(self, speaker: str | None) -> list[Example]:
         """The recordings with the expression that a teacher sees in them who never saw this speaker.
 
         As in a clip, each coefficient has mean 0 over a recording; its standard deviation over all of them is 1.
         """
         clips = [clip for clip in self._clips if clip.entry.speaker != speaker]
-        with torch.inference_mode(False), torch.enable_grad():
-            teacher = train_predictor(clips, self._config, self._training)
         to_shape = torch.stack([clip.examples[0].to_shape for clip in clips]).mean(0)
-        told = []
-        for recording in self._recordings:
-            curves = teacher(recording.taught.float()[None])[0].numpy()
-            told.append(
-                np.stack([np.interp(recording.times_s, recording.taught_times_s, curve) for curve in curves.T], 1)
-            )
-        std = np.maximum(np.concatenate(told).std(0), 1e-3)
+        heard = [recording.taught for recording in self._recordings]
+        told: list[NDArray[np.float32]] = []
+        for _ in range(ROUNDS):
+            lesson = [_example(*labelled, to_shape) for labelled in zip(heard, told, strict=True)] if told else []
+            told = _label(train_predictor(clips, self._config, self._training, lesson=lesson), heard)
         return [
-            Example(
-                recording.features,
-                torch.from_numpy(((curves - curves.mean(0)) / std).astype(np.float32)),
-                to_shape,
-                torch.ones(len(curves), dtype=torch.bool),
-            )
+            _example(recording.features, _at(recording.times_s, recording.taught_times_s, curves), to_shape)
             for recording, curves in zip(self._recordings, told, strict=True)
         ]
+
+
+@torch.inference_mode()
+def _label(teacher: ExpressionPredictor, heard: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    """(S, K) for each recording, normalised."""
+    told = [teacher(features.float()[None])[0].numpy() for features in heard]
+    std = np.maximum(np.concatenate(told).std(0), 1e-3)
+    return [(curves - curves.mean(0)) / std for curves in told]
+
+
+def _at(times_s: NDArray[np.float64], known_s: NDArray[np.float64], curves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Curves (S', K) known at some times, at others: (S, K)."""
+    return np.stack([np.interp(times_s, known_s, curve) for curve in curves.T], 1).astype(np.float32)
+
+
+def _example(features: Tensor, curves: NDArray[np.float32], to_shape: Tensor) -> Example:
+    return Example(features, torch.from_numpy(curves), to_shape, torch.ones(len(curves), dtype=torch.bool))
