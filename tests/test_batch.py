@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -319,14 +319,26 @@ def test_kill_9_loses_nothing_and_repeats_nothing(
     assert leftovers(out) == set()
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """What is started now heeds SIGINT, even where these tests run in a shell's background and it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_clean_folder(anchor_folder: Path, speech: Path, expression_file: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("heeds_ctrl_c")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_clean_folder(
+    number: signal.Signals, anchor_folder: Path, speech: Path, expression_file: Path, tmp_path: Path
+) -> None:
     jobs, out = job_file(tmp_path, anchor_folder, speech, expression_file, 3), tmp_path / "out"
     process = subprocess.Popen(command(jobs, out), env=environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     while '"progress"' not in process.stdout.readline():
         pass
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and '"summary"' not in rest
     assert leftovers(out) == set()
