@@ -33,7 +33,7 @@ from talkinghead.media import VideoReader, read_sound
 from talkinghead.pipeline import generate
 from talkinghead.structures import Frame
 from talkinghead.tracking import track_file
-from talkinghead.training.anchor import AnchorTrainingConfig, train
+from talkinghead.training.anchor import MARK_FILE, STATE_FILE, AnchorTrainingConfig, train
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
@@ -190,23 +190,35 @@ def test_two_processes_with_one_output(
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_goes_on(clip: DrawnClip, tmp_path: Path) -> None:
-    output = tmp_path / "anchor"
+    """Killed as soon as each file of the work is there; ANCHOR is whole from the moment that it has its name."""
+    output, work = tmp_path / "anchor", tmp_path / ".anchor.training"
     command = [sys.executable, "-m", "talkinghead", "train", str(clip.path), "-o", str(output)]
     command += ["--steps", "4", "--device", "cpu", "--quiet"]
-    for delay_s in (3.0, 6.0):
-        process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
-        time.sleep(delay_s)
-        process.send_signal(signal.SIGKILL)
-        killed = process.wait() == -signal.SIGKILL
-        assert not output.exists() or not killed
-        if not killed:
+    for moment in (MARK_FILE, STATE_FILE, "network.safetensors"):
+        resume = ["--resume"] if (work / MARK_FILE).is_file() else []
+        process = subprocess.Popen([*command, *resume], env=environment(), stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (work / moment).is_file():
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert output.exists() or (work / MARK_FILE).is_file()
+        if output.exists():
             break
-        resumable = (tmp_path / ".anchor.training").is_dir()
-        command = [*(word for word in command if word != "--resume"), *(["--resume"] if resumable else [])]
-    if not output.exists():
-        subprocess.run(command, env=environment(), check=True)
+    else:
+        subprocess.run([*command, "--resume"], env=environment(), check=True)
+        assert [name for name in files(tmp_path) if name.startswith(".")] == []
     assert load_anchor(output).network
-    assert [name for name in files(tmp_path) if name.startswith(".")] == []
+    assert not work.exists() and not (output / STATE_FILE).exists()
+
+
+def test_a_kill_while_an_anchor_is_replaced(clip: DrawnClip, quick: AnchorTrainingConfig, tmp_path: Path) -> None:
+    """Both folders are hidden for an instant; the next training of that name sees the older one again."""
+    hidden = tmp_path / ".anchor.old"
+    train(clip.path, tmp_path / "anchor", steps=1, device="cpu", config=quick)
+    (tmp_path / "anchor").rename(hidden)
+    with pytest.raises(OutputExistsError):
+        train(clip.path, tmp_path / "anchor", steps=1, device="cpu", config=quick)
+    assert load_anchor(tmp_path / "anchor").network and not hidden.exists()
 
 
 SOUNDS = {

@@ -199,10 +199,11 @@ def train(
     report = report or (lambda progress: None)
     if minutes is None and steps is None:
         minutes = 15.0
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
     target_device = choose_device(device)
     with locked(output):
+        _put_back(output)
+        if output.exists() and not overwrite:
+            raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
         work = _open_work_folder(output, f"{sha256_of(clip)} {face}", resume)
         try:
             track = track_file(clip, face=face, progress=lambda n: report(TrainingProgress("tracking", 0.0, n)))
@@ -281,8 +282,6 @@ def _train_in(
         },
     }
     write_description(work, description)
-    for name in (STATE_FILE, MARK_FILE):
-        (work / name).unlink(missing_ok=True)
     report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
     return description
 
@@ -335,14 +334,24 @@ def _open_work_folder(output: Path, source: str, resume: bool) -> Path:
 
 def _put_in_place(work: Path, output: Path) -> None:
     """The finished folder takes its name; an older one goes only when the new one is there."""
+    old = _hidden(output)
+    shutil.rmtree(old, ignore_errors=True)
     if output.exists():
-        old = output.parent / f".{output.name}.old"
-        shutil.rmtree(old, ignore_errors=True)
         os.replace(output, old)
-        os.replace(work, output)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.replace(work, output)
+    os.replace(work, output)
+    shutil.rmtree(old, ignore_errors=True)
+    for name in (STATE_FILE, MARK_FILE):  # only now: until it has its name, a training that is killed can be resumed
+        (output / name).unlink(missing_ok=True)
+
+
+def _put_back(output: Path) -> None:
+    """Give the older folder its name again, where a kill came while it made way for the new one."""
+    if _hidden(output).exists() and not output.exists():
+        os.replace(_hidden(output), output)
+
+
+def _hidden(output: Path) -> Path:
+    return output.parent / f".{output.name}.old"
 
 
 def gather_samples(
