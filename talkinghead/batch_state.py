@@ -57,6 +57,7 @@ class Row:
     started_s: float | None
     """Unix time."""
     ended_s: float | None
+    """The start plus what the attempt took, whatever became of the wall clock meanwhile."""
 
     def as_json(self) -> dict[str, Any]:
         """For reports."""
@@ -67,7 +68,7 @@ class Row:
             "output": self.job.output,
             "attempts": self.attempts,
             "reason": self.reason,
-            "seconds": None if seconds is None else round(max(seconds, 0.0), 3),
+            "seconds": None if seconds is None else round(seconds, 3),
             **{name: (self.result or {}).get(name) for name in ("frames", "duration_s", "frames_passed_through")},
         }
 
@@ -88,6 +89,7 @@ class BatchState:
             raise MissingFileError(f"There is no batch in {folder}.")
         with self._errors():
             self._database = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+        self._clocks: dict[str, tuple[float, float]] = {}
         try:
             with self._errors():
                 version = self._database.execute("PRAGMA user_version").fetchone()[0]
@@ -121,15 +123,16 @@ class BatchState:
                     self._set(job.id, ended_s=old.ended_s)
 
     def start(self, job_id: str) -> None:
-        self._set(job_id, state=State.RUNNING, started_s=time.time(), ended_s=None)
+        now_s, _ = self._clocks[job_id] = time.time(), time.monotonic()
+        self._set(job_id, state=State.RUNNING, started_s=now_s, ended_s=None)
 
     def finish(self, job_id: str, result: dict[str, Any]) -> None:
-        self._set(job_id, state=State.DONE, result=_packed(result), reason=None, ended_s=time.time())
+        self._set(job_id, state=State.DONE, result=_packed(result), reason=None, ended_s=self._end(job_id))
         self._count_attempt(job_id)
 
     def fail(self, job_id: str, reason: str, *, again: bool) -> None:
         """An attempt failed; queue the job again, or leave it failed."""
-        self._set(job_id, state=State.QUEUED if again else State.FAILED, reason=reason, ended_s=time.time())
+        self._set(job_id, state=State.QUEUED if again else State.FAILED, reason=reason, ended_s=self._end(job_id))
         self._count_attempt(job_id)
 
     def drop(self, job_id: str) -> None:
@@ -153,6 +156,11 @@ class BatchState:
         names = ", ".join(f"{name} = ?" for name in values)
         with self._errors():
             self._database.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*values.values(), job_id))  # noqa: S608
+
+    def _end(self, job_id: str) -> float:
+        """Unix time, counted from the start by a clock that nobody sets, so that the time between stays true."""
+        started_s, since_s = self._clocks.get(job_id) or (time.time(), time.monotonic())
+        return started_s + time.monotonic() - since_s
 
     def _count_attempt(self, job_id: str) -> None:
         with self._errors():

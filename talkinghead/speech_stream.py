@@ -26,8 +26,8 @@ from talkinghead.structures import FloatArray
 
 AHEAD_S = 0.2
 """What is heard beyond the moment that is predicted."""
-MEMORY_S = 5.0
-"""Sound that the encoder still hears."""
+MEMORY_S = 3.0
+"""Sound that the encoder still hears: long enough for context, short enough to keep up with the speaker."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def stream_expression(
     Args:
         encoder: any; the shorter its look-ahead was in teaching, the less it misses.
         predictor: the encoder's.
-        blocks: (N,) float32 at 16 kHz each, of any length; each costs the encoding of `MEMORY_S`.
+        blocks: (N,) float32 at 16 kHz each, of any length; each costs the encoding of `MEMORY_S`,
+            so blocks of 200 ms cost half of what those of 100 ms do.
         ahead_s: how far behind the newest sample the newest expression lies, in seconds.
     """
     meter, held = LoudnessMeter(RATE_HZ), np.zeros(0, np.float32)

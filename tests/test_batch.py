@@ -117,6 +117,21 @@ def test_a_failing_job_is_retried_and_stops_no_other(tmp_path: Path) -> None:
     assert again.started == ["a"]
 
 
+def test_the_clock_may_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wall clock that is set back or forward by days, in mid-job, changes no job's seconds and retries nothing."""
+    now_s = [1.8e9]
+    monkeypatch.setattr("talkinghead.batch_state.time.time", lambda: now_s[0])
+
+    def jump(seconds: float) -> None:
+        now_s[0] += seconds
+
+    engine = ScriptedEngine({"a": [lambda: jump(-2e6)], "b": [lambda: jump(5e6)], "c": [lambda: jump(-9e6)]})
+    summary = run_batch(some_jobs("a", "b", "c"), tmp_path, engine)
+    assert summary.exit_code == 0 and now_s == [1.8e9 - 6e6]
+    for row in summary.rows:
+        assert row.attempts == 1 and 0 <= row.as_json()["seconds"] < 60
+
+
 def test_an_interrupt_leaves_a_batch_that_goes_on(tmp_path: Path) -> None:
     engine = ScriptedEngine({"b": [interrupt]})
     with pytest.raises(KeyboardInterrupt):

@@ -631,7 +631,7 @@ def test_memory_does_not_grow_with_the_length(encoder: SpeechEncoder) -> None:
 
 
 def test_a_stream_tells_what_the_whole_tells(encoder: SpeechEncoder) -> None:
-    """With more sound ahead than encoder and predictor reach, and no memory lost, the two are the same."""
+    """With more sound ahead than encoder and predictor reach, the two take the same course."""
     predictor, sound = make_predictor(encoder), babble(4)
     blocks = [sound.samples[start : start + 3000] for start in range(0, len(sound.samples), 3000)]
     told = list(stream_expression(encoder, predictor, blocks, ahead_s=1.5))
