@@ -57,7 +57,6 @@ class Row:
     started_s: float | None
     """Unix time."""
     ended_s: float | None
-    """The start plus what the attempt took, whatever became of the wall clock meanwhile."""
 
     def as_json(self) -> dict[str, Any]:
         """For reports."""
@@ -89,7 +88,7 @@ class BatchState:
             raise MissingFileError(f"There is no batch in {folder}.")
         with self._errors():
             self._database = sqlite3.connect(self.path, isolation_level=None, timeout=30)
-        self._clocks: dict[str, tuple[float, float]] = {}
+        self._epoch_s = time.time() - time.monotonic()
         try:
             with self._errors():
                 version = self._database.execute("PRAGMA user_version").fetchone()[0]
@@ -123,16 +122,15 @@ class BatchState:
                     self._set(job.id, ended_s=old.ended_s)
 
     def start(self, job_id: str) -> None:
-        now_s, _ = self._clocks[job_id] = time.time(), time.monotonic()
-        self._set(job_id, state=State.RUNNING, started_s=now_s, ended_s=None)
+        self._set(job_id, state=State.RUNNING, started_s=self._now_s(), ended_s=None)
 
     def finish(self, job_id: str, result: dict[str, Any]) -> None:
-        self._set(job_id, state=State.DONE, result=_packed(result), reason=None, ended_s=self._end(job_id))
+        self._set(job_id, state=State.DONE, result=_packed(result), reason=None, ended_s=self._now_s())
         self._count_attempt(job_id)
 
     def fail(self, job_id: str, reason: str, *, again: bool) -> None:
         """An attempt failed; queue the job again, or leave it failed."""
-        self._set(job_id, state=State.QUEUED if again else State.FAILED, reason=reason, ended_s=self._end(job_id))
+        self._set(job_id, state=State.QUEUED if again else State.FAILED, reason=reason, ended_s=self._now_s())
         self._count_attempt(job_id)
 
     def drop(self, job_id: str) -> None:
@@ -157,10 +155,9 @@ class BatchState:
         with self._errors():
             self._database.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*values.values(), job_id))  # noqa: S608
 
-    def _end(self, job_id: str) -> float:
-        """Unix time, counted from the start by a clock that nobody sets, so that the time between stays true."""
-        started_s, since_s = self._clocks.get(job_id) or (time.time(), time.monotonic())
-        return started_s + time.monotonic() - since_s
+    def _now_s(self) -> float:
+        """Unix time, counted since the table was opened by a clock that nobody sets: differences stay true."""
+        return self._epoch_s + time.monotonic()
 
     def _count_attempt(self, job_id: str) -> None:
         with self._errors():

@@ -27,7 +27,7 @@ from talkinghead.structures import FloatArray
 AHEAD_S = 0.2
 """What is heard beyond the moment that is predicted."""
 MEMORY_S = 3.0
-"""Sound that the encoder still hears: long enough for context, short enough to keep up with the speaker."""
+"""Sound before what is told that the encoder still hears: enough for context, little enough to keep up."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,12 @@ def stream_expression(
     Args:
         encoder: any; the shorter its look-ahead was in teaching, the less it misses.
         predictor: the encoder's.
-        blocks: (N,) float32 at 16 kHz each, of any length; each costs the encoding of `MEMORY_S`,
-            so blocks of 200 ms cost half of what those of 100 ms do.
+        blocks: (N,) float32 at 16 kHz each, of any length; each costs the encoding of `MEMORY_S` and
+            `ahead_s` besides its own, so longer blocks cost less.
         ahead_s: how far behind the newest sample the newest expression lies, in seconds.
+
+    Yields:
+        After every block that completes a feature frame of the encoder, the expression since the last one.
     """
     meter, held = LoudnessMeter(RATE_HZ), np.zeros(0, np.float32)
     hop = encoder.front_end.hop
@@ -65,7 +68,7 @@ def stream_expression(
         if end > told:
             yield _told(encoder, predictor, held * _gain(meter, held), first, told, end)
             told = end
-            passed = max(0, len(held) // hop - round(MEMORY_S * encoder.rate_hz))
+            passed = max(0, told - first - round(MEMORY_S * encoder.rate_hz))
             held, first = held[passed * hop :], first + passed
     end = first + len(held) // hop
     if end > told:

@@ -630,11 +630,12 @@ def test_memory_does_not_grow_with_the_length(encoder: SpeechEncoder) -> None:
 # Streaming
 
 
-def test_a_stream_tells_what_the_whole_tells(encoder: SpeechEncoder) -> None:
+@pytest.mark.parametrize("ahead_s", [1.5, 3.5])
+def test_a_stream_tells_what_the_whole_tells(encoder: SpeechEncoder, ahead_s: float) -> None:
     """With more sound ahead than encoder and predictor reach, the two take the same course."""
     predictor, sound = make_predictor(encoder), babble(4)
     blocks = [sound.samples[start : start + 3000] for start in range(0, len(sound.samples), 3000)]
-    told = list(stream_expression(encoder, predictor, blocks, ahead_s=1.5))
+    told = list(stream_expression(encoder, predictor, blocks, ahead_s))
     times_s = np.concatenate([one.times_s for one in told])
     np.testing.assert_allclose(times_s, encoder.first_s + np.arange(len(times_s)) / encoder.rate_hz)
     assert len(times_s) == len(sound.samples) // encoder.front_end.hop
