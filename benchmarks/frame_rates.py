@@ -22,7 +22,7 @@ from harness import anchor_parser, is_here, print_report, scratch_folder
 from numpy.typing import NDArray
 
 from talkinghead import generate, load_anchor
-from talkinghead.media import VideoReader, VideoWriter, read_sound, read_video_info
+from talkinghead.media.video_writer import VideoReader, VideoWriter, read_sound, read_video_info
 from talkinghead.structures import Frame
 
 RATES = {

@@ -21,19 +21,20 @@ from harness import print_report
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from talkinghead import metrics, weights
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.checkpoint import load_arrays
-from talkinghead.face_model import FaceModel
-from talkinghead.face_update import FaceUpdater
-from talkinghead.landmarks import FaceLandmarker, track_clip
-from talkinghead.media import VideoReader, read_sound
-from talkinghead.pipeline import expression_from_speech
-from talkinghead.reconstruction import reconstruct
-from talkinghead.region_removal import crop_size_px, local_region, place_crops, region_masks
-from talkinghead.resources import anchor_folder
+from talkinghead.face.face_model import FaceModel
+from talkinghead.face.landmarks import FaceLandmarker, track_clip
+from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.region_removal import crop_size_px, local_region, place_crops, region_masks
+from talkinghead.files import load_arrays
+from talkinghead.generation.face_updater import FaceUpdater
+from talkinghead.generation.pipeline import expression_from_speech
+from talkinghead.media.video_writer import VideoReader, read_sound
+from talkinghead.metrics import landmarks as metrics
 from talkinghead.structures import Reconstruction, Track
-from talkinghead.training.anchor import AnchorTrainingConfig, held_out_frames
+from talkinghead.training.face_update.train import AnchorTrainingConfig, held_out_frames
+from talkinghead.weights import registry as weights
+from talkinghead.weights.bundled import anchor_folder
 
 DATA = Path(__file__).parents[1] / "data" / "presenter"
 CLIPS = {name: DATA / f"{name}.mp4" for name in ("presenter", "second")}

@@ -22,8 +22,8 @@ from typing import Any
 
 import soundfile
 
-from talkinghead import weights
-from talkinghead.media import read_sound
+from talkinghead.media.video_writer import read_sound
+from talkinghead.weights import registry as weights
 
 DEFAULT_ANCHOR = Path("out/quality/anchor")
 """Where benchmarks/quality.py leaves its anchor."""

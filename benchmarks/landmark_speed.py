@@ -14,10 +14,10 @@ from pathlib import Path
 
 import cv2
 
-from talkinghead import weights
-from talkinghead.landmarks import FaceLandmarker, FaceTracker
-from talkinghead.media import VideoReader
+from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.media.video_writer import VideoReader
 from talkinghead.structures import Frame
+from talkinghead.weights import registry as weights
 
 FRAMES = 100
 DEFAULT_CLIP = Path(__file__).parents[2] / "shared" / "data" / "clips" / "newsroom.mp4"

@@ -20,17 +20,17 @@ import numpy as np
 import torch
 from harness import is_here, print_report
 
-from talkinghead import metrics
 from talkinghead.anchor import start_from
-from talkinghead.face_model import load_face_model
+from talkinghead.face.face_model import load_face_model
+from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.region_removal import crop_size_px, local_region
+from talkinghead.face.tracking import track_file
+from talkinghead.media.images import contact_sheet, write_png
+from talkinghead.metrics import landmarks as metrics
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
-from talkinghead.pictures import contact_sheet, write_png
-from talkinghead.reconstruction import reconstruct
-from talkinghead.region_removal import crop_size_px, local_region
-from talkinghead.resources import checkpoint_path
-from talkinghead.tracking import track_file
-from talkinghead.training.adversary import mouth_windows
-from talkinghead.training.anchor import GENERIC_START, AnchorTrainer, AnchorTrainingConfig, gather_samples
+from talkinghead.training.face_update.discriminator import mouth_windows
+from talkinghead.training.face_update.train import GENERIC_START, AnchorTrainer, AnchorTrainingConfig, gather_samples
+from talkinghead.weights.bundled import checkpoint_path
 
 RUN, EVERY = 3, 15
 """The first frames of each so many are judged: neighbours, for the flicker."""

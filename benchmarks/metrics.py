@@ -22,13 +22,13 @@ import numpy as np
 from harness import print_report, scratch_folder
 from safetensors import safe_open
 
-from talkinghead.evaluation import evaluate
-from talkinghead.evaluation_pairs import Pair
-from talkinghead.media import VideoReader, VideoWriter
-from talkinghead.metrics import mouth_crop
-from talkinghead.scores import BY_FIELD, METRICS, Scores
+from talkinghead.evaluation.evaluate import evaluate
+from talkinghead.evaluation.pairs import Pair
+from talkinghead.evaluation.scores import BY_FIELD, METRICS, Scores
+from talkinghead.face.tracking import track_file
+from talkinghead.media.video_writer import VideoReader, VideoWriter
+from talkinghead.metrics.landmarks import mouth_crop
 from talkinghead.structures import ByteArray, Frame, Track
-from talkinghead.tracking import track_file
 
 PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"
 FINE_CRF = 8

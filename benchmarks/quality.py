@@ -22,11 +22,11 @@ from pathlib import Path
 import soundfile
 from harness import DEFAULT_ANCHOR, generate, is_here, print_report
 
-from talkinghead.evaluation import evaluate
-from talkinghead.evaluation_pairs import Pair
-from talkinghead.evaluation_tables import as_json
-from talkinghead.media import VideoReader, VideoWriter, read_sound
-from talkinghead.scores import Scores
+from talkinghead.evaluation.evaluate import evaluate
+from talkinghead.evaluation.pairs import Pair
+from talkinghead.evaluation.scores import Scores
+from talkinghead.evaluation.tables import as_json
+from talkinghead.media.video_writer import VideoReader, VideoWriter, read_sound
 from talkinghead.structures import Frame
 
 SOUND_RATE_HZ = 48000

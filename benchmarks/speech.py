@@ -24,16 +24,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkinghead.face_model import FaceModel, load_face_model
-from talkinghead.resources import checkpoint_path
-from talkinghead.speech import (
-    RATE_HZ,
-    LogMelFrontEnd,
-    PredictorConfig,
-    SpeechEncoder,
-    hidden_states,
-)
-from talkinghead.training.expression_predictor import (
+from talkinghead.face.face_model import FaceModel, load_face_model
+from talkinghead.speech.predictor import RATE_HZ, LogMelFrontEnd, PredictorConfig, SpeechEncoder, hidden_states
+from talkinghead.training.speech.encoder import find_recordings
+from talkinghead.training.speech.feature_extractors import Listener, phonemes, whisper
+from talkinghead.training.speech.predictor import (
     Clip,
     ClipEntry,
     Example,
@@ -45,9 +40,8 @@ from talkinghead.training.expression_predictor import (
     prepare_clip,
     read_clip_list,
 )
-from talkinghead.training.listeners import Listener, phonemes, whisper
-from talkinghead.training.pseudo_labels import prepare_teacher
-from talkinghead.training.speech_encoder import find_recordings
+from talkinghead.training.speech.pseudo_labels import prepare_teacher
+from talkinghead.weights.bundled import checkpoint_path
 
 CLIPS = Path(__file__).with_name("speech_clips.tsv")
 COST_S = 60

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 import torchaudio
 
-from talkinghead import metrics
-from talkinghead.face_model import load_face_model
-from talkinghead.media import read_sound
-from talkinghead.resources import checkpoint_path
-from talkinghead.speech import RATE_HZ, load_speech_side, predict_expression
-from talkinghead.speech_stream import stream_expression
+from talkinghead.face.face_model import load_face_model
+from talkinghead.media.video_writer import read_sound
+from talkinghead.metrics import landmarks as metrics
+from talkinghead.speech.predictor import RATE_HZ, load_speech_side, predict_expression
+from talkinghead.speech.streaming import stream_expression
 from talkinghead.structures import FloatArray, Sound
+from talkinghead.weights.bundled import checkpoint_path
 
 LONGEST_S = 30.0
 AHEADS_S = (0.1, 0.2, 0.4, 0.8, 1.6)

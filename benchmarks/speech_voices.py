@@ -22,15 +22,15 @@ import numpy as np
 import torch
 import torchaudio
 
-from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.pipeline import expression_from_speech
-from talkinghead.resources import anchor_folder
-from talkinghead.speech import RATE_HZ
+from talkinghead.generation.pipeline import expression_from_speech
+from talkinghead.metrics import landmarks as metrics
+from talkinghead.speech.predictor import RATE_HZ
+from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Sound
 from talkinghead.text_to_speech import PAUSE, Script, join, speak
-from talkinghead.training.phone_openness import openness_of
-from talkinghead.voice_activity import VoiceActivityConfig
+from talkinghead.training.speech.phone_openness import openness_of
+from talkinghead.weights.bundled import anchor_folder
 
 ENGLISH = (
     "The mayor opened the bridge in bright sunshine this morning. Opponents of the plan remained behind the barrier. "

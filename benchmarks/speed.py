@@ -80,10 +80,10 @@ def timed_limit(anchor: Path, speech: Path, output: Path) -> float:
 def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     """What `talkinghead.generate` does, but every frame stays as it is."""
     from talkinghead.anchor import load_anchor
-    from talkinghead.frame_order import read_in_order
-    from talkinghead.frame_stream import in_thread
-    from talkinghead.media import VideoWriter, read_sound
-    from talkinghead.pipeline import BATCH, plan
+    from talkinghead.generation.frame_order import read_in_order
+    from talkinghead.generation.pipeline import BATCH, plan
+    from talkinghead.generation.stream import in_thread
+    from talkinghead.media.video_writer import VideoWriter, read_sound
     from talkinghead.structures import Frame
 
     timeline = plan(load_anchor(anchor), None, read_sound(speech).duration_s)

@@ -28,19 +28,20 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from talkinghead import load_anchor, weights
+from talkinghead import load_anchor
 from talkinghead.anchor import Anchor, crop_coefficients
-from talkinghead.face_update import FaceUpdater
-from talkinghead.frame_order import read_in_order
-from talkinghead.frame_stream import in_thread
-from talkinghead.landmarks import FaceLandmarker, FaceTracker
-from talkinghead.media import VideoWriter, read_sound
-from talkinghead.pipeline import BATCH, Timeline, plan
-from talkinghead.precision import choose_device, mixed_precision
-from talkinghead.rasterize import rasterize
-from talkinghead.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
-from talkinghead.speech import load_speech_side, predicted_parts
+from talkinghead.device import choose_device, mixed_precision
+from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
+from talkinghead.generation.face_updater import FaceUpdater
+from talkinghead.generation.frame_order import read_in_order
+from talkinghead.generation.pipeline import BATCH, Timeline, plan
+from talkinghead.generation.stream import in_thread
+from talkinghead.media.video_writer import VideoWriter, read_sound
+from talkinghead.network.rasterize import rasterize
+from talkinghead.speech.predictor import load_speech_side, predicted_parts
 from talkinghead.structures import FloatArray, Frame, Sound
+from talkinghead.weights import registry as weights
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

@@ -11,10 +11,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "evaluate": "talkinghead.evaluation",
-    "generate": "talkinghead.pipeline",
+    "evaluate": "talkinghead.evaluation.evaluate",
+    "generate": "talkinghead.generation.pipeline",
     "load_anchor": "talkinghead.anchor",
-    "train": "talkinghead.training.anchor",
+    "train": "talkinghead.training.face_update.train",
 }
 """Public function -> the module that defines it."""
 

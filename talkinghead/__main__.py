@@ -1,5 +1,5 @@
 """`python -m talkinghead` is the command `talkinghead`."""
 
-from talkinghead.cli import main
+from talkinghead.cli.main import main
 
 main()

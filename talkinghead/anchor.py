@@ -23,15 +23,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from talkinghead.checkpoint import load_arrays, replacing, save_arrays, sha256_of
 from talkinghead.errors import CheckpointError, MissingFileError
-from talkinghead.face_model import FaceModel, load_face_model
+from talkinghead.face.face_model import FaceModel, load_face_model
+from talkinghead.face.reconstruction import rotation_matrices
+from talkinghead.face.region_removal import Crops, LocalRegion, local_region
+from talkinghead.files import load_arrays, replacing, save_arrays, sha256_of
+from talkinghead.generation.passthrough import CELLS, Appearance
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.network.local_modeller import LocalCoefficients
-from talkinghead.reconstruction import rotation_matrices
-from talkinghead.region_removal import Crops, LocalRegion, local_region
 from talkinghead.structures import FloatArray, Reconstruction
-from talkinghead.trust import CELLS, Appearance
 
 FORMAT = "talkinghead/anchor/1"
 RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"

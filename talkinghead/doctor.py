@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import talkinghead
-from talkinghead import weights
 from talkinghead.errors import CheckpointError, ModelUnavailableError, VoiceUnavailableError
-from talkinghead.resources import checkpoint_path
-from talkinghead.voice_activity import REQUIREMENT, detector_file
+from talkinghead.speech.voice_activity import REQUIREMENT, detector_file
+from talkinghead.weights import registry as weights
+from talkinghead.weights.bundled import checkpoint_path
 
 # Distribution -> the name it is imported by.
 _REQUIRED = {
@@ -102,7 +102,7 @@ def _devices() -> Iterator[Finding]:
         return
     import torch
 
-    from talkinghead.precision import has_fast_bfloat16
+    from talkinghead.device import has_fast_bfloat16
 
     number_format = "bfloat16" if has_fast_bfloat16(torch.device("cpu")) else "float32"
     threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} logical cores"

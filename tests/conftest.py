@@ -11,11 +11,11 @@ import soundfile
 import torch
 from drawn_face import RATE_HZ, DrawnClip, drawn_clip, performance, sound_of
 
-from talkinghead import weights
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import ModelUnavailableError
-from talkinghead.expression_files import save_expression
-from talkinghead.training.anchor import AnchorTrainingConfig, train
+from talkinghead.generation.expression_files import save_expression
+from talkinghead.training.face_update.train import AnchorTrainingConfig, train
+from talkinghead.weights import registry as weights
 
 SHARED_MODELS = Path(__file__).parents[2] / "shared" / "models"
 CLIP_S = 4.0

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import Delaunay
 
-from talkinghead.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, FaceModel, load_face_model
-from talkinghead.media import VideoWriter
-from talkinghead.rasterize import rasterize
-from talkinghead.reconstruction import project
-from talkinghead.resources import checkpoint_path
+from talkinghead.face.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, FaceModel, load_face_model
+from talkinghead.face.reconstruction import project
+from talkinghead.media.video_writer import VideoWriter
+from talkinghead.network.rasterize import rasterize
 from talkinghead.structures import ByteArray, FloatArray, Frame, Reconstruction, Sound
+from talkinghead.weights.bundled import checkpoint_path
 
 Array = NDArray[np.float64]
 

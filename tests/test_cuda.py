@@ -10,13 +10,13 @@ import torch
 from drawn_face import DrawnClip
 
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.face_update import FaceUpdater
-from talkinghead.media import VideoReader, read_sound
-from talkinghead.pipeline import generate
-from talkinghead.precision import choose_device, mixed_precision, sent
-from talkinghead.rasterize import best_backend, rasterize
-from talkinghead.resources import checkpoint_folder
-from talkinghead.training.anchor import AnchorTrainingConfig, train
+from talkinghead.device import choose_device, mixed_precision, sent
+from talkinghead.generation.face_updater import FaceUpdater
+from talkinghead.generation.pipeline import generate
+from talkinghead.media.video_writer import VideoReader, read_sound
+from talkinghead.network.rasterize import best_backend, rasterize
+from talkinghead.training.face_update.train import AnchorTrainingConfig, train
+from talkinghead.weights.bundled import checkpoint_folder
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
@@ -86,7 +86,7 @@ def test_training_and_generating(clip: DrawnClip, expression_file: Path, speech:
 
 @pytest.mark.skipif(not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(), reason="no weights")
 def test_speech_is_heard_as_on_the_cpu(speech: Path) -> None:
-    from talkinghead.speech import load_speech_side, predict_expression
+    from talkinghead.speech.predictor import load_speech_side, predict_expression
 
     sound, times_s = read_sound(speech), np.arange(25) / 25
     here, there = (predict_expression(*load_speech_side(device=device), sound, times_s) for device in ("cpu", "cuda"))

@@ -6,24 +6,21 @@ What is measured, and how, is benchmarks/ground_truth.py; here it is held to bou
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
+import ground_truth
 import numpy as np
 import pytest
-
-from talkinghead import metrics, weights
-from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.checkpoint import load_arrays
-from talkinghead.landmarks import FaceLandmarker
-from talkinghead.media import VideoReader, read_sound
-from talkinghead.region_removal import crop_frame, paste_back, place_crops
-from talkinghead.resources import anchor_folder
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import ground_truth
 from ground_truth import CLIPS, DATA, Sight, Truth
+
+from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.face.landmarks import FaceLandmarker
+from talkinghead.face.region_removal import crop_frame, paste_back, place_crops
+from talkinghead.files import load_arrays
+from talkinghead.media.video_writer import VideoReader, read_sound
+from talkinghead.metrics import landmarks as metrics
+from talkinghead.weights import registry as weights
+from talkinghead.weights.bundled import anchor_folder
 
 FRAMES = 260
 """As many are tracked: 10.4 s, the whole of the second clip."""

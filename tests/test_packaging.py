@@ -11,7 +11,7 @@ import pytest
 
 import talkinghead
 from talkinghead.errors import CheckpointError
-from talkinghead.resources import checkpoint_folder, checkpoint_path
+from talkinghead.weights.bundled import checkpoint_folder, checkpoint_path
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS_LIMIT_BYTES = 60_000_000

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from talkinghead.face_model import FaceModel
+from talkinghead.face.face_model import FaceModel
 from talkinghead.network.compositor import Compositor
 from talkinghead.network.local_image_generator import LocalImageGenerator
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
+from talkinghead.network.rasterize import Backend
 from talkinghead.network.texture_decoder import TextureDecoder
 from talkinghead.network.texture_map_generator import TextureMapGenerator
 from talkinghead.network.texture_renderer import TextureRenderer
-from talkinghead.rasterize import Backend
 from talkinghead.structures import FloatArray
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from talkinghead.precision import sent
+from talkinghead.device import sent
 
 
 @dataclass(frozen=True)

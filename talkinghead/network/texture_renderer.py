@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from talkinghead.network.rasterize import Backend, best_backend, draw_textured, rasterize
 from talkinghead.network.texture_map_generator import TextureMap
-from talkinghead.rasterize import Backend, best_backend, draw_textured, rasterize
 
 
 class TextureRenderer(nn.Module):

@@ -18,12 +18,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead import weights
 from talkinghead.errors import NoFaceError
-from talkinghead.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, MESH_VERTICES, FaceModel, save_face_model
-from talkinghead.reconstruction import fit_similarity, unproject
+from talkinghead.face.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, MESH_VERTICES, FaceModel, save_face_model
+from talkinghead.face.reconstruction import fit_similarity, unproject
+from talkinghead.face.tracking import track_file
 from talkinghead.structures import FloatArray, Track
-from talkinghead.tracking import track_file
+from talkinghead.weights import registry as weights
 
 Array = NDArray[np.float64]
 

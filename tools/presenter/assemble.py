@@ -20,8 +20,8 @@ from head import Array, load_head
 from lips import MIDDLE, lip_gaps
 from looks import LOOKS
 
-from talkinghead.checkpoint import load_arrays, save_arrays
-from talkinghead.media import VideoWriter
+from talkinghead.files import load_arrays, save_arrays
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import Frame
 
 CRF = 9

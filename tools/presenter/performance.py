@@ -28,9 +28,9 @@ from motion import blink_times, blinks, bump, darts, wander
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from talkinghead.checkpoint import save_arrays
-from talkinghead.loudness import integrated_lufs
-from talkinghead.media import write_sound
+from talkinghead.files import save_arrays
+from talkinghead.media.video_writer import write_sound
+from talkinghead.speech.loudness import integrated_lufs
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech import PAUSE, HibariEngine
 

@@ -1,0 +1,1 @@
+"""The command line; `talkinghead.cli.main` is the program."""

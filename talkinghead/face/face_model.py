@@ -1,0 +1,173 @@
+"""A linear model of the lower face on the topology of MediaPipe's face mesh.
+
+    shape = neutral + identity @ identity_basis + expression @ expression_basis
+
+Units are centimetres of the canonical face, y up, z towards the viewer. The expression basis moves the
+local region's vertices only; the identity basis moves those and the rigid vertices of the upper face, by
+which the head's pose is found. Both are scaled so that coefficients come in standard deviations.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.errors import CheckpointError
+from talkinghead.files import load_arrays, save_arrays
+from talkinghead.structures import FloatArray
+
+MESH_VERTICES = 468
+"""Vertices of MediaPipe's face mesh; the first 468 of the 478 landmarks, in the same order."""
+
+INNER_LIP_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+"""Landmarks along the inner border of the upper lip, from the right corner to the left one."""
+INNER_LIP_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+"""The same along the lower lip; it shares the corners."""
+
+FORMAT = "talkinghead/face-model/1"
+LARGEST_NUMBER = 1e4
+"""No coordinate, weight or number of a vertex is larger."""
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """Arrays of the model; see the module's text for units."""
+
+    neutral: FloatArray
+    """(468, 3) mean shape."""
+    identity_basis: FloatArray
+    """(I, 468, 3) offsets per standard deviation."""
+    expression_basis: FloatArray
+    """(K, 468, 3) offsets per standard deviation, zero outside `local`."""
+    local: NDArray[np.int64]
+    """(V,) vertices of the local region: the lower face."""
+    rigid: NDArray[np.int64]
+    """(R,) vertices of the upper face that speech does not move."""
+    triangles: NDArray[np.int64]
+    """(F, 3) triangles of the local mesh, the mouth's inside closed, numbered within `local`."""
+    uv: FloatArray
+    """(V, 2) texture coordinates of the local vertices in [0, 1], u to the right, v downwards."""
+    importance: FloatArray
+    """(V,) weight of each local vertex in fitting, > 0: the lips count most."""
+
+    @property
+    def expressions(self) -> int:
+        """K, the number of expression coefficients."""
+        return len(self.expression_basis)
+
+    @property
+    def identities(self) -> int:
+        """I, the number of identity coefficients."""
+        return len(self.identity_basis)
+
+    @functools.cached_property
+    def local_index(self) -> dict[int, int]:
+        """Landmark number -> position within `local`."""
+        return {int(landmark): position for position, landmark in enumerate(self.local)}
+
+    def local_neutral(self, identity: FloatArray) -> FloatArray:
+        """The local region at rest, of one person: (I,) -> (V, 3) cm."""
+        return self.neutral[self.local] + np.tensordot(identity, self.identity_basis[:, self.local], 1)
+
+    def local_shape(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
+        """The local region with expressions: (I,), (T, K) -> (T, V, 3) cm."""
+        return self.local_neutral(identity) + np.tensordot(expression, self.expression_basis[:, self.local], 1)
+
+    def opening(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
+        """Gap between the inner lips over the width of the mesh's face oval: (I,), (T, K) -> (T,)."""
+        shape = self.neutral[[13, 14]] + np.tensordot(identity, self.identity_basis[:, [13, 14]], 1)
+        shape = shape + np.tensordot(expression, self.expression_basis[:, [13, 14]], 1)
+        width = np.linalg.norm(self.neutral[234] - self.neutral[454])
+        return np.asarray(np.linalg.norm(shape[:, 0] - shape[:, 1], axis=-1) / width, np.float32)
+
+    def lip_gap(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
+        """Height of the gap between the inner lips in cm, below 0 where they overlap: (I,), (T, K) -> (T,).
+
+        Linear in the expression.
+        """
+        upper, lower = 13, 14
+        rest = (self.neutral[upper] - self.neutral[lower])[1]
+        rest = rest + identity @ (self.identity_basis[:, upper] - self.identity_basis[:, lower])[:, 1]
+        moves = (self.expression_basis[:, upper] - self.expression_basis[:, lower])[:, 1]
+        return np.asarray(rest + expression @ moves, np.float32)
+
+    @functools.cached_property
+    def reach_basis(self) -> FloatArray:
+        """(K, V, 3) the expression basis over the local vertices."""
+        return self.expression_basis[:, self.local]
+
+    @functools.cached_property
+    def boundary(self) -> NDArray[np.int64]:
+        """The local mesh's outer edge as a closed loop of positions within `local`, (E,)."""
+        return boundary_loop(self.triangles)
+
+
+def boundary_loop(triangles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The longest closed loop of edges that belong to one triangle only, in order: (F, 3) -> (E,)."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    directed = {(int(a), int(b)) for a, b in edges}
+    following = {a: b for a, b in directed if (b, a) not in directed}
+    loops: list[list[int]] = []
+    while following:
+        start, here = following.popitem()
+        loop = [start]
+        while here != start:
+            loop.append(here)
+            here = following.pop(here)
+        loops.append(loop)
+    return np.array(max(loops, key=len), np.int64)
+
+
+def save_face_model(model: FaceModel, path: Path) -> None:
+    """Write the model as safetensors."""
+    arrays = {name: getattr(model, name) for name in FaceModel.__dataclass_fields__}
+    save_arrays(path, arrays, {"format": FORMAT})
+
+
+def load_face_model(path: Path) -> FaceModel:
+    """Read a model that `save_face_model` wrote.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged, or not a face model of this version.
+    """
+    arrays, metadata = load_arrays(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a face model of this version ({FORMAT}).")
+    fields = FaceModel.__dataclass_fields__
+    if set(arrays) != set(fields):
+        raise CheckpointError(f"{path} lacks {sorted(set(fields) - set(arrays))}; fetch it again.")
+    model = FaceModel(**arrays)
+    _check(model, path)
+    return model
+
+
+def _check(model: FaceModel, path: Path) -> None:
+    vertices = len(model.local)
+    shapes = {
+        "neutral": (MESH_VERTICES, 3),
+        "identity_basis": (model.identities, MESH_VERTICES, 3),
+        "expression_basis": (model.expressions, MESH_VERTICES, 3),
+        "triangles": (len(model.triangles), 3),
+        "uv": (vertices, 2),
+        "importance": (vertices,),
+    }
+    wrong = [
+        name
+        for name, shape in shapes.items()
+        if getattr(model, name).shape != shape or (name != "triangles" and getattr(model, name).dtype != np.float32)
+    ]
+    for name, top in (("local", MESH_VERTICES), ("rigid", MESH_VERTICES), ("triangles", vertices)):
+        numbers = getattr(model, name)
+        if numbers.size == 0 or numbers.dtype != np.int64 or numbers.min() < 0 or numbers.max() >= top:
+            wrong.append(name)
+    if not wrong:
+        try:
+            _ = model.boundary
+        except (KeyError, ValueError):  # the edge of the mesh is no loop
+            wrong.append("triangles")
+    if wrong or not all((np.abs(getattr(model, name)) <= LARGEST_NUMBER).all() for name in shapes):
+        raise CheckpointError(f"{path} holds arrays that do not fit together{': ' if wrong else ''}{', '.join(wrong)}.")

@@ -1,0 +1,1 @@
+"""An ANCHOR and speech in, frames and video out."""

@@ -1,0 +1,89 @@
+"""Expression coefficients in files: safetensors or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.errors import CoefficientError, MissingFileError
+from talkinghead.files import load_arrays, save_arrays
+from talkinghead.structures import FloatArray
+
+FORMAT = "talkinghead/expression/1"
+LARGEST_BYTES = 512 * 1024 * 1024
+LARGEST_SIGMA = 20.0
+"""No face does more; a larger number is a mistake of units."""
+SUFFIXES = (".safetensors", ".csv")
+
+
+def save_expression(path: Path, expression: FloatArray, times_s: NDArray[np.float64]) -> None:
+    """Write (T, K) coefficients in standard deviations and their (T,) times in seconds, as safetensors."""
+    save_arrays(path, {"expression": expression, "times_s": times_s}, {"format": FORMAT})
+
+
+def load_expression(path: Path, expressions: int) -> tuple[FloatArray, NDArray[np.float64] | None]:
+    """Read coefficients from a file.
+
+    A .safetensors file holds `expression` (T, K) and, if the rows are not one an output frame, `times_s` (T,).
+    A .csv file has a header line; its columns are K coefficients in order, with `time_s` before them if given.
+
+    Args:
+        path: the file.
+        expressions: K that is wanted.
+
+    Returns:
+        (T, K) float32 and (T,) seconds, or None where the rows are one an output frame.
+
+    Raises:
+        MissingFileError: no such file.
+        CoefficientError: wrong shape, not finite, out of range, or not readable.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"There is no file {path}.")
+    if path.stat().st_size > LARGEST_BYTES:
+        raise CoefficientError(f"{path} is larger than {LARGEST_BYTES >> 20} MB: no coefficients file is.")
+    if path.suffix.lower() == ".csv":
+        values, times_s = _read_csv(path)
+    else:
+        arrays, _ = load_arrays(path)
+        if "expression" not in arrays:
+            raise CoefficientError(f"{path} holds no array called 'expression'.")
+        values, times_s = arrays["expression"], arrays.get("times_s")
+    return _checked(path, values, expressions), _checked_times(path, times_s, len(values))
+
+
+def _read_csv(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    try:
+        rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
+        header, body = [name.strip() for name in rows[0]], [row for row in rows[1:] if row]
+        table = np.array([[float(cell) for cell in row] for row in body])
+    except (ValueError, IndexError, csv.Error) as error:
+        raise CoefficientError(f"{path} is not a table of numbers with a header line: {error}.") from error
+    if table.ndim != 2 or table.shape[1] != len(header):
+        raise CoefficientError(f"{path} has no rows, or rows of different lengths.")
+    if header[0] == "time_s":
+        return table[:, 1:], table[:, 0]
+    return table, None
+
+
+def _checked(path: Path, values: NDArray[np.floating], expressions: int) -> FloatArray:
+    if values.ndim != 2 or values.shape[1] != expressions or not len(values):
+        raise CoefficientError(f"{path} holds coefficients of shape {values.shape}; (frames, {expressions}) is wanted.")
+    if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
+        raise CoefficientError(f"{path} holds coefficients that are not finite numbers.")
+    if np.abs(values).max() > LARGEST_SIGMA:
+        raise CoefficientError(f"{path} holds coefficients beyond {LARGEST_SIGMA:g} standard deviations.")
+    return values.astype(np.float32)
+
+
+def _checked_times(path: Path, times_s: NDArray[np.floating] | None, rows: int) -> NDArray[np.float64] | None:
+    if times_s is None:
+        return None
+    times = np.asarray(times_s, np.float64)
+    if times.shape != (rows,) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise CoefficientError(f"{path}: its times are not {rows} rising numbers of seconds.")
+    return times

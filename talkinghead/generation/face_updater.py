@@ -1,0 +1,109 @@
+"""Applying a trained face update network to frames: crop, remove the region, fill it, paste it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from talkinghead.anchor import Anchor, crop_coefficients
+from talkinghead.device import mixed_precision, sent
+from talkinghead.face.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
+from talkinghead.network.local_modeller import LocalCoefficients
+from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch of frames on its way to the network."""
+
+    images: Sequence[ByteArray]
+    """B frames, (H, W, 3) uint8."""
+    usable: NDArray[np.int64]
+    """(U,) which of them show a face."""
+    places: Crops
+    """Of those."""
+    coefficients: LocalCoefficients
+    filled: FloatArray
+    """(U, h, w, 3), 0 in the hole."""
+    holes: ByteArray
+    """(U, h, w), 0 or 1."""
+    feathers: FloatArray
+    """(U, h, w)"""
+    covered: BoolArray
+    """(U,) where something seems to be before the face."""
+    shares: FloatArray
+    """(U,) how much of the new picture is to be shown, 0 to 1."""
+
+
+class FaceUpdater:
+    """The anchor's network, set up for one clip of that person.
+
+    The three steps of `update` may each run in a thread of their own.
+    """
+
+    def __init__(self, anchor: Anchor, reconstruction: Reconstruction, device: torch.device) -> None:
+        """Args: the anchor, the reconstruction of the clip that the frames come from, where to compute."""
+        self.device = device
+        self.region = anchor.region
+        self.reconstruction = reconstruction
+        self.appearance = anchor.appearance
+        self.network = anchor.network.placed(device)
+        self.crops = place_crops(anchor.region, reconstruction, self.network.config.size_px)
+
+    def update(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> list[ByteArray]:
+        """Give frames a new lower face.
+
+        Args:
+            images: B frames of the clip, (H, W, 3) uint8.
+            frames: (B,) their numbers in the clip.
+            expression: (B, K) target expression, in standard deviations.
+
+        Returns:
+            B new frames. One without a usable face is returned as it is.
+        """
+        return list(self.paste(*self.render(self.prepare(images, frames, expression))))
+
+    def prepare(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> Prepared:
+        """Cut out the crops and remove the region; arguments as of `update`."""
+        usable = np.flatnonzero(self.reconstruction.valid[frames])
+        chosen = frames[usable]
+        places = Crops(self.crops.to_frame[chosen], self.crops.size_px)
+        holes, feathers = region_masks(self.region, self.reconstruction.select(chosen), places)
+        crops = np.empty((len(usable), *places.size_px, 3), np.uint8)
+        for crop, i, to_frame in zip(crops, usable.tolist(), places.to_frame, strict=True):
+            crop[:] = crop_frame(images[i], to_frame, places.size_px)
+        filled = remove_region(crops, holes)
+        coefficients = crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable])
+        covered = [self.appearance is not None and self.appearance.is_covered(crop) for crop in crops]
+        everything = np.ones(len(usable), np.float32)
+        return Prepared(
+            images, usable, places, coefficients, filled, holes, feathers, np.array(covered, np.bool_), everything
+        )
+
+    @torch.inference_mode()
+    def render(self, prepared: Prepared) -> tuple[Prepared, FloatArray]:
+        """Run the network: the same batch with its updated crops, (U, h, w, 3) float32."""
+        if not prepared.shares.any():
+            return prepared, prepared.filled
+        image, hole, feather = (
+            sent(torch.from_numpy(array), self.device) for array in (prepared.filled, prepared.holes, prepared.feathers)
+        )
+        image, hole, feather = image.permute(0, 3, 1, 2), hole[:, None].float(), feather[:, None]
+        with mixed_precision(self.device):
+            _, updated = self.network(prepared.coefficients.to(self.device), image, hole, feather)
+        return prepared, np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
+
+    def paste(self, prepared: Prepared, updated: FloatArray) -> Iterator[ByteArray]:
+        """The frames, one after the other, with the updated crops in their places."""
+        place_of = {number: place for place, number in enumerate(prepared.usable.tolist())}
+        for number, image in enumerate(prepared.images):
+            place = place_of.get(number)
+            if place is None or not prepared.shares[place]:
+                yield image
+            else:
+                feather = prepared.feathers[place] * prepared.shares[place]
+                yield paste_back(image, updated[place], feather, prepared.places.to_frame[place])

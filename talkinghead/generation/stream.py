@@ -1,0 +1,119 @@
+"""Frames as they are made: an iterator for services, and the thread that makes them ahead of their use."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import InitVar, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from talkinghead.generation.passthrough import Fallbacks
+from talkinghead.structures import Frame
+
+AHEAD = 16
+"""Frames that are made before they are asked for, at most."""
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class FrameStream:
+    """The frames of an output, one after the other as they are made; iterated once.
+
+    A context manager: leaving it, `close`, and the end of the iteration stop the work and give back what it holds.
+    """
+
+    frames: InitVar[Iterator[Frame]]
+    """Not kept, so that nothing goes on making them once the stream is closed."""
+    count: int
+    """Frames in all."""
+    width: int
+    height: int
+    frame_rate: Fraction
+    recording: Path
+    """The sound that belongs to the frames. Where a text is spoken, the file is gone once the stream is closed."""
+    duration_s: float
+    """Of the recording."""
+    fallbacks: Fallbacks
+    """The frames that come, wholly or partly, as they are in the clip; complete with the last frame."""
+    progress: Callable[[int, int], None] | None = None
+    """Called after each frame with frames done and frames in all."""
+    held: ExitStack = field(default_factory=ExitStack)
+    """What is closed with the stream."""
+
+    def __post_init__(self, frames: Iterator[Frame]) -> None:
+        self._ready = in_thread(frames, AHEAD)
+        self._cancelled = threading.Event()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        with self:
+            for done, frame in enumerate(self._ready, 1):
+                if self._cancelled.is_set():
+                    return
+                yield frame
+                if self.progress:
+                    self.progress(done, self.count)
+
+    def cancel(self) -> None:
+        """End the iteration before its next frame. May be called from any thread."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def close(self) -> None:
+        self._ready.close()
+        self.held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def in_thread(items: Iterator[Item], ahead: int) -> Generator[Item]:
+    """Run an iterator in a thread, at most `ahead` items ahead; its exception is raised here."""
+    ready: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
+    stopped = threading.Event()
+
+    def put(item: Item | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            put(error)
+        else:
+            put(None)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

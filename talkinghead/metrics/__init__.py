@@ -1,0 +1,1 @@
+"""Metrics: one file a kind, pure functions on landmarks, curves and images, and the metric networks."""

@@ -1,0 +1,1 @@
+"""What an output says about how it was made: metadata, C2PA manifest, visible label."""

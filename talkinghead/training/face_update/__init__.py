@@ -1,0 +1,1 @@
+"""Training the face update network of one anchor."""

@@ -1,0 +1,1 @@
+"""Training the speech encoder and the expression predictor."""

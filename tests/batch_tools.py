@@ -1,0 +1,38 @@
+"""What the tests of batches share: job files, the command as a user runs it, and what a batch leaves in its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import talkinghead
+from talkinghead.batch.runner import SUMMARY_FILE
+from talkinghead.media.video_writer import VideoReader
+
+
+def job_file(folder: Path, anchor: Path, speech: Path, expression: Path, count: int) -> Path:
+    path = folder / "jobs.jsonl"
+    shared = {"anchor": str(anchor), "speech": str(speech), "expression": str(expression)}
+    path.write_text("".join(json.dumps({"id": f"j{n}", **shared}) + "\n" for n in range(count)), "utf-8")
+    return path
+
+
+def command(jobs: Path, out: Path, *options: str) -> list[str]:
+    own = ["--device", "cpu", "--json", *options]
+    return [sys.executable, "-m", "talkinghead", "batch", str(jobs), "-o", str(out), *own]
+
+
+def environment() -> dict[str, str]:
+    home = str(Path(talkinghead.__file__).parent.parent)
+    return {**os.environ, "PYTHONPATH": home, "OMP_NUM_THREADS": "1"}
+
+
+def frames_of(path: Path) -> int:
+    with VideoReader(path) as reader:
+        return sum(1 for _ in reader)
+
+
+def leftovers(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix != ".mp4"} - {"batch.sqlite", SUMMARY_FILE}

@@ -1,0 +1,144 @@
+"""Reconstruction against landmarks made from known coefficients."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from talkinghead.errors import NoFaceError
+from talkinghead.face.face_model import FaceModel, load_face_model
+from talkinghead.face.reconstruction import project, reconstruct, smooth
+from talkinghead.face.region_removal import crop_size_px, local_region, place_crops, region_masks
+from talkinghead.structures import LANDMARKS, Reconstruction, Track
+from talkinghead.weights.bundled import checkpoint_path
+
+RATE_HZ = 25.0
+
+
+@pytest.fixture(scope="module")
+def model() -> FaceModel:
+    return load_face_model(checkpoint_path("face_model.safetensors"))
+
+
+def known(model: FaceModel, frames: int = 100, seed: int = 0) -> Reconstruction:
+    """A head that turns, nods and talks, in a 512 px picture."""
+    draw = np.random.default_rng(seed)
+    t = np.arange(frames) / RATE_HZ
+    noise = draw.normal(size=(frames, model.expressions))
+    talk = smooth(noise, np.ones(frames), RATE_HZ, 4.0)
+    rotation = np.stack([0.08 * np.sin(t), 0.15 * np.sin(0.7 * t), 0.05 * np.cos(t)], 1)
+    return Reconstruction(
+        identity=draw.normal(size=model.identities).astype(np.float32),
+        expression=(talk / talk.std()).astype(np.float32),
+        rotation=rotation.astype(np.float32),
+        translation=np.stack([256 + 10 * np.sin(t), 260 + 4 * np.cos(1.3 * t)], 1).astype(np.float32),
+        scale=(15 + 0.3 * np.sin(0.5 * t)).astype(np.float32),
+        valid=np.ones(frames, np.bool_),
+    )
+
+
+def seen(model: FaceModel, truth: Reconstruction, noise_px: float, seed: int = 1) -> Track:
+    """The landmarks that such a head would give."""
+    shape = model.neutral + np.tensordot(truth.identity, model.identity_basis, 1)
+    shape = shape + np.tensordot(truth.expression, model.expression_basis, 1)
+    points = project(shape.astype(np.float32), truth, slice(None))
+    points = points + np.random.default_rng(seed).normal(0, noise_px, points.shape)
+    landmarks = np.zeros((len(truth), LANDMARKS, 3), np.float32)
+    landmarks[:, : points.shape[1]] = points
+    return Track(
+        landmarks,
+        np.zeros((len(truth), 52), np.float32),
+        truth.valid,
+        np.arange(len(truth)) / RATE_HZ,
+        512,
+        512,
+    )
+
+
+def test_known_coefficients_are_recovered(model: FaceModel) -> None:
+    truth = known(model)
+    found = reconstruct(seen(model, truth, noise_px=0.5), model)
+    assert found.valid.all()
+    # An unknown face may be a little asymmetric or the head a little turned: a constant offset stays open.
+    offset = (found.rotation - truth.rotation).mean(0)
+    assert np.abs(offset).max() < np.radians(3.0)
+    assert np.abs(found.rotation - truth.rotation - offset).max() < np.radians(0.5)
+    assert np.abs(found.scale / truth.scale - 1).max() < 0.02
+    opening = model.opening(truth.identity, truth.expression)
+    assert np.corrcoef(model.opening(found.identity, found.expression), opening)[0, 1] > 0.98
+    lips = [61, 291, 0, 17, 13, 14]
+    local = [model.local_index[point] for point in lips]
+    true_px = project(model.local_shape(truth.identity, truth.expression)[:, local], truth, slice(None))
+    found_px = project(model.local_shape(found.identity, found.expression)[:, local], found, slice(None))
+    assert np.linalg.norm((true_px - found_px)[..., :2], axis=-1).mean() < 0.8
+
+
+def test_a_known_identity_is_kept(model: FaceModel) -> None:
+    truth = known(model)
+    found = reconstruct(seen(model, truth, 0.5), model, identity=truth.identity)
+    np.testing.assert_array_equal(found.identity, truth.identity)
+    assert np.abs(found.expression - truth.expression).mean() < 0.25
+
+
+def test_missing_and_wild_frames_are_bridged(model: FaceModel) -> None:
+    truth = known(model)
+    track = seen(model, truth, 0.3)
+    landmarks, valid = track.landmarks.copy(), track.valid.copy()
+    landmarks[40:43], valid[40:43] = 0, False
+    landmarks[60] += np.random.default_rng(5).normal(0, 40, landmarks[60].shape).astype(np.float32)
+    found = reconstruct(dataclasses.replace(track, landmarks=landmarks, valid=valid), model)
+    assert not found.valid[40:43].any()
+    assert not found.valid[60]
+    turn = found.rotation - truth.rotation
+    offset = np.median(turn, axis=0)  # see above
+    for bad in (*range(40, 43), 60):
+        assert np.abs(turn[bad] - offset).max() < np.radians(1)
+        assert np.abs(found.translation[bad] - truth.translation[bad]).max() < 3
+
+
+def test_no_face_at_all(model: FaceModel) -> None:
+    track = seen(model, known(model, 10), 0.0)
+    with pytest.raises(NoFaceError):
+        reconstruct(dataclasses.replace(track, valid=np.zeros(10, np.bool_)), model)
+
+
+def test_one_frame_is_enough(model: FaceModel) -> None:
+    found = reconstruct(seen(model, known(model, 1), 0.1), model)
+    assert len(found) == 1
+    assert found.valid.all()
+
+
+def test_removed_region_does_not_follow_the_expression(model: FaceModel) -> None:
+    truth = known(model, 50)
+    other = dataclasses.replace(truth, expression=np.roll(truth.expression, 17, axis=0) * 1.5)
+    regions = []
+    for case in (truth, other):
+        found = reconstruct(seen(model, case, 0.0), model, identity=truth.identity)
+        region = local_region(model, found.identity)
+        regions.append(region_masks(region, found, place_crops(region, found, (128, 176)))[0])
+    assert (regions[0] != regions[1]).mean() < 1e-4
+
+
+def test_removed_region_covers_lips_and_the_lowest_chin(model: FaceModel) -> None:
+    truth = known(model, 50)
+    region = local_region(model, truth.identity)
+    crops = place_crops(region, truth, crop_size_px(region, truth))
+    holes, feathers = region_masks(region, truth, crops)
+    shape = model.local_shape(truth.identity, truth.expression)
+    points = project(shape, truth, slice(None))[:, [model.local_index[p] for p in (13, 14, 61, 291, 17, 152)], :2]
+    for t in range(len(truth)):
+        turn, shift = crops.to_frame[t, :, :2], crops.to_frame[t, :, 2]
+        x, y = np.linalg.solve(turn, (points[t] - shift).T)
+        assert holes[t, y.astype(int), x.astype(int)].all()
+    edge = np.concatenate([feathers[:, 0], feathers[:, -1], feathers[:, :, 0], feathers[:, :, -1]], axis=1)
+    assert edge.max() == 0
+
+
+def test_smoothing_halves_the_cutoff_and_keeps_slow_motion() -> None:
+    t = np.arange(500) / RATE_HZ
+    for hz, low, high in ((5.0, 0.45, 0.55), (0.5, 0.99, 1.01)):
+        wave = np.sin(2 * np.pi * hz * t)[:, None]
+        kept = smooth(wave, np.ones(500), RATE_HZ, 5.0)[100:400].std() / wave[100:400].std()
+        assert low < kept < high

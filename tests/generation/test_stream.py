@@ -1,0 +1,141 @@
+"""Frames for services: they come in order, with their times, as they are made, and the work stops when asked to."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from batch_tools import environment
+
+import talkinghead
+from talkinghead.anchor import Anchor
+from talkinghead.errors import MissingFileError
+from talkinghead.generation.passthrough import Fallbacks
+from talkinghead.generation.stream import AHEAD, FrameStream
+from talkinghead.structures import Frame
+from talkinghead.text_to_speech import Script
+from talkinghead.weights.bundled import checkpoint_folder
+
+pytestmark = pytest.mark.usefixtures("own_caches")
+
+
+def stream_of(frames: Iterator[Frame], count: int, **options: object) -> FrameStream:
+    return FrameStream(frames, count, 4, 2, Fraction(25), Path("speech.wav"), count / 25, Fallbacks(), **options)  # type: ignore[arg-type]
+
+
+def numbered(count: int, made: list[int]) -> Iterator[Frame]:
+    for number in range(count):
+        made.append(number)
+        yield Frame(np.full((2, 4, 3), number, np.uint8), number / 25)
+
+
+def test_frames_come_in_order_and_progress_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    closed: list[bool] = []
+    held = ExitStack()
+    held.callback(closed.append, True)
+    stream = stream_of(numbered(40, []), 40, progress=lambda *counts: told.append(counts), held=held)
+    assert [int(frame.image[0, 0, 0]) for frame in stream] == list(range(40))
+    assert told == [(done, 40) for done in range(1, 41)]
+    assert closed == [True] and len(stream) == 40
+
+
+@pytest.mark.parametrize("way", ["cancel", "cancel from a thread", "break", "close"])
+def test_the_work_stops_when_asked_to(way: str) -> None:
+    made: list[int] = []
+    closed: list[bool] = []
+    threads = threading.active_count()
+    held = ExitStack()
+    held.callback(closed.append, True)
+    with stream_of(numbered(10_000, made), 10_000, held=held) as stream:
+        seen = 0
+        for _ in stream:
+            seen += 1
+            if seen == 5:
+                if way == "break":
+                    break
+                if way == "cancel from a thread":
+                    thread = threading.Thread(target=stream.cancel)
+                    thread.start()
+                    thread.join()
+                elif way == "cancel":
+                    stream.cancel()
+                else:
+                    stream.close()
+    assert seen == 5 and len(made) <= 5 + AHEAD + 2 and closed == [True]
+    assert threading.active_count() == threads
+    assert stream.cancelled == way.startswith("cancel")
+
+
+def test_an_error_in_the_making_is_raised_where_the_frames_are_used() -> None:
+    def failing() -> Iterator[Frame]:
+        yield from numbered(3, [])
+        raise MissingFileError("gone")
+
+    seen: list[Frame] = []
+    with pytest.raises(MissingFileError, match="gone"):
+        seen.extend(stream_of(failing(), 9))
+    assert len(seen) == 3
+
+
+def test_generate_without_an_output_gives_what_would_be_written(
+    anchor: Anchor, speech: Path, expression_file: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+    stream = talkinghead.generate(
+        anchor, speech, expression=expression_file, device="cpu", progress=lambda *counts: told.append(counts)
+    )
+    frames = list(stream)
+    made = talkinghead.generate(anchor, speech, tmp_path / "output.mp4", expression=expression_file, device="cpu")
+    assert len(frames) == len(stream) == made["frames"] and told[-1] == (len(frames), len(frames))
+    np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(len(frames)) / 25)
+    assert {frame.image.shape for frame in frames} == {(stream.height, stream.width, 3)}
+    assert stream.fallbacks.reasons.total() == made["frames_passed_through"]
+    assert stream.recording == speech and stream.frame_rate == made["fps"] == 25
+
+
+@pytest.mark.parametrize("driven_by", ["speech", "file"])
+def test_a_closed_stream_leaves_no_thread(driven_by: str, anchor: Anchor, speech: Path, expression_file: Path) -> None:
+    def running() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if "(work)" in thread.name}
+
+    assert not running()
+    expression = expression_file if driven_by == "file" else None
+    with talkinghead.generate(anchor, speech, expression=expression, device="cpu", visible_label="AI") as stream:
+        frames = iter(stream)
+        next(frames)
+        assert running()
+    assert not running()
+
+
+def test_what_is_wrong_is_told_by_the_call(anchor: Anchor, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError):
+        talkinghead.generate(anchor, tmp_path / "none.wav", device="cpu")
+
+
+def test_a_spoken_text_lies_beside_until_the_stream_is_closed(anchor: Anchor, expression_file: Path) -> None:
+    stream = talkinghead.generate(anchor, Script("Hello there."), expression=expression_file, device="cpu")
+    assert stream.recording.is_file()
+    with stream:
+        next(iter(stream))
+    assert not stream.recording.exists() and not stream.recording.parent.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (checkpoint_folder() / "presenter").is_dir(), reason="no built-in anchor")
+def test_the_documented_example_writes_into_a_pipe(speech: Path, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "frames.py").write_text(code, "utf-8")
+    command = [sys.executable, str(tmp_path / "frames.py"), "presenter", str(speech)]
+    done = subprocess.run(command, env=environment(), capture_output=True, check=True)
+    assert b"512x512, 25 frames a second" in done.stderr
+    assert len(done.stdout) == 33 * 512 * 512 * 3

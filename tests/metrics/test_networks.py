@@ -1,0 +1,230 @@
+"""Networks of others: their shapes, their inputs, and the safe reading of their weights."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import pickletools
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from talkinghead.errors import CheckpointError
+from talkinghead.metrics import syncnet
+from talkinghead.metrics.fid import FidInception, frechet_distance
+from talkinghead.metrics.lpips import Lpips, load_lpips
+from talkinghead.metrics.networks import JUDGES, LPIPS, SYNCNET, convert
+from talkinghead.metrics.syncnet import Embeddings, SyncNet, lip_sync, load_syncnet, mfcc, offset_distances
+from talkinghead.structures import Frame
+from talkinghead.weights.torch_files import read_tensors
+
+
+class Watch:
+    """What the interpreter's auditing (PEP 578) reports of unpickling and of calls to the system."""
+
+    SUSPECT = (
+        "pickle.",
+        "os.mkdir",
+        "os.system",
+        "os.exec",
+        "os.spawn",
+        "os.posix_spawn",
+        "subprocess.",
+        "socket.",
+    )
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.on = False
+        sys.addaudithook(self._hear)  # for ever: a hook cannot be taken off
+
+    def _hear(self, event: str, _: object) -> None:
+        if self.on and event.startswith(self.SUSPECT):
+            self.events.append(event)
+
+
+class Evil:
+    """A pickle that would make a file if it were unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+STATE = {
+    "a.weight": torch.arange(12.0).reshape(3, 4),
+    "turned": torch.arange(6).reshape(2, 3).t(),
+    "half": torch.ones(2, dtype=torch.float16),
+    "count": torch.tensor(7),
+}
+
+
+class TestTorchFiles:
+    @pytest.mark.parametrize("archive", [True, False])
+    def test_both_forms_are_read(self, tmp_path: Path, archive: bool) -> None:
+        path = tmp_path / "state.pth"
+        torch.save(STATE, path, _use_new_zipfile_serialization=archive)
+        found = read_tensors(path)
+        assert found.keys() == STATE.keys()
+        for name, tensor in STATE.items():
+            np.testing.assert_array_equal(found[name], tensor.numpy())
+
+    @pytest.mark.parametrize("archive", [True, False])
+    def test_nothing_in_the_file_is_called(self, tmp_path: Path, archive: bool) -> None:
+        path = tmp_path / "evil.pth"
+        torch.save({"a": Evil(tmp_path / "made")}, path, _use_new_zipfile_serialization=archive)
+        with pytest.raises(CheckpointError, match="mkdir, which is not done"):
+            read_tensors(path)
+        assert not (tmp_path / "made").exists()
+
+    def test_a_plain_pickle_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "evil.pkl"
+        path.write_bytes(pickle.dumps(Evil(tmp_path / "made")))
+        with pytest.raises(CheckpointError):
+            read_tensors(path)
+        assert not (tmp_path / "made").exists()
+
+    @pytest.mark.parametrize("archive", [True, False])
+    def test_damaged_files_are_refused_or_read_and_never_run(self, tmp_path: Path, archive: bool) -> None:
+        """Bytes changed at random, some of them into calls: what is no state dict any more is an error of our own."""
+        path = tmp_path / "state.pth"
+        torch.save(STATE, path, _use_new_zipfile_serialization=archive)
+        whole, rng = path.read_bytes(), np.random.default_rng(0)
+        opcodes = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]
+        call = b"cos\nmkdir\n(V" + str(tmp_path / "made").encode() + b"\ntR."
+        watch, read = Watch(), 0
+        for number in range(400):
+            content = bytearray(whole)
+            for at in rng.integers(0, len(content), 1 + number % 5):
+                content[at : at + 1] = opcodes[rng.integers(len(opcodes))] if number % 2 else bytes([rng.integers(256)])
+            if number % 7 == 0:
+                at = int(rng.integers(0, len(content)))
+                content[at : at + len(call)] = call
+            path.write_bytes(bytes(content[: rng.integers(1, len(content)) if number % 11 == 0 else None]))
+            watch.on = True
+            with contextlib.suppress(CheckpointError):
+                read_tensors(path)
+                read += 1
+            watch.on = False
+        assert watch.events == []
+        assert 0 < read < 360
+        watch.on = True
+        with contextlib.suppress(Exception):
+            pickle.loads(pickle.dumps(Evil(tmp_path)))  # noqa: S301
+        watch.on = False
+        assert watch.events  # it would have heard
+        assert not (tmp_path / "made").exists()
+
+    def test_a_compressed_archive_is_refused(self, tmp_path: Path) -> None:
+        """It could hold more than there is memory."""
+        path = tmp_path / "state.pth"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("state/data.pkl", b"\x80\x02}q\x00.")
+        with pytest.raises(CheckpointError, match="compressed"):
+            read_tensors(path)
+
+    def test_a_file_cut_short_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "state.pth"
+        torch.save(STATE, path, _use_new_zipfile_serialization=False)
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(CheckpointError):
+            read_tensors(path)
+
+
+class TestSyncNet:
+    def test_it_has_the_published_number_of_parameters(self) -> None:
+        assert sum(value.numel() for value in SyncNet().parameters()) == 13_631_616
+
+    def test_windows_in_a_run_are_windows_alone(self) -> None:
+        torch.manual_seed(0)
+        network, faces = SyncNet().eval(), torch.rand(1, 3, 7, 224, 224) * 255
+        with torch.inference_mode():
+            together = network.lips(faces)
+            alone = torch.cat([network.lips(faces[:, :, start : start + 5]) for start in range(3)])
+        assert together.shape == (3, 1024)
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+
+    def test_cepstra_are_those_of_python_speech_features(self) -> None:
+        """Values of version 0.6 for this sound, at windows 0, 50 and the last."""
+        rng = np.random.default_rng(0)
+        time_s = np.arange(17003) / 16000
+        sound = 0.3 * np.sin(2 * np.pi * 300 * time_s * (1 + time_s)) + 0.05 * rng.standard_normal(len(time_s))
+        found = mfcc(sound.astype(np.float32))
+        assert found.shape == (13, 105)
+        np.testing.assert_allclose(found[[0, 1, 2, 12], 0], [20.8922, -20.1239, 10.4339, 1.4137], atol=1e-3)
+        np.testing.assert_allclose(found[[0, 1, 2, 12], 50], [21.1033, -16.997, 1.3461, -15.698], atol=1e-3)
+        np.testing.assert_allclose(found[[0, 1, 2, 12], -1], [21.376, -19.5485, -10.7926, 11.8996], atol=1e-3)
+
+    @pytest.mark.parametrize("late", [-4, 0, 3])
+    def test_the_offset_is_how_late_the_picture_is(self, late: int) -> None:
+        sound = torch.randn(80, 1024, generator=torch.Generator().manual_seed(0))
+        found = lip_sync(Embeddings(torch.roll(sound, late, 0), sound))
+        assert found.offset == late
+        assert found.confidence == pytest.approx(
+            float(offset_distances(torch.roll(sound, late, 0), sound).median()) - found.distance
+        )
+
+    def test_distances_are_those_of_the_definition(self) -> None:
+        lips, sound = torch.randn(2, 6, 1024, generator=torch.Generator().manual_seed(1))
+        at_rest = np.linalg.norm(lips.numpy() - sound.numpy() + 1e-6, axis=1).mean()
+        assert float(offset_distances(lips, sound)[15]) == pytest.approx(at_rest, rel=1e-5)
+        beyond = np.linalg.norm(lips.numpy() + 1e-6, axis=1).mean()  # all of the sound has been moved away
+        assert float(offset_distances(lips, sound)[0]) == pytest.approx(beyond, rel=1e-5)
+
+    def test_other_rates_are_brought_to_25_frames_a_second(self) -> None:
+        image = np.zeros((2, 2, 3), np.uint8)
+        found = list(syncnet.at_frame_rate(Frame(image, number / 50) for number in range(100)))
+        assert [number for number, _ in found] == list(range(0, 100, 2))
+
+    def test_weights_are_converted_once_and_loaded(self, tmp_path: Path) -> None:
+        """Batch norms as torch wrote them before they counted batches."""
+        network = SyncNet()
+        state = {name: value for name, value in network.state_dict().items() if "num_batches" not in name}
+        torch.save(state, tmp_path / "syncnet_v2.model", _use_new_zipfile_serialization=False)
+        path = convert(SYNCNET, [tmp_path / "syncnet_v2.model"], tmp_path / "syncnet_v2.safetensors")
+        loaded = load_syncnet(path).state_dict()
+        assert all(torch.equal(loaded[name], value) for name, value in state.items())
+
+    def test_other_weights_are_refused(self, tmp_path: Path) -> None:
+        torch.save({"a": torch.zeros(3)}, tmp_path / "a.pth")
+        with pytest.raises(CheckpointError, match="not the weights of syncnet_v2"):
+            convert(SYNCNET, [tmp_path / "a.pth"], tmp_path / "a.safetensors")
+
+
+class TestLpips:
+    def test_two_files_become_one(self, tmp_path: Path) -> None:
+        state = Lpips().state_dict()
+        backbone = {name: value for name, value in state.items() if name.startswith("features.")}
+        torch.save({**backbone, "classifier.1.weight": torch.zeros(2)}, tmp_path / "alexnet.pth")
+        torch.save({name: abs(v) for name, v in state.items() if name.startswith("lin")}, tmp_path / "alex.pth")
+        path = convert(LPIPS, [tmp_path / "alexnet.pth", tmp_path / "alex.pth"], tmp_path / "lpips.safetensors")
+        network = load_lpips(path)
+        picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        assert network.distance(picture, picture) == 0
+        assert network.distance(picture, picture[::-1].copy()) > 0
+
+
+class TestFid:
+    def test_the_network_has_inceptions_parameters(self) -> None:
+        assert sum(value.numel() for value in FidInception().parameters()) == 21_785_568
+
+    def test_distance_of_known_distributions(self) -> None:
+        """Equal covariances: the square of the distance of the means. One twice as wide: the sum over axes of 1."""
+        points = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+        assert frechet_distance(list(points), list(points)) == pytest.approx(0, abs=1e-4)
+        assert frechet_distance(list(points + 2), list(points)) == pytest.approx(20, rel=1e-4)
+        spread = np.square(points - points.mean(0)).sum() / 199
+        mean = np.square(points.mean(0)).sum()
+        assert frechet_distance(list(2 * points), list(points)) == pytest.approx(spread + mean, rel=1e-3)
+
+
+def test_every_judge_says_how_to_get_it() -> None:
+    for judge in JUDGES.values():
+        assert judge.name in judge.missing and all(source in judge.missing for source in judge.sources)

@@ -1,0 +1,905 @@
+"""Speech encoder and expression predictor: time, level, chunks, layouts on disk, and that teaching teaches."""
+
+import json
+import struct
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from transformers import (
+    AutoModel,
+    HubertConfig,
+    HubertModel,
+    PreTrainedModel,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertModel,
+    Wav2Vec2Config,
+    Wav2Vec2ForCTC,
+    Wav2Vec2ForPreTraining,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperModel,
+)
+
+from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
+from talkinghead.face.face_model import load_face_model
+from talkinghead.files import load_arrays, save_arrays, sha256_of
+from talkinghead.media.video_writer import SoundFile, read_sound, write_sound
+from talkinghead.speech.lip_closure import close_lips
+from talkinghead.speech.loudness import integrated_lufs
+from talkinghead.speech.predictor import (
+    LOUDNESS_LUFS,
+    PREDICTOR_FILE,
+    RATE_HZ,
+    ExpressionPredictor,
+    LogMelFrontEnd,
+    PredictorConfig,
+    SpeechEncoder,
+    SpeechFeatures,
+    WaveformFrontEnd,
+    WhisperFrontEnd,
+    load_speech_side,
+    normalise_loudness,
+    predict_expression,
+    predicted_parts,
+)
+from talkinghead.speech.streaming import stream_expression
+from talkinghead.structures import FloatArray, Sound
+from talkinghead.text_to_speech.hibari import HibariEngine
+from talkinghead.training.speech import predictor as teaching
+from talkinghead.training.speech.__main__ import main
+from talkinghead.training.speech.encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
+from talkinghead.training.speech.feature_extractors import SideBySide
+from talkinghead.training.speech.pseudo_labels import HeardTwice, Teacher
+from talkinghead.training.speech.whisper import WhisperTeacher, read_ctranslate2
+from talkinghead.weights.bundled import checkpoint_folder
+
+torch.set_num_threads(1)
+K = 4
+
+needs_default_weights = pytest.mark.skipif(
+    not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(),
+    reason="the speech weights are not in this checkout",
+)
+
+
+def babble(seconds: float, seed: int = 0, rate_hz: int = RATE_HZ) -> Sound:
+    """Noise that swells and fades some four times a second, as syllables do."""
+    draw = np.random.default_rng(seed)
+    time_s = np.arange(int(seconds * rate_hz)) / rate_hz
+    knots_s = np.arange(0, seconds + 0.25, 0.125)
+    swell = np.interp(time_s, knots_s, draw.random(len(knots_s)))
+    return Sound((0.1 * swell * draw.standard_normal(len(time_s))).astype(np.float32), rate_hz)
+
+
+def tiny_bert() -> Wav2Vec2BertModel:
+    torch.manual_seed(0)
+    config = Wav2Vec2BertConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        feature_projection_input_dim=LogMelFrontEnd.width,
+        position_embeddings_type=None,
+        conv_depthwise_kernel_size=9,
+        mask_time_prob=0.0,
+        apply_spec_augment=False,
+    )
+    config.attention_reach_frames = 16
+    return Wav2Vec2BertModel(config)
+
+
+WAVEFORM_SHAPE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": (16,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+}
+
+
+def write_encoder(folder: Path, model: PreTrainedModel, front_end: str) -> Path:
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_extractor_type": front_end}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("encoder"), tiny_bert(), "LogMelFrontEnd")
+
+
+@pytest.fixture(scope="session")
+def encoder(folder: Path) -> SpeechEncoder:
+    return SpeechEncoder.load(folder)
+
+
+def make_predictor(encoder: SpeechEncoder) -> ExpressionPredictor:
+    torch.manual_seed(1)
+    config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 2), encoder.width, K, components=8, width=16)
+    predictor = ExpressionPredictor(config)
+    for buffer in (predictor.projection, predictor.tap_weights):
+        buffer.normal_(std=0.2)
+    return predictor.eval()
+
+
+# Time
+
+
+def test_log_mel_frames_are_centred_on_multiples_of_20_ms() -> None:
+    front_end = LogMelFrontEnd()
+    for frame in (3, 20, 41):
+        click = torch.zeros(1, RATE_HZ)
+        click[0, frame * 320] = 1.0
+        loudness = front_end.spectra_of(click)[0].mean(0)
+        assert int(loudness.argmax()) == 2 * frame
+        assert loudness[2 * frame - 1] == pytest.approx(float(loudness[2 * frame + 1]), abs=1e-4)
+        stacked = front_end(click)[0, frame, : 5 * 80].view(5, 80).mean(1)
+        assert int(stacked.argmax()) == 2
+
+
+def test_log_mel_is_whispers_but_for_the_floor() -> None:
+    sound = babble(3).samples
+    extractor = WhisperFeatureExtractor()
+    theirs = extractor(sound, sampling_rate=RATE_HZ, return_tensors="np", padding="do_not_pad")["input_features"][0]
+    ours = LogMelFrontEnd().spectra_of(torch.from_numpy(sound)[None])[0].numpy()
+    above = theirs > theirs.max() - 1.9  # theirs ends 2 below the loudest
+    above[:, :2] = above[:, -2:] = False  # and mirrors the sound at its ends
+    assert above.mean() > 0.5
+    np.testing.assert_allclose(ours[above], np.maximum(theirs[above], (LogMelFrontEnd.floor + 4) / 4), atol=1e-4)
+
+
+def test_waveform_frames_lie_where_the_convolutions_see() -> None:
+    front_end = WaveformFrontEnd([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], unit_variance=False)
+    assert (front_end.hop, front_end.reach, front_end.centre) == (320, 400, 200)
+
+
+def test_features_move_with_the_sound(encoder: SpeechEncoder) -> None:
+    sound = babble(4)
+    late = Sound(np.concatenate([np.zeros(320 * 100, np.float32), sound.samples]), RATE_HZ)
+    still, moved = encoder.encode(sound).values, encoder.encode(late).values
+    assert len(moved) == len(still) + 100
+    np.testing.assert_allclose(moved[150:], still[50:], atol=0.05)  # loudness is measured a bit differently
+
+
+def test_other_sample_rates_mean_the_same_time(encoder: SpeechEncoder) -> None:
+    features = encoder.encode(babble(3, rate_hz=44100))
+    assert features.values.shape == (150, 1, 32) and features.values.dtype == np.float32
+    assert features.rate_hz == 50
+    assert features.times_s[10] == pytest.approx(0.2)
+
+
+def test_chunks_equal_the_whole(encoder: SpeechEncoder) -> None:
+    sound = babble(31)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=1000)])
+    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=4)])
+    assert whole.shape == chunks.shape == (1550, 2, 32)
+    np.testing.assert_allclose(chunks, whole, atol=1e-3)
+
+
+def test_prediction_in_pieces_equals_prediction_of_the_whole(encoder: SpeechEncoder) -> None:
+    predictor, sound = make_predictor(encoder), babble(45)
+    features = encoder.encode(sound, (1, 2))
+    with torch.no_grad():
+        whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
+    pieces = predict_expression(encoder, predictor, sound, features.times_s).values
+    np.testing.assert_allclose(pieces, whole, atol=1e-3)
+
+
+def test_parts_come_as_they_are_heard(encoder: SpeechEncoder) -> None:
+    """Each before the next stretch is encoded, and together what curves of the whole recording give."""
+    predictor, sound = make_predictor(encoder), babble(45)
+    times_s = np.arange(46 * 24) / 23.976
+    parts, encoded = [], []
+    encode = encoder._encode_chunk
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "_encode_chunk", lambda *given: encoded.append(given) or encode(*given))
+        for part in predicted_parts(encoder, predictor, sound, times_s):
+            parts.append(part)
+            assert len(encoded) == min(len(parts), 4)
+    assert [len(part.values) > 250 for part in parts[:4]] == [True] * 4
+    features = encoder.encode(sound, (1, 2))
+    with torch.no_grad():
+        whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
+    expected = np.stack([np.interp(times_s, features.times_s, curve) for curve in whole.T], 1)
+    np.testing.assert_allclose(np.concatenate([part.values for part in parts]), expected, atol=1e-3)
+
+
+def test_expression_is_sampled_at_the_frames_own_times(encoder: SpeechEncoder) -> None:
+    predictor, sound = make_predictor(encoder), babble(2)
+    at_frames = predict_expression(encoder, predictor, sound, np.arange(100) / 50).values
+    between = predict_expression(encoder, predictor, sound, np.arange(99) / 50 + 0.005).values
+    np.testing.assert_allclose(between, 0.75 * at_frames[:-1] + 0.25 * at_frames[1:], atol=1e-5)
+    assert predict_expression(encoder, predictor, sound, np.arange(60) / 23.976).values.shape == (60, K)
+
+
+# Level
+
+
+@pytest.mark.parametrize("level", [0.05, 4.0])
+def test_loudness_does_not_matter(encoder: SpeechEncoder, level: float) -> None:
+    sound = babble(3)
+    scaled = Sound(sound.samples * level, RATE_HZ)
+    np.testing.assert_allclose(encoder.encode(scaled).values, encoder.encode(sound).values, atol=2e-3)
+
+
+def test_loudness_is_that_of_the_speech_and_not_of_the_pauses() -> None:
+    speech = torch.from_numpy(babble(5).samples)
+    paused = normalise_loudness(torch.cat([speech, torch.zeros(20 * RATE_HZ)]))
+    np.testing.assert_allclose(paused[: len(speech)], normalise_loudness(speech), atol=0.02)
+    assert integrated_lufs(paused.numpy(), RATE_HZ) == pytest.approx(LOUDNESS_LUFS, abs=0.05)
+
+
+def test_a_constant_in_the_sound_changes_nothing() -> None:
+    speech = torch.from_numpy(babble(3).samples) * 0.05
+    np.testing.assert_allclose(normalise_loudness(speech + 0.3), normalise_loudness(speech), atol=0.02)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE_HZ), np.full(RATE_HZ, 0.5), 1e-4 * np.eye(1, RATE_HZ)[0]])
+def test_silence_is_not_blown_up(samples: np.ndarray) -> None:
+    assert normalise_loudness(torch.from_numpy(samples.astype(np.float32))).abs().max() < 1e-3
+
+
+@needs_default_weights
+@pytest.mark.parametrize("ceiling", [4.0, 1.0])
+def test_the_same_words_at_40_and_10_lufs_move_the_mouth_alike(ceiling: float) -> None:
+    """Below a ceiling of 1, full scale, the loud one is clipped as a file would be."""
+    folder = checkpoint_folder()
+    encoder = SpeechEncoder.load(folder / "speech_encoder")
+    predictor = ExpressionPredictor.load(folder / "expression_predictor.safetensors")
+    model = load_face_model(folder / "face_model.safetensors")
+    spoken = HibariEngine().speak("My mother bought five big apples and a pound of butter for Bob.", "hibari").sound
+    own = integrated_lufs(spoken.samples, spoken.rate_hz)
+    assert own is not None
+    times_s = np.arange(0.0, spoken.duration_s, 0.04)
+    openings = []
+    for lufs in (-40.0, -10.0):
+        samples = (spoken.samples * 10 ** ((lufs - own) / 20)).clip(-ceiling, ceiling)
+        expression = predict_expression(encoder, predictor, Sound(samples, spoken.rate_hz), times_s).values
+        openings.append(model.opening(np.zeros(model.identities, np.float32), expression))
+    quiet, loud = openings
+    assert np.corrcoef(quiet, loud)[0, 1] > 0.95
+    assert 0.9 < quiet.std() / loud.std() < 1.1
+
+
+def test_silence_is_encoded(encoder: SpeechEncoder) -> None:
+    assert np.isfinite(encoder.encode(Sound(np.zeros(RATE_HZ, np.float32), RATE_HZ)).values).all()
+
+
+# Bad input and layouts on disk
+
+
+def test_too_short_speech(encoder: SpeechEncoder) -> None:
+    with pytest.raises(SpeechTooShortError, match=r"0\.10 s"):
+        encoder.encode(babble(0.1))
+    assert len(encoder.encode(babble(0.2)).values) == 10
+
+
+def whisper_config() -> WhisperConfig:
+    return WhisperConfig(
+        vocab_size=50,
+        num_mel_bins=80,
+        d_model=32,
+        encoder_layers=2,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_layers=1,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=32,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
+
+
+def others() -> dict[str, tuple[PreTrainedModel, str]]:
+    """The big encoders' architectures as their makers publish them, small and random, and their front ends' names."""
+    torch.manual_seed(0)
+    large = WAVEFORM_SHAPE | {"do_stable_layer_norm": True, "feat_extract_norm": "layer"}
+    waveform = "Wav2Vec2FeatureExtractor"
+    return {
+        "wav2vec2-base-960h": (Wav2Vec2ForCTC(Wav2Vec2Config(**WAVEFORM_SHAPE, vocab_size=32)), waveform),
+        "xls-r": (Wav2Vec2ForPreTraining(Wav2Vec2Config(**large)), waveform),
+        "hubert": (HubertModel(HubertConfig(**WAVEFORM_SHAPE)), waveform),
+        "wavlm": (WavLMModel(WavLMConfig(**WAVEFORM_SHAPE)), waveform),
+        "whisper": (WhisperForConditionalGeneration(whisper_config()), "WhisperFeatureExtractor"),
+    }
+
+
+@pytest.fixture(scope="session")
+def other_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("others")
+    for name, (model, front_end) in others().items():
+        write_encoder(root / name, model, front_end)
+    return root
+
+
+OTHERS = ("wav2vec2-base-960h", "xls-r", "hubert", "wavlm", "whisper")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_big_encoders_take_the_place(other_folders: Path, name: str) -> None:
+    encoder = SpeechEncoder.load(other_folders / name)
+    sound = babble(2)
+    features = encoder.encode(sound, (1, 2))
+    assert features.values.shape == (100, 2, 32) and np.isfinite(features.values).all()
+    assert features.first_s == pytest.approx(0.0 if name == "whisper" else 0.0125)
+    assert encoder.encode(babble(2, seed=5), (1, 2)).values.std() > 0.01
+    later = Sound(np.concatenate([np.zeros(RATE_HZ, np.float32), sound.samples]), RATE_HZ)
+    assert encoder.encode(later, (1,)).values.shape == (150, 1, 32)
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if name != "whisper"])
+def test_big_encoders_hear_what_transformers_lets_them_hear(other_folders: Path, name: str) -> None:
+    encoder, sound = SpeechEncoder.load(other_folders / name), babble(2)
+    model = AutoModel.from_pretrained(other_folders / name).eval()
+    even = normalise_loudness(torch.from_numpy(sound.samples)) * 10 ** (23 / 20)
+    padded = torch.nn.functional.pad(even, (0, 80))
+    with torch.no_grad():
+        expected = model(padded[None]).last_hidden_state[0].numpy()
+    np.testing.assert_allclose(encoder.encode(sound).values[:, 0], expected, atol=1e-4)
+
+
+def test_whisper_hears_no_positions_and_shows_no_seam(other_folders: Path) -> None:
+    encoder, sound = SpeechEncoder.load(other_folders / "whisper"), babble(31)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=1000)])
+    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=5)])
+    np.testing.assert_allclose(chunks, whole, atol=1e-3)
+    # With its own row at every place, and nothing to look past, it is what transformers makes of it.
+    model = WhisperModel.from_pretrained(other_folders / "whisper").eval().get_encoder()
+    with torch.no_grad():
+        model.embed_positions.weight.copy_(model.embed_positions.weight[250].expand(1500, -1).clone())
+        spectra = WhisperFrontEnd(80)(normalise_loudness(torch.from_numpy(babble(30).samples))[None])
+        expected = model(spectra).last_hidden_state[0].numpy()
+    encoder.model.config.attention_reach_frames = 1500
+    found = np.concatenate([p.values[p.kept] for p in encoder.pieces(babble(30), (2,), chunk_s=1000)])
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_one_command_teaches_the_predictor_of_any_encoder(
+    other_folders: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pictures are not looked at: what is seen is a random walk of the coefficients."""
+    model = load_face_model(checkpoint_folder() / "face_model.safetensors")
+    times_s = np.arange(75) / 25
+    walk = np.random.default_rng(0).standard_normal((75, model.expressions)).cumsum(0).astype(np.float32)
+    solved = SimpleNamespace(expression=walk, valid=np.ones(75, np.bool_))
+    monkeypatch.setattr(teaching, "track_file", lambda path: SimpleNamespace(times_s=times_s))
+    monkeypatch.setattr(teaching, "reconstruct", lambda track, model: solved)
+    monkeypatch.setattr(teaching.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
+    monkeypatch.setattr(teaching.metrics, "mouth_width", lambda track: walk[:, 0])
+    for speaker in ("anna", "bert"):
+        write_sound(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
+    rows = [f"{speaker}.wav\t\t0\t{speaker}\t" for speaker in ("anna", "bert")]
+    (tmp_path / "clips.tsv").write_text("\n".join(["clip\tsound\tlag_ms\tspeaker\tend_s", *rows]))
+    output = other_folders / name / PREDICTOR_FILE
+    arguments = ["predictor", str(tmp_path / "clips.tsv"), "--encoder", str(other_folders / name)]
+    result = CliRunner().invoke(main, [*arguments, "-o", str(output), "--steps", "2", "--overwrite"])
+    assert result.exit_code == 0, result.output
+    encoder, predictor = load_speech_side(str(other_folders / name))
+    assert predictor.config.encoder == name
+    assert predict_expression(encoder, predictor, babble(1), times_s[:25]).values.shape == (25, model.expressions)
+
+
+def test_a_level_that_a_model_wants_does_not_depend_on_the_recording(tmp_path: Path) -> None:
+    config = Wav2Vec2Config(**WAVEFORM_SHAPE, feat_extract_norm="layer")
+    folder = write_encoder(tmp_path / "model", Wav2Vec2Model(config), "Wav2Vec2FeatureExtractor")
+    assert SpeechEncoder.load(folder).front_end.gain == pytest.approx(14.1, abs=0.1)  # type: ignore[attr-defined]
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    assert SpeechEncoder.load(folder).front_end.gain == 1.0  # type: ignore[attr-defined]
+
+
+def test_a_folder_with_a_predictor_for_another_encoder(other_folders: Path) -> None:
+    with pytest.raises(CheckpointError, match="--encoder hubert"):
+        predict_expression(
+            SpeechEncoder.load(other_folders / "hubert"),
+            ExpressionPredictor(PredictorConfig("other", "0" * 64, "face", (1,), 32, K, components=32)),
+            babble(1),
+            np.zeros(1),
+        )
+
+
+def test_folders_that_hold_no_encoder(folder: Path, tmp_path: Path) -> None:
+    for name in ("nowhere/to-be-found", str(tmp_path / "missing")):
+        with pytest.raises(ModelUnavailableError, match=r"config\.json"):
+            SpeechEncoder.load(name)
+    with pytest.raises(ModelUnavailableError, match="lacks"):
+        SpeechEncoder.load(tmp_path)
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    weights = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelUnavailableError, match="no usable"):
+        SpeechEncoder.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ModelUnavailableError, match="bert"):
+        SpeechEncoder.load(tmp_path)
+
+
+def test_weights_that_are_lacking_are_not_made_up(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    arrays, _ = load_arrays(folder / "model.safetensors")
+    del arrays[sorted(arrays)[0]]
+    save_arrays(tmp_path / "model.safetensors", arrays, {"format": "pt"})
+    with pytest.raises(ModelUnavailableError, match="lacks 1 weights"):
+        SpeechEncoder.load(tmp_path)
+
+
+def test_errors_name_the_layout_and_how_to_get_it(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError) as raised:
+        SpeechEncoder.load("facebook/wav2vec2-base-960h")
+    said = str(raised.value)
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors", "hf download facebook/wav2vec2-base"):
+        assert name in said
+    assert "\n" not in said
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"never opened")
+    with pytest.raises(ModelUnavailableError, match=r"lacks model\.safetensors.*may run code.*save_pretrained"):
+        SpeechEncoder.load(tmp_path)
+
+
+def test_predictor_round_trip(encoder: SpeechEncoder, tmp_path: Path) -> None:
+    predictor = make_predictor(encoder)
+    predictor.save(tmp_path / "predictor.safetensors")
+    again = ExpressionPredictor.load(tmp_path / "predictor.safetensors")
+    assert again.config == predictor.config
+    sound, times_s = babble(1), np.arange(25) / 25
+    np.testing.assert_array_equal(
+        predict_expression(encoder, again, sound, times_s).values,
+        predict_expression(encoder, predictor, sound, times_s).values,
+    )
+
+
+def test_predictor_of_another_encoder(encoder: SpeechEncoder) -> None:
+    config = PredictorConfig("other", "0" * 64, "face", (1,), encoder.width, K, components=8)
+    with pytest.raises(CheckpointError, match="belongs to the speech encoder other"):
+        predict_expression(encoder, ExpressionPredictor(config), babble(1), np.zeros(1))
+
+
+def test_damaged_predictor(encoder: SpeechEncoder, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError):
+        ExpressionPredictor.load(tmp_path / "none.safetensors")
+    path = tmp_path / "predictor.safetensors"
+    make_predictor(encoder).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError):
+        ExpressionPredictor.load(path)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [{"width": 10**9}, {"networks": 10**6}, {"kernel": 4}, {"dilations": [0]}, {"dilations": [9000]}, {"layers": [-1]},
+     {"taps": [0] * 1000}, {"components": True}, {"expressions": "many"}, {"unknown": 1}],
+    ids=str,
+)  # fmt: skip
+def test_what_a_predictor_claims_to_be(encoder: SpeechEncoder, tmp_path: Path, claim: dict[str, object]) -> None:
+    path = tmp_path / "predictor.safetensors"
+    make_predictor(encoder).save(path)
+    arrays, metadata = load_arrays(path)
+    metadata["config"] = json.dumps(json.loads(metadata["config"]) | claim)
+    save_arrays(path, arrays, metadata)
+    with pytest.raises(CheckpointError, match="damaged"):
+        ExpressionPredictor.load(path)
+
+
+@pytest.mark.parametrize("worth", [np.nan, np.inf])
+def test_a_predictor_whose_weights_are_no_numbers(encoder: SpeechEncoder, tmp_path: Path, worth: float) -> None:
+    path = tmp_path / "predictor.safetensors"
+    make_predictor(encoder).save(path)
+    arrays, metadata = load_arrays(path)
+    arrays["tap_weights"].flat[0] = worth
+    save_arrays(path, arrays, metadata)
+    with pytest.raises(CheckpointError, match="damaged"):
+        ExpressionPredictor.load(path)
+
+
+def test_a_predictor_that_names_layers_its_encoder_lacks(encoder: SpeechEncoder) -> None:
+    config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 7), encoder.width, K, components=8)
+    with pytest.raises(CheckpointError, match="another shape"):
+        predict_expression(encoder, ExpressionPredictor(config), babble(1), np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [{"num_hidden_layers": 10**6}, {"intermediate_size": 2**40}, {"hidden_dropout": [[]]}, {"hidden_act": "none"},
+     {"num_attention_heads": 0}, {"attention_reach_frames": {}}, {"layer_norm_eps": float("nan")}],
+    ids=str,
+)  # fmt: skip
+def test_what_an_encoder_claims_to_be(folder: Path, tmp_path: Path, claim: dict[str, object]) -> None:
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    described = json.loads((folder / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(described | claim))
+    with pytest.raises(ModelUnavailableError) as raised:
+        SpeechEncoder.load(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_encoder_that_hears_no_numbers(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    arrays, _ = load_arrays(folder / "model.safetensors")
+    for array in arrays.values():
+        array.flat[0] = np.nan
+    save_arrays(tmp_path / "model.safetensors", arrays, {"format": "pt"})
+    with pytest.raises(ModelUnavailableError, match="no number"):
+        SpeechEncoder.load(tmp_path)
+
+
+# The default weights
+
+
+@needs_default_weights
+def test_default_encoder_and_predictor_fit_together() -> None:
+    checkpoints = checkpoint_folder()
+    encoder = SpeechEncoder.load(checkpoints / "speech_encoder")
+    predictor = ExpressionPredictor.load(checkpoints / "expression_predictor.safetensors")
+    assert sum(file.stat().st_size for file in (checkpoints / "speech_encoder").iterdir()) < 25e6
+    arrays, _ = load_arrays(checkpoints / "speech_encoder" / "model.safetensors")
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+    assert predictor.config.face_model_sha256 == sha256_of(checkpoints / "face_model.safetensors")
+    expression = predict_expression(encoder, predictor, babble(3), np.arange(75) / 25).values
+    assert expression.shape == (75, predictor.config.expressions) and np.isfinite(expression).all()
+
+
+@needs_default_weights
+def test_default_encoder_shows_no_seam_in_a_minute() -> None:
+    encoder, sound = SpeechEncoder.load(checkpoint_folder() / "speech_encoder"), babble(60)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=1000)])
+    chunks = [p.values[p.kept] for p in encoder.pieces(sound, (1, 3))]
+    assert len(chunks) == 5
+    np.testing.assert_allclose(np.concatenate(chunks), whole, atol=1e-3)
+
+
+@needs_default_weights
+def test_the_answer_does_not_depend_on_where_a_sound_stands() -> None:
+    encoder, predictor = load_speech_side()
+    sentence, other = babble(4, seed=1).samples, babble(3, seed=2).samples
+    samples = 1e-4 * np.random.default_rng(0).standard_normal(50 * RATE_HZ).astype(np.float32)
+    samples[: len(other)] += other
+    places_s = (10.0, 37.24)
+    around_s = 8.0  # what is heard before and after has to be the same too
+    first = round((places_s[0] - around_s) * RATE_HZ)
+    stretch = samples[first : first + round((4 + 2 * around_s) * RATE_HZ)].copy()
+    stretch[round(around_s * RATE_HZ) :][: len(sentence)] += sentence
+    for place_s in places_s:
+        begin = round((place_s - around_s) * RATE_HZ)
+        samples[begin : begin + len(stretch)] = stretch
+    inside_s = np.arange(0, 4, 0.02)
+    sound = Sound(samples, RATE_HZ)
+    one, two = (predict_expression(encoder, predictor, sound, p + inside_s).values for p in places_s)
+    assert one.std() > 0.1
+    np.testing.assert_allclose(one, two, atol=1e-3)
+
+
+@needs_default_weights
+def test_a_file_is_heard_block_by_block_as_it_is_heard_whole(tmp_path: Path) -> None:
+    write_sound(tmp_path / "speech.wav", [babble(45, rate_hz=22050)])
+    encoder, predictor = load_speech_side()
+    times_s = np.arange(0, 45, 0.04)
+    file = SoundFile(tmp_path / "speech.wav")
+    whole = read_sound(tmp_path / "speech.wav")
+    assert file.duration_s == whole.duration_s
+    np.testing.assert_array_equal(np.concatenate(list(file.blocks())), whole.samples)
+    np.testing.assert_allclose(
+        predict_expression(encoder, predictor, file, times_s).values,
+        predict_expression(encoder, predictor, whole, times_s).values,
+        atol=1e-4,
+    )
+
+
+def test_memory_does_not_grow_with_the_length(encoder: SpeechEncoder) -> None:
+    class Noise:
+        """Made as it is read, so that all that is held is held by who listens."""
+
+        def __init__(self, seconds: int) -> None:
+            self.rate_hz, self.duration_s = RATE_HZ, float(seconds)
+
+        def blocks(self) -> Iterator[FloatArray]:
+            draw = np.random.default_rng(0)
+            for _ in range(int(self.duration_s)):
+                yield 0.1 * draw.standard_normal(RATE_HZ, np.float32)
+
+    def peak_mb(seconds: int) -> float:
+        tracemalloc.start()
+        frames = sum(len(piece.values[piece.kept]) for piece in encoder.pieces(Noise(seconds), (2,)))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert frames == 50 * seconds
+        return peak / 1e6
+
+    # Threads that other tests have left may allocate at the same time, so the lesser of two tries counts.
+    assert min(peak_mb(600), peak_mb(600)) < 1.1 * peak_mb(60) + 1
+
+
+# Streaming
+
+
+@pytest.mark.parametrize("ahead_s", [1.5, 3.5])
+def test_a_stream_tells_what_the_whole_tells(encoder: SpeechEncoder, ahead_s: float) -> None:
+    """With more sound ahead than encoder and predictor reach, the two take the same course."""
+    predictor, sound = make_predictor(encoder), babble(4)
+    blocks = [sound.samples[start : start + 3000] for start in range(0, len(sound.samples), 3000)]
+    told = list(stream_expression(encoder, predictor, blocks, ahead_s))
+    times_s = np.concatenate([one.times_s for one in told])
+    np.testing.assert_allclose(times_s, encoder.first_s + np.arange(len(times_s)) / encoder.rate_hz)
+    assert len(times_s) == len(sound.samples) // encoder.front_end.hop
+    streamed = np.concatenate([one.expression.values for one in told])
+    whole = predict_expression(encoder, predictor, sound, times_s).values
+    # The loudness of the whole is not known in its midst, so only its course can be the same.
+    for ours, theirs in zip(streamed.T, whole.T, strict=True):
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.98
+
+
+def test_a_stream_speaks_after_its_first_300_ms(encoder: SpeechEncoder) -> None:
+    heard_s = 0.0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal heard_s
+        for start in range(0, RATE_HZ, 800):
+            heard_s += 0.05
+            yield babble(1).samples[start : start + 800]
+
+    first = next(stream_expression(encoder, make_predictor(encoder), blocks()))
+    assert heard_s <= 0.3 and len(first.times_s) and first.times_s[0] == encoder.first_s
+
+
+# Closed lips
+
+
+def test_lips_meet_where_a_closure_is_heard() -> None:
+    model = load_face_model(checkpoint_folder() / "face_model.safetensors")
+    draw, identity = np.random.default_rng(0), np.zeros(model.identities, np.float32)
+    seen = draw.standard_normal((500, model.expressions)).astype(np.float32)
+    said = draw.standard_normal((80, model.expressions)).astype(np.float32)
+    heard = np.where(np.arange(80) < 40, 0.9, 0.1).astype(np.float32)
+    closed = np.quantile(model.lip_gap(identity, seen), 0.02)
+    made = close_lips(said, heard, model, identity, seen)
+    np.testing.assert_array_equal(made[40:], said[40:])
+    before, after = model.lip_gap(identity, said)[:40], model.lip_gap(identity, made)[:40]
+    np.testing.assert_allclose(after, np.minimum(before, closed), atol=1e-4)
+    np.testing.assert_array_equal(close_lips(said, heard, model, identity, seen * 0), said)
+
+
+# Teaching
+
+
+def test_predictor_learns_what_the_features_say(encoder: SpeechEncoder) -> None:
+    draw = np.random.default_rng(0)
+    clips = []
+    for number in range(3):
+        curve = np.convolve(draw.standard_normal(400), np.ones(5) / 2, "same").astype(np.float32)
+        noise = draw.standard_normal((400, 1, 8)).astype(np.float32)
+        noise[3:, 0, 2] = curve[:-3]  # the sound comes 60 ms after the mouth
+        expression = np.stack([curve, -curve], 1) / curve.std()
+        example = teaching.Example(
+            torch.from_numpy(noise).half(),
+            torch.from_numpy(expression),
+            torch.eye(2),
+            torch.ones(400, dtype=torch.bool),
+        )
+        entry = teaching.ClipEntry(Path(), Path(), 0.0, f"speaker {number}", np.inf)
+        times_s = np.arange(400) / 50
+        clips.append(teaching.Clip(entry, [example], times_s, curve + 9.0, 5.0 - curve, np.ones(400, np.bool_)))
+    config = PredictorConfig("", "", "", (1,), 8, 2, components=8)
+    training = teaching.PredictorTrainingConfig(steps=120, batch=8)
+    scores, stretch = teaching.leave_one_out(clips, config, training, encoder)
+    assert 1.0 <= stretch < 1.3
+    for score in scores:
+        assert score.r > 0.8 and score.width_r > 0.8 and abs(score.lag_ms) <= 20
+        assert 0.8 < score.std_ratio < 1.25
+
+
+class Stub:
+    """Hears what it is given: the samples, repeated, 50 of them to a second."""
+
+    layer_count, width, rate_hz, first_s = 2, 3, 50.0, 0.0
+
+    def __init__(self, frames: int = 10) -> None:
+        self.frames = frames
+
+    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
+        values = np.stack([np.full((self.frames, self.width), 10.0 * layer) for layer in layers], 1)
+        return SpeechFeatures(values.astype(np.float32), self.rate_hz, self.first_s)
+
+
+def test_listeners_side_by_side() -> None:
+    narrow, wide = Stub(12), Stub(10)
+    wide.width = 5
+    both = SideBySide([(narrow, (2,)), (wide, (1, 2))])
+    assert (both.layer_count, both.width) == (3, 5)
+    heard = both.encode(babble(1), (1, 2, 3))
+    assert heard.values.shape == (10, 3, 5)
+    np.testing.assert_array_equal(heard.values[0], [[20, 20, 20, 0, 0], [10] * 5, [20] * 5])
+    np.testing.assert_array_equal(both.encode(babble(1), (3,)).values, heard.values[:, 2:])
+    late = Stub()
+    late.first_s = 0.01
+    with pytest.raises(ValueError, match="same times"):
+        SideBySide([(narrow, (1,)), (late, (1,))])
+
+
+def seen_and_heard(
+    seed: int, sign: float = 1.0, noise: float = 1.0, frames: int = 400
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(S, 1, 8) features of which one, in noise, tells the mouth's course, (S, 2)."""
+    draw = np.random.default_rng(seed)
+    curve = np.convolve(draw.standard_normal(frames), np.ones(5) / 2, "same").astype(np.float32)
+    features = noise * draw.standard_normal((frames, 1, 8)).astype(np.float32)
+    features[:, 0, 2] += curve
+    mouth = sign * np.stack([curve, -curve], 1) / curve.std()
+    return torch.from_numpy(features).half(), torch.from_numpy(mouth.astype(np.float32))
+
+
+def filmed(name: str, seed: int, sign: float = 1.0, noise: float = 1.0, frames: int = 400) -> teaching.Clip:
+    features, mouth = seen_and_heard(seed, sign, noise, frames)
+    example = teaching.Example(features, mouth, torch.eye(2), torch.ones(frames, dtype=torch.bool))
+    curve = mouth[:, 0].double().numpy()
+    entry = teaching.ClipEntry(Path(), Path(), 0.0, name, np.inf)
+    return teaching.Clip(entry, [example], np.arange(frames) / 50, curve + 9.0, 5.0 - curve, np.ones(frames, np.bool_))
+
+
+def test_a_lesson_is_by_a_teacher_who_never_saw_the_speaker() -> None:
+    clips = [filmed("a", 0, noise=0.1), filmed("b", 1, noise=0.1), filmed("contrary", 2, sign=-1.0, noise=0.1)]
+    clips += [filmed("contrary", 3 + n, sign=-1.0, noise=0.1) for n in range(4)]
+    heard = [seen_and_heard(20 + number, noise=0.1) for number in range(3)]
+    times_s = np.arange(400) / 50
+    recordings = [HeardTwice(features, times_s, features, times_s) for features, _ in heard]
+    hears = Stub()
+    hears.layer_count, hears.width = 1, 8
+    teacher = Teacher(clips, hears, recordings, teaching.PredictorTrainingConfig(steps=60), components=8)
+
+    def agreement(lesson: list[teaching.Example]) -> float:
+        pairs = zip(lesson, heard, strict=True)
+        return min(float(np.corrcoef(one.expression[:, 0], true[:, 0])[0, 1]) for one, (_, true) in pairs)
+
+    assert agreement(teacher.lesson_without("contrary")) > 0.8
+    assert agreement(teacher.lesson_without("a")) < 0
+    lesson = teacher.lesson_without(None)
+    assert all(bool(one.seen.all()) for one in lesson)
+    for one in lesson:
+        np.testing.assert_allclose(one.expression.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([one.expression for one in lesson]).std(0), 1, rtol=0.02)
+
+
+def test_a_lesson_tells_what_the_clips_are_too_few_to_tell() -> None:
+    clips = [filmed("a", 0, frames=40), filmed("b", 1, frames=40)]
+    lesson = [
+        teaching.Example(*seen_and_heard(10 + number), torch.eye(2), torch.ones(400, dtype=torch.bool))
+        for number in range(20)
+    ]
+    config = PredictorConfig("", "", "", (1,), 8, 2, components=8)
+    training = teaching.PredictorTrainingConfig(steps=80, batch=8)
+    unseen = filmed("c", 99, frames=2000)
+    hears = Stub()
+    alone = teaching.measure(teaching.train_predictor(clips, config, training), [unseen], hears)
+    taught = teaching.measure(teaching.train_predictor(clips, config, training, lesson=lesson), [unseen], hears)
+    assert taught.r > alone.r + 0.05
+
+
+def test_list_of_clips(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    path = tmp_path / "clips.tsv"
+    path.write_text("clip\tsound\tlag_ms\tspeaker\tend_s\na.mp4\t\t-120\tanna\t56\n")
+    assert teaching.read_clip_list(path) == [
+        teaching.ClipEntry(tmp_path / "a.mp4", tmp_path / "a.mp4", -0.12, "anna", 56.0)
+    ]
+    path.write_text("clip\tsound\tlag_ms\tspeaker\tend_s\nb.mp4\t\t0\tb\t\n")
+    with pytest.raises(MissingFileError, match=r"b\.mp4"):
+        teaching.read_clip_list(path)
+    path.write_text("clip\tsound\na.mp4\t\n")
+    with pytest.raises(CheckpointError):
+        teaching.read_clip_list(path)
+
+
+def write_ctranslate2(path: Path, variables: dict[str, np.ndarray]) -> None:
+    def text(value: str) -> bytes:
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+    content = struct.pack("<I", 6) + text("WhisperSpec") + struct.pack("<II", 3, len(variables))
+    for name, value in variables.items():
+        content += text(name) + struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
+        content += struct.pack("<BI", {np.dtype(np.float16): 4, np.dtype(np.int8): 1}[value.dtype], value.nbytes)
+        content += value.tobytes()
+    path.write_bytes(content + struct.pack("<I", 0))
+
+
+def small_whisper(width: int = 64, layers: int = 2) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return (draw.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float16)
+
+    variables = {"conv1/weight": random(width, 80, 3), "conv2/weight": random(width, width, 3)}
+    variables |= {"conv1/bias": np.zeros(width, np.float16), "conv2/bias": np.zeros(width, np.float16)}
+    variables["position_encodings/encodings"] = random(300, width) * np.float16(4)
+    for layer in range(layers):
+        for block, one, two in (("self_attention", 3, 1), ("ffn", 4, 4)):
+            name = f"layer_{layer}/{block}/"
+            variables[f"{name}layer_norm/gamma"] = np.ones(width, np.float16)
+            variables[f"{name}layer_norm/beta"] = np.zeros(width, np.float16)
+            variables[f"{name}linear_0/weight"] = random(one * width, width)
+            variables[f"{name}linear_0/bias"] = np.zeros(one * width, np.float16)
+            variables[f"{name}linear_1/weight"] = random(width, two * width) * np.float16(0.3)
+            variables[f"{name}linear_1/bias"] = random(width, 1)[:, 0]
+    return {f"encoder/{name}": value for name, value in variables.items()} | {"encoder/kind": np.array(1, np.int8)}
+
+
+def test_ctranslate2_files_are_read(tmp_path: Path) -> None:
+    written = small_whisper()
+    write_ctranslate2(tmp_path / "model.bin", written)
+    read = read_ctranslate2(tmp_path / "model.bin")
+    assert read.keys() == written.keys()
+    for name, value in written.items():
+        np.testing.assert_array_equal(read[name], value)
+    (tmp_path / "model.bin").write_bytes((tmp_path / "model.bin").read_bytes()[:5000])
+    with pytest.raises(CheckpointError):
+        read_ctranslate2(tmp_path / "model.bin")
+
+
+class LevelBands:
+    """In the phoneme recogniser's place: the level of each stretch of 20 ms in three bands."""
+
+    def log_posteriors(self, sound: torch.Tensor) -> torch.Tensor:
+        spectra = torch.fft.rfft(sound[: len(sound) // 320 * 320].reshape(-1, 320)).abs()
+        return torch.stack([band.mean(1).clamp(min=1e-3).log() for band in spectra.split(54, 1)], 1)
+
+
+def test_encoder_recipe_learns_resumes_and_exports(tmp_path: Path) -> None:
+    import soundfile
+
+    sounds = tmp_path / "sounds"
+    for number in range(4):
+        place = sounds / ("voice" if number else "kept")
+        place.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place / f"{number}.wav", babble(3, number).samples, RATE_HZ)
+    write_ctranslate2(tmp_path / "model.bin", small_whisper())
+    config = EncoderTrainingConfig(
+        reaches=(8, 12), frames=50, batch=2, stem_batch=2, stem_minutes=0.02, stream_weights=(0.5, 1.0)
+    )
+    learn, kept = find_recordings([sounds], ["kept"])
+    assert (len(learn), len(kept)) == (3, 1)
+    teacher = WhisperTeacher(tmp_path / "model.bin", config.reaches)
+    trainer = EncoderTrainer(config, teacher, LevelBands(), learn)
+    state = tmp_path / "state.safetensors"
+    losses = [loss for _, _, loss in trainer.run(0.06, state)]
+    assert np.isfinite(losses).all() and trainer.stage == 1
+
+    resumed = EncoderTrainer(config, teacher, LevelBands(), learn)
+    resumed.load(state)
+    assert resumed.step == trainer.step == len(losses)
+    for name, value in trainer.student.state_dict().items():
+        torch.testing.assert_close(resumed.student.state_dict()[name], value)
+    explained = resumed.explained(kept)
+    assert set(explained) == {"stem", "layer 1", "layer 2", "phonemes"}
+
+    resumed.export(tmp_path / "made")
+    encoder = SpeechEncoder.load(tmp_path / "made")
+    assert encoder.encode(babble(1), (1, 2)).values.shape == (50, 2, 64)
+    assert encoder.model.config.attention_reach_frames == [8, 12]
+    assert encoder.layer_count == 2
+
+    further = EncoderTrainer(config, teacher, LevelBands(), learn, tmp_path / "made")
+    for ours, theirs in zip(further.early_units, resumed.early_units, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert further._train_step(1.0) > 0 and further.stage == 1
+
+
+def test_recipes_report_errors_in_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["predictor", str(tmp_path / "none.tsv"), "-o", str(tmp_path / "out")])
+    assert result.exit_code != 0
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1

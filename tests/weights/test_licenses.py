@@ -1,0 +1,67 @@
+"""The licence table names everything, and says of each whether commercial use is open."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from packaging.requirements import Requirement
+
+from talkinghead.cli.main import main
+from talkinghead.weights import registry as weights
+from talkinghead.weights.licenses import Commercial, commercial, licences, normal
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("licence", "meaning"),
+    [
+        ("MIT", Commercial.OPEN),
+        ("Apache Software License", Commercial.OPEN),
+        ("Boost Software License", Commercial.OPEN),
+        ("BSL-1.0", Commercial.OPEN),
+        ("BSD-2-Clause AND Apache-2.0 WITH LLVM-exception", Commercial.OPEN),
+        ("LGPL-2.1-or-later", Commercial.CONDITIONS),
+        ("MPL-2.0 AND MIT", Commercial.CONDITIONS),
+        ("GPL-3.0-or-later OR MIT", Commercial.OPEN),
+        ("LicenseRef-NVIDIA-Proprietary", Commercial.OWN_TERMS),
+        ("CC-BY-NC-4.0", Commercial.UNKNOWN),
+        ("Files: *", Commercial.UNKNOWN),
+        ("", Commercial.UNKNOWN),
+    ],
+)
+def test_what_a_licence_means(licence: str, meaning: Commercial) -> None:
+    assert commercial(licence) is meaning
+
+
+def test_everything_that_is_installed_is_listed_and_known() -> None:
+    rows = licences()
+    unknown = [row.name for row in rows if row.commercial is Commercial.UNKNOWN]
+    assert unknown == []
+    names = {normal(row.name) for row in rows}
+    assert {"torch", "av", "numpy", "click", "llvmlite", "silero-vad", "presenter", "ffmpeg"} <= names
+    assert set(map(normal, weights.WEIGHTS)) <= names
+    assert not [row for row in rows if row.kind == "weight" and row.commercial is not Commercial.OPEN]
+
+
+def test_the_command() -> None:
+    answer = json.loads(CliRunner().invoke(main, ["licenses", "--json"]).stdout)
+    assert len(answer["licences"]) == len(licences())
+    assert "x264" in CliRunner().invoke(main, ["licenses"]).stdout
+
+
+def test_the_document_has_every_requirement_and_weight() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = {name: texts for name, texts in project["optional-dependencies"].items() if name != "dev"}
+    named = {Requirement(text).name for texts in (project["dependencies"], *extras.values()) for text in texts}
+    document = (ROOT / "docs" / "licenses.md").read_text("utf-8")
+    told = {line.split("|")[1].strip(): line for line in document.splitlines() if line.startswith("| ")}
+    assert named <= told.keys()
+    rows = {row.name: row for row in licences() if row.kind != "part"}
+    assert {row.name for row in rows.values() if row.kind == "weight"} <= told.keys()
+    for name in told.keys() & rows.keys():
+        assert f"| {rows[name].commercial} |" in told[name]
