@@ -21,7 +21,8 @@ from pathlib import Path
 
 from harness import print_report, scratch_folder, write_speech
 
-from talkinghead.media.video_writer import VideoReader, VideoWriter
+from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import Frame
 
 PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"

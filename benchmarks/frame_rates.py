@@ -22,7 +22,9 @@ from harness import anchor_parser, is_here, print_report, scratch_folder
 from numpy.typing import NDArray
 
 from talkinghead import generate, load_anchor
-from talkinghead.media.video_writer import VideoReader, VideoWriter, read_sound, read_video_info
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader, read_video_info
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import Frame
 
 RATES = {

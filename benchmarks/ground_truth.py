@@ -21,18 +21,20 @@ from harness import print_report
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.face.face_model import FaceModel
 from talkinghead.face.landmarks import FaceLandmarker, track_clip
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import crop_size_px, local_region, place_crops, region_masks
 from talkinghead.files import load_arrays
+from talkinghead.generation.driving import expression_from_speech
 from talkinghead.generation.face_updater import FaceUpdater
-from talkinghead.generation.pipeline import expression_from_speech
-from talkinghead.media.video_writer import VideoReader, read_sound
-from talkinghead.metrics import landmarks as metrics
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Reconstruction, Track
-from talkinghead.training.face_update.train import AnchorTrainingConfig, held_out_frames
+from talkinghead.training.face_update.samples import held_out_frames
+from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 from talkinghead.weights import registry as weights
 from talkinghead.weights.bundled import anchor_folder
 

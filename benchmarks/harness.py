@@ -22,7 +22,7 @@ from typing import Any
 
 import soundfile
 
-from talkinghead.media.video_writer import read_sound
+from talkinghead.media.audio_reader import read_sound
 from talkinghead.weights import registry as weights
 
 DEFAULT_ANCHOR = Path("out/quality/anchor")

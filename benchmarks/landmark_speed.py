@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 
 from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
-from talkinghead.media.video_writer import VideoReader
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Frame
 from talkinghead.weights import registry as weights
 

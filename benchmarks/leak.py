@@ -26,15 +26,16 @@ import numpy as np
 from harness import anchor_parser, is_here, print_report, scratch_folder
 from numpy.typing import NDArray
 
-from talkinghead import load_anchor
+from talkinghead import load_anchor, metrics
 from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frame_order import read_in_order
-from talkinghead.generation.pipeline import BATCH, Timeline, plan, updated_frames
-from talkinghead.media.video_writer import VideoWriter, read_video_info
-from talkinghead.metrics import landmarks as metrics
+from talkinghead.generation.frames import BATCH, updated_frames
+from talkinghead.generation.timeline import Timeline, plan
+from talkinghead.media.video_reader import read_video_info
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import BoolArray, ByteArray, FloatArray, Frame
 
 Array = NDArray[np.float64]

@@ -20,16 +20,18 @@ import numpy as np
 import torch
 from harness import is_here, print_report
 
-from talkinghead.anchor import start_from
+from talkinghead import metrics
 from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.tracking import track_file
 from talkinghead.media.images import contact_sheet, write_png
-from talkinghead.metrics import landmarks as metrics
+from talkinghead.network.checkpoint import start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.training.face_update.discriminator import mouth_windows
-from talkinghead.training.face_update.train import GENERIC_START, AnchorTrainer, AnchorTrainingConfig, gather_samples
+from talkinghead.training.face_update.samples import gather_samples
+from talkinghead.training.face_update.train import GENERIC_START
+from talkinghead.training.face_update.trainer import AnchorTrainer, AnchorTrainingConfig
 from talkinghead.weights.bundled import checkpoint_path
 
 RUN, EVERY = 3, 15

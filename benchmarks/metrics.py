@@ -26,8 +26,9 @@ from talkinghead.evaluation.evaluate import evaluate
 from talkinghead.evaluation.pairs import Pair
 from talkinghead.evaluation.scores import BY_FIELD, METRICS, Scores
 from talkinghead.face.tracking import track_file
-from talkinghead.media.video_writer import VideoReader, VideoWriter
-from talkinghead.metrics.landmarks import mouth_crop
+from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_writer import VideoWriter
+from talkinghead.metrics.images import mouth_crop
 from talkinghead.structures import ByteArray, Frame, Track
 
 PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"

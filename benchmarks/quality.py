@@ -26,7 +26,9 @@ from talkinghead.evaluation.evaluate import evaluate
 from talkinghead.evaluation.pairs import Pair
 from talkinghead.evaluation.scores import Scores
 from talkinghead.evaluation.tables import as_json
-from talkinghead.media.video_writer import VideoReader, VideoWriter, read_sound
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import Frame
 
 SOUND_RATE_HZ = 48000

@@ -25,21 +25,21 @@ import torch
 from torch import Tensor
 
 from talkinghead.face.face_model import FaceModel, load_face_model
-from talkinghead.speech.predictor import RATE_HZ, LogMelFrontEnd, PredictorConfig, SpeechEncoder, hidden_states
-from talkinghead.training.speech.encoder import find_recordings
-from talkinghead.training.speech.feature_extractors import Listener, phonemes, whisper
-from talkinghead.training.speech.predictor import (
+from talkinghead.speech.encoder import SpeechEncoder, hidden_states
+from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
+from talkinghead.speech.predictor import PredictorConfig
+from talkinghead.training.speech.augmentation import find_recordings
+from talkinghead.training.speech.clips import (
     Clip,
     ClipEntry,
     Example,
     Features,
-    PredictorTrainingConfig,
-    Score,
     chosen_layers,
-    leave_one_out,
     prepare_clip,
     read_clip_list,
 )
+from talkinghead.training.speech.feature_extractors import Listener, phonemes, whisper
+from talkinghead.training.speech.predictor import PredictorTrainingConfig, Score, leave_one_out
 from talkinghead.training.speech.pseudo_labels import prepare_teacher
 from talkinghead.weights.bundled import checkpoint_path
 

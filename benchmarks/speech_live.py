@@ -17,10 +17,11 @@ import numpy as np
 import torch
 import torchaudio
 
+from talkinghead import metrics
 from talkinghead.face.face_model import load_face_model
-from talkinghead.media.video_writer import read_sound
-from talkinghead.metrics import landmarks as metrics
-from talkinghead.speech.predictor import RATE_HZ, load_speech_side, predict_expression
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.speech.model import load_speech_side, predict_expression
 from talkinghead.speech.streaming import stream_expression
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.weights.bundled import checkpoint_path

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from harness import is_here, print_report, write_speech
 
-from talkinghead.media.video_writer import SoundFile
+from talkinghead.media.audio_reader import SoundFile
 from talkinghead.structures import FloatArray
 
 FRAMES_HZ = 25
@@ -84,7 +84,7 @@ class WatchedSound(SoundFile):
 
 def listen(sound: SoundFile) -> None:
     """Print the peak, the peak after loading, seconds, and seconds for a second of sound."""
-    from talkinghead.speech.predictor import load_speech_side, predict_expression
+    from talkinghead.speech.model import load_speech_side, predict_expression
     from talkinghead.speech.voice_activity import voice_activity
 
     encoder, predictor = load_speech_side()

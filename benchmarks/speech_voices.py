@@ -22,10 +22,10 @@ import numpy as np
 import torch
 import torchaudio
 
+from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.generation.pipeline import expression_from_speech
-from talkinghead.metrics import landmarks as metrics
-from talkinghead.speech.predictor import RATE_HZ
+from talkinghead.generation.driving import expression_from_speech
+from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Sound
 from talkinghead.text_to_speech import PAUSE, Script, join, speak

@@ -81,9 +81,11 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     """What `talkinghead.generate` does, but every frame stays as it is."""
     from talkinghead.anchor import load_anchor
     from talkinghead.generation.frame_order import read_in_order
-    from talkinghead.generation.pipeline import BATCH, plan
+    from talkinghead.generation.frames import BATCH
     from talkinghead.generation.stream import in_thread
-    from talkinghead.media.video_writer import VideoWriter, read_sound
+    from talkinghead.generation.timeline import plan
+    from talkinghead.media.audio_reader import read_sound
+    from talkinghead.media.video_writer import VideoWriter
     from talkinghead.structures import Frame
 
     timeline = plan(load_anchor(anchor), None, read_sound(speech).duration_s)

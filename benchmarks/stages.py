@@ -29,17 +29,20 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from talkinghead import load_anchor
-from talkinghead.anchor import Anchor, crop_coefficients
+from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device, mixed_precision
 from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frame_order import read_in_order
-from talkinghead.generation.pipeline import BATCH, Timeline, plan
+from talkinghead.generation.frames import BATCH
 from talkinghead.generation.stream import in_thread
-from talkinghead.media.video_writer import VideoWriter, read_sound
+from talkinghead.generation.timeline import Timeline, plan
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_writer import VideoWriter
+from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.rasterize import rasterize
-from talkinghead.speech.predictor import load_speech_side, predicted_parts
+from talkinghead.speech.model import load_speech_side, predicted_parts
 from talkinghead.structures import FloatArray, Frame, Sound
 from talkinghead.weights import registry as weights
 

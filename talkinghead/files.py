@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from talkinghead.errors import CheckpointError, MissingFileError, OutputError, OutputExistsError
+from talkinghead.errors import (
+    CheckpointError,
+    MissingFileError,
+    OutputError,
+    OutputExistsError,
+)
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -150,3 +155,21 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
+
+
+def check_output_path(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] = VIDEO_SUFFIXES) -> None:
+    """Whether a video (or what else ends in `suffixes`) may be written there; to be asked before hours go into it.
+
+    Raises OutputExistsError, OutputError.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(f"{path}: the name must end in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no such folder; make it first")
+    if path.is_dir():
+        raise OutputError(f"{path}: this is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} exists; choose another name or ask for overwriting")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import talkinghead
 from talkinghead.batch.runner import SUMMARY_FILE
-from talkinghead.media.video_writer import VideoReader
+from talkinghead.media.video_reader import VideoReader
 
 
 def job_file(folder: Path, anchor: Path, speech: Path, expression: Path, count: int) -> Path:

@@ -14,7 +14,8 @@ from drawn_face import RATE_HZ, DrawnClip, drawn_clip, performance, sound_of
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.generation.expression_files import save_expression
-from talkinghead.training.face_update.train import AnchorTrainingConfig, train
+from talkinghead.training.face_update.train import train
+from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 from talkinghead.weights import registry as weights
 
 SHARED_MODELS = Path(__file__).parents[2] / "shared" / "models"

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from talkinghead.face.face_model import load_face_model
-from talkinghead.media.video_writer import VideoReader, VideoWriter
+from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, Frame, Track
 from talkinghead.weights.bundled import checkpoint_path
 

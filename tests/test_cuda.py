@@ -13,9 +13,11 @@ from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.device import choose_device, mixed_precision, sent
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.pipeline import generate
-from talkinghead.media.video_writer import VideoReader, read_sound
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.network.rasterize import best_backend, rasterize
-from talkinghead.training.face_update.train import AnchorTrainingConfig, train
+from talkinghead.training.face_update.train import train
+from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 from talkinghead.weights.bundled import checkpoint_folder
 
 pytestmark = [
@@ -86,7 +88,7 @@ def test_training_and_generating(clip: DrawnClip, expression_file: Path, speech:
 
 @pytest.mark.skipif(not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(), reason="no weights")
 def test_speech_is_heard_as_on_the_cpu(speech: Path) -> None:
-    from talkinghead.speech.predictor import load_speech_side, predict_expression
+    from talkinghead.speech.model import load_speech_side, predict_expression
 
     sound, times_s = read_sound(speech), np.arange(25) / 25
     here, there = (predict_expression(*load_speech_side(device=device), sound, times_s) for device in ("cpu", "cuda"))

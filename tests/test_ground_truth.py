@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from ground_truth import CLIPS, DATA, Sight, Truth
 
+from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.region_removal import crop_frame, paste_back, place_crops
 from talkinghead.files import load_arrays
-from talkinghead.media.video_writer import VideoReader, read_sound
-from talkinghead.metrics import landmarks as metrics
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.weights import registry as weights
 from talkinghead.weights.bundled import anchor_folder
 

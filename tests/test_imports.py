@@ -88,7 +88,9 @@ def test_no_circle_of_imports() -> None:
         waiting = {module: needs for module, needs in waiting.items() if module not in ready}
 
 
-@pytest.mark.parametrize("module", ["talkinghead", "talkinghead.cli.main", "talkinghead.errors", "talkinghead.weights.registry"])
+@pytest.mark.parametrize(
+    "module", ["talkinghead", "talkinghead.cli.main", "talkinghead.errors", "talkinghead.weights.registry"]
+)
 def test_importing_does_nothing_heavy(module: str) -> None:
     assert not loaded_by(f"import {module}").intersection(HEAVY)
 

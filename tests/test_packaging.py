@@ -54,8 +54,8 @@ def test_a_wheel_works_outside_the_repository(tmp_path: Path) -> None:
     assert files_below(site / "talkinghead" / "checkpoints") == files_below(ROOT / "checkpoints")
 
     code = (
-        "import talkinghead, talkinghead.resources as resources;"
-        "print(talkinghead.__version__, resources.checkpoint_path('face_model.safetensors'))"
+        "import talkinghead, talkinghead.weights.bundled as bundled;"
+        "print(talkinghead.__version__, bundled.checkpoint_path('face_model.safetensors'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(site)}
     said = subprocess.run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from talkinghead.media.video_writer import VideoReader
+from talkinghead.media.video_reader import VideoReader
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH_PX = 400

@@ -23,8 +23,8 @@ from typing import Any
 from talkinghead.anchor import read_description
 from talkinghead.errors import JobFileError, MissingFileError, TalkingHeadError
 from talkinghead.face.landmarks import FaceChoice
-from talkinghead.generation.pipeline import LARGEST_INTENSITY
-from talkinghead.media.video_writer import VIDEO_SUFFIXES
+from talkinghead.files import VIDEO_SUFFIXES
+from talkinghead.generation.config import LARGEST_INTENSITY
 from talkinghead.text_to_speech import DEFAULT_VOICE, find_voice
 from talkinghead.weights.bundled import anchor_folder
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from talkinghead.batch.engine import Finding
 from talkinghead.batch.jobs import Job
-from talkinghead.batch.runner import Finding
 from talkinghead.batch.worker import Renderer, describe
 from talkinghead.errors import EngineUnavailableError
 

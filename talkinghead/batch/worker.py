@@ -29,7 +29,7 @@ class Renderer:
     """Renders jobs; loads each anchor once."""
 
     def __init__(self, device: str = "auto", sign: tuple[Path, Path] | None = None) -> None:
-        from talkinghead.provenance.metadata import Signer
+        from talkinghead.provenance.c2pa import Signer
 
         self._device = device
         self._signer = Signer.load(*sign) if sign else None

@@ -17,7 +17,7 @@ from rich.text import Text
 from talkinghead.errors import JobFileError
 
 if TYPE_CHECKING:
-    from talkinghead.batch.runner import Engine
+    from talkinghead.batch.engine import Engine
 
 
 class _RunByDefault(click.Group):
@@ -128,7 +128,7 @@ def _engine(
         from talkinghead.batch.ray_engine import RayEngine
 
         return RayEngine(address, threads=threads, device=device, sign=sign, retries=retries)
-    from talkinghead.batch.runner import LocalEngine
+    from talkinghead.batch.local_engine import LocalEngine
 
     return LocalEngine(workers, device=device, sign=sign, time_limit_s=time_limit and time_limit * 60)
 

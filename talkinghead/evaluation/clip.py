@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from talkinghead import metrics
 from talkinghead.errors import MediaError, ModelUnavailableError, NoSoundError, TableError
 from talkinghead.evaluation.phone_alignment import align_phones
 from talkinghead.evaluation.phone_times import PhoneTimes
@@ -24,9 +25,9 @@ from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import Crops, crop_size_px, local_region, paste_back, place_crops, region_masks
 from talkinghead.face.tracking import track_file
-from talkinghead.media.video_writer import VideoReader, read_sound, read_video_info
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader, read_video_info
 from talkinghead.metrics import identity as face_identity
-from talkinghead.metrics import landmarks as metrics
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.lpips import SHORTEST_PX
 from talkinghead.metrics.networks import Judges

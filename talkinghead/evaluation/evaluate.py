@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from talkinghead import metrics
 from talkinghead.errors import NoFaceError, TalkingHeadError
 from talkinghead.evaluation import scores
 from talkinghead.evaluation.clip import (
@@ -37,8 +38,7 @@ from talkinghead.evaluation.pairs import LeftOut, Pair
 from talkinghead.evaluation.phone_times import read_phone_times
 from talkinghead.evaluation.scores import NAMES, Scores
 from talkinghead.files import sha256_of
-from talkinghead.media.video_writer import write_sound
-from talkinghead.metrics import landmarks as metrics
+from talkinghead.media.audio_writer import write_sound
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.fid import frechet_distance
 from talkinghead.metrics.networks import Judges, load_judges

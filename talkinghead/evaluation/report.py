@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead import __version__
+from talkinghead import __version__, metrics
 from talkinghead.evaluation.clip import SAMPLED_FRAMES, side_by_side
 from talkinghead.evaluation.evaluate import ENVELOPE_S, SHIFT_FRAMES, Curves, Evaluation, PairScores
 from talkinghead.evaluation.tables import NOT_MEASURED, columns, difference_rows, heading, headline, remarks, score_rows
 from talkinghead.media.images import GAP_PX, encode_png
-from talkinghead.metrics import landmarks as metrics
 from talkinghead.structures import ByteArray
 
 Values = NDArray[np.float64]

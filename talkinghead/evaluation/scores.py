@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.metrics import landmarks as metrics
+from talkinghead import metrics
 
 Values = NDArray[np.float64]
 

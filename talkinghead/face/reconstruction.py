@@ -12,15 +12,17 @@ or one that does not fit its neighbours, has weight 0 or near 0 and is bridged b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
-from talkinghead.errors import NoFaceError
+from talkinghead.errors import CheckpointError, NoFaceError
 from talkinghead.face.face_model import MESH_VERTICES, FaceModel
+from talkinghead.files import load_arrays, save_arrays
 from talkinghead.structures import FloatArray, Reconstruction, Track
 
 Array = NDArray[np.float64]
@@ -263,3 +265,53 @@ def _solve_expression(
     stiffness, modes = np.linalg.eigh(basis @ basis.T + config.noise_cm**2 * np.eye(model.expressions))
     raw = miss @ basis.T @ modes / stiffness
     return smooth(raw, weights, rate_hz, config.expression_cutoff_hz) @ modes.T
+
+
+RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
+LARGEST_NUMBER = 1e6
+"""No coefficient is larger, whether in standard deviations, radians or pixels."""
+
+
+def save_reconstruction(path: Path, reconstruction: Reconstruction, times_s: NDArray[np.float64]) -> None:
+    """Write a clip's reconstruction and its frames' times."""
+    save_arrays(path, {**asdict(reconstruction), "times_s": times_s}, {"format": RECONSTRUCTION_FORMAT})
+
+
+def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, NDArray[np.float64]]:
+    """Read what `save_reconstruction` wrote.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged, or not fitting the face model.
+    """
+    arrays, metadata = load_arrays(path)
+    times_s = arrays.pop("times_s", None)
+    if metadata.get("format") != RECONSTRUCTION_FORMAT or times_s is None or times_s.ndim != 1:
+        raise CheckpointError(f"{path} is not a reconstruction of this version ({RECONSTRUCTION_FORMAT}).")
+    frames = len(times_s)
+    shapes = {
+        "identity": (model.identities,),
+        "expression": (frames, model.expressions),
+        "rotation": (frames, 3),
+        "translation": (frames, 2),
+        "scale": (frames,),
+        "valid": (frames,),
+    }
+    for name, shape in shapes.items():
+        kind = np.bool_ if name == "valid" else np.float32
+        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kind:
+            raise CheckpointError(f"{path} is damaged: {name} is not {shape} numbers of type {np.dtype(kind)}.")
+        if not (np.abs(arrays[name]) <= LARGEST_NUMBER).all():
+            raise CheckpointError(f"{path} is damaged: {name} holds numbers that no clip gives.")
+    rising = times_s.dtype == np.float64 and np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()
+    if not rising or not arrays["valid"].any() or (arrays["scale"] <= 0).any():
+        raise CheckpointError(f"{path} is damaged: it holds no usable pose.")
+    return Reconstruction(**{name: arrays[name] for name in shapes}), times_s
+
+
+def misfit_cm(model: FaceModel, track: Track, reconstruction: Reconstruction) -> NDArray[np.float64]:
+    """Mean distance in the picture of the lower face's landmarks from their reconstruction: (T,) cm."""
+    shape = model.local_shape(reconstruction.identity, reconstruction.expression)
+    seen = project(np.asarray(shape, np.float32), reconstruction, slice(None))[..., :2]
+    return np.asarray(
+        np.linalg.norm(seen - track.landmarks[:, model.local, :2], axis=-1).mean(1) / reconstruction.scale, np.float64
+    )

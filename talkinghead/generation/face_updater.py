@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from talkinghead.anchor import Anchor, crop_coefficients
+from talkinghead.anchor import Anchor
 from talkinghead.device import mixed_precision, sent
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
+from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction
 

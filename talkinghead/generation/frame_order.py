@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.media.video_writer import VideoReader
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Frame
 
 EASE_S = 0.5

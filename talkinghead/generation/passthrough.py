@@ -13,13 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.face.face_model import FaceModel
-from talkinghead.face.reconstruction import project, rotation_matrices
-from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction, Track
+from talkinghead.face.appearance import NEARLY_ALL
+from talkinghead.face.reconstruction import rotation_matrices
+from talkinghead.structures import BoolArray, FloatArray, Reconstruction
 
 FADE_S = 0.2
 """Time in which the new picture fades out before frames that are passed through, and in after them."""
@@ -29,18 +28,6 @@ LEAST_MISFIT_CM = 0.12
 """Landmarks that are this far from the reconstruction, on average, are not remarkable in any clip."""
 MISFIT_FACTOR = 2.5
 """Nor are those that are less than so many times as far away as nearly all of the anchor's own."""
-CELLS = (16, 24)
-"""Rows and columns of the mean colours that a crop is judged by."""
-COMPONENTS = 20
-"""Principal components in which a person's crops are expected to vary: mouth, pose and shadow."""
-FEWEST_CROPS_A_COMPONENT = 4
-INSIDE = 0.9
-"""Cells count that are removed or faded at least so much in the mean: the face, and not what is behind it."""
-LEAST_STRANGENESS = 10.0
-"""A crop that differs less than this from what is expected, of 255, shows the person,"""
-STRANGENESS_FACTOR = 2.0
-"""as does one that differs less than so many times as much as nearly all of the anchor's own frames."""
-NEARLY_ALL = 0.99
 
 
 class Reason(StrEnum):
@@ -61,61 +48,6 @@ class Fallbacks:
     blended: int = 0
 
 
-@dataclass(frozen=True)
-class Appearance:
-    """What the crops of a person usually look like: principal components of the mean colours of P / 3 cells."""
-
-    inside: BoolArray
-    """`CELLS`, those that count."""
-    mean: FloatArray
-    """(P,), of 255."""
-    basis: FloatArray
-    """(D, P), rows of length 1 at right angles to each other."""
-    usual: float
-    """Strangeness that nearly all of the person's own frames stay below."""
-
-    @classmethod
-    def of(cls, crops: ByteArray, feathers: ByteArray) -> Appearance:
-        """Measure it on a person's crops, (S, h, w, 3) uint8, and their feathers, (S, h, w) uint8, 255 is 1."""
-        inside = _cells(np.round(feathers.mean(0)).astype(np.uint8)) >= INSIDE * 255
-        cells = np.stack([_cells(crop)[inside].ravel() for crop in crops])
-        # Half of the frames tell what is expected of the other half.
-        half = cls._fitted(inside, cells[::2], 0.0)
-        usual = float(np.quantile([half._residual(one) for one in cells[1::2]], NEARLY_ALL))
-        return cls._fitted(inside, cells, usual)
-
-    @classmethod
-    def _fitted(cls, inside: BoolArray, cells: FloatArray, usual: float) -> Appearance:
-        mean = cells.mean(0)
-        alike = cls(inside, mean, np.zeros((0, len(mean)), np.float32), usual)
-        off = np.stack([alike._off_mean(one) for one in cells])
-        components = min(COMPONENTS, len(cells) // FEWEST_CROPS_A_COMPONENT)
-        basis = np.linalg.svd(off, full_matrices=False)[2][:components]
-        return cls(inside, mean, basis.astype(np.float32), usual)
-
-    def strangeness(self, crop: ByteArray) -> float:
-        """Root mean square of what is not expected in a crop (h, w, 3), whatever the light, of 255."""
-        return self._residual(_cells(crop)[self.inside].ravel())
-
-    def is_covered(self, crop: ByteArray) -> bool:
-        """Whether something is before this person's face."""
-        return self.strangeness(crop) > max(LEAST_STRANGENESS, STRANGENESS_FACTOR * self.usual)
-
-    def _residual(self, cells: FloatArray) -> float:
-        off = self._off_mean(cells)
-        return float(np.sqrt(np.mean((off - (off @ self.basis.T) @ self.basis) ** 2)))
-
-    def _off_mean(self, cells: FloatArray) -> FloatArray:
-        """(P,) -> (P,), its light made that of the mean, channel by channel."""
-        usual, seen = (np.median(values.reshape(-1, 3), axis=0) for values in (self.mean, cells))
-        light = (usual / np.maximum(seen, 1.0)).clip(0.7, 1.4)
-        return np.asarray((cells.reshape(-1, 3) * light).ravel() - self.mean, np.float32)
-
-
-def _cells(crop: ByteArray) -> FloatArray:
-    return np.asarray(cv2.resize(crop, CELLS[::-1], interpolation=cv2.INTER_AREA), np.float32)
-
-
 def turned_deg(trained: Reconstruction, seen: Reconstruction) -> NDArray[np.float64]:
     """How far the head points away from the nearest direction among the trained frames: (T,) degrees.
 
@@ -125,15 +57,6 @@ def turned_deg(trained: Reconstruction, seen: Reconstruction) -> NDArray[np.floa
     known = np.unique(known.round(2), axis=0)  # half a degree apart is the same
     cosine = rotation_matrices(seen.rotation)[:, :, 2] @ (known / np.linalg.norm(known, axis=1, keepdims=True)).T
     return np.degrees(np.arccos(cosine.max(1).clip(-1, 1)))
-
-
-def misfit_cm(model: FaceModel, track: Track, reconstruction: Reconstruction) -> NDArray[np.float64]:
-    """Mean distance in the picture of the lower face's landmarks from their reconstruction: (T,) cm."""
-    shape = model.local_shape(reconstruction.identity, reconstruction.expression)
-    seen = project(np.asarray(shape, np.float32), reconstruction, slice(None))[..., :2]
-    return np.asarray(
-        np.linalg.norm(seen - track.landmarks[:, model.local, :2], axis=-1).mean(1) / reconstruction.scale, np.float64
-    )
 
 
 def doubts(

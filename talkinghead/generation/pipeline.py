@@ -2,98 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import math
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.device import choose_device
-from talkinghead.errors import CheckpointError, CoefficientError, NoFaceError, SpeechTooShortError
-from talkinghead.face.landmarks import FaceChoice
-from talkinghead.face.reconstruction import project, reconstruct
+from talkinghead.errors import CoefficientError, SpeechTooShortError
 from talkinghead.face.region_removal import crop_frame
-from talkinghead.face.tracking import load_track, track_file
-from talkinghead.files import sha256_of
-from talkinghead.generation.expression_files import SUFFIXES, load_expression
-from talkinghead.generation.face_updater import FaceUpdater, Prepared
-from talkinghead.generation.frame_order import EASE_S, ping_pong, read_in_order
-from talkinghead.generation.passthrough import FADE_S, Fallbacks, Reason, doubts, misfit_cm, shares
+from talkinghead.files import check_output_path, sha256_of
+from talkinghead.generation.config import LARGEST_INTENSITY, Driving
+from talkinghead.generation.driving import expression_from_file, expression_parts
+from talkinghead.generation.face_updater import FaceUpdater
+from talkinghead.generation.frames import BATCH, updated_frames
+from talkinghead.generation.passthrough import Fallbacks
 from talkinghead.generation.stream import FrameStream, in_thread
+from talkinghead.generation.timeline import Timeline, plan
+from talkinghead.media.audio_reader import SoundFile
 from talkinghead.media.images import SpeechSheet
-from talkinghead.media.video_writer import SoundFile, VideoWriter, check_output_path, read_video_info
-from talkinghead.provenance.metadata import Origin, Signer, VisibleLabel, add_xmp, tags
-from talkinghead.speech.lip_closure import close_lips
-from talkinghead.speech.voice_activity import VoiceActivityConfig, voice_activity
-from talkinghead.structures import FloatArray, Frame, Reconstruction, Recording, Track
+from talkinghead.media.video_writer import VideoWriter
+from talkinghead.provenance.c2pa import Signer
+from talkinghead.provenance.metadata import add_xmp, tags
+from talkinghead.provenance.origin import Origin
+from talkinghead.provenance.visible_label import VisibleLabel
+from talkinghead.structures import FloatArray, Frame
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.weights.bundled import anchor_folder
 
-BATCH = 8
-"""Frames that pass through the network at once."""
 SHORTEST_SPEECH_S = 0.2
-SAME_PERSON_RATIO = 1.35
-"""Up to this growth of the misfit, a video counts as showing the anchor's own person."""
-LARGEST_INTENSITY = 3.0
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """Which frame of the clip is shown at which time of the output."""
-
-    clip: Path
-    reconstruction: Reconstruction
-    """Of the clip."""
-    clip_times_s: NDArray[np.float64]
-    frames: NDArray[np.int64]
-    """(T,) number in the clip of each output frame."""
-    times_s: NDArray[np.float64]
-    """(T,) presentation time of each output frame."""
-    frame_rate: Fraction
-    width: int
-    height: int
-    doubts: Sequence[Reason | None]
-    """Of the clip's frames: why one cannot be given a new face, as far as its landmarks tell; None where it can."""
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-
-class Driving(TypedDict, total=False):
-    """How an anchor is driven; every item may be left out."""
-
-    clip: Path | None
-    """Another clip of the same person, to take frames from one for one; None takes the anchor's own clip, forth and
-    back as long as the speech lasts."""
-    face: FaceChoice
-    """Which face, where that clip or the video given as `expression` shows several; "largest" by default."""
-    expression: Path | None
-    """Coefficients from a .safetensors or .csv file, or measured from a video; None predicts them from the speech."""
-    device: str
-    """auto (by default), cpu or cuda."""
-    speech_encoder: str | None
-    """Folder of another encoder, with the predictor that was taught for it inside; or the cached hub name of one that
-    the default predictor was taught for."""
-    intensity: float
-    """How far the mouth moves away from the anchor's rest, 0 to 3; 1, the default, is the anchor's own way."""
-    pauses: VoiceActivityConfig | None
-    """When and how fast the mouth comes to rest where nobody speaks; None is as `VoiceActivityConfig` says."""
-    visible_label: str | None
-    """A short text to draw into a corner of every frame."""
-    label_font: Path | None
-    """Font of that text; needed where it has other than Latin letters."""
 
 
 @overload
@@ -297,238 +241,6 @@ def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Pat
     with tempfile.TemporaryDirectory(dir=beside, prefix=".talkinghead.") as folder:
         recording = Path(folder) / "speech.wav"
         yield recording, {"text_to_speech": write_speech(speech, recording)}
-
-
-def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice = "largest") -> Timeline:
-    """Lay out the output: ceil(duration x fps) frames, from the anchor's own clip or from another one."""
-    source = clip or anchor.clip
-    info = read_video_info(source)
-    if clip is None:
-        reconstruction, clip_times_s = anchor.reconstruction, anchor.times_s
-        track = None
-    else:
-        track = track_file(clip, face=face)
-        if not track.valid.any():
-            raise NoFaceError(f"{clip}: no frame shows a usable face.")
-        reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
-        clip_times_s = track.times_s
-    count = frame_count(duration_s, info.frame_rate)
-    times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
-    if is_constant_rate(clip_times_s, info.frame_rate):
-        ease = round(EASE_S * float(info.frame_rate)) if clip is None else 0
-        frames = ping_pong(len(clip_times_s), count, ease)
-    else:
-        frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
-    return Timeline(
-        source,
-        reconstruction,
-        clip_times_s,
-        frames,
-        times_s,
-        info.frame_rate,
-        info.width,
-        info.height,
-        _doubts(anchor, track, reconstruction),
-    )
-
-
-def _doubts(anchor: Anchor, track: Track | None, reconstruction: Reconstruction) -> list[Reason | None]:
-    """Of the frames of another clip's track and reconstruction, or of the anchor's own."""
-    trained_track = load_track(anchor.folder / "track.safetensors")
-    if len(trained_track) != len(anchor.reconstruction):
-        raise CheckpointError(f"{anchor.folder}: track and reconstruction are not of one clip; train the anchor again.")
-    trained_misfit_cm = misfit_cm(anchor.model, trained_track, anchor.reconstruction)
-    seen_misfit_cm = trained_misfit_cm if track is None else misfit_cm(anchor.model, track, reconstruction)
-    return doubts(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)
-
-
-def frame_count(duration_s: float, frame_rate: Fraction) -> int:
-    """ceil(duration x fps), where a duration within a microsecond of a whole number of frames counts as whole."""
-    return max(1, math.ceil(duration_s * frame_rate - Fraction(1, 1_000_000) * frame_rate))
-
-
-def is_constant_rate(times_s: NDArray[np.float64], frame_rate: Fraction) -> bool:
-    """Whether the frames come at an even pace: no time is off by half a frame or more."""
-    return bool(np.abs(times_s - np.arange(len(times_s)) / float(frame_rate)).max() < 0.5 / float(frame_rate))
-
-
-def _variable_rate_plan(
-    clip_times_s: NDArray[np.float64], frame_rate: Fraction, duration_s: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Frames and times of a variable-rate clip: its own timestamps, forth and back until the speech ends."""
-    intervals = np.append(np.diff(clip_times_s), 1 / float(frame_rate))
-    length_s = float(intervals.sum())
-    rounds = math.ceil(duration_s / length_s) + 1
-    frames = ping_pong(len(clip_times_s), len(clip_times_s) * rounds, 0)
-    times_s = np.concatenate([[0.0], np.cumsum(intervals[frames])[:-1]])
-    inside = times_s < duration_s - 1e-6
-    inside[0] = True
-    return frames[inside], times_s[inside]
-
-
-def expression_from_speech(
-    anchor: Anchor,
-    sound: Recording,
-    times_s: NDArray[np.float64],
-    encoder: str | None,
-    device: str,
-    pauses: VoiceActivityConfig | None = None,
-) -> FloatArray:
-    """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K)."""
-    return np.concatenate(list(expression_parts(anchor, sound, times_s, encoder, device, pauses)))
-
-
-def expression_parts(
-    anchor: Anchor,
-    sound: Recording,
-    times_s: NDArray[np.float64],
-    encoder: str | None,
-    device: str,
-    pauses: VoiceActivityConfig | None = None,
-) -> Iterator[FloatArray]:
-    """The same part by part: (n, K) each, T rows in all.
-
-    What can fail fails here. The sound is read block by block, so its length does not matter to the memory; the parts
-    are predicted in a thread of their own, so that the first frames need not wait for the last words.
-    """
-    # Imported here: coefficient files and videos as drivers need none of it.
-    from talkinghead.speech.calibration import calibrate
-    from talkinghead.speech.predictor import load_speech_side, predicted_parts
-
-    loaded, predictor = load_speech_side(encoder, choose_device(device))
-    if predictor.config.face_model_sha256 != anchor.face_model_sha256:
-        raise CheckpointError(
-            f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
-        )
-    calibration = calibrate(anchor, loaded, predictor)
-    moving = voice_activity(sound, times_s, pauses)[:, None]
-    rest, identity = anchor.rest_expression(), anchor.reconstruction.identity
-    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
-
-    def parts() -> Iterator[FloatArray]:
-        given = 0
-        for said in predicted_parts(loaded, predictor, sound, times_s):
-            moves = moving[given : given + len(said.values)]
-            given += len(said.values)
-            driven = close_lips(calibration.apply(said.values), said.closure, anchor.model, identity, own)
-            yield np.asarray(moves * driven + (1 - moves) * rest, np.float32)
-
-    return in_thread(parts(), 1)
-
-
-def expression_from_file(
-    anchor: Anchor, source: Path, times_s: NDArray[np.float64], face: FaceChoice = "largest"
-) -> FloatArray:
-    """Expression read from a coefficient file, or measured from a video, at the output's times: (T, K)."""
-    if source.suffix.lower() in SUFFIXES:
-        values, own_times_s = load_expression(source, anchor.model.expressions)
-        if own_times_s is None:
-            return values[np.minimum(np.arange(len(times_s)), len(values) - 1)]
-    else:
-        values, own_times_s = measure_expression(anchor, source, face)
-    return np.stack([np.interp(times_s, own_times_s, column) for column in values.T], 1).astype(np.float32)
-
-
-def measure_expression(
-    anchor: Anchor, video: Path, face: FaceChoice = "largest"
-) -> tuple[FloatArray, NDArray[np.float64]]:
-    """Expression seen in a video: (S, K) and its (S,) times.
-
-    Where the anchor's identity fits the video nearly as well as one found for it, the video shows the anchor and the
-    coefficients are taken as they are. Another person's are carried over: shifted and scaled, coefficient by
-    coefficient, to the anchor's own mean and standard deviation.
-    """
-    track = track_file(video, face=face)
-    if not track.valid.any():
-        raise NoFaceError(f"{video}: no frame shows a usable face.")
-    as_anchor = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
-    as_other = reconstruct(track, anchor.model)
-    own_misfit = _misfit(anchor, track.landmarks, as_other)
-    if _misfit(anchor, track.landmarks, as_anchor) <= SAME_PERSON_RATIO * own_misfit:
-        return as_anchor.expression, track.times_s
-    mean, std = anchor.expression_statistics()
-    seen = as_other.expression[as_other.valid]
-    normalised = (as_other.expression - seen.mean(0)) / np.maximum(seen.std(0), 1e-3)
-    return (mean + std * normalised).astype(np.float32), track.times_s
-
-
-def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstruction) -> float:
-    """Mean distance of the rigid and local landmarks from the reconstruction, in cm."""
-    model = anchor.model
-    shape = model.neutral[model.rigid] + np.tensordot(reconstruction.identity, model.identity_basis[:, model.rigid], 1)
-    still = np.broadcast_to(shape, (len(reconstruction), *shape.shape)).astype(np.float32)
-    seen = project(still, reconstruction, slice(None))
-    miss = np.linalg.norm((seen - landmarks[:, model.rigid])[..., :2], axis=-1) / reconstruction.scale[:, None]
-    return float(miss[reconstruction.valid].mean())
-
-
-def updated_frames(
-    updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray], fallbacks: Fallbacks | None = None
-) -> Iterator[Frame]:
-    """Frames of the output, in order.
-
-    Decoding, preparing and rendering each run in a thread of their own, pasting in the caller's.
-
-    Args:
-        updater: of the timeline's clip.
-        timeline: T frames.
-        expression: T rows (K,), taken as they are needed; an array (T, K) is such rows.
-        fallbacks: filled in with the frames that cannot be trusted to the network, which are passed through; None
-            updates all that show a face.
-    """
-    batches = _prepared(updater, timeline, expression)
-    prepared = in_thread(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
-    rendered = in_thread(map(updater.render, prepared), 1)
-    images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
-    for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
-        yield Frame(image, time_s)
-
-
-def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
-    """The timeline in batches that are ready for the network."""
-    source = in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
-    rows = iter(expression)
-    for start in range(0, len(timeline), BATCH):
-        frames = timeline.frames[start : start + BATCH]
-        images = [frame.image for frame in itertools.islice(source, len(frames))]
-        yield updater.prepare(images, frames, np.stack(list(itertools.islice(rows, len(frames)))))
-
-
-def _faded(batches: Iterable[Prepared], timeline: Timeline, fallbacks: Fallbacks) -> Iterator[Prepared]:
-    """The batches with the share of the new picture in each frame.
-
-    Each is held back until it is known what comes within `FADE_S` after it.
-    """
-    times_s = timeline.times_s
-    waiting: deque[tuple[int, Prepared]] = deque()
-    reasons: list[Reason | None] = []
-    for batch in batches:
-        start = len(reasons)
-        waiting.append((start, batch))
-        own = [timeline.doubts[frame] for frame in timeline.frames[start : start + len(batch.images)]]
-        for number in batch.usable[batch.covered]:
-            own[number] = own[number] or Reason.COVERED
-        reasons += own
-        known_until_s = times_s[len(reasons) - 1] if len(reasons) < len(timeline) else math.inf
-        while waiting and times_s[waiting[0][0] + len(waiting[0][1].images) - 1] + FADE_S < known_until_s:
-            yield _with_shares(*waiting.popleft(), reasons, times_s, fallbacks)
-
-
-def _with_shares(
-    start: int,
-    batch: Prepared,
-    reasons: Sequence[Reason | None],
-    times_s: NDArray[np.float64],
-    fallbacks: Fallbacks,
-) -> Prepared:
-    end = start + len(batch.images)
-    first = int(np.searchsorted(times_s, times_s[start] - FADE_S))
-    last = min(len(reasons), int(np.searchsorted(times_s, times_s[end - 1] + FADE_S)) + 1)
-    trusted = np.array([reason is None for reason in reasons[first:last]])
-    own = shares(trusted, times_s[first:last])[start - first : end - first]
-    fallbacks.reasons.update(reason for reason in reasons[start:end] if reason is not None)
-    fallbacks.blended += int(((own > 0) & (own < 1)).sum())
-    return dataclasses.replace(batch, shares=own[batch.usable])
 
 
 def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:

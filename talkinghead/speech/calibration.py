@@ -23,8 +23,10 @@ from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError, MediaError, MissingFileError, OutputError
 from talkinghead.face.face_model import FaceModel
 from talkinghead.files import load_arrays, save_arrays, sha256_of
-from talkinghead.media.video_writer import read_sound
-from talkinghead.speech.predictor import ExpressionPredictor, SpeechEncoder, predict_expression
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.speech.encoder import SpeechEncoder
+from talkinghead.speech.model import predict_expression
+from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.structures import FloatArray, Reconstruction
 
 LONGEST_S = 60.0

@@ -5,11 +5,13 @@ It is measured block by block in constant memory, some thousand times faster tha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import av
 import numpy as np
 from av.filter import Graph
 
-from talkinghead.structures import FloatArray
+from talkinghead.structures import FloatArray, Recording
 
 GATE_LUFS = -70.0
 """What stays below this all the time is silence to the standard."""
@@ -77,3 +79,37 @@ def integrated_lufs(samples: FloatArray, rate_hz: int) -> float | None:
     for start in range(0, len(samples), rate_hz):
         meter.push(samples[start : start + rate_hz])
     return meter.integrated_lufs()
+
+
+LOUDNESS_LUFS = -23.0
+"""Integrated loudness that every recording is brought to: the target of EBU R128."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a first pass over a recording tells."""
+
+    samples: int
+    """N"""
+    mean: float
+    gain: float
+    """Brings what remains without the mean to `LOUDNESS_LUFS`; 1 where there is nothing but silence."""
+
+    def applied(self, samples: FloatArray) -> FloatArray:
+        """(N,) -> (N,)"""
+        return np.asarray((samples - np.float32(self.mean)) * np.float32(self.gain), np.float32)
+
+
+def measure_level(recording: Recording) -> Level:
+    """Length, mean and integrated loudness of a recording, in constant memory."""
+    meter = LoudnessMeter(recording.rate_hz)
+    count, total, offset = 0, 0.0, np.float32(0)
+    for block in recording.blocks():
+        if count == 0 and len(block):
+            offset = block.mean()  # the meter's filter would hear a constant as a blow at the beginning
+        meter.push(block - offset)
+        count += len(block)
+        total += float(block.sum(dtype=np.float64))
+    lufs = meter.integrated_lufs()
+    gain = 1.0 if lufs is None else 10 ** ((LOUDNESS_LUFS - lufs) / 20)
+    return Level(count, total / max(count, 1), gain)

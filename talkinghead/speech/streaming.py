@@ -13,15 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from talkinghead.speech.loudness import LoudnessMeter, integrated_lufs
-from talkinghead.speech.predictor import (
-    LOUDNESS_LUFS,
-    RATE_HZ,
-    ExpressionPredictor,
-    SpeechEncoder,
-    SpokenExpression,
-    hidden_states,
-)
+from talkinghead.speech.encoder import SpeechEncoder, hidden_states
+from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.speech.loudness import LOUDNESS_LUFS, LoudnessMeter, integrated_lufs
+from talkinghead.speech.model import SpokenExpression
+from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.structures import FloatArray
 
 AHEAD_S = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from talkinghead.media.video_writer import write_sound
+from talkinghead.media.audio_writer import write_sound
 from talkinghead.text_to_speech.speaking import Script, speak
 
 

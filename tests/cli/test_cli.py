@@ -6,7 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from talkinghead import __version__, doctor, errors
-from talkinghead.cli.main import _Commands, main, shared_options
+from talkinghead.cli.errors import CommandGroup
+from talkinghead.cli.main import main
+from talkinghead.cli.options import shared_options
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.weights import registry as weights
 
@@ -26,7 +28,7 @@ def all_errors() -> list[type[errors.TalkingHeadError]]:
 
 
 def group_that_raises(error: BaseException) -> click.Group:
-    @click.group(cls=_Commands)
+    @click.group(cls=CommandGroup)
     def group() -> None:
         pass
 

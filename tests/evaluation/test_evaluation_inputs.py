@@ -15,7 +15,7 @@ from talkinghead.evaluation.clip import Driving, aligned
 from talkinghead.evaluation.pairs import find_pairs
 from talkinghead.evaluation.phone_alignment import align_phones
 from talkinghead.evaluation.phone_times import plain, read_phone_times
-from talkinghead.media.video_writer import read_sound
+from talkinghead.media.audio_reader import read_sound
 from talkinghead.structures import Sound
 
 PRESENTER = Path(__file__).parents[2] / "data" / "presenter" / "presenter.mp4"

@@ -1,9 +1,9 @@
 """Feed every reader of foreign files with mutated ones, and report whatever is not a clean answer.
 
-    python tools/fuzz.py                       # 10 000 inputs for each reader
-    python tools/fuzz.py media --count 500     # one of them
-    python tools/fuzz.py jobs --first 417 --count 1    # one input again
-    python tools/fuzz.py --tally FILE --seconds 100    # a piece of the work; FILE keeps what was counted, run it again
+    python tests/fuzzing/fuzz.py                       # 10 000 inputs for each reader
+    python tests/fuzzing/fuzz.py media --count 500     # one of them
+    python tests/fuzzing/fuzz.py jobs --first 417 --count 1    # one input again
+    python tests/fuzzing/fuzz.py --tally FILE --seconds 100    # a piece of the work; FILE keeps the counts
 
 A clean answer is a value or a `TalkingHeadError`. Everything else is a finding: another exception, a crash of the
 process, more memory than LIMIT_BYTES, more time than LIMIT_S, or a file that appears where none is asked for. What was
@@ -183,8 +183,8 @@ def rewritten(source: Path, target: Path, draw: Draw) -> None:
 
 
 def prepare_anchor(folder: Path) -> None:
-    from talkinghead.anchor import APPEARANCE_FILE, save_appearance, write_description
-    from talkinghead.generation.passthrough import Appearance
+    from talkinghead.anchor import APPEARANCE_FILE, write_description
+    from talkinghead.face.appearance import Appearance, save_appearance
 
     anchor = folder / "anchor"
     shutil.copytree(PRESENTER, anchor, ignore=shutil.ignore_patterns("*.png"))
@@ -226,7 +226,7 @@ def read_anchor(path: Path) -> object:
 
     from talkinghead.anchor import load_anchor
     from talkinghead.generation.face_updater import FaceUpdater
-    from talkinghead.generation.pipeline import plan
+    from talkinghead.generation.timeline import plan
 
     anchor = load_anchor(path)
     timeline = plan(anchor, None, 0.2)
@@ -433,7 +433,8 @@ def mutate_media(good: Path, work: Path, draw: Draw) -> Path:
 def read_media(path: Path) -> object:
     """All that is ever asked of a foreign file."""
     from talkinghead.errors import TalkingHeadError
-    from talkinghead.media.video_writer import SoundFile, VideoReader, read_video_info
+    from talkinghead.media.audio_reader import SoundFile
+    from talkinghead.media.video_reader import VideoReader, read_video_info
     from talkinghead.provenance.metadata import read_labels
 
     def frames() -> int:
@@ -484,7 +485,8 @@ def prepare_encoder(folder: Path) -> None:
     import torch
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel, Wav2Vec2Config, Wav2Vec2Model
 
-    from talkinghead.speech.predictor import FRONT_END_FILE, LOG_MEL, LogMelFrontEnd
+    from talkinghead.speech.encoder_files import FRONT_END_FILE
+    from talkinghead.speech.front_ends import LOG_MEL, LogMelFrontEnd
 
     torch.manual_seed(0)
     shape: dict[str, Any] = dict.fromkeys(("hidden_size", "intermediate_size"), 16)
@@ -507,7 +509,7 @@ def prepare_encoder(folder: Path) -> None:
 
 
 def mutate_encoder(good: Path, work: Path, draw: Draw) -> Path:
-    from talkinghead.speech.predictor import FILES, WEIGHT_FILE
+    from talkinghead.speech.encoder_files import FILES, WEIGHT_FILE
 
     folder = work / "encoder"
     shutil.copytree(good / str(draw.choice(["mel", "waveform"])), folder)
@@ -523,7 +525,8 @@ def mutate_encoder(good: Path, work: Path, draw: Draw) -> Path:
 
 def read_encoder(path: Path) -> object:
     """An encoder that is let through has to hear: half a second of noise."""
-    from talkinghead.speech.predictor import RATE_HZ, SpeechEncoder
+    from talkinghead.speech.encoder import SpeechEncoder
+    from talkinghead.speech.front_ends import RATE_HZ
     from talkinghead.structures import Sound
 
     noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ // 2).astype(np.float32)
@@ -534,7 +537,7 @@ def read_encoder(path: Path) -> object:
 
 
 def prepare_predictor(folder: Path) -> None:
-    from talkinghead.speech.predictor import PREDICTOR_FILE
+    from talkinghead.speech.model import PREDICTOR_FILE
     from talkinghead.weights.bundled import checkpoint_path
 
     shutil.copy(checkpoint_path(PREDICTOR_FILE), folder / "good.safetensors")

@@ -1,7 +1,7 @@
 """Kill train, generate and batch by SIGKILL at random moments, and see that nothing is lost, half-made or left running.
 
-    python tools/kill_at_random.py                      # 20 times each
-    python tools/kill_at_random.py batch --count 5
+    python tests/fuzzing/kill_at_random.py                      # 20 times each
+    python tests/fuzzing/kill_at_random.py batch --count 5
 
 After each kill: no output is there that is not whole, and within SECONDS_TO_END no process of it is left. In the end
 the same command (with --resume for train) completes the work.
@@ -26,7 +26,7 @@ import soundfile
 
 from talkinghead.anchor import load_anchor
 from talkinghead.batch.state import BatchState
-from talkinghead.media.video_writer import VideoReader
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.provenance.metadata import read_labels
 
 SECONDS_TO_END = 10.0

@@ -30,10 +30,12 @@ from talkinghead.errors import NoFaceError, OutputError, OutputExistsError
 from talkinghead.face.tracking import track_file
 from talkinghead.files import locked, save_arrays
 from talkinghead.generation.pipeline import generate
-from talkinghead.media.video_writer import VideoReader, read_sound
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.provenance.metadata import read_labels
 from talkinghead.structures import Frame
-from talkinghead.training.face_update.train import MARK_FILE, STATE_FILE, AnchorTrainingConfig, train
+from talkinghead.training.face_update.train import MARK_FILE, STATE_FILE, train
+from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
@@ -100,7 +102,7 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
     """What a quota or a file system's own limit does."""
     code = (
         "import resource, signal, sys; import numpy as np; from pathlib import Path;"
-        "from talkinghead.checkpoint import save_arrays; from talkinghead.errors import OutputError;"
+        "from talkinghead.files import save_arrays; from talkinghead.errors import OutputError;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "path = Path(sys.argv[1]) / 'a.safetensors'\n"

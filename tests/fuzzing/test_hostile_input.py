@@ -1,12 +1,11 @@
 """What is fed in runs no code, takes no memory that it only claims to need, and is answered or refused in time.
 
-`tools/fuzz.py` makes the mutated inputs, 10 000 for each reader; here are 200 of them, and some made by hand.
+`tests/fuzzing/fuzz.py` makes the mutated inputs, 10 000 for each reader; here are 200 of them, and some made by hand.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import math
 import os
@@ -17,45 +16,33 @@ import wave
 import zipfile
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
+import fuzz
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 import talkinghead
-from talkinghead.anchor import Anchor, load_anchor, load_appearance, save_appearance
+from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import CheckpointError, MediaError, NoVideoError, TableError
 from talkinghead.evaluation.pairs import read_table
+from talkinghead.face.appearance import CELLS, Appearance, load_appearance, save_appearance
 from talkinghead.face.tracking import load_track, save_track
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.generation.frame_order import ping_pong
-from talkinghead.generation.passthrough import CELLS, Appearance
-from talkinghead.generation.pipeline import plan
-from talkinghead.media import video_writer as media
-from talkinghead.media.video_writer import SoundFile, VideoReader, VideoWriter, read_video_info
+from talkinghead.generation.timeline import plan
+from talkinghead.media import containers
+from talkinghead.media.audio_reader import SoundFile
+from talkinghead.media.video_reader import VideoReader, read_video_info
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.provenance import metadata as labels
 from talkinghead.structures import Frame
 from talkinghead.weights.torch_files import read_tensors
 
 ROOT = Path(talkinghead.__file__).parent.parent
 MUTATED = 200
-
-
-def load_tool() -> ModuleType:
-    description = importlib.util.spec_from_file_location("fuzz", ROOT / "tools" / "fuzz.py")
-    assert description is not None and description.loader is not None
-    module = importlib.util.module_from_spec(description)
-    import sys
-
-    sys.modules["fuzz"] = module  # dataclasses look their module up
-    description.loader.exec_module(module)
-    return module
-
-
-fuzz = load_tool()
 
 
 @pytest.mark.slow
@@ -125,10 +112,10 @@ def test_a_picture_is_not_as_large_as_it_claims(tmp_path: Path) -> None:
 
 def test_a_picture_that_the_container_calls_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "clip.mov")
-    monkeypatch.setattr(media, "MAX_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(containers, "MAX_PIXELS", 64 * 64 - 1)
     with pytest.raises(MediaError, match="64 x 64 are too large"):
         read_video_info(path)
-    monkeypatch.setattr(media, "MAX_PIXELS", 64 * 64)
+    monkeypatch.setattr(containers, "MAX_PIXELS", 64 * 64)
     assert read_video_info(path).width == 64
 
 

@@ -12,7 +12,7 @@ from drawn_face import write_frames
 
 from talkinghead.generation import frame_order
 from talkinghead.generation.frame_order import ping_pong, read_in_order
-from talkinghead.media.video_writer import VideoReader
+from talkinghead.media.video_reader import VideoReader
 
 FRAMES = 40
 

@@ -15,11 +15,13 @@ from drawn_face import EYES, draw_frames, face_model, perform, performance, pers
 from scipy.spatial.transform import Rotation
 
 from talkinghead.anchor import APPEARANCE_FILE, Anchor, load_anchor
+from talkinghead.face.appearance import Appearance
 from talkinghead.face.reconstruction import project
 from talkinghead.face.region_removal import crop_frame, place_crops, region_masks
-from talkinghead.generation.passthrough import FADE_S, Appearance, Reason, doubts, shares, turned_deg
-from talkinghead.generation.pipeline import generate, plan
-from talkinghead.media.video_writer import VideoReader
+from talkinghead.generation.passthrough import FADE_S, Reason, doubts, shares, turned_deg
+from talkinghead.generation.pipeline import generate
+from talkinghead.generation.timeline import plan
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import ByteArray, Reconstruction
 
 pytestmark = pytest.mark.usefixtures("own_caches")

@@ -31,11 +31,13 @@ from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.region_removal import FEATHER_CM
 from talkinghead.face.tracking import track_file
+from talkinghead.generation.driving import expression_from_speech, measure_expression
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.face_updater import FaceUpdater
-from talkinghead.generation.pipeline import expression_from_speech, generate, measure_expression
+from talkinghead.generation.pipeline import generate
+from talkinghead.media.audio_reader import read_sound
 from talkinghead.media.images import GAP_PX, SHEET_WIDTH_PX
-from talkinghead.media.video_writer import VideoReader, read_sound
+from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import ByteArray, FloatArray, Frame, Reconstruction, Sound
 from talkinghead.weights.bundled import anchor_folder as anchor_folder_of
 from talkinghead.weights.bundled import checkpoint_folder
@@ -315,7 +317,7 @@ def test_a_bare_name_means_a_built_in_anchor(tmp_path: Path, monkeypatch: pytest
     built_in = tmp_path / "checkpoints" / "someone"
     built_in.mkdir(parents=True)
     (built_in / "anchor.json").touch()
-    monkeypatch.setattr("talkinghead.resources._FOLDERS", (built_in.parent,))
+    monkeypatch.setattr("talkinghead.weights.bundled._FOLDERS", (built_in.parent,))
     monkeypatch.chdir(tmp_path)
     assert anchor_folder_of(Path("someone")) == built_in
     for other in (Path("nobody"), Path("elsewhere/someone"), tmp_path / "someone"):

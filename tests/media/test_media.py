@@ -18,7 +18,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from talkinghead.errors import MediaError, MissingFileError, NoSoundError, NoVideoError, OutputError, OutputExistsError
-from talkinghead.media.video_writer import VideoReader, VideoWriter, read_sound, read_video_info
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.video_reader import VideoReader, read_video_info
+from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import ByteArray, Frame
 
 WIDTH, HEIGHT = 96, 64

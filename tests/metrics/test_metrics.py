@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from talkinghead.metrics import landmarks as metrics
+from talkinghead import metrics
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, Track
 
 Values = NDArray[np.float64]

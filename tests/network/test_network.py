@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from talkinghead.anchor import crop_coefficients, load_network, save_network, start_from
 from talkinghead.errors import CheckpointError
 from talkinghead.face.face_model import FaceModel, load_face_model
 from talkinghead.face.reconstruction import project
@@ -23,6 +22,8 @@ from talkinghead.face.region_removal import (
     remove_region,
 )
 from talkinghead.files import load_arrays, save_arrays
+from talkinghead.network.checkpoint import load_network, save_network, start_from
+from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.network.local_modeller import LocalModeller
 from talkinghead.network.texture_map_generator import TextureMap

@@ -16,16 +16,15 @@ from talkinghead.anchor import read_description
 from talkinghead.cli.main import main
 from talkinghead.errors import LabelError, MediaError, MissingFileError
 from talkinghead.generation.pipeline import generate
-from talkinghead.media.video_writer import VideoReader, VideoWriter, read_tags
+from talkinghead.media.containers import read_tags
+from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_writer import VideoWriter
+from talkinghead.provenance import c2pa as c2pa_module
 from talkinghead.provenance import metadata as labels
-from talkinghead.provenance.metadata import (
-    AI_SOURCE_TYPES,
-    DIGITAL_SOURCE_TYPE,
-    Origin,
-    Signer,
-    VisibleLabel,
-    read_labels,
-)
+from talkinghead.provenance.c2pa import Signer
+from talkinghead.provenance.metadata import read_labels
+from talkinghead.provenance.origin import AI_SOURCE_TYPES, DIGITAL_SOURCE_TYPE, Origin
+from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.structures import Frame
 
 ORIGIN = Origin("a" * 64, "b" * 64)
@@ -188,7 +187,7 @@ def test_a_label_that_cannot_be_signed_leaves_no_output(
     credentials: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = Signer.load(*credentials)
-    monkeypatch.setattr(labels, "_manifest", lambda *_: {"assertions": "none"})
+    monkeypatch.setattr(c2pa_module, "_manifest", lambda *_: {"assertions": "none"})
     with pytest.raises(LabelError):
         write_video(tmp_path / "output.mp4", finishing=lambda path: signer.sign(path, "output.mp4", ORIGIN))
     assert list(tmp_path.iterdir()) == []

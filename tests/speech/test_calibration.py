@@ -14,16 +14,11 @@ from numpy.typing import NDArray
 from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import smooth
 from talkinghead.files import save_arrays
-from talkinghead.media.video_writer import write_sound
+from talkinghead.media.audio_writer import write_sound
 from talkinghead.speech import calibration as speech_calibration
 from talkinghead.speech.calibration import calibrate, listen, ridge
-from talkinghead.speech.predictor import (
-    ExpressionPredictor,
-    PredictorConfig,
-    SpokenExpression,
-    load_speech_side,
-    predict_expression,
-)
+from talkinghead.speech.model import SpokenExpression, load_speech_side, predict_expression
+from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.structures import FloatArray, Reconstruction, Sound
 from talkinghead.text_to_speech import Script, join, speak
 from talkinghead.weights.bundled import checkpoint_folder, checkpoint_path

@@ -33,33 +33,27 @@ from transformers import (
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.face.face_model import load_face_model
 from talkinghead.files import load_arrays, save_arrays, sha256_of
-from talkinghead.media.video_writer import SoundFile, read_sound, write_sound
+from talkinghead.media.audio_reader import SoundFile, read_sound
+from talkinghead.media.audio_writer import write_sound
+from talkinghead.speech.audio_window import normalise_loudness
+from talkinghead.speech.encoder import SpeechEncoder, SpeechFeatures
+from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd, WaveformFrontEnd, WhisperFrontEnd
 from talkinghead.speech.lip_closure import close_lips
-from talkinghead.speech.loudness import integrated_lufs
-from talkinghead.speech.predictor import (
-    LOUDNESS_LUFS,
-    PREDICTOR_FILE,
-    RATE_HZ,
-    ExpressionPredictor,
-    LogMelFrontEnd,
-    PredictorConfig,
-    SpeechEncoder,
-    SpeechFeatures,
-    WaveformFrontEnd,
-    WhisperFrontEnd,
-    load_speech_side,
-    normalise_loudness,
-    predict_expression,
-    predicted_parts,
-)
+from talkinghead.speech.loudness import LOUDNESS_LUFS, integrated_lufs
+from talkinghead.speech.model import PREDICTOR_FILE, load_speech_side, predict_expression, predicted_parts
+from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.speech.streaming import stream_expression
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech.hibari import HibariEngine
+from talkinghead.training.speech import clips as clips_module
 from talkinghead.training.speech import predictor as teaching
 from talkinghead.training.speech.__main__ import main
-from talkinghead.training.speech.encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
+from talkinghead.training.speech.augmentation import find_recordings
+from talkinghead.training.speech.clips import Clip, ClipEntry, Example, read_clip_list
+from talkinghead.training.speech.encoder import EncoderTrainer
 from talkinghead.training.speech.feature_extractors import SideBySide
 from talkinghead.training.speech.pseudo_labels import HeardTwice, Teacher
+from talkinghead.training.speech.transplant import EncoderTrainingConfig
 from talkinghead.training.speech.whisper import WhisperTeacher, read_ctranslate2
 from talkinghead.weights.bundled import checkpoint_folder
 
@@ -377,10 +371,10 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     times_s = np.arange(75) / 25
     walk = np.random.default_rng(0).standard_normal((75, model.expressions)).cumsum(0).astype(np.float32)
     solved = SimpleNamespace(expression=walk, valid=np.ones(75, np.bool_))
-    monkeypatch.setattr(teaching, "track_file", lambda path: SimpleNamespace(times_s=times_s))
-    monkeypatch.setattr(teaching, "reconstruct", lambda track, model: solved)
-    monkeypatch.setattr(teaching.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
-    monkeypatch.setattr(teaching.metrics, "mouth_width", lambda track: walk[:, 0])
+    monkeypatch.setattr(clips_module, "track_file", lambda path: SimpleNamespace(times_s=times_s))
+    monkeypatch.setattr(clips_module, "reconstruct", lambda track, model: solved)
+    monkeypatch.setattr(clips_module.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
+    monkeypatch.setattr(clips_module.metrics, "mouth_width", lambda track: walk[:, 0])
     for speaker in ("anna", "bert"):
         write_sound(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
     rows = [f"{speaker}.wav\t\t0\t{speaker}\t" for speaker in ("anna", "bert")]
@@ -687,15 +681,15 @@ def test_predictor_learns_what_the_features_say(encoder: SpeechEncoder) -> None:
         noise = draw.standard_normal((400, 1, 8)).astype(np.float32)
         noise[3:, 0, 2] = curve[:-3]  # the sound comes 60 ms after the mouth
         expression = np.stack([curve, -curve], 1) / curve.std()
-        example = teaching.Example(
+        example = Example(
             torch.from_numpy(noise).half(),
             torch.from_numpy(expression),
             torch.eye(2),
             torch.ones(400, dtype=torch.bool),
         )
-        entry = teaching.ClipEntry(Path(), Path(), 0.0, f"speaker {number}", np.inf)
+        entry = ClipEntry(Path(), Path(), 0.0, f"speaker {number}", np.inf)
         times_s = np.arange(400) / 50
-        clips.append(teaching.Clip(entry, [example], times_s, curve + 9.0, 5.0 - curve, np.ones(400, np.bool_)))
+        clips.append(Clip(entry, [example], times_s, curve + 9.0, 5.0 - curve, np.ones(400, np.bool_)))
     config = PredictorConfig("", "", "", (1,), 8, 2, components=8)
     training = teaching.PredictorTrainingConfig(steps=120, batch=8)
     scores, stretch = teaching.leave_one_out(clips, config, training, encoder)
@@ -745,12 +739,12 @@ def seen_and_heard(
     return torch.from_numpy(features).half(), torch.from_numpy(mouth.astype(np.float32))
 
 
-def filmed(name: str, seed: int, sign: float = 1.0, noise: float = 1.0, frames: int = 400) -> teaching.Clip:
+def filmed(name: str, seed: int, sign: float = 1.0, noise: float = 1.0, frames: int = 400) -> Clip:
     features, mouth = seen_and_heard(seed, sign, noise, frames)
-    example = teaching.Example(features, mouth, torch.eye(2), torch.ones(frames, dtype=torch.bool))
+    example = Example(features, mouth, torch.eye(2), torch.ones(frames, dtype=torch.bool))
     curve = mouth[:, 0].double().numpy()
-    entry = teaching.ClipEntry(Path(), Path(), 0.0, name, np.inf)
-    return teaching.Clip(entry, [example], np.arange(frames) / 50, curve + 9.0, 5.0 - curve, np.ones(frames, np.bool_))
+    entry = ClipEntry(Path(), Path(), 0.0, name, np.inf)
+    return Clip(entry, [example], np.arange(frames) / 50, curve + 9.0, 5.0 - curve, np.ones(frames, np.bool_))
 
 
 def test_a_lesson_is_by_a_teacher_who_never_saw_the_speaker() -> None:
@@ -763,7 +757,7 @@ def test_a_lesson_is_by_a_teacher_who_never_saw_the_speaker() -> None:
     hears.layer_count, hears.width = 1, 8
     teacher = Teacher(clips, hears, recordings, teaching.PredictorTrainingConfig(steps=60), components=8)
 
-    def agreement(lesson: list[teaching.Example]) -> float:
+    def agreement(lesson: list[Example]) -> float:
         pairs = zip(lesson, heard, strict=True)
         return min(float(np.corrcoef(one.expression[:, 0], true[:, 0])[0, 1]) for one, (_, true) in pairs)
 
@@ -779,8 +773,7 @@ def test_a_lesson_is_by_a_teacher_who_never_saw_the_speaker() -> None:
 def test_a_lesson_tells_what_the_clips_are_too_few_to_tell() -> None:
     clips = [filmed("a", 0, frames=40), filmed("b", 1, frames=40)]
     lesson = [
-        teaching.Example(*seen_and_heard(10 + number), torch.eye(2), torch.ones(400, dtype=torch.bool))
-        for number in range(20)
+        Example(*seen_and_heard(10 + number), torch.eye(2), torch.ones(400, dtype=torch.bool)) for number in range(20)
     ]
     config = PredictorConfig("", "", "", (1,), 8, 2, components=8)
     training = teaching.PredictorTrainingConfig(steps=80, batch=8)
@@ -795,15 +788,13 @@ def test_list_of_clips(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     path = tmp_path / "clips.tsv"
     path.write_text("clip\tsound\tlag_ms\tspeaker\tend_s\na.mp4\t\t-120\tanna\t56\n")
-    assert teaching.read_clip_list(path) == [
-        teaching.ClipEntry(tmp_path / "a.mp4", tmp_path / "a.mp4", -0.12, "anna", 56.0)
-    ]
+    assert read_clip_list(path) == [ClipEntry(tmp_path / "a.mp4", tmp_path / "a.mp4", -0.12, "anna", 56.0)]
     path.write_text("clip\tsound\tlag_ms\tspeaker\tend_s\nb.mp4\t\t0\tb\t\n")
     with pytest.raises(MissingFileError, match=r"b\.mp4"):
-        teaching.read_clip_list(path)
+        read_clip_list(path)
     path.write_text("clip\tsound\na.mp4\t\n")
     with pytest.raises(CheckpointError):
-        teaching.read_clip_list(path)
+        read_clip_list(path)
 
 
 def write_ctranslate2(path: Path, variables: dict[str, np.ndarray]) -> None:

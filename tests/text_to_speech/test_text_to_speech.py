@@ -20,7 +20,8 @@ from scipy.signal import butter, sosfiltfilt
 
 from talkinghead.cli.main import main
 from talkinghead.errors import NothingToSpeakError, OutputError, OutputExistsError, VoiceUnavailableError
-from talkinghead.media.video_writer import read_sound, write_sound
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_writer import write_sound
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech import (
     DEFAULT_VOICE,

@@ -20,19 +20,14 @@ from talkinghead.face.region_removal import crop_size_px
 from talkinghead.files import load_arrays, sha256_of
 from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.speech import calibration as speech_calibration
-from talkinghead.speech import predictor as speech
+from talkinghead.speech import model as speech_model
 from talkinghead.speech.calibration import HeardClip
 from talkinghead.structures import FloatArray
+from talkinghead.training.face_update import samples as samples_module
 from talkinghead.training.face_update import train as training
-from talkinghead.training.face_update.train import (
-    AnchorTrainer,
-    AnchorTrainingConfig,
-    Samples,
-    TrainingProgress,
-    coefficient_jitter,
-    gather_samples,
-    train,
-)
+from talkinghead.training.face_update.samples import Samples, coefficient_jitter, gather_samples
+from talkinghead.training.face_update.train import train
+from talkinghead.training.face_update.trainer import AnchorTrainer, AnchorTrainingConfig, TrainingProgress
 from talkinghead.weights.bundled import checkpoint_path
 
 pytestmark = pytest.mark.usefixtures("own_caches")
@@ -101,14 +96,14 @@ def test_trained_pictures_are_nearer_to_the_truth_than_the_mean_frame(
     anchor: Anchor, clip: DrawnClip, quick: AnchorTrainingConfig
 ) -> None:
     samples = samples_of(anchor, clip)
-    _, held_out = training.held_out_frames(len(samples), quick.held_out_share)
+    _, held_out = samples_module.held_out_frames(len(samples), quick.held_out_share)
     known = np.setdiff1d(np.arange(len(samples)), held_out)
     truth = samples.crops[held_out].astype(np.float32) / 255
     feather = samples.feathers[held_out].astype(np.float32)[..., None] / 255
     image = torch.from_numpy(truth).permute(0, 3, 1, 2)
     hole = torch.from_numpy(samples.holes[held_out])[:, None].float()
     with torch.inference_mode():
-        coefficients = training._take(samples.coefficients, held_out)
+        coefficients = samples_module.select_coefficients(samples.coefficients, held_out)
         _, updated = anchor.network(coefficients, image * (1 - hole), hole, torch.from_numpy(feather[..., 0])[:, None])
     inside = np.broadcast_to(feather, truth.shape)
     trained_db = psnr_db(updated.permute(0, 2, 3, 1).float().numpy(), truth, inside)
@@ -231,7 +226,7 @@ def test_the_sounds_lag_is_recorded_where_it_can_be_told(
         return lambda *_: HeardClip(lag_s, r, anchor.reconstruction.expression, anchor.reconstruction.expression)
 
     monkeypatch.setattr(speech_calibration, "FEWEST_FRAMES", 10)
-    monkeypatch.setattr(speech, "load_speech_side", lambda: (None, None))
+    monkeypatch.setattr(speech_model, "load_speech_side", lambda: (None, None))
     monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.8912))
     assert described() == {"lag_ms": 260, "r": 0.891}
     monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.2))
@@ -240,5 +235,5 @@ def test_the_sounds_lag_is_recorded_where_it_can_be_told(
     def missing() -> None:
         raise CheckpointError("no weights")
 
-    monkeypatch.setattr(speech, "load_speech_side", missing)
+    monkeypatch.setattr(speech_model, "load_speech_side", missing)
     assert described() == {"lag_ms": None, "r": None}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from talkinghead.metrics import landmarks as metrics
+from talkinghead import metrics
 from talkinghead.network.compositor import fine_detail
 from talkinghead.training.face_update.discriminator import Adversary, mouth_windows
 from talkinghead.training.face_update.losses import gradient_l1, laplacian_l1, temporal_l1, weighted_l1

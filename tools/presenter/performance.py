@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from talkinghead.files import save_arrays
-from talkinghead.media.video_writer import write_sound
+from talkinghead.media.audio_writer import write_sound
 from talkinghead.speech.loudness import integrated_lufs
 from talkinghead.structures import FloatArray, Sound
 from talkinghead.text_to_speech import PAUSE, HibariEngine

@@ -20,23 +20,23 @@ from rich.table import Table
 from talkinghead.errors import OutputExistsError, TalkingHeadError
 from talkinghead.face.face_model import load_face_model
 from talkinghead.files import sha256_of
-from talkinghead.speech.predictor import PredictorConfig, SpeechEncoder
+from talkinghead.speech.encoder import SpeechEncoder
+from talkinghead.speech.predictor import PredictorConfig
 from talkinghead.text_to_speech import join, speak
-from talkinghead.training.speech.encoder import EncoderTrainer, EncoderTrainingConfig, find_recordings
-from talkinghead.training.speech.phoneme_recognizer import PhonemeRecogniser
-from talkinghead.training.speech.predictor import (
+from talkinghead.training.speech.augmentation import find_recordings
+from talkinghead.training.speech.clips import (
     Example,
-    PredictorTrainingConfig,
-    Score,
     chosen_layers,
-    leave_one_out,
     prepare_clip,
     prepare_utterances,
     read_clip_list,
     read_scripts,
-    train_predictor,
 )
+from talkinghead.training.speech.encoder import EncoderTrainer
+from talkinghead.training.speech.phoneme_recognizer import PhonemeRecogniser
+from talkinghead.training.speech.predictor import PredictorTrainingConfig, Score, leave_one_out, train_predictor
 from talkinghead.training.speech.pseudo_labels import prepare_teacher
+from talkinghead.training.speech.transplant import EncoderTrainingConfig
 from talkinghead.training.speech.whisper import WhisperTeacher
 from talkinghead.weights.bundled import checkpoint_path
 

@@ -14,10 +14,12 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from talkinghead.speech.predictor import RATE_HZ, LogMelFrontEnd, SpeechFeatures, normalise_loudness
+from talkinghead.speech.audio_window import normalise_loudness
+from talkinghead.speech.encoder import SpeechFeatures
+from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
 from talkinghead.structures import Sound
+from talkinghead.training.speech.clips import Features
 from talkinghead.training.speech.phoneme_recognizer import PhonemeRecogniser
-from talkinghead.training.speech.predictor import Features
 from talkinghead.training.speech.whisper import WhisperTeacher
 
 WHISPER_REACH = 750

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.files import sha256_of
-from talkinghead.speech.predictor import RATE_HZ
+from talkinghead.speech.front_ends import RATE_HZ
 
 REQUIREMENT = "hama==1.7.0"
 MODEL_FILE = Path("assets/asr_waveform.hama")

@@ -19,20 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkinghead.face.face_model import FaceModel
-from talkinghead.speech.predictor import RATE_HZ, ExpressionPredictor, PredictorConfig, SpeechEncoder
+from talkinghead.speech.encoder import SpeechEncoder
+from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.structures import Sound
-from talkinghead.training.speech.encoder import Recordings
+from talkinghead.training.speech.augmentation import Recordings
+from talkinghead.training.speech.clips import Clip, ClipEntry, Example, Features, chosen_layers, prepare_clip
 from talkinghead.training.speech.feature_extractors import SideBySide, phonemes, whisper
-from talkinghead.training.speech.predictor import (
-    Clip,
-    ClipEntry,
-    Example,
-    Features,
-    PredictorTrainingConfig,
-    chosen_layers,
-    prepare_clip,
-    train_predictor,
-)
+from talkinghead.training.speech.predictor import PredictorTrainingConfig, train_predictor
 from talkinghead.weights.bundled import checkpoint_path
 
 STRETCH_S = 25.0

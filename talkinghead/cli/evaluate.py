@@ -1,0 +1,97 @@
+"""`talkinghead evaluate` and `talkinghead convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from talkinghead.cli.options import path_option, shared_options
+from talkinghead.cli.output import print_json, print_table, progress_bar
+from talkinghead.errors import MissingFileError
+
+
+@click.command()
+@click.argument("outputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@path_option("--reference", "The true video: one for all, one for each output, or a folder of the same names.")
+@path_option("--driving", "The sound that drives the output, likewise; without it the reference's own sound is taken.")
+@path_option("--phones", "Phone times in that sound (begin, end, phone on each line), likewise.")
+@path_option("--transcript", "Text of what is said in it, in English, to make phone times from, likewise.")
+@path_option("--against", "Another system's output, or a folder of them with the same names, to put beside.")
+@click.option("--anchor", type=click.Path(path_type=Path), help="ANCHOR of that person: adds the renderer ceiling.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the numbers as CSV.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Also write a report, one page of its own.")
+@shared_options("overwrite", "quiet", "json")
+def evaluate(
+    outputs: tuple[Path, ...],
+    reference: tuple[Path, ...],
+    driving: tuple[Path, ...],
+    phones: tuple[Path, ...],
+    transcript: tuple[Path, ...],
+    against: tuple[Path, ...],
+    anchor: Path | None,
+    csv_file: Path | None,
+    html_file: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure OUTPUTS against true videos of the same speech. docs/evaluation.md says what each number means.
+
+    OUTPUTS are videos, folders of them, or a CSV of pairs with the headings output, reference, driving, phones,
+    transcript, ceiling, twin, system. Without a reference, only what the sound tells is measured.
+    """
+    from talkinghead.evaluation import tables
+    from talkinghead.evaluation.evaluate import evaluate as evaluate_pairs
+    from talkinghead.evaluation.pairs import find_pairs
+    from talkinghead.files import check_output_path, write_text
+
+    for path, suffix in ((csv_file, ".csv"), (html_file, ".html")):
+        if path is not None:
+            check_output_path(path, overwrite=overwrite, suffixes=(suffix,))
+    work = find_pairs(outputs, reference, driving, phones, against, transcript)
+    if not work.pairs:
+        raise MissingFileError(f"Nothing to compare: {work.left_out[0].output}: {work.left_out[0].reason}.")
+    with progress_bar(quiet or as_json) as bar:
+        task = bar.add_task("Measuring", total=len(work.pairs), note="")
+        evaluation = evaluate_pairs(
+            work.pairs,
+            anchor=anchor,
+            left_out=work.left_out,
+            progress=lambda done, count: bar.update(task, completed=done, note=f"{done} of {count}"),
+        )
+    if csv_file is not None:
+        write_text(csv_file, tables.as_csv(evaluation))
+    if html_file is not None:
+        from talkinghead.evaluation.report import report
+
+        write_text(html_file, report(evaluation))
+    if as_json:
+        print_json(tables.as_json(evaluation))
+    else:
+        print_table(tables.headline_table(evaluation))
+        print_table(tables.scores_table(evaluation))
+        if len(evaluation.pairs) > 1:
+            print_table(tables.intervals_table(evaluation))
+            print_table(tables.pairs_table(evaluation))
+        if len(evaluation.systems) > 1:
+            print_table(tables.differences_table(evaluation))
+        for remark in () if quiet else tables.remarks(evaluation):
+            click.echo(remark)
+    if evaluation.left_out:
+        raise click.exceptions.Exit(evaluation.left_out[0].exit_code)
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["syncnet_v2", "lpips_alex", "fid_inception"]))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: where `evaluate` looks for it.")
+def convert(name: str, files: tuple[Path, ...], output: Path | None) -> None:
+    """Turn the published weights NAME of others, in FILES that torch wrote, into safetensors.
+
+    Nothing that the files hold is run. docs/evaluation.md says where to get them.
+    """
+    from talkinghead.metrics.networks import JUDGES
+    from talkinghead.metrics.networks import convert as convert_weights
+
+    click.echo(f"{convert_weights(JUDGES[name], files, output)}: ready for `talkinghead evaluate`")

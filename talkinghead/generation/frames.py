@@ -1,0 +1,91 @@
+"""The frame loop: frames of the clip in order, updated in batches, blended around frames that are passed through."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.generation.face_updater import FaceUpdater, Prepared
+from talkinghead.generation.frame_order import read_in_order
+from talkinghead.generation.passthrough import FADE_S, Fallbacks, Reason, shares
+from talkinghead.generation.stream import in_thread
+from talkinghead.generation.timeline import Timeline
+from talkinghead.structures import FloatArray, Frame
+
+BATCH = 8
+"""Frames that pass through the network at once."""
+
+
+def updated_frames(
+    updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray], fallbacks: Fallbacks | None = None
+) -> Iterator[Frame]:
+    """Frames of the output, in order.
+
+    Decoding, preparing and rendering each run in a thread of their own, pasting in the caller's.
+
+    Args:
+        updater: of the timeline's clip.
+        timeline: T frames.
+        expression: T rows (K,), taken as they are needed; an array (T, K) is such rows.
+        fallbacks: filled in with the frames that cannot be trusted to the network, which are passed through; None
+            updates all that show a face.
+    """
+    batches = _prepared(updater, timeline, expression)
+    prepared = in_thread(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
+    rendered = in_thread(map(updater.render, prepared), 1)
+    images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
+    for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
+        yield Frame(image, time_s)
+
+
+def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
+    """The timeline in batches that are ready for the network."""
+    source = in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    rows = iter(expression)
+    for start in range(0, len(timeline), BATCH):
+        frames = timeline.frames[start : start + BATCH]
+        images = [frame.image for frame in itertools.islice(source, len(frames))]
+        yield updater.prepare(images, frames, np.stack(list(itertools.islice(rows, len(frames)))))
+
+
+def _faded(batches: Iterable[Prepared], timeline: Timeline, fallbacks: Fallbacks) -> Iterator[Prepared]:
+    """The batches with the share of the new picture in each frame.
+
+    Each is held back until it is known what comes within `FADE_S` after it.
+    """
+    times_s = timeline.times_s
+    waiting: deque[tuple[int, Prepared]] = deque()
+    reasons: list[Reason | None] = []
+    for batch in batches:
+        start = len(reasons)
+        waiting.append((start, batch))
+        own = [timeline.doubts[frame] for frame in timeline.frames[start : start + len(batch.images)]]
+        for number in batch.usable[batch.covered]:
+            own[number] = own[number] or Reason.COVERED
+        reasons += own
+        known_until_s = times_s[len(reasons) - 1] if len(reasons) < len(timeline) else math.inf
+        while waiting and times_s[waiting[0][0] + len(waiting[0][1].images) - 1] + FADE_S < known_until_s:
+            yield _with_shares(*waiting.popleft(), reasons, times_s, fallbacks)
+
+
+def _with_shares(
+    start: int,
+    batch: Prepared,
+    reasons: Sequence[Reason | None],
+    times_s: NDArray[np.float64],
+    fallbacks: Fallbacks,
+) -> Prepared:
+    end = start + len(batch.images)
+    first = int(np.searchsorted(times_s, times_s[start] - FADE_S))
+    last = min(len(reasons), int(np.searchsorted(times_s, times_s[end - 1] + FADE_S)) + 1)
+    trusted = np.array([reason is None for reason in reasons[first:last]])
+    own = shares(trusted, times_s[first:last])[start - first : end - first]
+    fallbacks.reasons.update(reason for reason in reasons[start:end] if reason is not None)
+    fallbacks.blended += int(((own > 0) & (own < 1)).sum())
+    return dataclasses.replace(batch, shares=own[batch.usable])

@@ -1,0 +1,157 @@
+"""Metrics on pixels: PSNR, SSIM, sharpness, seam and leak, on whole frames and on the mouth crop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from skimage.metrics import structural_similarity
+
+from talkinghead.metrics.curves import Values, finite_mean
+from talkinghead.metrics.landmarks import CHIN, NOSE_BASE, face_width_px, frame_period_s, points
+from talkinghead.structures import BoolArray, ByteArray, Track
+
+PSNR_CAP_DB = 100.0
+"""The PSNR of identical pictures, which would be infinite; nothing is given more."""
+CROP_SHARE = 0.75
+"""Side of the mouth crop over the face width."""
+CROP_SMOOTHING_S = 0.2
+"""Standard deviation of the Gaussian that smooths the crop's way through the clip."""
+MINIMUM_CROP_PX = 16
+MS_SSIM_SHORTEST_PX = 161
+"""Four halvings must leave room for the window of 11 pixels."""
+
+
+# Pixels
+
+
+@dataclass(frozen=True)
+class MouthCrop:
+    """A square around mouth and chin that follows the head through a clip and keeps its size."""
+
+    left: NDArray[np.intp]
+    """(T,) first column, >= 0."""
+    top: NDArray[np.intp]
+    """(T,) first row, >= 0."""
+    side: int
+    """Pixels, the same in every frame."""
+
+    def of(self, image: ByteArray, frame: int) -> ByteArray:
+        """(side, side, 3) out of the picture (H, W, 3) of a frame."""
+        top, left = self.top[frame], self.left[frame]
+        return image[top : top + self.side, left : left + self.side]
+
+
+def mouth_crop(reference: Track) -> MouthCrop:
+    """Where the mouth is, by the reference alone: the output has no say in where it is judged.
+
+    The side is `CROP_SHARE` of the clip's median face width, the centre half way between the base of the nose and the
+    tip of the chin, smoothed over time and carried over frames without a face. At the picture's edge the square is
+    pushed inside. A face turned up to 20 degrees is covered from the base of the nose to below the chin.
+
+    Raises:
+        ValueError: the reference has no valid frame.
+    """
+    if not reference.valid.any():
+        raise ValueError("a mouth crop needs at least one frame with a face")
+    wanted = max(round(CROP_SHARE * float(np.nanmedian(face_width_px(reference)))), MINIMUM_CROP_PX)
+    side = min(wanted, reference.width, reference.height)
+    centres = _smooth(points(reference, (NOSE_BASE, CHIN)).mean(axis=1), reference)
+    corner = np.round(centres - side / 2).astype(np.intp)
+    return MouthCrop(
+        left=np.clip(corner[:, 0], 0, reference.width - side),
+        top=np.clip(corner[:, 1], 0, reference.height - side),
+        side=side,
+    )
+
+
+def psnr(output: ByteArray, reference: ByteArray) -> float:
+    """Peak signal-to-noise ratio in dB of two pictures (H, W, 3) uint8, over all channels, at most `PSNR_CAP_DB`."""
+    difference = output.astype(np.float32) - reference
+    error = float(np.mean(np.square(difference), dtype=np.float64))
+    return PSNR_CAP_DB if error == 0 else min(10 * math.log10(255**2 / error), PSNR_CAP_DB)
+
+
+def ssim(output: ByteArray, reference: ByteArray) -> float:
+    """Structural similarity of the luma of two pictures (H, W, 3) uint8, with the window of Wang et al. 2004.
+
+    Raises:
+        ValueError: the pictures are smaller than the window, 11 px.
+    """
+    return float(
+        structural_similarity(
+            luma(output),
+            luma(reference),
+            data_range=255.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+    )
+
+
+def ms_ssim(output: ByteArray, reference: ByteArray) -> float:
+    """Multi-scale structural similarity of the luma of two pictures (H, W, 3) uint8 (Wang et al. 2003).
+
+    NaN where a side is shorter than `MS_SSIM_SHORTEST_PX`: five scales do not fit in.
+    """
+    if min(reference.shape[:2]) < MS_SSIM_SHORTEST_PX:
+        return math.nan
+    # Imported here: it takes a second, and few that import this module need it.
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    made, true = (torch.from_numpy(luma(image))[None, None].float() for image in (output, reference))
+    return float(multiscale_structural_similarity_index_measure(made, true, data_range=255.0))
+
+
+def sharpness(image: ByteArray) -> float:
+    """Mean squared Laplacian of the luma of a picture (H, W, 3) uint8 (energy of Laplacian, Subbarao et al. 1993)."""
+    grey = luma(image)
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    return float(np.mean(np.square(laplacian)))
+
+
+def luma(image: ByteArray) -> Values:
+    """(H, W) float64 in [0, 255]: how bright a picture (H, W, 3) uint8 is, by the weights of ITU-R BT.601."""
+    return np.asarray(image @ np.array([0.299, 0.587, 0.114]))
+
+
+def seam(output: ByteArray, source: ByteArray, pasted: BoolArray) -> float:
+    """Mean step across the paste boundary in the output over the same steps in the source; 1 when nothing shows.
+
+    Pictures are (H, W, 3) uint8; `pasted` is (H, W), True where the output is not the source's. NaN when there is no
+    boundary, or no step at all across it in the source.
+    """
+    before = _boundary_step(source, pasted)
+    return _boundary_step(output, pasted) / before if before > 0 else math.nan
+
+
+def leak(output: ByteArray, other: ByteArray, region: BoolArray) -> float:
+    """Mean absolute change inside a region (H, W) between two outputs (H, W, 3) uint8, of 255.
+
+    The two are to be made from sources that differ only in the original mouth: what differs, leaked.
+    """
+    return float(np.abs(output[region].astype(np.int16) - other[region]).mean()) if region.any() else math.nan
+
+
+def _smooth(centres: Values, track: Track) -> Values:
+    """(T, 2) positions, filled in where NaN and smoothed over `CROP_SMOOTHING_S`."""
+    frames = np.arange(len(track))
+    filled = np.stack([np.interp(frames, frames[track.valid], axis[track.valid]) for axis in centres.T], axis=1)
+    period_s = frame_period_s(track.times_s)
+    if not period_s:
+        return filled
+    return np.asarray(gaussian_filter1d(filled, CROP_SMOOTHING_S / period_s, axis=0, mode="nearest"))
+
+
+def _boundary_step(image: ByteArray, pasted: BoolArray) -> float:
+    """Mean absolute difference between neighbouring pixels of which one was pasted and the other was not."""
+    values = image.astype(np.int16)
+    across = np.abs(np.diff(values, axis=1))[pasted[:, 1:] != pasted[:, :-1]]
+    down = np.abs(np.diff(values, axis=0))[pasted[1:] != pasted[:-1]]
+    return finite_mean(np.concatenate((across.ravel(), down.ravel())).astype(np.float64))

@@ -1,0 +1,140 @@
+"""Recordings to train on, and their augmentation: rooms, voices, noise, codecs, levels, speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor
+from torch.nn import functional
+
+from talkinghead.errors import MediaError, MissingFileError
+from talkinghead.media.audio_reader import read_sound
+from talkinghead.speech.audio_window import normalise_loudness
+from talkinghead.speech.front_ends import RATE_HZ
+
+SOUND_SUFFIXES = {".opus", ".ogg", ".wav", ".flac", ".mp3", ".m4a"}
+PLAYED_RATES_HZ = (13600, 14400, 15200, 16800, 17600, 18400)
+"""A recording at 16 kHz sounds like another speaker when it is taken for one at another rate."""
+
+
+class Recordings:
+    """Speech files, read when first drawn and kept as 16-bit samples at one loudness."""
+
+    def __init__(self, files: Sequence[tuple[Path, float]]) -> None:
+        """`files`: paths, and up to which second each is used."""
+        self._files = list(files)
+        self._samples: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> Tensor:
+        """(N,) float32 at 16 kHz; silence where a file cannot be read."""
+        if number not in self._samples:
+            path, end_s = self._files[number]
+            try:
+                sound = torch.from_numpy(read_sound(path).samples.copy())[: int(min(end_s, 3600) * RATE_HZ)]
+            except MediaError:
+                sound = torch.zeros(RATE_HZ)
+            level = normalise_loudness(sound) if len(sound) else torch.zeros(RATE_HZ)
+            self._samples[number] = (level.clamp(-1, 1) * 32767).short()
+        return self._samples[number].float() / 32767
+
+    def stretch(self, length: int, draw: np.random.Generator) -> Tensor:
+        """A random stretch of (length,) samples; short recordings are strung together with pauses between."""
+        sound = self[int(draw.integers(len(self)))]
+        while len(sound) < length:
+            pause = torch.zeros(int(draw.integers(800, 8000)))
+            sound = torch.cat([sound, pause, self[int(draw.integers(len(self)))]])
+        start = int(draw.integers(0, len(sound) - length + 1))
+        return sound[start : start + length]
+
+
+def find_recordings(folders: Iterable[Path], held_out: Sequence[str]) -> tuple[Recordings, Recordings]:
+    """All sound files under the folders: those to learn from, and those with a held-out name on their path.
+
+    Raises:
+        MissingFileError: a folder is not there, or there is no sound in any.
+    """
+    learn: list[tuple[Path, float]] = []
+    measure: list[tuple[Path, float]] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise MissingFileError(f"There is no folder {folder}.")
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in SOUND_SUFFIXES:
+                (measure if any(part in held_out for part in path.parts) else learn).append((path, float("inf")))
+    if not learn:
+        raise MissingFileError("There is no sound file to learn from in the folders given.")
+    return Recordings(learn), Recordings(measure)
+
+
+class Spoiler:
+    """What happens to sound on its way to the student: rooms, voices, noise, codecs, levels; never a shift in time."""
+
+    def __init__(self, recordings: Recordings, draw: np.random.Generator) -> None:
+        self._recordings = recordings
+        self._draw = draw
+        spectrum = torch.fft.rfft(torch.randn(12, 1 << 18))
+        slope = torch.linspace(0, 1.2, 12)[:, None]  # from white noise to darker than pink
+        self._noises = torch.fft.irfft(spectrum / (torch.arange(spectrum.shape[1]) + 300.0) ** slope)
+
+    def __call__(self, sound: Tensor) -> Tensor:
+        """(N,) -> (N,)"""
+        draw = self._draw
+        if draw.random() < 0.35:
+            sound = self._in_room(sound)
+        kind = draw.random()
+        if kind < 0.25:
+            sound = _mixed(sound, self._recordings.stretch(len(sound), draw), draw.uniform(8, 30))
+        elif kind < 0.6:
+            noise = self._noises[draw.integers(len(self._noises))]
+            start = int(draw.integers(0, len(noise) - len(sound) + 1))
+            sound = _mixed(sound, noise[start : start + len(sound)], draw.uniform(3, 35))
+        if draw.random() < 0.1:
+            sound = _over_telephone(sound)
+        if draw.random() < 0.8:
+            sound = normalise_loudness(sound) * 10 ** (draw.uniform(-4, 4) / 20)
+        return sound
+
+    def _in_room(self, sound: Tensor) -> Tensor:
+        """A decaying tail of noise behind the direct sound, which stays where it is."""
+        length = int(self._draw.uniform(0.1, 0.6) * RATE_HZ)
+        tail = torch.randn(length) * 10 ** (-3 * torch.arange(length) / length)
+        tail[:16] = 0
+        tail *= self._draw.uniform(0.1, 0.8) / tail.norm()
+        tail[0] = 1
+        size = 1 << (len(sound) + length).bit_length()
+        return torch.fft.irfft(torch.fft.rfft(sound, size) * torch.fft.rfft(tail, size), size)[: len(sound)]
+
+
+def speed_perturbed(recordings: Recordings, length: int, draw: np.random.Generator) -> Tensor:
+    """A stretch of (length,) samples, half of them played slower or faster: another pitch, other formants and tempo."""
+    if draw.random() < 0.5:
+        return recordings.stretch(length, draw)
+    rate_hz = int(draw.choice(PLAYED_RATES_HZ))
+    sound = recordings.stretch(-(-length * rate_hz // RATE_HZ), draw)
+    return torchaudio.functional.resample(sound, rate_hz, RATE_HZ)[:length]
+
+
+def _over_telephone(sound: Tensor) -> Tensor:
+    """Nothing above 4 kHz, eight bits to a sample: (N,) -> (N,)."""
+    narrow = torchaudio.functional.resample(sound, RATE_HZ, RATE_HZ // 2)
+    peak = narrow.abs().max().clamp(min=1e-6)
+    coded = torchaudio.functional.mu_law_decoding(torchaudio.functional.mu_law_encoding(narrow / peak, 256), 256)
+    return functional.pad(torchaudio.functional.resample(coded * peak, RATE_HZ // 2, RATE_HZ), (0, 1))[: len(sound)]
+
+
+def _mixed(sound: Tensor, other: Tensor, ratio_db: float) -> Tensor:
+    return sound + other * (sound.norm() / (other.norm() + 1e-6) * 10 ** (-ratio_db / 20))
+
+
+def filter_augmented(spectra: Tensor) -> Tensor:
+    """Smooth random gains over frequency, as microphones and codecs have: (B, mels, S) -> the same."""
+    gains = torch.randn(len(spectra), 1, 6) * torch.rand(len(spectra), 1, 1) * 0.12
+    curve = functional.interpolate(gains, size=spectra.shape[1], mode="linear", align_corners=True)
+    return spectra + curve.transpose(1, 2)
