@@ -62,7 +62,7 @@ def repeat(clip: Path, path: Path, speech: Path, seconds: float, *, crf: int, la
     count = round(seconds * float(info.frame_rate))
     images = itertools.chain(itertools.repeat(next(endless(clip)).image, late_frames), (f.image for f in endless(clip)))
     with VideoWriter(
-        path, info.width, info.height, frame_rate=info.frame_rate, sound_from=speech, crf=crf, overwrite=True
+        path, info.width, info.height, frame_rate=info.frame_rate, audio_from=speech, crf=crf, overwrite=True
     ) as writer:
         for number, image in enumerate(itertools.islice(images, count)):
             writer.write(Frame(image, float(number / info.frame_rate)))

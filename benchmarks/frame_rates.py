@@ -22,7 +22,7 @@ from harness import anchor_parser, is_here, print_report, scratch_folder
 from numpy.typing import NDArray
 
 from talkinghead import generate, load_anchor
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader, read_video_info
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import Frame
@@ -89,7 +89,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def write_speech(source: Path, path: Path) -> Path:
-    soundfile.write(path, read_sound(source, SPEECH_RATE_HZ).samples[:SPEECH_SAMPLES], SPEECH_RATE_HZ)
+    soundfile.write(path, read_audio(source, SPEECH_RATE_HZ).samples[:SPEECH_SAMPLES], SPEECH_RATE_HZ)
     assert soundfile.info(path).frames == SPEECH_SAMPLES, "the anchor's clip is too short"
     return path
 
@@ -119,7 +119,7 @@ def measure(
     generate(options.anchor, speech, output, clip=clip, expression=options.expression)
     with VideoReader(output) as reader:
         times_s = np.array([frame.time_s for frame in reader])
-    return Measured(float(read_video_info(output).frame_rate), times_s, len(read_sound(output, SPEECH_RATE_HZ).samples))
+    return Measured(float(read_video_info(output).frame_rate), times_s, len(read_audio(output, SPEECH_RATE_HZ).samples))
 
 
 def retimed(frames: VideoReader, times_s: NDArray[np.float64]) -> Iterator[Frame]:

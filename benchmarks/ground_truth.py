@@ -30,7 +30,7 @@ from talkinghead.face.region_removal import crop_size_px, local_region, place_cr
 from talkinghead.files import load_arrays
 from talkinghead.generation.driving import expression_from_speech
 from talkinghead.generation.face_updater import FaceUpdater
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Reconstruction, Track
 from talkinghead.training.face_update.samples import held_out_frames
@@ -171,7 +171,7 @@ def spoken_opening(anchor: Anchor, name: str) -> tuple[NDArray[np.float32], NDAr
     The anchor is calibrated on the sound of "presenter"; "second" says other words in a lower voice.
     """
     times_s = np.arange(len(Truth.load(name).opening_cm)) / FRAME_RATE_HZ
-    expression = expression_from_speech(anchor, read_sound(CLIPS[name]), times_s, None, "cpu")
+    expression = expression_from_speech(anchor, read_audio(CLIPS[name]), times_s, None, "cpu")
     return anchor.model.opening(anchor.reconstruction.identity, expression), times_s
 
 

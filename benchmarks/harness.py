@@ -22,7 +22,7 @@ from typing import Any
 
 import soundfile
 
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.weights import registry as weights
 
 DEFAULT_ANCHOR = Path("out/quality/anchor")
@@ -82,12 +82,12 @@ def anchor_clip(anchor: Path) -> Path:
 
 def write_speech(source: Path, path: Path, seconds: float) -> None:
     """The sound of a file, repeated until it has lasted so long, as 16-bit WAV; memory holds it once."""
-    sound = read_sound(source, SPEECH_RATE_HZ)
+    audio = read_audio(source, SPEECH_RATE_HZ)
     left = round(seconds * SPEECH_RATE_HZ)
-    with soundfile.SoundFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:
+    with soundfile.AudioFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:
         while left > 0:
-            file.write(sound.samples[:left])
-            left -= len(sound.samples)
+            file.write(audio.samples[:left])
+            left -= len(audio.samples)
 
 
 @contextlib.contextmanager

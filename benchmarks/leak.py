@@ -103,7 +103,7 @@ class Clip:
         return np.asarray(self.anchor.model.opening(self.timeline.reconstruction.identity, self.expression))
 
     @property
-    def centres(self) -> Array:
+    def centers(self) -> Array:
         """(T, 2) where the crop's centre lies in each frame of the timeline, px."""
         to_frame, (height, width) = self.updater.crops.to_frame[self.timeline.frames], self.updater.crops.size_px
         return np.asarray(to_frame[..., :2] @ (width / 2, height / 2) + to_frame[..., 2])
@@ -227,7 +227,7 @@ def whole_rows(untouched: Clip, folder: Path, keep: Path | None) -> Iterator[lis
     measured = compare(untouched, others, keep)
     for name, mouths, other, changes in zip(donors, donors.values(), others, measured, strict=True):
         differ = float(np.abs(untouched.openings - untouched.openings[mouths]).mean())
-        moved_px = float(np.linalg.norm(other.centres - untouched.centres, axis=1).mean())
+        moved_px = float(np.linalg.norm(other.centers - untouched.centers, axis=1).mean())
         yield changes.row(name, differ, moved_px)
 
 

@@ -26,7 +26,7 @@ from talkinghead.evaluation.evaluate import evaluate
 from talkinghead.evaluation.pairs import Pair
 from talkinghead.evaluation.scores import Scores
 from talkinghead.evaluation.tables import as_json
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import Frame
@@ -107,16 +107,16 @@ def write_part(clip: Path, part: Path, start_s: float, end_s: float) -> Path:
         end_s = min(end_s, info.duration_s or math.inf)  # the sound must not outlast the frames
         frames = ((frame.time_s, frame) for frame in reader if start_s <= frame.time_s < end_s)
         first_s, first = next(frames)
-        sound = read_sound(clip, SOUND_RATE_HZ).samples[round(first_s * SOUND_RATE_HZ) :]
+        audio = read_audio(clip, SOUND_RATE_HZ).samples[round(first_s * SOUND_RATE_HZ) :]
         if math.isfinite(end_s):
-            sound = sound[: round((end_s - first_s) * SOUND_RATE_HZ)]
-        soundfile.write(sound_path, sound, SOUND_RATE_HZ)
+            audio = audio[: round((end_s - first_s) * SOUND_RATE_HZ)]
+        soundfile.write(sound_path, audio, SOUND_RATE_HZ)
         with VideoWriter(
             part,
             info.width,
             info.height,
             frame_rate=info.frame_rate,
-            sound_from=sound_path,
+            audio_from=sound_path,
             crf=PART_CRF,
             overwrite=True,
         ) as writer:

@@ -38,7 +38,7 @@ from talkinghead.training.speech.clips import (
     prepare_clip,
     read_clip_list,
 )
-from talkinghead.training.speech.feature_extractors import Listener, phonemes, whisper
+from talkinghead.training.speech.feature_extractors import FeatureExtractor, phonemes, whisper
 from talkinghead.training.speech.predictor import PredictorTrainingConfig, Score, leave_one_out
 from talkinghead.training.speech.pseudo_labels import prepare_teacher
 from talkinghead.weights.bundled import checkpoint_path
@@ -49,13 +49,13 @@ COST_S = 60
 COLUMNS = ("features", "opening r", "width r", "CCC", "std ratio", "error / std", "worst lag ms")
 
 
-def log_mel() -> Listener:
+def log_mel() -> FeatureExtractor:
     front_end = LogMelFrontEnd()
 
     def hear(samples: Tensor, layers: tuple[int, ...]) -> Tensor:
         return front_end.spectra_of(samples[None])[0].T.reshape(-1, len(layers), 2 * front_end.mels)
 
-    return Listener(1, 2 * front_end.mels, hear)
+    return FeatureExtractor(1, 2 * front_end.mels, hear)
 
 
 def score_features(

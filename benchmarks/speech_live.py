@@ -19,11 +19,11 @@ import torchaudio
 
 from talkinghead import metrics
 from talkinghead.face.face_model import load_face_model
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.front_ends import RATE_HZ
-from talkinghead.speech.model import load_speech_side, predict_expression
+from talkinghead.speech.model import load_speech_model, predict_expression
 from talkinghead.speech.streaming import stream_expression
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.weights.bundled import checkpoint_path
 
 LONGEST_S = 30.0
@@ -35,9 +35,9 @@ AHEADS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 @click.option("--block-ms", default=100.0, show_default=True, help="Sound comes in such blocks.")
 def main(recording: Path, block_ms: float) -> None:
     """Print the table as Markdown."""
-    read = read_sound(recording, longest_s=LONGEST_S)
+    read = read_audio(recording, longest_s=LONGEST_S)
     samples = torchaudio.functional.resample(torch.from_numpy(read.samples.copy()), read.rate_hz, RATE_HZ).numpy()
-    encoder, predictor = load_speech_side()
+    encoder, predictor = load_speech_model()
     gap = load_face_model(checkpoint_path("face_model.safetensors")).expression_basis[:, [13, 14], 1] @ [1.0, -1.0]
     heard_s = 0.0
 
@@ -58,7 +58,7 @@ def main(recording: Path, block_ms: float) -> None:
         told += stream
         cost = (time.perf_counter() - began) / (len(samples) / RATE_HZ)
         times_s = np.concatenate([one.times_s for one in told])
-        whole = predict_expression(encoder, predictor, Sound(samples, RATE_HZ), times_s)
+        whole = predict_expression(encoder, predictor, Audio(samples, RATE_HZ), times_s)
         streamed = np.concatenate([one.expression.values for one in told])
         r = metrics.pearson_r(streamed @ gap, whole.values @ gap)
         print(f"| {1000 * ahead_s:.0f} | {1000 * first_s:.0f} | {r:.3f} | {cost:.2f} |", flush=True)

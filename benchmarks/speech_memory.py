@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from harness import is_here, print_report, write_speech
 
-from talkinghead.media.audio_reader import SoundFile
+from talkinghead.media.audio_reader import AudioFile
 from talkinghead.structures import FloatArray
 
 FRAMES_HZ = 25
@@ -37,25 +37,25 @@ def main() -> None:
     parser.add_argument("--curve", action="store_true", help="resident memory along the sound, for the first length")
     parser.add_argument("--once", action="store_true", help="listen to SOUND as it is, in this process")
     options = parser.parse_args()
-    if not is_here(options.sound, "a sound file"):
+    if not is_here(options.audio, "a sound file"):
         return
     if options.once:
-        listen(SoundFile(options.sound))
+        listen(AudioFile(options.audio))
         return
     if options.curve:
         with TemporaryDirectory(dir=Path.cwd(), prefix=".speech_memory.") as folder:
-            write_speech(options.sound, Path(folder) / "speech.wav", options.seconds[0])
-            sound = WatchedSound(Path(folder) / "speech.wav")
-            listen(sound)
-        print_report(f"{options.sound.name}, repeated", ["time the sound is read", "minute", "MB"], sound.rows)
+            write_speech(options.audio, Path(folder) / "speech.wav", options.seconds[0])
+            audio = WatchedSound(Path(folder) / "speech.wav")
+            listen(audio)
+        print_report(f"{options.audio.name}, repeated", ["time the sound is read", "minute", "MB"], audio.rows)
         return
     rows = []
     for length_s in options.seconds:
         with TemporaryDirectory(dir=Path.cwd(), prefix=".speech_memory.") as folder:
             speech = Path(folder) / "speech.wav"
-            write_speech(options.sound, speech, length_s)
+            write_speech(options.audio, speech, length_s)
             rows.append([f"{length_s:.0f} s", *measure(speech)])
-    print_report(f"{options.sound.name}, repeated", ["speech", "peak MB", "after loading MB", "s", "s per s"], rows)
+    print_report(f"{options.audio.name}, repeated", ["speech", "peak MB", "after loading MB", "s", "s per s"], rows)
 
 
 def measure(speech: Path) -> list[str]:
@@ -65,7 +65,7 @@ def measure(speech: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class WatchedSound(SoundFile):
+class WatchedSound(AudioFile):
     """Sound that notes what is resident whenever MARK_S of it have gone by, each time that it is read."""
 
     rows: list[list[str]] = field(default_factory=list)
@@ -82,20 +82,20 @@ class WatchedSound(SoundFile):
                 self.rows.append([str(reading), f"{noted * MARK_S / 60:.0f}", f"{resident_mb():.0f}"])
 
 
-def listen(sound: SoundFile) -> None:
+def listen(audio: AudioFile) -> None:
     """Print the peak, the peak after loading, seconds, and seconds for a second of sound."""
-    from talkinghead.speech.model import load_speech_side, predict_expression
+    from talkinghead.speech.model import load_speech_model, predict_expression
     from talkinghead.speech.voice_activity import voice_activity
 
-    encoder, predictor = load_speech_side()
+    encoder, predictor = load_speech_model()
     loaded_mb = peak_mb()
     started = time.monotonic()
-    times_s = np.arange(0, sound.duration_s, 1 / FRAMES_HZ)
-    moving = voice_activity(sound, times_s)
-    expression = predict_expression(encoder, predictor, sound, times_s).values
+    times_s = np.arange(0, audio.duration_s, 1 / FRAMES_HZ)
+    moving = voice_activity(audio, times_s)
+    expression = predict_expression(encoder, predictor, audio, times_s).values
     assert len(moving) == len(expression)
     seconds = time.monotonic() - started
-    print(f"{peak_mb():.0f} {loaded_mb:.0f} {seconds:.1f} {seconds / sound.duration_s:.4f}")
+    print(f"{peak_mb():.0f} {loaded_mb:.0f} {seconds:.1f} {seconds / audio.duration_s:.4f}")
 
 
 def resident_mb() -> float:

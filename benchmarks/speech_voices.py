@@ -27,7 +27,7 @@ from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.generation.driving import expression_from_speech
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.voice_activity import VoiceActivityConfig
-from talkinghead.structures import Sound
+from talkinghead.structures import Audio
 from talkinghead.text_to_speech import PAUSE, Script, join, speak
 from talkinghead.training.speech.phone_openness import openness_of
 from talkinghead.weights.bundled import anchor_folder
@@ -67,12 +67,12 @@ class Row:
 def score_voice(anchor: Anchor, voice: str, text: str) -> Row:
     said = join(list(speak(Script(text, voice))))
     assert said.phones is not None
-    samples = torch.from_numpy(said.sound.samples)
-    sound = Sound(torchaudio.functional.resample(samples, said.sound.rate_hz, RATE_HZ).numpy(), RATE_HZ)
+    samples = torch.from_numpy(said.audio.samples)
+    audio = Audio(torchaudio.functional.resample(samples, said.audio.rate_hz, RATE_HZ).numpy(), RATE_HZ)
     step_s = float(np.median(np.diff(anchor.times_s)))
-    times_s = np.arange(0, said.sound.duration_s, step_s)
+    times_s = np.arange(0, said.audio.duration_s, step_s)
     identity, own = anchor.reconstruction.identity, anchor.reconstruction
-    gap = anchor.model.opening(identity, expression_from_speech(anchor, sound, times_s, None, "cpu")).astype(float)
+    gap = anchor.model.opening(identity, expression_from_speech(anchor, audio, times_s, None, "cpu")).astype(float)
     seen = anchor.model.opening(identity, own.expression[own.valid])
     low, high = np.quantile(seen, [0.02, 0.98])
 

@@ -82,20 +82,20 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     from talkinghead.anchor import load_anchor
     from talkinghead.generation.frame_order import read_in_order
     from talkinghead.generation.frames import BATCH
-    from talkinghead.generation.stream import in_thread
+    from talkinghead.generation.stream import prefetch
     from talkinghead.generation.timeline import plan
-    from talkinghead.media.audio_reader import read_sound
+    from talkinghead.media.audio_reader import read_audio
     from talkinghead.media.video_writer import VideoWriter
     from talkinghead.structures import Frame
 
-    timeline = plan(load_anchor(anchor), None, read_sound(speech).duration_s)
-    frames = in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    timeline = plan(load_anchor(anchor), None, read_audio(speech).duration_s)
+    frames = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
     with VideoWriter(
         output,
         timeline.width,
         timeline.height,
         frame_rate=timeline.frame_rate,
-        sound_from=speech,
+        audio_from=speech,
         overwrite=True,
     ) as writer:
         for frame, time_s in zip(frames, timeline.times_s.tolist(), strict=True):

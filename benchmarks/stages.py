@@ -36,14 +36,14 @@ from talkinghead.face.region_removal import Crops, crop_frame, paste_back, regio
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.frames import BATCH
-from talkinghead.generation.stream import in_thread
+from talkinghead.generation.stream import prefetch
 from talkinghead.generation.timeline import Timeline, plan
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.rasterize import rasterize
-from talkinghead.speech.model import load_speech_side, predicted_parts
-from talkinghead.structures import FloatArray, Frame, Sound
+from talkinghead.speech.model import load_speech_model, predicted_parts
+from talkinghead.structures import Audio, FloatArray, Frame
 from talkinghead.weights import registry as weights
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -197,18 +197,18 @@ def render(
 
 def hear(anchor: Anchor, timeline: Timeline, table: Table) -> None:
     """Speech of the same length as the frames: its features, then what is predicted from them."""
-    encoder, predictor = load_speech_side(device=choose_device())
+    encoder, predictor = load_speech_model(device=choose_device())
     length_s = len(timeline) / float(timeline.frame_rate)
-    sound = read_sound(anchor.clip, longest_s=length_s)
-    samples = np.resize(sound.samples, round(length_s * sound.rate_hz))  # repeated where the clip is shorter
-    sound = Sound(samples, sound.rate_hz)
+    audio = read_audio(anchor.clip, longest_s=length_s)
+    samples = np.resize(audio.samples, round(length_s * audio.rate_hz))  # repeated where the clip is shorter
+    audio = Audio(samples, audio.rate_hz)
     frames = len(timeline)
     layers = predictor.config.layers
-    table.run("speech encode", lambda heard: list(encoder.pieces(heard, layers)), [sound] * 2, frames)
+    table.run("speech encode", lambda heard: list(encoder.pieces(heard, layers)), [audio] * 2, frames)
     table.run(
         "speech encode and predict",
         lambda heard: list(predicted_parts(encoder, predictor, heard, timeline.times_s)),
-        [sound] * 2,
+        [audio] * 2,
         frames,
     )
 
@@ -217,7 +217,7 @@ def limit(timeline: Timeline, table: Table, output: Path) -> None:
     reset_peak()
     started = time.perf_counter()
     with VideoWriter(output, timeline.width, timeline.height, frame_rate=timeline.frame_rate) as writer:
-        frames = in_thread(decoded(timeline), 2 * BATCH)
+        frames = prefetch(decoded(timeline), 2 * BATCH)
         for frame, time_s in zip(frames, timeline.times_s.tolist(), strict=True):
             writer.write(Frame(frame.image, time_s))
     table.add("limit: decode and encode alone", (time.perf_counter() - started) * 1000 / len(timeline))

@@ -46,7 +46,7 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor on the device; one that goes to a GPU goes through pinned memory, and nobody waits for it."""
     if device.type == "cuda" and tensor.is_cpu:
         return tensor.pin_memory().to(device, non_blocking=True)

@@ -29,7 +29,7 @@ class NoVideoError(MediaError):
     """A clip was wanted and the file has no video stream."""
 
 
-class NoSoundError(MediaError):
+class NoAudioError(MediaError):
     """Speech was wanted and the file has no audio stream."""
 
 

@@ -38,7 +38,7 @@ class VideoInfo:
     """Average frames per second, exact (30000/1001 for NTSC)."""
     duration_s: float | None
     """Length by the container's word, in seconds; None where it does not say."""
-    has_sound: bool
+    has_audio: bool
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Frame:
 
 
 class Recording(Protocol):
-    """Mono sound that is read block by block, as often as wanted: a `Sound`, or a `media.SoundFile`."""
+    """Mono sound that is read block by block, as often as wanted: a `Audio`, or a `media.AudioFile`."""
 
     @property
     def rate_hz(self) -> int: ...
@@ -66,7 +66,7 @@ class Recording(Protocol):
 
 
 @dataclass(frozen=True)
-class Sound:
+class Audio:
     """A mono recording, all of it in memory."""
 
     samples: FloatArray

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from drawn_face import RATE_HZ, DrawnClip, drawn_clip, performance, sound_of
+from drawn_face import RATE_HZ, DrawnClip, audio_of, drawn_clip, performance
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import ModelUnavailableError
@@ -92,7 +92,7 @@ def anchor(anchor_folder: Path) -> Anchor:
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wav of a whole number of samples that is no whole number of frames at any usual rate."""
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
-    soundfile.write(path, sound_of(performance(SPEECH_S, 7), SPEECH_S + 0.0101).samples, RATE_HZ)
+    soundfile.write(path, audio_of(performance(SPEECH_S, 7), SPEECH_S + 0.0101).samples, RATE_HZ)
     return path
 
 

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import Delaunay
 
-from talkinghead.face.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, FaceModel, load_face_model
+from talkinghead.face.face_model import FaceModel, load_face_model
 from talkinghead.face.reconstruction import project
+from talkinghead.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.network.rasterize import rasterize
-from talkinghead.structures import ByteArray, FloatArray, Frame, Reconstruction, Sound
+from talkinghead.structures import Audio, ByteArray, FloatArray, Frame, Reconstruction
 from talkinghead.weights.bundled import checkpoint_path
 
 Array = NDArray[np.float64]
@@ -96,7 +97,7 @@ class DrawnClip:
     times_s: Array
     opening: FloatArray
     """(T,) as the face model counts it: gap between the lips over the width of the face."""
-    sound: Sound
+    audio: Audio
 
 
 @functools.cache
@@ -160,14 +161,14 @@ def perform(who: DrawnPerson, what: Performance, times_s: Array, size_px: int = 
     )
 
 
-def sound_of(what: Performance, seconds: float) -> Sound:
+def audio_of(what: Performance, seconds: float) -> Audio:
     """A buzz with the formants of a vowel, as loud as the mouth is open; silence while it is closed."""
     times_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     loudness = np.clip(what.loudness(times_s) - 0.1, 0, 1.2)
     harmonics = np.arange(1, 30) * 120.0
-    formants = sum(np.exp(-(((harmonics - centre) / 150) ** 2)) for centre in (700.0, 1200.0, 2500.0))
+    formants = sum(np.exp(-(((harmonics - center) / 150) ** 2)) for center in (700.0, 1200.0, 2500.0))
     buzz = np.sin(2 * np.pi * harmonics * times_s[:, None]) @ (formants + 0.02)
-    return Sound((0.5 * loudness * buzz / np.abs(buzz).max()).astype(np.float32), RATE_HZ)
+    return Audio((0.5 * loudness * buzz / np.abs(buzz).max()).astype(np.float32), RATE_HZ)
 
 
 def draw_frames(who: DrawnPerson, seen: Reconstruction, size_px: int = SIZE) -> Iterator[ByteArray]:
@@ -212,20 +213,20 @@ def drawn_clip(
         times_s = np.arange(int(np.ceil(round(seconds * float(rate), 6)))) / float(rate)
     who, what = person(seed), performance(seconds, spoken)
     truth = perform(who, what, times_s, size_px)
-    sound = sound_of(what, seconds)
+    audio = audio_of(what, seconds)
     wav = path.with_suffix(".wav")
-    soundfile.write(wav, sound.samples, sound.rate_hz)
+    soundfile.write(wav, audio.samples, audio.rate_hz)
     write_frames(path, draw_frames(who, truth, size_px), times_s, rate, wav if with_sound else None)
-    return DrawnClip(path, truth, times_s, face_model().opening(truth.identity, truth.expression), sound)
+    return DrawnClip(path, truth, times_s, face_model().opening(truth.identity, truth.expression), audio)
 
 
 def write_frames(
-    path: Path, images: Iterator[ByteArray], times_s: Array, rate: Fraction, sound_from: Path | None = None
+    path: Path, images: Iterator[ByteArray], times_s: Array, rate: Fraction, audio_from: Path | None = None
 ) -> Path:
     """Write square pictures as a clip."""
     first = next(images)
     height, width = first.shape[:2]
-    with VideoWriter(path, width, height, frame_rate=rate, sound_from=sound_from) as writer:
+    with VideoWriter(path, width, height, frame_rate=rate, audio_from=audio_from) as writer:
         writer.write(Frame(first, float(times_s[0])))
         for image, time_s in zip(images, times_s[1:], strict=True):
             writer.write(Frame(image, float(time_s)))
@@ -253,16 +254,16 @@ class _Canvas:
         """Where points are seen: (n, 3) pixels of the canvas."""
         return project(np.asarray(points, np.float32)[None], self.pose, slice(None))[0] * OVERSAMPLING
 
-    def fill(self, points: Array | FloatArray, colour: Array) -> None:
-        cv2.fillPoly(self.image, [_fixed(self.place(points))], tuple(colour), cv2.LINE_AA, shift=4)
+    def fill(self, points: Array | FloatArray, color: Array) -> None:
+        cv2.fillPoly(self.image, [_fixed(self.place(points))], tuple(color), cv2.LINE_AA, shift=4)
 
-    def line(self, points: Array | FloatArray, colour: Array, width_cm: float) -> None:
+    def line(self, points: Array | FloatArray, color: Array, width_cm: float) -> None:
         width_px = max(1, round(width_cm * self.px_per_cm))
-        cv2.polylines(self.image, [_fixed(self.place(points))], False, tuple(colour), width_px, cv2.LINE_AA, shift=4)
+        cv2.polylines(self.image, [_fixed(self.place(points))], False, tuple(color), width_px, cv2.LINE_AA, shift=4)
 
-    def ellipse(self, centre: Array, radii_cm: tuple[float, float], colour: Array) -> None:
+    def ellipse(self, center: Array, radii_cm: tuple[float, float], color: Array) -> None:
         angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-        self.fill(centre + np.stack([radii_cm[0] * np.cos(angle), radii_cm[1] * np.sin(angle), 0 * angle], 1), colour)
+        self.fill(center + np.stack([radii_cm[0] * np.cos(angle), radii_cm[1] * np.sin(angle), 0 * angle], 1), color)
 
     def show_through(self, contour: Array | FloatArray, behind: _Canvas) -> None:
         """Put in what another canvas has inside a closed contour."""
@@ -333,11 +334,11 @@ def _mouth_inside(canvas: _Canvas, moved: Array | FloatArray, rest: Array | Floa
     return inside
 
 
-def _eyeball(canvas: _Canvas, who: DrawnPerson, centre: Array) -> _Canvas:
+def _eyeball(canvas: _Canvas, who: DrawnPerson, center: Array) -> _Canvas:
     ball = _Canvas(np.full_like(canvas.image, EYE_WHITE), canvas.pose)
-    ball.ellipse(centre, (0.62, 0.62), who.iris)
-    ball.ellipse(centre, (0.28, 0.28), PUPIL)
-    ball.ellipse(centre + np.array([-0.2, 0.22, 0]), (0.12, 0.12), GLINT)
+    ball.ellipse(center, (0.62, 0.62), who.iris)
+    ball.ellipse(center, (0.28, 0.28), PUPIL)
+    ball.ellipse(center + np.array([-0.2, 0.22, 0]), (0.12, 0.12), GLINT)
     return ball
 
 

@@ -10,10 +10,10 @@ import torch
 from drawn_face import DrawnClip
 
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.device import choose_device, mixed_precision, sent
+from talkinghead.device import choose_device, mixed_precision, to_device
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.pipeline import generate
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.network.rasterize import best_backend, rasterize
 from talkinghead.training.face_update.train import train
@@ -36,10 +36,10 @@ def test_auto_is_the_gpu() -> None:
 
 def test_what_is_sent_arrives() -> None:
     values = torch.arange(1000.0)
-    there = sent(values, CUDA)
+    there = to_device(values, CUDA)
     assert there.is_cuda
     torch.testing.assert_close(there.cpu(), values)
-    assert sent(there, CUDA) is there
+    assert to_device(there, CUDA) is there
 
 
 def test_mixed_precision_is_on_where_the_gpu_has_bfloat16() -> None:
@@ -88,8 +88,8 @@ def test_training_and_generating(clip: DrawnClip, expression_file: Path, speech:
 
 @pytest.mark.skipif(not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(), reason="no weights")
 def test_speech_is_heard_as_on_the_cpu(speech: Path) -> None:
-    from talkinghead.speech.model import load_speech_side, predict_expression
+    from talkinghead.speech.model import load_speech_model, predict_expression
 
-    sound, times_s = read_sound(speech), np.arange(25) / 25
-    here, there = (predict_expression(*load_speech_side(device=device), sound, times_s) for device in ("cpu", "cuda"))
+    audio, times_s = read_audio(speech), np.arange(25) / 25
+    here, there = (predict_expression(*load_speech_model(device=device), audio, times_s) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(there.values, here.values, atol=0.02)

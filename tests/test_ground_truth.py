@@ -18,7 +18,7 @@ from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.region_removal import crop_frame, paste_back, place_crops
 from talkinghead.files import load_arrays
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.weights import registry as weights
 from talkinghead.weights.bundled import anchor_folder
@@ -49,7 +49,7 @@ def test_clip_sound_and_truth_are_of_one_length(name: str, least_s: float) -> No
     assert arrays["expression"].shape == (count, len(about["expression_names"]))
     assert arrays["landmarks_px"].shape == (count, 68, 2)
     assert len(arrays["phone_times_s"]) == len(about["phones"])
-    assert read_sound(CLIPS[name]).duration_s == pytest.approx(count / 25, abs=0.05)
+    assert read_audio(CLIPS[name]).duration_s == pytest.approx(count / 25, abs=0.05)
     assert count / 25 >= least_s
 
 
@@ -64,8 +64,8 @@ def test_the_known_points_are_where_the_camera_sees_them() -> None:
     """The picture of the points in space, by the camera's matrix, written out once more."""
     arrays, _ = load_arrays(DATA / "presenter.safetensors")
     across, up, towards = np.moveaxis(arrays["landmarks_cm"] - arrays["camera_cm"], -1, 0)
-    focal, centre = arrays["camera_intrinsics"][0, 0], arrays["camera_intrinsics"][0, 2]
-    picture = np.stack([centre - focal * across / towards, centre + focal * up / towards], -1)
+    focal, center = arrays["camera_intrinsics"][0, 0], arrays["camera_intrinsics"][0, 2]
+    picture = np.stack([center - focal * across / towards, center + focal * up / towards], -1)
     np.testing.assert_allclose(picture, arrays["landmarks_px"], atol=0.01)
 
 

@@ -92,15 +92,15 @@ def voices(as_json: bool) -> None:
 @shared_options("json")
 def licenses(as_json: bool) -> None:
     """List every weight and package with its licence, and whether commercial use is open."""
-    from talkinghead.weights.licenses import licences
+    from talkinghead.weights.licenses import all_licenses
 
-    rows = licences()
+    rows = all_licenses()
     if as_json:
-        print_json({"licences": [dataclasses.asdict(row) for row in rows]})
+        print_json({"licenses": [dataclasses.asdict(row) for row in rows]})
         return
     table = text_table("name", "version", "kind", "licence", "commercial use", "")
     for row in rows:
-        table.add_row(row.name, row.version, row.kind, row.licence, str(row.commercial), row.note)
+        table.add_row(row.name, row.version, row.kind, row.license, str(row.commercial), row.note)
     print_table(table)
 
 
@@ -126,7 +126,7 @@ def models(fetch: bool, as_json: bool) -> None:
         table.add_row("use", weight.role)
         table.add_row("file", f"{weight.file_name}, {weight.size_bytes:,} bytes")
         table.add_row("sha256", weight.sha256)
-        table.add_row("licence", f"{weight.licence}, made by {weight.maker}")
+        table.add_row("licence", f"{weight.license}, made by {weight.maker}")
         table.add_row("from", f"pip: {weight.requirement}, {weight.member}")
         table.add_row("or from", weight.address)
         here = "here" if present[weight.name] else "not here yet (fetched on first need, or by --fetch)"
@@ -144,10 +144,10 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json({"findings": [dataclasses.asdict(finding) for finding in findings]})
     else:
-        colours = {State.OK: "green", State.NOTE: "yellow", State.MISSING: "red"}
+        colors = {State.OK: "green", State.NOTE: "yellow", State.MISSING: "red"}
         table = text_table("", "", "", "what to do")
         for finding in findings:
-            state = f"[{colours[finding.state]}]{finding.state}[/]"
+            state = f"[{colors[finding.state]}]{finding.state}[/]"
             table.add_row(finding.subject, state, finding.detail, finding.remedy)
         print_table(table)
     if any(finding.state == State.MISSING for finding in findings):

@@ -18,21 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead import metrics
-from talkinghead.errors import MediaError, ModelUnavailableError, NoSoundError, TableError
+from talkinghead.errors import MediaError, ModelUnavailableError, NoAudioError, TableError
 from talkinghead.evaluation.phone_alignment import align_phones
 from talkinghead.evaluation.phone_times import PhoneTimes
 from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import Crops, crop_size_px, local_region, paste_back, place_crops, region_masks
+from talkinghead.face.topology import JAW_LANDMARKS, MOUTH_LANDMARKS
 from talkinghead.face.tracking import track_file
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader, read_video_info
 from talkinghead.metrics import identity as face_identity
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.lpips import SHORTEST_PX
 from talkinghead.metrics.networks import Judges
 from talkinghead.speech.voice_activity import VoiceActivityConfig, speech_stretches
-from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction, Sound, Track
+from talkinghead.structures import Audio, BoolArray, ByteArray, FloatArray, Reconstruction, Track
 from talkinghead.weights.bundled import checkpoint_path
 
 Values = NDArray[np.float64]
@@ -40,7 +41,7 @@ Numbers = dict[str, float]
 
 SAMPLED_FRAMES = 40
 """Measures that take long are taken on so many frames of a clip, spread evenly over those that show a face."""
-JITTER_LANDMARKS = metrics.MOUTH_LANDMARKS + metrics.JAW_LANDMARKS
+JITTER_LANDMARKS = MOUTH_LANDMARKS + JAW_LANDMARKS
 """What is made anew in an output, and so what may tremble."""
 PERFECT: Numbers = {
     "psnr_full_db": metrics.PSNR_CAP_DB,
@@ -57,7 +58,7 @@ PERFECT: Numbers = {
     "leak": 0.0,
 }
 """What pixels score against themselves."""
-SOUND_NUMBERS = ("silence_motion", "lse_d", "lse_c", "lse_offset")
+AUDIO_NUMBERS = ("silence_motion", "lse_d", "lse_c", "lse_offset")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def read_clip(path: Path) -> Clip:
 class Driving:
     """What the output was driven by."""
 
-    sound: Sound | None = None
+    audio: Audio | None = None
     speech_s: Values | None = None
     """(R, 2) begin and end of each stretch of speech."""
     phones: PhoneTimes | None = None
@@ -104,17 +105,17 @@ def read_driving(path: Path | None, phones: PhoneTimes | None) -> Driving:
     """
     missing = {} if phones else {"closure_depth": "needs phone times (--phones) or what is said (--transcript)"}
     try:
-        sound = read_sound(path) if path else None
-    except NoSoundError:
-        sound = None
-    if sound is None or not len(sound.samples):
+        audio = read_audio(path) if path else None
+    except NoAudioError:
+        audio = None
+    if audio is None or not len(audio.samples):
         needs = "needs sound: neither what drives the output nor the reference has any"
-        return Driving(phones=phones, missing={**missing, **dict.fromkeys(SOUND_NUMBERS, needs)})
+        return Driving(phones=phones, missing={**missing, **dict.fromkeys(AUDIO_NUMBERS, needs)})
     try:
-        stretches = speech_stretches(sound, VoiceActivityConfig())
+        stretches = speech_stretches(audio, VoiceActivityConfig())
     except ModelUnavailableError as error:
-        return Driving(sound, None, phones, {**missing, "silence_motion": str(error)})
-    return Driving(sound, stretches, phones, missing)
+        return Driving(audio, None, phones, {**missing, "silence_motion": str(error)})
+    return Driving(audio, stretches, phones, missing)
 
 
 def aligned(driving: Driving, transcript: Path) -> Driving:
@@ -123,17 +124,17 @@ def aligned(driving: Driving, transcript: Path) -> Driving:
     Raises:
         MissingFileError: there is no such transcript.
     """
-    if driving.sound is None:
+    if driving.audio is None:
         return driving
     try:
-        phones = align_phones(transcript, driving.sound)
+        phones = align_phones(transcript, driving.audio)
     except (ModelUnavailableError, TableError) as error:
         return replace(driving, missing={**driving.missing, "closure_depth": str(error)})
     missing = {name: reason for name, reason in driving.missing.items() if name != "closure_depth"}
     return replace(driving, phones=phones, missing=missing)
 
 
-def mouth_and_sound(track: Track, driving: Driving) -> Numbers:
+def mouth_and_audio(track: Track, driving: Driving) -> Numbers:
     """How the mouth of a clip behaves in silence and at p, b and m."""
     opening = metrics.opening(track)
     found = {"silence_motion": metrics.silence_motion(opening, driving.silent(track.times_s))}
@@ -146,11 +147,11 @@ def mouth_and_sound(track: Track, driving: Driving) -> Numbers:
 
 def embeddings(clip: Clip, driving: Driving, judges: Judges) -> syncnet.Embeddings | None:
     """What SyncNet makes of a clip; None where it is not here, or cannot be run on this clip."""
-    if judges.syncnet is None or driving.sound is None or not clip.track.valid.any():
+    if judges.syncnet is None or driving.audio is None or not clip.track.valid.any():
         return None
     try:
         with VideoReader(clip.path) as frames:
-            return syncnet.embed(judges.syncnet, frames, clip.track, driving.sound.samples)
+            return syncnet.embed(judges.syncnet, frames, clip.track, driving.audio.samples)
     except MediaError:  # too short
         return None
 
@@ -173,7 +174,7 @@ class LocalFace:
         """Raises NoFaceError where no frame of the track is valid."""
         self._model = load_face_model(checkpoint_path("face_model.safetensors"))
         self._reconstruction = reconstruct(track, self._model)
-        self._lips = [self._model.local_index[number] for number in metrics.MOUTH_LANDMARKS]
+        self._lips = [self._model.local_index[number] for number in MOUTH_LANDMARKS]
         self._lips_mm = self._lips_of(self._reconstruction)
         region = local_region(self._model, self._reconstruction.identity)
         self._region, self._crops = (
@@ -256,7 +257,7 @@ def landmark_numbers(output: Track, reference: Track, face: LocalFace) -> tuple[
 
 def mouth_shape_px(track: Track) -> Values:
     """(T, 20, 2) the mouth's landmarks less their centroid, px of a 512 px picture; NaN without a face."""
-    places = metrics.points(track, metrics.MOUTH_LANDMARKS)
+    places = metrics.points(track, MOUTH_LANDMARKS)
     scale = metrics.LMD_FRAME_PX / max(track.width, track.height)
     return np.asarray(scale * (places - places.mean(axis=1, keepdims=True)))
 

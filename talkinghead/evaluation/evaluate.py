@@ -27,7 +27,7 @@ from talkinghead.evaluation.clip import (
     late,
     late_picture_numbers,
     leak_of,
-    mouth_and_sound,
+    mouth_and_audio,
     mouth_shape_px,
     picture_numbers,
     read_clip,
@@ -38,11 +38,11 @@ from talkinghead.evaluation.pairs import LeftOut, Pair
 from talkinghead.evaluation.phone_times import read_phone_times
 from talkinghead.evaluation.scores import NAMES, Scores
 from talkinghead.files import sha256_of
-from talkinghead.media.audio_writer import write_sound
+from talkinghead.media.audio_writer import write_audio
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.fid import frechet_distance
 from talkinghead.metrics.networks import Judges, load_judges
-from talkinghead.structures import BoolArray, FloatArray, Sound, Track
+from talkinghead.structures import Audio, BoolArray, FloatArray, Track
 
 Values = NDArray[np.float64]
 
@@ -245,17 +245,17 @@ def read_truth(pair: Pair, judges: Judges, anchor: Path | None = None) -> Truth:
     truth = Truth(driving, reference, face, pictures, features, rows)
     if anchor is not None:
         with tempfile.TemporaryDirectory(prefix="talkinghead-") as folder:
-            made = render_truth(anchor, reference, driving.sound, Path(folder))
+            made = render_truth(anchor, reference, driving.audio, Path(folder))
             rows[RENDERER_CEILING] = evaluate_pair(Pair(made, pair.reference), judges, truth).scores
     return truth
 
 
 def _row(track: Track, reference: Clip, face: LocalFace, driving: Driving, more: Mapping[str, float]) -> Scores:
     numbers, _ = landmark_numbers(track, reference.track, face)
-    return Scores(**numbers, **mouth_and_sound(track, driving), **more)
+    return Scores(**numbers, **mouth_and_audio(track, driving), **more)
 
 
-def render_truth(anchor: Path, reference: Clip, sound: Sound | None, folder: Path) -> Path:
+def render_truth(anchor: Path, reference: Clip, audio: Audio | None, folder: Path) -> Path:
     """The reference once more, its mouth drawn by an anchor of that person from the coefficients measured in it.
 
     Raises:
@@ -268,9 +268,9 @@ def render_truth(anchor: Path, reference: Clip, sound: Sound | None, folder: Pat
     period_s = 1 / float(reference.frame_rate)
     duration_s = float(reference.track.times_s[-1]) + period_s
     heard = np.zeros(round(duration_s * syncnet.RATE_HZ), np.float32)
-    if sound is not None:
-        heard[: len(sound.samples)] = sound.samples[: len(heard)]
-    write_sound(speech, [Sound(heard, syncnet.RATE_HZ)])
+    if audio is not None:
+        heard[: len(audio.samples)] = audio.samples[: len(heard)]
+    write_audio(speech, [Audio(heard, syncnet.RATE_HZ)])
     generate(anchor, speech, made, clip=reference.path, expression=reference.path)
     return made
 
@@ -292,7 +292,7 @@ def evaluate_pair(pair: Pair, judges: Judges | None = None, truth: Truth | None 
     judges = judges or load_judges()
     truth = truth or read_truth(pair, judges)
     output = read_clip(pair.output)
-    numbers = mouth_and_sound(output.track, truth.driving)
+    numbers = mouth_and_audio(output.track, truth.driving)
     numbers |= sync_numbers(embeddings(output, truth.driving, judges))
     missing = {**truth.driving.missing, **judges.missing}
     if truth.reference is None or truth.face is None or truth.pictures is None:
@@ -331,17 +331,17 @@ def _curves(output: Clip, truth: Truth, landmarks: LandmarkCurves, psnr_mouth_db
         landmarks=landmarks,
         psnr_mouth_db=psnr_mouth_db,
         silent=truth.driving.silent(track.times_s),
-        envelope=_envelope(truth.driving.sound),
+        envelope=_envelope(truth.driving.audio),
         partners=metrics.nearest_frames(output.track.times_s, track.times_s),
         crop=truth.pictures.crop,
     )
 
 
-def _envelope(sound: Sound | None) -> Values:
-    if sound is None:
+def _envelope(audio: Audio | None) -> Values:
+    if audio is None:
         return np.zeros(0)
-    piece = round(ENVELOPE_S * sound.rate_hz)
-    whole = sound.samples[: len(sound.samples) // piece * piece].reshape(-1, piece).astype(np.float64)
+    piece = round(ENVELOPE_S * audio.rate_hz)
+    whole = audio.samples[: len(audio.samples) // piece * piece].reshape(-1, piece).astype(np.float64)
     level = np.sqrt(np.square(whole).mean(1))
     return np.asarray(level / max(float(level.max(initial=0)), 1e-9))
 

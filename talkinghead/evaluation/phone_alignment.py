@@ -10,14 +10,14 @@ import numpy as np
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError, TableError
 from talkinghead.evaluation.phone_times import PhoneTimes
-from talkinghead.structures import Sound
+from talkinghead.structures import Audio
 
 RATE_HZ = 16000
 FRAME_S = 0.01
 HOW_TO_INSTALL = "needs pocketsphinx: pip install 'talkinghead[align]'"
 
 
-def align_phones(transcript: Path, sound: Sound) -> PhoneTimes:
+def align_phones(transcript: Path, audio: Audio) -> PhoneTimes:
     """Phone times (ARPABET) in a sound of which is known what is said in it, in steps of 10 ms.
 
     The acoustic model and the dictionary are pocketsphinx's own, of American English. On the built-in presenter's clip
@@ -47,7 +47,7 @@ def align_phones(transcript: Path, sound: Sound) -> PhoneTimes:
     if unknown or not words:
         what = f"words that pocketsphinx does not know: {', '.join(unknown)}" if unknown else "no English words"
         raise TableError(f"{transcript} holds {what}; give phone times instead (--phones).")
-    samples = librosa.resample(sound.samples, orig_sr=sound.rate_hz, target_sr=RATE_HZ)
+    samples = librosa.resample(audio.samples, orig_sr=audio.rate_hz, target_sr=RATE_HZ)
     pcm = np.round(32767 * np.clip(samples, -1, 1)).astype("<i2").tobytes()
     try:
         decoder.set_align_text(" ".join(words))

@@ -155,15 +155,15 @@ def _figure(title: str, content: str, caption: str) -> str:
     return f"<h3>{html.escape(title)}</h3><figure>{content}<figcaption>{caption}</figcaption></figure>"
 
 
-def _keys(colours: Mapping[str, str]) -> str:
-    return "".join(f'<i class="key" style="background:{colour}"></i>{what}' for colour, what in colours.items())
+def _keys(colors: Mapping[str, str]) -> str:
+    return "".join(f'<i class="key" style="background:{color}"></i>{what}' for color, what in colors.items())
 
 
 def _svg(content: Iterable[str], height: float = HEIGHT) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}">{"".join(content)}</svg>'
 
 
-def _polyline(x: Values, y: Values, colour: str) -> str:
+def _polyline(x: Values, y: Values, color: str) -> str:
     """A line with gaps where it is not finite."""
     seen = np.isfinite(y)
     if not seen.any():
@@ -174,16 +174,16 @@ def _polyline(x: Values, y: Values, colour: str) -> str:
         " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[s:e], y[s:e], strict=True))
         for s, e in zip(starts, ends, strict=True)
     )
-    return "".join(f'<polyline points="{run}" fill="none" stroke="{colour}" stroke-width="1.4"/>' for run in runs)
+    return "".join(f'<polyline points="{run}" fill="none" stroke="{color}" stroke-width="1.4"/>' for run in runs)
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" text-anchor="{anchor}" fill="#555">{html.escape(text)}</text>'
 
 
-def _line(x: tuple[float, float], y: tuple[float, float], colour: str = "#ddd", dashes: str = "") -> str:
+def _line(x: tuple[float, float], y: tuple[float, float], color: str = "#ddd", dashes: str = "") -> str:
     ends = f'x1="{x[0]:.1f}" x2="{x[1]:.1f}" y1="{y[0]:.1f}" y2="{y[1]:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-dasharray="{dashes or "none"}"/>'
+    return f'<line {ends} stroke="{color}" stroke-dasharray="{dashes or "none"}"/>'
 
 
 def _across(values: Values, low: float, high: float) -> Values:
@@ -236,12 +236,12 @@ def _opening(curves: Curves) -> str:
     level = _up(curves.envelope[inside], 0, 1)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(heard[inside], level, strict=True))
     end = heard[inside].max(initial=LEFT)
-    sound = f'<polygon points="{LEFT},{BOTTOM} {points} {end:.1f},{BOTTOM}" fill="{SOUND}"/>' if points else ""
+    audio = f'<polygon points="{LEFT},{BOTTOM} {points} {end:.1f},{BOTTOM}" fill="{SOUND}"/>' if points else ""
     lines = (
         _polyline(x, _up(curves.true_opening, 0, top), TRUTH),
         _polyline(x, _up(curves.landmarks.opening, 0, top), OUTPUT),
     )
-    return _svg([_silence(curves, x), sound, *_levels(0, top, 3), *lines, *_time_marks(end_s)])
+    return _svg([_silence(curves, x), audio, *_levels(0, top, 3), *lines, *_time_marks(end_s)])
 
 
 def _end_s(curves: Curves) -> float:
@@ -259,10 +259,10 @@ def _lag(curves: Curves, best_ms: float) -> str:
         for a, lag in zip(x[::10], lags[::10], strict=True)
     ]
     upright = []
-    for lag, colour, dashes in ((0.0, MARK, ""), (best_ms, OUTPUT, "4 3")):
+    for lag, color, dashes in ((0.0, MARK, ""), (best_ms, OUTPUT, "4 3")):
         if np.isfinite(lag):
             at = float(_across(np.array([lag]), low, high)[0])
-            upright.append(_line((at, at), (TOP, BOTTOM), colour, dashes))
+            upright.append(_line((at, at), (TOP, BOTTOM), color, dashes))
     curve = _polyline(x, _up(curves.landmarks.lag_r, bottom, 1), OUTPUT)
     return _svg([*_levels(bottom, 1, 2), *upright, curve, *marks])
 
@@ -289,10 +289,10 @@ def _trajectories(curves: Curves) -> str:
     low, high = np.nanmin(places, (0, 1)), np.nanmax(places, (0, 1))
     zoom = min((WIDTH / 2 - 16) / max(high[0] - low[0], 1e-9), 360 / max(high[1] - low[1], 1e-9)) * 0.96
     drawn = []
-    for mouth, colour in ((curves.true_mouth_px, TRUTH), (curves.landmarks.mouth_px, OUTPUT)):
-        shift = 8 if colour == TRUTH else WIDTH / 2 + 8
+    for mouth, color in ((curves.true_mouth_px, TRUTH), (curves.landmarks.mouth_px, OUTPUT)):
+        shift = 8 if color == TRUTH else WIDTH / 2 + 8
         at = (mouth - low) * zoom + (shift, 8)
-        drawn += [_polyline(at[:, point, 0], at[:, point, 1], colour) for point in range(mouth.shape[1])]
+        drawn += [_polyline(at[:, point, 0], at[:, point, 1], color) for point in range(mouth.shape[1])]
     return _svg(drawn, float((high[1] - low[1]) * zoom + 16))
 
 

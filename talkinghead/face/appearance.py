@@ -44,8 +44,8 @@ def load_appearance(path: Path) -> Appearance:
         raise CheckpointError(f"{path} is not an appearance: {error}.") from error
     if metadata.get("format") != APPEARANCE_FORMAT:
         raise CheckpointError(f"{path} is not an appearance of this version ({APPEARANCE_FORMAT}).")
-    is_colour = inside.any() and ((mean >= 0) & (mean <= 255)).all()
-    if not (is_colour and (np.abs(basis) <= 1.001).all() and 0 <= usual < np.inf):
+    is_color = inside.any() and ((mean >= 0) & (mean <= 255)).all()
+    if not (is_color and (np.abs(basis) <= 1.001).all() and 0 <= usual < np.inf):
         raise CheckpointError(f"{path} is damaged: it holds numbers that no face gives.")
     return Appearance(inside, mean, basis, usual)
 
@@ -57,9 +57,9 @@ COMPONENTS = 20
 FEWEST_CROPS_A_COMPONENT = 4
 INSIDE = 0.9
 """Cells count that are removed or faded at least so much in the mean: the face, and not what is behind it."""
-LEAST_STRANGENESS = 10.0
+LEAST_RESIDUAL = 10.0
 """A crop that differs less than this from what is expected, of 255, shows the person,"""
-STRANGENESS_FACTOR = 2.0
+RESIDUAL_FACTOR = 2.0
 """as does one that differs less than so many times as much as nearly all of the anchor's own frames."""
 NEARLY_ALL = 0.99
 
@@ -84,7 +84,7 @@ class Appearance:
         cells = np.stack([_cells(crop)[inside].ravel() for crop in crops])
         # Half of the frames tell what is expected of the other half.
         half = cls._fitted(inside, cells[::2], 0.0)
-        usual = float(np.quantile([half._residual(one) for one in cells[1::2]], NEARLY_ALL))
+        usual = float(np.quantile([half._cell_residual(one) for one in cells[1::2]], NEARLY_ALL))
         return cls._fitted(inside, cells, usual)
 
     @classmethod
@@ -96,15 +96,15 @@ class Appearance:
         basis = np.linalg.svd(off, full_matrices=False)[2][:components]
         return cls(inside, mean, basis.astype(np.float32), usual)
 
-    def strangeness(self, crop: ByteArray) -> float:
+    def residual(self, crop: ByteArray) -> float:
         """Root mean square of what is not expected in a crop (h, w, 3), whatever the light, of 255."""
-        return self._residual(_cells(crop)[self.inside].ravel())
+        return self._cell_residual(_cells(crop)[self.inside].ravel())
 
     def is_covered(self, crop: ByteArray) -> bool:
         """Whether something is before this person's face."""
-        return self.strangeness(crop) > max(LEAST_STRANGENESS, STRANGENESS_FACTOR * self.usual)
+        return self.residual(crop) > max(LEAST_RESIDUAL, RESIDUAL_FACTOR * self.usual)
 
-    def _residual(self, cells: FloatArray) -> float:
+    def _cell_residual(self, cells: FloatArray) -> float:
         off = self._off_mean(cells)
         return float(np.sqrt(np.mean((off - (off @ self.basis.T) @ self.basis) ** 2)))
 

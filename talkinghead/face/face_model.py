@@ -17,16 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
+from talkinghead.face.topology import LEFT_CHEEK, LOWER_LIP, MESH_VERTICES, RIGHT_CHEEK, UPPER_LIP
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.structures import FloatArray
-
-MESH_VERTICES = 468
-"""Vertices of MediaPipe's face mesh; the first 468 of the 478 landmarks, in the same order."""
-
-INNER_LIP_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-"""Landmarks along the inner border of the upper lip, from the right corner to the left one."""
-INNER_LIP_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-"""The same along the lower lip; it shares the corners."""
 
 FORMAT = "talkinghead/face-model/1"
 LARGEST_NUMBER = 1e4
@@ -79,9 +72,10 @@ class FaceModel:
 
     def opening(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
         """Gap between the inner lips over the width of the mesh's face oval: (I,), (T, K) -> (T,)."""
-        shape = self.neutral[[13, 14]] + np.tensordot(identity, self.identity_basis[:, [13, 14]], 1)
-        shape = shape + np.tensordot(expression, self.expression_basis[:, [13, 14]], 1)
-        width = np.linalg.norm(self.neutral[234] - self.neutral[454])
+        lips = [UPPER_LIP, LOWER_LIP]
+        shape = self.neutral[lips] + np.tensordot(identity, self.identity_basis[:, lips], 1)
+        shape = shape + np.tensordot(expression, self.expression_basis[:, lips], 1)
+        width = np.linalg.norm(self.neutral[RIGHT_CHEEK] - self.neutral[LEFT_CHEEK])
         return np.asarray(np.linalg.norm(shape[:, 0] - shape[:, 1], axis=-1) / width, np.float32)
 
     def lip_gap(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
@@ -89,7 +83,7 @@ class FaceModel:
 
         Linear in the expression.
         """
-        upper, lower = 13, 14
+        upper, lower = UPPER_LIP, LOWER_LIP
         rest = (self.neutral[upper] - self.neutral[lower])[1]
         rest = rest + identity @ (self.identity_basis[:, upper] - self.identity_basis[:, lower])[:, 1]
         moves = (self.expression_basis[:, upper] - self.expression_basis[:, lower])[:, 1]

@@ -24,6 +24,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError
+from talkinghead.face.topology import LEFT_EYE, RIGHT_EYE
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FloatArray, Frame, Track
 
 FaceChoice = Literal["largest", "left", "right"] | int
@@ -58,8 +59,6 @@ _BLENDSHAPE_POINTS = np.array([
 ])
 # fmt: on
 
-_RIGHT_EYE_OUTER, _LEFT_EYE_OUTER = 33, 263  # the line between them is a face's horizontal
-
 DETECTION_THRESHOLD = 0.5
 PRESENCE_THRESHOLD = 0.5
 SUPPRESSION_OVERLAP = 0.3
@@ -87,7 +86,7 @@ class FaceRegion:
     angle_rad: float
     """Clockwise turn of the face in the picture."""
 
-    def to_picture(self, side: int) -> NDArray[np.float64]:
+    def to_image(self, side: int) -> NDArray[np.float64]:
         """(2, 3) affine map from the pixels of a crop of `side` x `side` to the pixels of the picture."""
         scale = self.size_px / side
         cos, sin = scale * math.cos(self.angle_rad), scale * math.sin(self.angle_rad)
@@ -122,7 +121,7 @@ class Face:
     def region(self) -> FaceRegion:
         """The square around the points, where the face is looked for in the next frame."""
         points = self.landmarks[:, :2].astype(np.float64)
-        across = points[_LEFT_EYE_OUTER] - points[_RIGHT_EYE_OUTER]
+        across = points[LEFT_EYE] - points[RIGHT_EYE]
         angle = math.atan2(across[1], across[0])
         cos, sin = math.cos(angle), math.sin(angle)
         upright = points @ np.array([[cos, -sin], [sin, cos]])
@@ -186,7 +185,7 @@ class FaceLandmarker:
         points = raw.reshape(LANDMARKS, 3)
         if not (np.isfinite(points).all() and presence >= PRESENCE_THRESHOLD):
             return None
-        matrix = region.to_picture(256)
+        matrix = region.to_image(256)
         points = np.column_stack((_transform(matrix, points[:, :2]), points[:, 2] * (region.size_px / 256)))
         (scores,) = self._blendshapes(points[None, _BLENDSHAPE_POINTS, :2])
         if not np.isfinite(scores).all():
@@ -326,8 +325,8 @@ def _detector_anchors() -> FloatArray:
     """(896, 2) centres in [0, 1] that the detector's boxes are relative to: 2 on a 16 x 16 grid, 6 on an 8 x 8 one."""
     grids = []
     for cells, repeats in ((16, 2), (8, 6)):
-        centres = (np.arange(cells, dtype=np.float32) + 0.5) / cells
-        y, x = np.meshgrid(centres, centres, indexing="ij")
+        centers = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        y, x = np.meshgrid(centers, centers, indexing="ij")
         grids.append(np.stack((x, y), -1).reshape(-1, 2).repeat(repeats, 0))
     return np.concatenate(grids)
 
@@ -358,15 +357,15 @@ def _overlap(one: FloatArray, many: FloatArray) -> FloatArray:
 
 def _detected_region(face: FloatArray, whole: FaceRegion) -> FaceRegion:
     """The region of an (8, 2) detection in [0, 1] of the square around the whole picture."""
-    centre, right_eye, left_eye = _transform(whole.to_picture(1), face[[0, 2, 3]])
+    center, right_eye, left_eye = _transform(whole.to_image(1), face[[0, 2, 3]])
     across = left_eye - right_eye
     size_px = float(face[1].max()) * whole.size_px * REGION_MARGIN
-    return FaceRegion(float(centre[0]), float(centre[1]), size_px, math.atan2(across[1], across[0]))
+    return FaceRegion(float(center[0]), float(center[1]), size_px, math.atan2(across[1], across[0]))
 
 
 def _crop(image: ByteArray, region: FaceRegion, side: int) -> ByteArray:
     """A region of the picture as (side, side, 3) uint8, black where it reaches beyond the picture."""
-    matrix = region.to_picture(side)
+    matrix = region.to_image(side)
     shrink = int(region.size_px / side)
     if shrink > 1:
         image, matrix = _shrunk(image, matrix, side, shrink)

@@ -21,7 +21,8 @@ from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
 from talkinghead.errors import CheckpointError, NoFaceError
-from talkinghead.face.face_model import MESH_VERTICES, FaceModel
+from talkinghead.face.face_model import FaceModel
+from talkinghead.face.topology import MESH_VERTICES
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.structures import FloatArray, Reconstruction, Track
 
@@ -214,10 +215,10 @@ def _smooth_pose(
     model's origin: so the face stays where it is seen even where its turning is smoothed more strongly.
     """
     trusted = int(np.argmax(weights))
-    centre = Rotation.from_matrix(pose.matrix[trusted])
+    center = Rotation.from_matrix(pose.matrix[trusted])
     # Angles relative to one frame's stay far from the wrap of the axis-angle.
-    relative = (Rotation.from_matrix(pose.matrix) * centre.inv()).as_rotvec()
-    turned = Rotation.from_rotvec(smooth(relative, weights, rate_hz, config.rotation_cutoff_hz)) * centre
+    relative = (Rotation.from_matrix(pose.matrix) * center.inv()).as_rotvec()
+    turned = Rotation.from_rotvec(smooth(relative, weights, rate_hz, config.rotation_cutoff_hz)) * center
     seen = pose.translation + pose.scale[:, None] * (pose.matrix @ pivot)
     place = smooth(np.column_stack([seen, np.log(pose.scale)]), weights, rate_hz, config.pose_cutoff_hz)
     scale = np.exp(place[:, 3])

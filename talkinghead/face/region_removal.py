@@ -36,7 +36,7 @@ class LocalRegion:
 
     outline: FloatArray
     """(E, 3) cm, closed loop around what is removed."""
-    centre: FloatArray
+    center: FloatArray
     """(3,) cm, the point that the crop is centred on."""
     width_cm: float
     """Width of the crop."""
@@ -90,14 +90,14 @@ def crop_size_px(
 def place_crops(region: LocalRegion, reconstruction: Reconstruction, size_px: tuple[int, int]) -> Crops:
     """A crop that stands still on the head: it shifts, turns and scales with the (smoothed) pose."""
     matrices = rotation_matrices(reconstruction.rotation)
-    centre = np.einsum("tij,j->ti", matrices, region.centre)[:, :2] * (1, -1) * reconstruction.scale[:, None]
-    centre = centre + reconstruction.translation
+    center = np.einsum("tij,j->ti", matrices, region.center)[:, :2] * (1, -1) * reconstruction.scale[:, None]
+    center = center + reconstruction.translation
     # In-plane turn of the head's vertical axis; the picture's y points down.
     roll = np.arctan2(matrices[:, 0, 1], matrices[:, 1, 1])
     zoom = region.width_cm * reconstruction.scale / size_px[1]
     cos, sin = np.cos(roll) * zoom, np.sin(roll) * zoom
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
-    shift = centre - np.einsum("tij,j->ti", turn, np.array([size_px[1], size_px[0]]) / 2)
+    shift = center - np.einsum("tij,j->ti", turn, np.array([size_px[1], size_px[0]]) / 2)
     return Crops(np.concatenate([turn, shift[..., None]], -1), size_px)
 
 
@@ -109,7 +109,7 @@ def crop_frame(image: ByteArray, to_frame: NDArray[np.float64], size_px: tuple[i
     return np.asarray(
         cv2.warpAffine(
             image,
-            _corner_to_centre(to_frame),
+            _corner_to_center(to_frame),
             size_px[::-1],
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
@@ -171,7 +171,7 @@ def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_fr
     if right <= left or bottom <= top:
         return result
     shifted = to_frame - [[0, 0, left], [0, 0, top]]
-    matrix, patch = _corner_to_centre(shifted), (int(right - left), int(bottom - top))
+    matrix, patch = _corner_to_center(shifted), (int(right - left), int(bottom - top))
     # Values beyond the crop do not count (feather is 0 there), but cubic weights must not ring at the border.
     new: FloatArray = np.asarray(
         cv2.warpAffine(updated, matrix, patch, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32
@@ -188,7 +188,7 @@ def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_fr
     return result
 
 
-def _corner_to_centre(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _corner_to_center(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """From coordinates with pixel centres at +0.5 to OpenCV's, which has them at whole numbers."""
     moved = matrix.copy()
     moved[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5

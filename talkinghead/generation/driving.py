@@ -15,7 +15,7 @@ from talkinghead.face.landmarks import FaceChoice
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.generation.expression_files import SUFFIXES, load_expression
-from talkinghead.generation.stream import in_thread
+from talkinghead.generation.stream import prefetch
 from talkinghead.speech.lip_closure import close_lips
 from talkinghead.speech.voice_activity import VoiceActivityConfig, voice_activity
 from talkinghead.structures import FloatArray, Reconstruction, Recording
@@ -26,19 +26,19 @@ SAME_PERSON_RATIO = 1.35
 
 def expression_from_speech(
     anchor: Anchor,
-    sound: Recording,
+    audio: Recording,
     times_s: NDArray[np.float64],
     encoder: str | None,
     device: str,
     pauses: VoiceActivityConfig | None = None,
 ) -> FloatArray:
     """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K)."""
-    return np.concatenate(list(expression_parts(anchor, sound, times_s, encoder, device, pauses)))
+    return np.concatenate(list(expression_parts(anchor, audio, times_s, encoder, device, pauses)))
 
 
 def expression_parts(
     anchor: Anchor,
-    sound: Recording,
+    audio: Recording,
     times_s: NDArray[np.float64],
     encoder: str | None,
     device: str,
@@ -51,27 +51,27 @@ def expression_parts(
     """
     # Imported here: coefficient files and videos as drivers need none of it.
     from talkinghead.speech.calibration import calibrate
-    from talkinghead.speech.model import load_speech_side, predicted_parts
+    from talkinghead.speech.model import load_speech_model, predicted_parts
 
-    loaded, predictor = load_speech_side(encoder, choose_device(device))
+    loaded, predictor = load_speech_model(encoder, choose_device(device))
     if predictor.config.face_model_sha256 != anchor.face_model_sha256:
         raise CheckpointError(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
         )
     calibration = calibrate(anchor, loaded, predictor)
-    moving = voice_activity(sound, times_s, pauses)[:, None]
+    moving = voice_activity(audio, times_s, pauses)[:, None]
     rest, identity = anchor.rest_expression(), anchor.reconstruction.identity
     own = anchor.reconstruction.expression[anchor.reconstruction.valid]
 
     def parts() -> Iterator[FloatArray]:
         given = 0
-        for said in predicted_parts(loaded, predictor, sound, times_s):
+        for said in predicted_parts(loaded, predictor, audio, times_s):
             moves = moving[given : given + len(said.values)]
             given += len(said.values)
             driven = close_lips(calibration.apply(said.values), said.closure, anchor.model, identity, own)
             yield np.asarray(moves * driven + (1 - moves) * rest, np.float32)
 
-    return in_thread(parts(), 1)
+    return prefetch(parts(), 1)
 
 
 def expression_from_file(
@@ -106,8 +106,8 @@ def measure_expression(
         return as_anchor.expression, track.times_s
     mean, std = anchor.expression_statistics()
     seen = as_other.expression[as_other.valid]
-    normalised = (as_other.expression - seen.mean(0)) / np.maximum(seen.std(0), 1e-3)
-    return (mean + std * normalised).astype(np.float32), track.times_s
+    normalized = (as_other.expression - seen.mean(0)) / np.maximum(seen.std(0), 1e-3)
+    return (mean + std * normalized).astype(np.float32), track.times_s
 
 
 def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstruction) -> float:

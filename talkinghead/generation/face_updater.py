@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
-from talkinghead.device import mixed_precision, sent
+from talkinghead.device import mixed_precision, to_device
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
@@ -36,7 +36,7 @@ class Prepared:
     """(U, h, w)"""
     covered: BoolArray
     """(U,) where something seems to be before the face."""
-    shares: FloatArray
+    blend_weights: FloatArray
     """(U,) how much of the new picture is to be shown, 0 to 1."""
 
 
@@ -88,10 +88,11 @@ class FaceUpdater:
     @torch.inference_mode()
     def render(self, prepared: Prepared) -> tuple[Prepared, FloatArray]:
         """Run the network: the same batch with its updated crops, (U, h, w, 3) float32."""
-        if not prepared.shares.any():
+        if not prepared.blend_weights.any():
             return prepared, prepared.filled
         image, hole, feather = (
-            sent(torch.from_numpy(array), self.device) for array in (prepared.filled, prepared.holes, prepared.feathers)
+            to_device(torch.from_numpy(array), self.device)
+            for array in (prepared.filled, prepared.holes, prepared.feathers)
         )
         image, hole, feather = image.permute(0, 3, 1, 2), hole[:, None].float(), feather[:, None]
         with mixed_precision(self.device):
@@ -103,8 +104,8 @@ class FaceUpdater:
         place_of = {number: place for place, number in enumerate(prepared.usable.tolist())}
         for number, image in enumerate(prepared.images):
             place = place_of.get(number)
-            if place is None or not prepared.shares[place]:
+            if place is None or not prepared.blend_weights[place]:
                 yield image
             else:
-                feather = prepared.feathers[place] * prepared.shares[place]
+                feather = prepared.feathers[place] * prepared.blend_weights[place]
                 yield paste_back(image, updated[place], feather, prepared.places.to_frame[place])

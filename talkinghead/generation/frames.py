@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from talkinghead.generation.face_updater import FaceUpdater, Prepared
 from talkinghead.generation.frame_order import read_in_order
-from talkinghead.generation.passthrough import FADE_S, Fallbacks, Reason, shares
-from talkinghead.generation.stream import in_thread
+from talkinghead.generation.passthrough import FADE_S, Fallbacks, Reason, blend_weights
+from talkinghead.generation.stream import prefetch
 from talkinghead.generation.timeline import Timeline
 from talkinghead.structures import FloatArray, Frame
 
@@ -37,8 +37,8 @@ def updated_frames(
             updates all that show a face.
     """
     batches = _prepared(updater, timeline, expression)
-    prepared = in_thread(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
-    rendered = in_thread(map(updater.render, prepared), 1)
+    prepared = prefetch(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
+    rendered = prefetch(map(updater.render, prepared), 1)
     images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
     for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
         yield Frame(image, time_s)
@@ -46,7 +46,7 @@ def updated_frames(
 
 def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
     """The timeline in batches that are ready for the network."""
-    source = in_thread(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    source = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
     rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
         frames = timeline.frames[start : start + BATCH]
@@ -65,16 +65,16 @@ def _faded(batches: Iterable[Prepared], timeline: Timeline, fallbacks: Fallbacks
     for batch in batches:
         start = len(reasons)
         waiting.append((start, batch))
-        own = [timeline.doubts[frame] for frame in timeline.frames[start : start + len(batch.images)]]
+        own = [timeline.reject_reasons[frame] for frame in timeline.frames[start : start + len(batch.images)]]
         for number in batch.usable[batch.covered]:
             own[number] = own[number] or Reason.COVERED
         reasons += own
         known_until_s = times_s[len(reasons) - 1] if len(reasons) < len(timeline) else math.inf
         while waiting and times_s[waiting[0][0] + len(waiting[0][1].images) - 1] + FADE_S < known_until_s:
-            yield _with_shares(*waiting.popleft(), reasons, times_s, fallbacks)
+            yield _with_blend_weights(*waiting.popleft(), reasons, times_s, fallbacks)
 
 
-def _with_shares(
+def _with_blend_weights(
     start: int,
     batch: Prepared,
     reasons: Sequence[Reason | None],
@@ -85,7 +85,7 @@ def _with_shares(
     first = int(np.searchsorted(times_s, times_s[start] - FADE_S))
     last = min(len(reasons), int(np.searchsorted(times_s, times_s[end - 1] + FADE_S)) + 1)
     trusted = np.array([reason is None for reason in reasons[first:last]])
-    own = shares(trusted, times_s[first:last])[start - first : end - first]
+    own = blend_weights(trusted, times_s[first:last])[start - first : end - first]
     fallbacks.reasons.update(reason for reason in reasons[start:end] if reason is not None)
     fallbacks.blended += int(((own > 0) & (own < 1)).sum())
-    return dataclasses.replace(batch, shares=own[batch.usable])
+    return dataclasses.replace(batch, blend_weights=own[batch.usable])

@@ -59,7 +59,7 @@ def turned_deg(trained: Reconstruction, seen: Reconstruction) -> NDArray[np.floa
     return np.degrees(np.arccos(cosine.max(1).clip(-1, 1)))
 
 
-def doubts(
+def reject_reasons(
     seen: Reconstruction,
     seen_misfit_cm: NDArray[np.float64],
     trained: Reconstruction,
@@ -85,7 +85,7 @@ def doubts(
     return reasons
 
 
-def shares(trusted: BoolArray, times_s: NDArray[np.float64]) -> FloatArray:
+def blend_weights(trusted: BoolArray, times_s: NDArray[np.float64]) -> FloatArray:
     """How much of the new picture is shown in each of T frames: 0 where it is not trusted, eased to 1 around them."""
     nearness_s = np.full(len(times_s), np.inf)
     for time_s in times_s[~trusted]:

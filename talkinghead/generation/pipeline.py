@@ -23,9 +23,9 @@ from talkinghead.generation.driving import expression_from_file, expression_part
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.passthrough import Fallbacks
-from talkinghead.generation.stream import FrameStream, in_thread
+from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
-from talkinghead.media.audio_reader import SoundFile
+from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.images import SpeechSheet
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.provenance.c2pa import Signer
@@ -117,7 +117,7 @@ def generate(
             timeline.width,
             timeline.height,
             frame_rate=timeline.frame_rate,
-            sound_from=recording,
+            audio_from=recording,
             metadata=tags(origin),
             overwrite=overwrite,
             finishing=lambda complete: _finish(complete, output.name, origin, signer),
@@ -180,23 +180,23 @@ def _open(anchor: Path | Anchor, driving: Driving) -> Anchor:
 
 def _prepare(anchor: Anchor, recording: Path, driving: Driving) -> Performance:
     """Lay out the output and find its expression."""
-    sound = SoundFile(recording)
-    if sound.duration_s < SHORTEST_SPEECH_S:
-        raise SpeechTooShortError(f"{recording} lasts {sound.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
+    audio = AudioFile(recording)
+    if audio.duration_s < SHORTEST_SPEECH_S:
+        raise SpeechTooShortError(f"{recording} lasts {audio.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
     face = driving.get("face", "largest")
-    timeline = plan(anchor, driving.get("clip"), sound.duration_s, face)
+    timeline = plan(anchor, driving.get("clip"), audio.duration_s, face)
     text, font = driving.get("visible_label"), driving.get("label_font")
     label = None if text is None else VisibleLabel(text, timeline.width, timeline.height, font)
     source, device = driving.get("expression"), driving.get("device", "auto")
     if source is None:
         encoder, pauses = driving.get("speech_encoder"), driving.get("pauses")
-        parts = expression_parts(anchor, sound, timeline.times_s, encoder, device, pauses)
+        parts = expression_parts(anchor, audio, timeline.times_s, encoder, device, pauses)
     else:
         parts = iter([expression_from_file(anchor, source, timeline.times_s, face)])
     rest, intensity = anchor.rest_expression(), driving.get("intensity", 1.0)
     target = ((rest + intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     updater = FaceUpdater(anchor, timeline.reconstruction, choose_device(device))
-    return Performance(timeline, updater, target, sound.duration_s, label)
+    return Performance(timeline, updater, target, audio.duration_s, label)
 
 
 def _stream(
@@ -257,7 +257,7 @@ def _write_frames(
 ) -> float:
     """Encode on this thread while the frames are made in others; returns when, in monotonic time, the first one was."""
     first_at_s = math.nan
-    for done, frame in enumerate(in_thread(frames, BATCH), 1):
+    for done, frame in enumerate(prefetch(frames, BATCH), 1):
         if done == 1:
             first_at_s = time.monotonic()
         writer.write(frame)

@@ -47,7 +47,7 @@ class FrameStream:
     """What is closed with the stream."""
 
     def __post_init__(self, frames: Iterator[Frame]) -> None:
-        self._ready = in_thread(frames, AHEAD)
+        self._ready = prefetch(frames, AHEAD)
         self._cancelled = threading.Event()
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class FrameStream:
         self.close()
 
 
-def in_thread(items: Iterator[Item], ahead: int) -> Generator[Item]:
+def prefetch(items: Iterator[Item], ahead: int) -> Generator[Item]:
     """Run an iterator in a thread, at most `ahead` items ahead; its exception is raised here."""
     ready: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
     stopped = threading.Event()

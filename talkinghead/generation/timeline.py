@@ -17,7 +17,7 @@ from talkinghead.face.landmarks import FaceChoice
 from talkinghead.face.reconstruction import misfit_cm, reconstruct
 from talkinghead.face.tracking import load_track, track_file
 from talkinghead.generation.frame_order import EASE_S, ping_pong
-from talkinghead.generation.passthrough import Reason, doubts
+from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.structures import Reconstruction, Track
 
@@ -37,7 +37,7 @@ class Timeline:
     frame_rate: Fraction
     width: int
     height: int
-    doubts: Sequence[Reason | None]
+    reject_reasons: Sequence[Reason | None]
     """Of the clip's frames: why one cannot be given a new face, as far as its landmarks tell; None where it can."""
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ def frame_reject_reasons(anchor: Anchor, track: Track | None, reconstruction: Re
         raise CheckpointError(f"{anchor.folder}: track and reconstruction are not of one clip; train the anchor again.")
     trained_misfit_cm = misfit_cm(anchor.model, trained_track, anchor.reconstruction)
     seen_misfit_cm = trained_misfit_cm if track is None else misfit_cm(anchor.model, track, reconstruction)
-    return doubts(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)
+    return reject_reasons(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)
 
 
 def frame_count(duration_s: float, frame_rate: Fraction) -> int:

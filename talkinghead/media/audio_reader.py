@@ -14,7 +14,7 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 
-from talkinghead.errors import MediaError, NoSoundError
+from talkinghead.errors import MediaError, NoAudioError
 from talkinghead.media.containers import (
     FALLBACK_FRAME_RATE,
     TRUNCATED_FRAMES,
@@ -26,7 +26,7 @@ from talkinghead.media.containers import (
     stops_short,
     time_base_of,
 )
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 
 CLOCK_TOLERANCE_S = 0.015
 """Sound timestamps are rounded by some containers; a smaller step is no gap. Shorter than one packet of any codec."""
@@ -40,10 +40,10 @@ to fewer channels as a weighted mean, which cannot clip."""
 
 
 @dataclass(frozen=True)
-class SoundFile:
+class AudioFile:
     """The sound of any sound or video file, mixed to mono and resampled to `rate_hz`, read anew as often as wanted.
 
-    Memory does not grow with the length of the file. On what lies where, see `read_sound`.
+    Memory does not grow with the length of the file. On what lies where, see `read_audio`.
     """
 
     path: Path
@@ -59,12 +59,12 @@ class SoundFile:
 
         Raises MissingFileError, MediaError (unreadable, truncated, samples that are not finite), NoSoundError.
         """
-        with SoundSource(self.path) as source:
+        with AudioSource(self.path) as source:
             for block in source.blocks(self.rate_hz, "mono"):
                 yield block[0]
 
 
-def read_sound(path: Path, rate_hz: int = 16000, *, longest_s: float | None = None) -> Sound:
+def read_audio(path: Path, rate_hz: int = 16000, *, longest_s: float | None = None) -> Audio:
     """The sound of any sound or video file, mixed to mono and resampled to `rate_hz`; its first `longest_s` at most.
 
     Sample 0 is at the time of the first picture where there are pictures (late sound is led by silence, early sound
@@ -75,14 +75,14 @@ def read_sound(path: Path, rate_hz: int = 16000, *, longest_s: float | None = No
     """
     collected = bytearray()  # grows in place: the peak is the samples themselves
     most = None if longest_s is None else round(longest_s * rate_hz)
-    for block in SoundFile(path, rate_hz).blocks():
+    for block in AudioFile(path, rate_hz).blocks():
         collected += block.tobytes()
         if most is not None and len(collected) >= most * block.itemsize:
             break
-    return Sound(samples=np.frombuffer(collected, dtype=np.float32)[:most], rate_hz=rate_hz)
+    return Audio(samples=np.frombuffer(collected, dtype=np.float32)[:most], rate_hz=rate_hz)
 
 
-class SoundSource:
+class AudioSource:
     """The sound of a file, block by block, from time 0 on."""
 
     def __init__(self, path: Path) -> None:
@@ -118,7 +118,7 @@ class SoundSource:
             if block.size:
                 yield block
         if given == 0:
-            raise NoSoundError(f"{self._path}: the sound stream is empty; give a file with sound")
+            raise NoAudioError(f"{self._path}: the sound stream is empty; give a file with sound")
 
     def _readable(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
         try:
@@ -181,7 +181,7 @@ class _Run:
     """A stretch of sound without a gap, mixed and resampled, cut to where the samples before it end."""
 
     def __init__(self, frame: av.AudioFrame, start: Fraction, rate_hz: int, layout: str, done: int) -> None:
-        self._format = _sound_format(frame)
+        self._format = _audio_format(frame)
         self._start = start
         self._taken = 0
         """Samples of the source."""
@@ -199,7 +199,7 @@ class _Run:
         return self._start + Fraction(self._taken, self._format[2])
 
     def continues(self, frame: av.AudioFrame, time: Fraction) -> bool:
-        return _sound_format(frame) == self._format and abs(time - self.end) <= CLOCK_TOLERANCE_S
+        return _audio_format(frame) == self._format and abs(time - self.end) <= CLOCK_TOLERANCE_S
 
     @property
     def gap(self) -> int:
@@ -249,5 +249,5 @@ def _shortened(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
     return short
 
 
-def _sound_format(frame: av.AudioFrame) -> tuple[str, str, int]:
+def _audio_format(frame: av.AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate

@@ -16,36 +16,36 @@ from av.container import OutputContainer
 
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path
-from talkinghead.media.audio_reader import SoundSource
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.media.audio_reader import AudioSource
+from talkinghead.structures import Audio, FloatArray
 
 AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """ISO/IEC 14496-3, table of sampling frequencies."""
 OTHER_RATE_HZ = 48000
 """Sampling rate of the sound written where AAC does not know the source's."""
-SOUND_SUFFIXES = (".wav",)
+AUDIO_SUFFIXES = (".wav",)
 
 
-def write_sound(path: Path, sounds: Iterable[Sound], *, overwrite: bool = False) -> float:
+def write_audio(path: Path, waveforms: Iterable[Audio], *, overwrite: bool = False) -> float:
     """Write sounds of one rate, one after the other as they come, as a 16-bit mono WAV file; its length in seconds.
 
     Samples beyond full scale are clipped. The file appears under its name only when it is complete.
 
-    Raises OutputExistsError, OutputError, ValueError (no sounds, or of several rates), and what `sounds` raises.
+    Raises OutputExistsError, OutputError, ValueError (no sounds, or of several rates), and what `waveforms` raises.
     """
-    check_output_path(path, overwrite=overwrite, suffixes=SOUND_SUFFIXES)
+    check_output_path(path, overwrite=overwrite, suffixes=AUDIO_SUFFIXES)
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    remaining = iter(sounds)
+    remaining = iter(waveforms)
     first = next(remaining, None)
     if first is None:
         raise ValueError("There are no sounds to write.")
     try:
         with wave.open(str(partial), "wb") as file:
             file.setparams((1, 2, first.rate_hz, 0, "NONE", ""))
-            for sound in itertools.chain([first], remaining):
-                if sound.rate_hz != first.rate_hz:
-                    raise ValueError(f"A sound of {sound.rate_hz} Hz among those of {first.rate_hz} Hz.")
-                file.writeframes((sound.samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+            for audio in itertools.chain([first], remaining):
+                if audio.rate_hz != first.rate_hz:
+                    raise ValueError(f"A sound of {audio.rate_hz} Hz among those of {first.rate_hz} Hz.")
+                file.writeframes((audio.samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
             duration_s = file.tell() / first.rate_hz
         os.replace(partial, path)
     except OSError as error:
@@ -55,11 +55,11 @@ def write_sound(path: Path, sounds: Iterable[Sound], *, overwrite: bool = False)
     return duration_s
 
 
-class SoundTrack:
+class AudioTrack:
     """The sound of a file on its way into another one."""
 
     def __init__(self, path: Path) -> None:
-        self._source = SoundSource(path)
+        self._source = AudioSource(path)
         self.rate_hz = self._source.rate_hz if self._source.rate_hz in AAC_RATES_HZ else OTHER_RATE_HZ
         self._layout = "mono" if self._source.channels == 1 else "stereo"
         self._blocks = self._source.blocks(self.rate_hz, self._layout)

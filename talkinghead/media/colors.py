@@ -8,12 +8,12 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 MIN_HD_HEIGHT = 720
 """Pictures of at least this height have BT.709 colours where the file does not say, smaller ones BT.601."""
 
-EXACT_COLOURS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+EXACT_COLORS = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 """swscale's quick path is 1 to 2 levels too dark; this one is unbiased for about 1 ms more at 512 x 512."""
 _KNOWN_MATRICES = frozenset(int(matrix) for matrix in Colorspace)
 
 
-def settle_colours(picture: VideoFrame) -> None:
+def settle_colors(picture: VideoFrame) -> None:
     """Fill in the colour matrix and range where the stream leaves them open."""
     if picture.format.is_rgb:
         return

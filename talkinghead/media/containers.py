@@ -14,7 +14,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from talkinghead.errors import MediaError, MissingFileError, NoSoundError, NoVideoError
+from talkinghead.errors import MediaError, MissingFileError, NoAudioError, NoVideoError
 
 FALLBACK_FRAME_RATE = Fraction(25)
 """Assumed where a file gives no usable frame rate."""
@@ -25,7 +25,7 @@ TRUNCATED_FRAMES = 3
 """A file is truncated when more than this share of its declared length, and more than so many frames, are missing."""
 MAX_PIXELS = 8192 * 8192
 """Of a picture. What a header claims is checked before memory is taken for it; the decoder keeps to the same limit."""
-SOUND_RATES_HZ = (1000, 768_000)
+AUDIO_RATES_HZ = (1000, 768_000)
 """Least and greatest sampling rate that is taken for one."""
 _CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp3,mpc,mpeg,mpegts,"
@@ -76,11 +76,11 @@ def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
 def main_audio_stream(container: InputContainer, path: Path) -> AudioStream:
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.rate:
-            low, high = SOUND_RATES_HZ
+            low, high = AUDIO_RATES_HZ
             if not low <= stream.rate <= high:
                 raise MediaError(f"{path}: sound of {stream.rate} Hz; it has to be of {low} to {high} Hz")
             return stream
-    raise NoSoundError(f"{path}: no sound in this file; give one with an audio stream")
+    raise NoAudioError(f"{path}: no sound in this file; give one with an audio stream")
 
 
 def decoded_frames(

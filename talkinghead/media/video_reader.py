@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from talkinghead.errors import MediaError
-from talkinghead.media.colors import EXACT_COLOURS, settle_colours
+from talkinghead.media.colors import EXACT_COLORS, settle_colors
 from talkinghead.media.containers import (
     TRUNCATED_FRAMES,
     declared_duration_s,
@@ -120,7 +120,7 @@ class VideoReader:
             height=height,
             frame_rate=frame_rate_of(self._stream),
             duration_s=declared_duration_s(self._container, self._stream),
-            has_sound=bool(self._container.streams.audio),
+            has_audio=bool(self._container.streams.audio),
         )
 
     def _all_pictures(self) -> Iterator[VideoFrame]:
@@ -136,14 +136,14 @@ class VideoReader:
         return after + step
 
     def _image(self, picture: VideoFrame) -> ByteArray:
-        settle_colours(picture)
+        settle_colors(picture)
         rgb = self._converter.reformat(
             picture,
             width=self._first.width,
             height=self._first.height,
             format="gbrp",  # to planes swscale is twice as quick as to packed RGB, with the same result
             dst_color_range=ColorRange.JPEG,
-            interpolation=EXACT_COLOURS,
+            interpolation=EXACT_COLORS,
             threads=1,  # swscale's own threads cost more than they save at these sizes
         )
         return self._orientation.upright(cast(ByteArray, rgb.to_ndarray()))

@@ -21,8 +21,8 @@ from av.video.stream import VideoStream
 
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path
-from talkinghead.media.audio_writer import SoundTrack
-from talkinghead.media.colors import EXACT_COLOURS
+from talkinghead.media.audio_writer import AudioTrack
+from talkinghead.media.colors import EXACT_COLORS
 from talkinghead.structures import ByteArray, Frame
 
 MIN_TICKS_HZ = 90_000
@@ -35,7 +35,7 @@ class VideoWriter:
     """Writes frames, and the sound of another file, as H.264 (yuv420p, BT.709, limited range) and AAC.
 
     Frame times are kept: exactly for a constant `frame_rate`, else to within 6 microseconds. The last frame lasts
-    1 / `frame_rate`. The whole sound of `sound_from` is taken over with its start and length, beside the frames and
+    1 / `frame_rate`. The whole sound of `audio_from` is taken over with its start and length, beside the frames and
     not after them; its rate is kept where AAC knows it (else 48 kHz), mono and stereo stay, more channels become
     stereo. A width or height that is odd grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
 
@@ -43,7 +43,7 @@ class VideoWriter:
     a hidden file in the same folder, and an exception removes that. `finishing` is called with the complete file before
     it takes its name, and may change it.
 
-    Raises, on entering: OutputExistsError, OutputError (also where PyAV lacks an encoder), and for `sound_from`
+    Raises, on entering: OutputExistsError, OutputError (also where PyAV lacks an encoder), and for `audio_from`
     MissingFileError, MediaError, NoSoundError; while writing: OutputError (no space), MediaError (damaged sound).
     """
 
@@ -54,7 +54,7 @@ class VideoWriter:
         height: int,
         *,
         frame_rate: Fraction,
-        sound_from: Path | None = None,
+        audio_from: Path | None = None,
         metadata: Mapping[str, str] | None = None,
         overwrite: bool = False,
         finishing: Callable[[Path], None] | None = None,
@@ -65,7 +65,7 @@ class VideoWriter:
         self._width = width
         self._height = height
         self.frame_rate = Fraction(frame_rate)
-        self._sound_from = sound_from
+        self._audio_from = audio_from
         self._metadata = dict(metadata or {})
         self._overwrite = overwrite
         self._finishing = finishing
@@ -78,7 +78,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         check_output_path(self._path, overwrite=self._overwrite)
-        self._sound = SoundTrack(self._sound_from) if self._sound_from else None
+        self._audio = AudioTrack(self._audio_from) if self._audio_from else None
         try:
             with self._output_errors():
                 self._container = self._open()
@@ -111,12 +111,12 @@ class VideoWriter:
         self._last_tick = tick
         with self._output_errors():
             self._container.mux(self._stream.encode(self._picture(frame.image, tick)))
-            if self._sound:
-                self._sound.mux_until(self._container, frame.time_s)
+            if self._audio:
+                self._audio.mux_until(self._container, frame.time_s)
 
     def _open(self) -> OutputContainer:
         # Lengths in the edit list count in the movie's ticks: with the sound's rate not a sample is rounded away.
-        movie_ticks_hz = self._sound.rate_hz if self._sound else self._ticks_hz
+        movie_ticks_hz = self._audio.rate_hz if self._audio else self._ticks_hz
         flags = "+faststart" if self._metadata.keys() <= STANDARD_TAGS else "+faststart+use_metadata_tags"
         container = av.open(
             f"file:{self._partial}",
@@ -125,8 +125,8 @@ class VideoWriter:
         )
         container.metadata.update(self._metadata)
         self._stream = self._add_video_stream(container)
-        if self._sound:
-            self._sound.add_to(container)
+        if self._audio:
+            self._audio.add_to(container)
         container.start_encoding()  # writes the header: what cannot be written fails here, not after the work
         return container
 
@@ -152,7 +152,7 @@ class VideoWriter:
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
             dst_colorspace=Colorspace.ITU709,
-            interpolation=EXACT_COLOURS,
+            interpolation=EXACT_COLORS,
             threads=1,
         )
         picture.pts = tick
@@ -164,9 +164,9 @@ class VideoWriter:
         if self._last_tick < 0:
             raise OutputError(f"{self._path}: no frame was written")
         self._container.mux(self._stream.encode())
-        if self._sound:
-            self._sound.mux_rest(self._container)
-            self._sound.close()
+        if self._audio:
+            self._audio.mux_rest(self._container)
+            self._audio.close()
         self._container.close()
         if self._finishing:
             self._finishing(self._partial)
@@ -179,8 +179,8 @@ class VideoWriter:
         self._remove_partial()
 
     def _remove_partial(self) -> None:
-        if self._sound:
-            self._sound.close()
+        if self._audio:
+            self._audio.close()
         with contextlib.suppress(OSError):  # a read-only file system: nothing was written there
             self._partial.unlink(missing_ok=True)
 

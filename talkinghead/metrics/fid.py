@@ -202,12 +202,12 @@ def frechet_distance(output: Sequence[FloatArray], reference: Sequence[FloatArra
     """
     if len(output) < 2 or len(reference) < 2:
         return float("nan")
-    (one, first), (other, second) = (_centred(np.stack(part).astype(np.float64)) for part in (output, reference))
+    (one, first), (other, second) = (_centered(np.stack(part).astype(np.float64)) for part in (output, reference))
     cross = np.linalg.svd(first @ second.T, compute_uv=False).sum()
     return float(np.square(one - other).sum() + np.square(first).sum() + np.square(second).sum() - 2 * cross)
 
 
-def _centred(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _centered(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean, and what is left of each, so scaled that its Gram matrix has the covariance's trace."""
     mean = features.mean(0)
     return mean, (features - mean) / np.sqrt(len(features) - 1)

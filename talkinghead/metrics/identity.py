@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import ModelUnavailableError
+from talkinghead.face.topology import LEFT_EYE, LEFT_EYE_INNER, NOSE_BASE, RIGHT_EYE, RIGHT_EYE_INNER
 from talkinghead.files import sha256_of
 from talkinghead.structures import ByteArray, FloatArray
 
@@ -21,7 +22,7 @@ PACKAGE = "face_recognition_models"
 MODEL_FILE = Path("models/dlib_face_recognition_resnet_model_v1.dat")
 MODEL_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 REQUIREMENT = "talkinghead[identity]"
-FIVE_POINTS = (263, 362, 33, 133, 2)
+FIVE_POINTS = (LEFT_EYE, LEFT_EYE_INNER, RIGHT_EYE, RIGHT_EYE_INNER, NOSE_BASE)
 """MediaPipe's landmarks at the corners of the eyes, outer before inner, left eye first, and the base of the nose."""
 CHIP_PX, CHIP_PADDING = 150, 0.25
 """As the descriptor was trained."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from skimage.metrics import structural_similarity
 
+from talkinghead.face.topology import CHIN, NOSE_BASE
 from talkinghead.metrics.curves import Values, finite_mean
-from talkinghead.metrics.landmarks import CHIN, NOSE_BASE, face_width_px, frame_period_s, points
+from talkinghead.metrics.landmarks import face_width_px, frame_period_s, points
 from talkinghead.structures import BoolArray, ByteArray, Track
 
 PSNR_CAP_DB = 100.0
@@ -60,8 +61,8 @@ def mouth_crop(reference: Track) -> MouthCrop:
         raise ValueError("a mouth crop needs at least one frame with a face")
     wanted = max(round(CROP_SHARE * float(np.nanmedian(face_width_px(reference)))), MINIMUM_CROP_PX)
     side = min(wanted, reference.width, reference.height)
-    centres = _smooth(points(reference, (NOSE_BASE, CHIN)).mean(axis=1), reference)
-    corner = np.round(centres - side / 2).astype(np.intp)
+    centers = _smooth(points(reference, (NOSE_BASE, CHIN)).mean(axis=1), reference)
+    corner = np.round(centers - side / 2).astype(np.intp)
     return MouthCrop(
         left=np.clip(corner[:, 0], 0, reference.width - side),
         top=np.clip(corner[:, 1], 0, reference.height - side),
@@ -139,10 +140,10 @@ def leak(output: ByteArray, other: ByteArray, region: BoolArray) -> float:
     return float(np.abs(output[region].astype(np.int16) - other[region]).mean()) if region.any() else math.nan
 
 
-def _smooth(centres: Values, track: Track) -> Values:
+def _smooth(centers: Values, track: Track) -> Values:
     """(T, 2) positions, filled in where NaN and smoothed over `CROP_SMOOTHING_S`."""
     frames = np.arange(len(track))
-    filled = np.stack([np.interp(frames, frames[track.valid], axis[track.valid]) for axis in centres.T], axis=1)
+    filled = np.stack([np.interp(frames, frames[track.valid], axis[track.valid]) for axis in centers.T], axis=1)
     period_s = frame_period_s(track.times_s)
     if not period_s:
         return filled

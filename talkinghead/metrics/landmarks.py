@@ -14,30 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from talkinghead.face.topology import (
+    JAW_LANDMARKS,
+    LEFT_CHEEK,
+    LEFT_CORNER,
+    LEFT_EYE,
+    LOWER_LIP,
+    MOUTH_LANDMARKS,
+    RIGHT_CHEEK,
+    RIGHT_CORNER,
+    RIGHT_EYE,
+    RIGID_LANDMARKS,
+    UPPER_LIP,
+)
 from talkinghead.metrics.curves import Values, finite_mean
 from talkinghead.structures import BoolArray, FloatArray, Track
-
-# fmt: off
-MOUTH_LANDMARKS: tuple[int, ...] = (
-    61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,  # 48-59: outer lips, from the picture's left corner, clockwise
-    78, 81, 13, 311, 308, 402, 14, 178,                  # 60-67: inner lips, the same way
-)
-"""MediaPipe's counterparts of the mouth in the 68-point convention (48-67), chosen at the same share of the way from
-corner to corner as the 68 points of the ICT face model."""
-JAW_LANDMARKS: tuple[int, ...] = (172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397)
-"""The jaw line from below one ear to below the other; 152 is the tip of the chin."""
-RIGID_LANDMARKS: tuple[int, ...] = (
-    10, 67, 297, 54, 284, 151, 9, 127, 356,              # forehead and temples
-    33, 133, 362, 263, 168, 6, 197, 195,                 # corners of the eyes, bridge of the nose
-)
-"""Points that speech does not move: they fix the head's pose."""
-# fmt: on
-
-UPPER_LIP, LOWER_LIP = 13, 14
-RIGHT_CORNER, LEFT_CORNER = 61, 291
-RIGHT_CHEEK, LEFT_CHEEK = 234, 454
-RIGHT_EYE, LEFT_EYE = 33, 263
-NOSE_BASE, CHIN = 2, 152
 
 LMD_FRAME_PX = 512
 """LMD is given as if the longer side of the reference picture had this many pixels."""
@@ -203,12 +194,12 @@ class _Similarity:
 
 def _similarity(source: Values, target: Values) -> _Similarity:
     """The similarity that takes (n, 3) source points nearest to the target points, in the sense of least squares."""
-    source_centre, target_centre = source.mean(0), target.mean(0)
-    left, values, right = np.linalg.svd((target - target_centre).T @ (source - source_centre))
+    source_center, target_center = source.mean(0), target.mean(0)
+    left, values, right = np.linalg.svd((target - target_center).T @ (source - source_center))
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
     rotation = left * signs @ right
-    scale = float((values * signs).sum() / np.square(source - source_centre).sum())
-    return _Similarity(scale, rotation, target_centre - scale * rotation @ source_centre)
+    scale = float((values * signs).sum() / np.square(source - source_center).sum())
+    return _Similarity(scale, rotation, target_center - scale * rotation @ source_center)
 
 
 def _positions(times_s: Values, reference_times_s: Values) -> tuple[Values, BoolArray]:

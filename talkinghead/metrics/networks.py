@@ -39,7 +39,7 @@ class Judge:
     network: type[nn.Module]
     sources: tuple[str, ...]
     """Addresses of the published files."""
-    licence: str
+    license: str
     numbers: tuple[str, ...]
     """Fields of `Scores` that need it."""
     unused: tuple[str, ...] = ()

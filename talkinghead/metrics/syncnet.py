@@ -57,13 +57,13 @@ class SyncNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.netcnnaud = nn.Sequential(
-            *_sound_layer(1, 64),
+            *_audio_layer(1, 64),
             nn.MaxPool2d(1, 1),
-            *_sound_layer(64, 192),
+            *_audio_layer(64, 192),
             nn.MaxPool2d(3, (1, 2)),
-            *_sound_layer(192, 384),
-            *_sound_layer(384, 256),
-            *_sound_layer(256, 256),
+            *_audio_layer(192, 384),
+            *_audio_layer(384, 256),
+            *_audio_layer(256, 256),
             nn.MaxPool2d(3, 2),
             nn.Conv2d(256, 512, (5, 4)),
             nn.BatchNorm2d(512),
@@ -88,12 +88,12 @@ class SyncNet(nn.Module):
         maps = self.netcnnlip(faces)  # (B, 512, T - 4, 1, 1)
         return self.netfclip(maps.flatten(2).transpose(1, 2).flatten(0, 1))
 
-    def sound(self, cepstra: Tensor) -> Tensor:
+    def audio(self, cepstra: Tensor) -> Tensor:
         """(B, 1, 13, 20) -> (B, 1024)."""
         return self.netfcaud(self.netcnnaud(cepstra).flatten(1))
 
 
-def _sound_layer(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+def _audio_layer(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()
 
 
@@ -163,14 +163,14 @@ def _mel_filters() -> Values:
 class FaceBoxes:
     """Where the face is in each frame of a track, as the published pipeline crops it."""
 
-    centres: Values
+    centers: Values
     """(T, 2) px."""
     half_sides: Values
     """(T,) px."""
 
     def crop(self, image: ByteArray, frame: int) -> ByteArray:
         """(H, W, 3) RGB -> (224, 224, 3) BGR; beyond the picture it is grey (110)."""
-        (x, y), half = self.centres[frame], self.half_sides[frame]
+        (x, y), half = self.centers[frame], self.half_sides[frame]
         left, top, side = x - half * (1 + CROP_SCALE), y - half, 2 * half * (1 + CROP_SCALE)
         zoom = FACE_PX / side
         matrix = np.array([[zoom, 0, -left * zoom + zoom / 2 - 0.5], [0, zoom, -top * zoom + zoom / 2 - 0.5]])
@@ -222,7 +222,7 @@ class Embeddings:
 
     lips: Tensor
     """(W, 1024)"""
-    sound: Tensor
+    audio: Tensor
     """(W, 1024)"""
 
 
@@ -260,9 +260,9 @@ def embed(network: SyncNet, frames: Iterable[Frame], track: Track, samples: Floa
         raise MediaError("SyncNet needs at least six frames with their sound")
     cepstra = torch.from_numpy(mfcc(samples))
     windows = cepstra.unfold(1, WINDOW_COEFFICIENTS, COEFFICIENTS_PER_FRAME).transpose(0, 1)[:count, None]
-    sound = torch.cat([network.sound(part) for part in windows.split(AT_ONCE)])
-    count = min(count, len(sound))
-    return Embeddings(lips[:count], sound[:count])
+    audio = torch.cat([network.audio(part) for part in windows.split(AT_ONCE)])
+    count = min(count, len(audio))
+    return Embeddings(lips[:count], audio[:count])
 
 
 def _runs(faces: Iterable[ByteArray]) -> Iterator[Tensor]:
@@ -283,10 +283,10 @@ def _stacked(run: list[ByteArray]) -> Tensor:
 
 def lip_sync(embeddings: Embeddings, *, late_frames: int = 0) -> LipSync:
     """Distance, confidence and offset of a clip; as if its picture were so many frames late, where asked for."""
-    lips, sound = embeddings.lips, embeddings.sound
+    lips, audio = embeddings.lips, embeddings.audio
     if late_frames:
-        lips, sound = lips[: len(lips) - late_frames], sound[late_frames:]
-    distances = offset_distances(lips, sound)
+        lips, audio = lips[: len(lips) - late_frames], audio[late_frames:]
+    distances = offset_distances(lips, audio)
     least = int(distances.argmin())
     return LipSync(
         distance=float(distances[least]),
@@ -295,9 +295,9 @@ def lip_sync(embeddings: Embeddings, *, late_frames: int = 0) -> LipSync:
     )
 
 
-def offset_distances(lips: Tensor, sound: Tensor) -> Tensor:
+def offset_distances(lips: Tensor, audio: Tensor) -> Tensor:
     """(31,) the mean distance of (W, 1024) lips and sound for each offset, from sound 15 frames early to late."""
-    padded = functional.pad(sound, (0, 0, LARGEST_OFFSET, LARGEST_OFFSET))
+    padded = functional.pad(audio, (0, 0, LARGEST_OFFSET, LARGEST_OFFSET))
     count = len(lips)
     shifted = (padded[start : start + count] for start in range(2 * LARGEST_OFFSET + 1))
     return torch.stack([functional.pairwise_distance(lips, other).mean() for other in shifted])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from talkinghead.device import sent
+from talkinghead.device import to_device
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LocalCoefficients:
     def to(self, device: torch.device) -> LocalCoefficients:
         """The same coefficients on another device."""
         parts = (self.expression, self.rotation, self.translation, self.scale)
-        return LocalCoefficients(*(sent(part, device) for part in parts))
+        return LocalCoefficients(*(to_device(part, device) for part in parts))
 
 
 class LocalModeller(nn.Module):

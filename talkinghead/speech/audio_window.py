@@ -9,14 +9,14 @@ from torch import Tensor
 
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.loudness import Level, measure_level
-from talkinghead.structures import Recording, Sound
+from talkinghead.structures import Audio, Recording
 
 
 def at_encoder_rate(recording: Recording) -> Recording:
     if recording.rate_hz == RATE_HZ:
         return recording
     samples = torch.from_numpy(np.concatenate(list(recording.blocks()) or [np.zeros(0, np.float32)]))
-    return Sound(torchaudio.functional.resample(samples, recording.rate_hz, RATE_HZ).numpy(), RATE_HZ)
+    return Audio(torchaudio.functional.resample(samples, recording.rate_hz, RATE_HZ).numpy(), RATE_HZ)
 
 
 class AudioWindow:
@@ -40,7 +40,7 @@ class AudioWindow:
         return torch.from_numpy(self._held[: end - first])
 
 
-def normalise_loudness(samples: Tensor) -> Tensor:
+def normalize_loudness(samples: Tensor) -> Tensor:
     """Bring speech to one loudness: (N,) at 16 kHz -> (N,), its mean removed and its loudness at `LOUDNESS_LUFS`."""
-    sound = Sound(samples.numpy(), RATE_HZ)
-    return torch.from_numpy(measure_level(sound).applied(sound.samples))
+    audio = Audio(samples.numpy(), RATE_HZ)
+    return torch.from_numpy(measure_level(audio).applied(audio.samples))

@@ -23,7 +23,7 @@ from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError, MediaError, MissingFileError, OutputError
 from talkinghead.face.face_model import FaceModel
 from talkinghead.files import load_arrays, save_arrays, sha256_of
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.model import predict_expression
 from talkinghead.speech.predictor import ExpressionPredictor
@@ -53,9 +53,9 @@ class SpeechCalibration:
     lag_s: float | None
     """Seconds by which the clip's sound comes late; None where it was not found."""
 
-    def apply(self, normalised: FloatArray) -> FloatArray:
+    def apply(self, normalized: FloatArray) -> FloatArray:
         """(T, K) normalised -> (T, K) in standard deviations of the face model."""
-        return np.asarray(normalised @ self.matrix + self.offset, np.float32)
+        return np.asarray(normalized @ self.matrix + self.offset, np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def calibrate(anchor: Anchor, encoder: SpeechEncoder, predictor: ExpressionPredi
     fitted = (heard.predicted @ matrix + offset).astype(np.float32)
     gain = float(opening.std() / max(anchor.model.opening(anchor.reconstruction.identity, fitted).std(), 1e-6))
     gain = float(np.clip(gain, 1.0, LARGEST_GAIN))
-    centre = fitted.mean(0)
+    center = fitted.mean(0)
     return SpeechCalibration(
-        (matrix * gain).astype(np.float32), (centre + gain * (offset - centre)).astype(np.float32), heard.lag_s
+        (matrix * gain).astype(np.float32), (center + gain * (offset - center)).astype(np.float32), heard.lag_s
     )
 
 
@@ -145,8 +145,8 @@ def _predicted_curves(clip: Path, encoder: SpeechEncoder, predictor: ExpressionP
         return _load_curves(cached, predictor.config.expressions)
     except (MissingFileError, CheckpointError):
         pass  # not there yet, or damaged: it is made anew
-    sound = read_sound(clip, longest_s=LONGEST_S)
-    curves = predict_expression(encoder, predictor, sound, np.arange(0.0, sound.duration_s, STEP_S)).values
+    audio = read_audio(clip, longest_s=LONGEST_S)
+    curves = predict_expression(encoder, predictor, audio, np.arange(0.0, audio.duration_s, STEP_S)).values
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         save_arrays(cached, {"curves": curves}, {"format": FORMAT})

@@ -76,7 +76,7 @@ class SpeechEncoder:
         self.sha256 = sha256
         """Of the model's three files together."""
         self.rate_hz = RATE_HZ / front_end.hop
-        self.first_s = front_end.centre / RATE_HZ
+        self.first_s = front_end.center / RATE_HZ
         """Centre of feature frame 0 in the recording."""
         attended_s = sum(attention_reach(model) or ()) / self.rate_hz
         self.context_s = max(CONTEXT_S, attended_s + STEM_S)
@@ -125,7 +125,7 @@ class SpeechEncoder:
         """D, the width of a feature."""
         return int(self.model.config.hidden_size)
 
-    def encode(self, sound: Recording, layers: tuple[int, ...] | None = None) -> SpeechFeatures:
+    def encode(self, audio: Recording, layers: tuple[int, ...] | None = None) -> SpeechFeatures:
         """Features of a whole recording, at one loudness whatever its own.
 
         Args:
@@ -136,11 +136,11 @@ class SpeechEncoder:
             SpeechTooShortError: under 0.2 s.
             ModelUnavailableError: its weights do not give numbers.
         """
-        values = [piece.values[piece.kept] for piece in self.pieces(sound, layers or (self.layer_count,))]
+        values = [piece.values[piece.kept] for piece in self.pieces(audio, layers or (self.layer_count,))]
         return SpeechFeatures(np.concatenate(values), self.rate_hz, self.first_s)
 
     def pieces(
-        self, sound: Recording, layers: tuple[int, ...], margin_s: float = 0.0, chunk_s: float = CHUNK_S
+        self, audio: Recording, layers: tuple[int, ...], margin_s: float = 0.0, chunk_s: float = CHUNK_S
     ) -> Iterator[Piece]:
         """The features of a recording piece by piece, so that an hour needs no more memory than a minute.
 
@@ -156,13 +156,13 @@ class SpeechEncoder:
             SpeechTooShortError: under 0.2 s.
             ModelUnavailableError: its weights do not give numbers.
         """
-        sound = at_encoder_rate(sound)
-        level = measure_level(sound)
+        audio = at_encoder_rate(audio)
+        level = measure_level(audio)
         if level.samples < SHORTEST_SPEECH_S * RATE_HZ:
             raise SpeechTooShortError(
                 f"The speech lasts {level.samples / RATE_HZ:.2f} s; {SHORTEST_SPEECH_S} s are needed."
             )
-        window = AudioWindow(sound, level)
+        window = AudioWindow(audio, level)
         margin = round(margin_s * self.rate_hz)
         context = round(self.context_s * self.rate_hz)
         for chunk in _chunks(level.samples // self.front_end.hop, round(chunk_s * self.rate_hz), context):
@@ -171,10 +171,10 @@ class SpeechEncoder:
     @torch.inference_mode()
     def _encode_chunk(self, window: AudioWindow, chunk: _Chunk, layers: tuple[int, ...], margin: int) -> Piece:
         hop, reach = self.front_end.hop, self.front_end.reach
-        sound = window.stretch(chunk.first * hop, (chunk.end - 1) * hop + reach).to(self.model.device)
+        audio = window.stretch(chunk.first * hop, (chunk.end - 1) * hop + reach).to(self.model.device)
         # The last frames reach over the end of the recording: silence stands there.
-        sound = functional.pad(sound, (0, (chunk.end - chunk.first - 1) * hop + reach - len(sound)))
-        states = hidden_states(self.model, self.front_end(sound[None]))
+        audio = functional.pad(audio, (0, (chunk.end - chunk.first - 1) * hop + reach - len(audio)))
+        states = hidden_states(self.model, self.front_end(audio[None]))
         first, end = max(chunk.first, chunk.keep_first - margin), min(chunk.end, chunk.keep_end + margin)
         kept = torch.stack([states[layer][0, first - chunk.first : end - chunk.first] for layer in layers], 1)
         if not kept.isfinite().all():

@@ -23,7 +23,7 @@ class FrontEnd(Protocol):
 
     hop: int
     """Samples from one feature frame to the next."""
-    centre: int
+    center: int
     """Samples from where a chunk begins to the centre of its first feature frame."""
     reach: int
     """Samples that the last feature frame needs beyond the beginning of its hop."""
@@ -43,7 +43,7 @@ class LogMelFrontEnd:
     """
 
     hop = 320
-    centre = 0
+    center = 0
     reach = 320
     mels = 80
     window = 400
@@ -112,7 +112,7 @@ class WaveformFrontEnd:
         for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
             field = (field - 1) * stride + kernel
         self.reach = field
-        self.centre = field // 2
+        self.center = field // 2
 
     def __call__(self, samples: Tensor) -> Tensor:
         return samples * self.gain
@@ -123,7 +123,7 @@ class FilterBankFrontEnd:
 
     hop = 320
     reach = 560
-    centre = 280
+    center = 280
 
     def __init__(self, folder: Path) -> None:
         from transformers import AutoFeatureExtractor
@@ -131,7 +131,7 @@ class FilterBankFrontEnd:
         self._extractor = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
 
     def __call__(self, samples: Tensor) -> Tensor:
-        sound = samples[0].cpu().numpy()
-        made = self._extractor(sound, sampling_rate=RATE_HZ, return_tensors="pt", pad_to_multiple_of=2)
+        audio = samples[0].cpu().numpy()
+        made = self._extractor(audio, sampling_rate=RATE_HZ, return_tensors="pt", pad_to_multiple_of=2)
         frames: Tensor = made["input_features"]
         return frames.to(samples.device)

@@ -21,7 +21,7 @@ PREDICTOR_FILE = "expression_predictor.safetensors"
 """Looked for in the encoder's folder first, then among the default checkpoints."""
 
 
-def load_speech_side(
+def load_speech_model(
     encoder: str | None = None, device: torch.device | str = "cpu"
 ) -> tuple[SpeechEncoder, ExpressionPredictor]:
     """An encoder, by folder or cached hub name (None is the project's own), and the predictor taught for it.
@@ -49,7 +49,7 @@ def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
 
 
 @dataclass(frozen=True)
-class SpokenExpression:
+class PredictedExpression:
     """What a mouth does at some times while it says something."""
 
     values: FloatArray
@@ -59,8 +59,8 @@ class SpokenExpression:
 
 
 def predict_expression(
-    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
-) -> SpokenExpression:
+    encoder: SpeechEncoder, predictor: ExpressionPredictor, audio: Recording, times_s: NDArray[np.float64]
+) -> PredictedExpression:
     """Normalised expression and closure of the lips at the wanted times, (T,), which rise.
 
     Times beyond the recording take what is predicted at its end.
@@ -69,20 +69,20 @@ def predict_expression(
         CheckpointError: the predictor was taught on another encoder.
         SpeechTooShortError: under 0.2 s of speech.
     """
-    parts = list(predicted_parts(encoder, predictor, sound, times_s))
-    return SpokenExpression(
+    parts = list(predicted_parts(encoder, predictor, audio, times_s))
+    return PredictedExpression(
         np.concatenate([part.values for part in parts]), np.concatenate([part.closure for part in parts])
     )
 
 
 def predicted_parts(
-    encoder: SpeechEncoder, predictor: ExpressionPredictor, sound: Recording, times_s: NDArray[np.float64]
-) -> Iterator[SpokenExpression]:
+    encoder: SpeechEncoder, predictor: ExpressionPredictor, audio: Recording, times_s: NDArray[np.float64]
+) -> Iterator[PredictedExpression]:
     """What `predict_expression` gives, part by part as the recording is heard."""
     _check_pair(encoder, predictor)
     config = predictor.config
     given, heard, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
-    for piece in encoder.pieces(sound, config.layers, config.reach / encoder.rate_hz):
+    for piece in encoder.pieces(audio, config.layers, config.reach / encoder.rate_hz):
         curves = np.concatenate([last, _predict(predictor, piece)])
         first, heard = heard - len(last), heard - len(last) + len(curves)
         own_times_s = encoder.first_s + np.arange(first, heard) / encoder.rate_hz
@@ -92,9 +92,9 @@ def predicted_parts(
     yield _spoken(np.repeat(last, len(times_s) - given, axis=0))
 
 
-def _spoken(curves: NDArray[Any]) -> SpokenExpression:
+def _spoken(curves: NDArray[Any]) -> PredictedExpression:
     """(T, K + 1) expression and closure beside each other."""
-    return SpokenExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))
+    return PredictedExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from talkinghead.speech.encoder import SpeechEncoder, hidden_states
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.loudness import LOUDNESS_LUFS, LoudnessMeter, integrated_lufs
-from talkinghead.speech.model import SpokenExpression
+from talkinghead.speech.model import PredictedExpression
 from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.structures import FloatArray
 
@@ -32,7 +32,7 @@ class StreamedExpression:
 
     times_s: NDArray[np.float64]
     """(T,) seconds from the beginning of the stream, following those told before."""
-    expression: SpokenExpression
+    expression: PredictedExpression
     """At these times."""
 
 
@@ -83,12 +83,12 @@ def _gain(meter: LoudnessMeter, held: FloatArray) -> np.float32:
 def _told(
     encoder: SpeechEncoder, predictor: ExpressionPredictor, samples: FloatArray, first: int, told: int, end: int
 ) -> StreamedExpression:
-    sound = torch.from_numpy(np.append(samples, np.zeros(encoder.front_end.reach, np.float32)))
-    states = hidden_states(encoder.model, encoder.front_end(sound.to(encoder.model.device)[None]))
+    audio = torch.from_numpy(np.append(samples, np.zeros(encoder.front_end.reach, np.float32)))
+    states = hidden_states(encoder.model, encoder.front_end(audio.to(encoder.model.device)[None]))
     layers = torch.stack([states[layer][0] for layer in predictor.config.layers], 1)
     inputs = predictor.components(layers[: len(samples) // encoder.front_end.hop].float()[None])
     wanted = slice(told - first, end - first)
-    expression = SpokenExpression(
+    expression = PredictedExpression(
         np.asarray(predictor.expression(inputs)[0, wanted].cpu().numpy(), np.float32),
         np.asarray(predictor.closure(inputs)[0, wanted].cpu().numpy(), np.float32),
     )

@@ -109,7 +109,7 @@ def speech_stretches(recording: Recording, config: VoiceActivityConfig) -> NDArr
     heard = _lasting(probability, config)[hops * HOP // STEP]
     if not heard.any():
         return np.zeros((0, 2))
-    active = _sounding(level_db, heard, config)
+    active = _audible(level_db, heard, config)
     edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2) * HOP_S
     pauses = edges[1:, 0] - edges[:-1, 1] >= config.shortest_pause_ms / 1000
     return np.stack([edges[np.append(True, pauses), 0], edges[np.append(pauses, True), 1]], 1)
@@ -122,7 +122,7 @@ def _lasting(probability: FloatArray, config: VoiceActivityConfig) -> BoolArray:
     return may & np.isin(run, run[probability >= config.begin_probability])
 
 
-def _sounding(level_db: NDArray[np.float64], heard: BoolArray, config: VoiceActivityConfig) -> BoolArray:
+def _audible(level_db: NDArray[np.float64], heard: BoolArray, config: VoiceActivityConfig) -> BoolArray:
     """Hops of speech: those heard as speech but for silence at their ends, and the sound next to them."""
     near = _spread(heard, config.reach_before_ms, config.reach_after_ms)
     speech_db = float(np.quantile(level_db[heard], 0.9))

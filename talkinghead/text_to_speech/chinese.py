@@ -70,8 +70,8 @@ def syllable(initial: str, final: str) -> str:
     vowel, tone = (final[:-1], final[-1]) if final[-1:] in TONES else (final, "5")
     if initial not in INITIALS or vowel not in FINALS:
         return ""
-    sound = "ɨ0" if vowel == "i" and initial in BUZZED else FINALS[vowel]
-    return INITIALS[initial] + sound.replace("0", TONES[tone])
+    audio = "ɨ0" if vowel == "i" and initial in BUZZED else FINALS[vowel]
+    return INITIALS[initial] + audio.replace("0", TONES[tone])
 
 
 def spell_numbers(text: str) -> str:

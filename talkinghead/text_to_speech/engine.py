@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from talkinghead.structures import Sound
+from talkinghead.structures import Audio
 
 PAUSE = "|"
 """Symbol of a `Phone` in which nothing is said; IPA's own sign of a minor break."""
@@ -35,14 +35,14 @@ class Phone:
 class Utterance:
     """One spoken sentence."""
 
-    sound: Sound
+    audio: Audio
     phones: tuple[Phone, ...] | None = None
     """In order, without gaps, from 0 to the end of the sound; None where the engine does not know them."""
 
 
 def join(utterances: Sequence[Utterance]) -> Utterance:
     """One or more utterances of one voice, said one after the other; pauses that meet become one."""
-    rate_hz = utterances[0].sound.rate_hz
+    rate_hz = utterances[0].audio.rate_hz
     phones: list[Phone] | None = []
     start_s = 0.0
     for utterance in utterances:
@@ -55,9 +55,9 @@ def join(utterances: Sequence[Utterance]) -> Utterance:
                     phones.append(moved)
         else:
             phones = None
-        start_s += utterance.sound.duration_s
-    samples = np.concatenate([utterance.sound.samples for utterance in utterances])
-    return Utterance(Sound(samples, rate_hz), None if phones is None else tuple(phones))
+        start_s += utterance.audio.duration_s
+    samples = np.concatenate([utterance.audio.samples for utterance in utterances])
+    return Utterance(Audio(samples, rate_hz), None if phones is None else tuple(phones))
 
 
 @dataclass(frozen=True)

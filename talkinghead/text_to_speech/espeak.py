@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import Utterance, Voice
 
 PROGRAM = "espeak-ng"
@@ -49,7 +49,7 @@ class EspeakEngine:
         samples, rate_hz = read_wave(wave)
         if not samples.any():
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be said by {voice}.")
-        return Utterance(Sound(samples, rate_hz))
+        return Utterance(Audio(samples, rate_hz))
 
     @cached_property
     def _voices(self) -> Sequence[Voice]:

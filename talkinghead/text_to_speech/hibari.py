@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import Utterance, Voice
 from talkinghead.text_to_speech.english import english_phonemes
 from talkinghead.text_to_speech.phone_timing import RATE_HZ, place_phones, session
@@ -50,8 +50,8 @@ class HibariEngine:
         symbols = self._model.phonemes(sentence)
         if not any(symbol.isalpha() for symbol in symbols):
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be said in English.")
-        samples, durations = self._model.synthesise(symbols)
-        return Utterance(Sound(samples, RATE_HZ), place_phones(symbols, durations, samples))
+        samples, durations = self._model.synthesize(symbols)
+        return Utterance(Audio(samples, RATE_HZ), place_phones(symbols, durations, samples))
 
     @cached_property
     def _model(self) -> _HibariModel:
@@ -75,7 +75,7 @@ class _HibariModel:
         """Text in the model's alphabet."""
         return "".join(symbol for symbol in english_phonemes(text) if symbol in self._vocabulary)
 
-    def synthesise(self, symbols: str) -> tuple[FloatArray, NDArray[np.int64]]:
+    def synthesize(self, symbols: str) -> tuple[FloatArray, NDArray[np.int64]]:
         """Speak L - 2 symbols: (N,) samples, and the (L,) duration frames of the symbols and the pads around them."""
         from hibari import dsp
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.chinese import chinese_phonemes
 from talkinghead.text_to_speech.engine import Utterance, Voice, join
 from talkinghead.text_to_speech.english import english_phonemes
@@ -77,8 +77,8 @@ class KokoroEngine:
         return join([self._speak(part, SPEAKERS[speaker][0]) for part in parts(symbols)])
 
     def _speak(self, symbols: str, style: str) -> Utterance:
-        samples, durations = self._model.synthesise(symbols, style)
-        return Utterance(Sound(samples, RATE_HZ), place_phones(symbols, durations, samples))
+        samples, durations = self._model.synthesize(symbols, style)
+        return Utterance(Audio(samples, RATE_HZ), place_phones(symbols, durations, samples))
 
     @cached_property
     def _model(self) -> _KokoroModel:
@@ -114,7 +114,7 @@ class _KokoroModel:
         symbols = chinese_phonemes(text, english_phonemes) if language == "zh" else english_phonemes(text)
         return "".join(symbol for symbol in symbols if symbol in self._vocabulary)
 
-    def synthesise(self, symbols: str, style: str) -> tuple[FloatArray, NDArray[np.int64]]:
+    def synthesize(self, symbols: str, style: str) -> tuple[FloatArray, NDArray[np.int64]]:
         """Speak L - 2 symbols: (N,) samples, and the (L,) duration frames of the symbols and the pads around them."""
         ids = [0, *(self._vocabulary[symbol] for symbol in symbols), 0]
         feed = {

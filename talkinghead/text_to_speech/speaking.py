@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from talkinghead.errors import NothingToSpeakError
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import PAUSE, Phone, Utterance, join
 from talkinghead.text_to_speech.registry import DEFAULT_VOICE, find_voice
 from talkinghead.text_to_speech.sentences import Break, pieces
@@ -106,15 +106,15 @@ def _letter_names(word: str) -> Iterator[str]:
 
 
 def _silence(like: Utterance, duration_s: float) -> Utterance:
-    rate_hz = like.sound.rate_hz
+    rate_hz = like.audio.rate_hz
     samples = np.zeros(round(duration_s * rate_hz), np.float32)
     phones = None if like.phones is None else (Phone(PAUSE, 0.0, len(samples) / rate_hz),)
-    return Utterance(Sound(samples, rate_hz), phones)
+    return Utterance(Audio(samples, rate_hz), phones)
 
 
 def _trimmed(utterance: Utterance) -> Utterance:
     """The utterance without the silence at its ends but for a margin, faded in and out."""
-    rate_hz, samples = utterance.sound.rate_hz, utterance.sound.samples
+    rate_hz, samples = utterance.audio.rate_hz, utterance.audio.samples
     start_s, end_s = _spoken_part(utterance)
     start = max(0, round((start_s - MARGIN_S) * rate_hz))
     end = min(len(samples), round((end_s + MARGIN_S) * rate_hz))
@@ -122,7 +122,7 @@ def _trimmed(utterance: Utterance) -> Utterance:
     fade = np.linspace(0, 1, min(round(FADE_S * rate_hz), len(kept)), dtype=np.float32)
     kept[: len(fade)] *= fade
     kept[len(kept) - len(fade) :] *= fade[::-1]
-    return Utterance(Sound(kept, rate_hz), _cut_phones(utterance, start / rate_hz, end / rate_hz))
+    return Utterance(Audio(kept, rate_hz), _cut_phones(utterance, start / rate_hz, end / rate_hz))
 
 
 def _spoken_part(utterance: Utterance) -> tuple[float, float]:
@@ -130,7 +130,7 @@ def _spoken_part(utterance: Utterance) -> tuple[float, float]:
     if utterance.phones is not None:
         said = [phone for phone in utterance.phones if phone.symbol != PAUSE]
         return said[0].start_s, said[-1].end_s
-    heard = np.flatnonzero(_heard(utterance.sound)[0])
+    heard = np.flatnonzero(_heard(utterance.audio)[0])
     return float(heard[0] * BLOCK_S), float((heard[-1] + 1) * BLOCK_S)
 
 
@@ -144,10 +144,10 @@ def _cut_phones(utterance: Utterance, start_s: float, end_s: float) -> tuple[Pho
     return tuple(phone for phone in cut if phone.end_s > phone.start_s)
 
 
-def _heard(sound: Sound) -> tuple[np.ndarray, np.ndarray]:
+def _heard(audio: Audio) -> tuple[np.ndarray, np.ndarray]:
     """Per block: whether something is heard in it, and its mean square."""
-    block = round(BLOCK_S * sound.rate_hz)
-    padded = np.pad(sound.samples, (0, -len(sound.samples) % block))
+    block = round(BLOCK_S * audio.rate_hz)
+    padded = np.pad(audio.samples, (0, -len(audio.samples) % block))
     power = np.square(padded.reshape(-1, block), dtype=np.float64).mean(1)
     return power >= power.max(initial=0) * 10 ** (QUIET_DB / 10), power
 
@@ -160,10 +160,10 @@ class _Level:
         self._blocks = 0
 
     def evened(self, utterance: Utterance) -> Utterance:
-        samples: FloatArray = utterance.sound.samples
-        heard, power = _heard(utterance.sound)
+        samples: FloatArray = utterance.audio.samples
+        heard, power = _heard(utterance.audio)
         self._energy += float(power[heard].sum())
         self._blocks += int(heard.sum())
         gain = 10 ** (LEVEL_DB / 20) / max(np.sqrt(self._energy / self._blocks), 1e-6)
         gain = min(gain, PEAK / max(float(np.abs(samples).max(initial=0)), 1e-6))
-        return replace(utterance, sound=replace(utterance.sound, samples=(samples * np.float32(gain))))
+        return replace(utterance, audio=replace(utterance.audio, samples=(samples * np.float32(gain))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from talkinghead.media.audio_writer import write_sound
+from talkinghead.media.audio_writer import write_audio
 from talkinghead.text_to_speech.speaking import Script, speak
 
 
@@ -20,7 +20,7 @@ def write_speech(script: Script, output: Path, *, overwrite: bool = False) -> di
         NothingToSpeakError, VoiceUnavailableError, OutputExistsError, OutputError.
     """
     skipped: list[str] = []
-    sounds = (utterance.sound for utterance in speak(script, skipped=skipped.append))
+    waveforms = (utterance.audio for utterance in speak(script, skipped=skipped.append))
     described = script.describe()
-    duration_s = write_sound(output, sounds, overwrite=overwrite)
+    duration_s = write_audio(output, waveforms, overwrite=overwrite)
     return {**described, "duration_s": duration_s, "skipped": len(skipped)}

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import NoFaceError
-from talkinghead.face.face_model import INNER_LIP_LOWER, INNER_LIP_UPPER, MESH_VERTICES, FaceModel, save_face_model
+from talkinghead.face.face_model import FaceModel, save_face_model
 from talkinghead.face.reconstruction import fit_similarity, unproject
+from talkinghead.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LOWER_LIP, MESH_VERTICES, UPPER_LIP
 from talkinghead.face.tracking import track_file
 from talkinghead.structures import FloatArray, Track
 from talkinghead.weights import registry as weights
@@ -138,8 +139,8 @@ def flatten(shape: Array) -> FloatArray:
     A cylinder is unrolled, then the middle is drawn larger, since lips and teeth need most of the texture.
     """
     flat = np.stack([np.arctan2(shape[:, 0], shape[:, 2] + 4.0) * 8.0, -shape[:, 1]], 1)
-    centre = (flat.max(0) + flat.min(0)) / 2
-    unit = (flat - centre) / (flat.max(0) - flat.min(0)) * 2  # in [-1, 1]
+    center = (flat.max(0) + flat.min(0)) / 2
+    unit = (flat - center) / (flat.max(0) - flat.min(0)) * 2  # in [-1, 1]
     drawn = np.sign(unit) * np.abs(unit) ** 0.75
     return np.asarray((drawn * 0.96 + 1) / 2, np.float32)
 
@@ -157,7 +158,7 @@ def _align(track: Track, neutral: Array, rigid: NDArray[np.int64]) -> Array:
 
 def _rest_shape(shape: Array) -> Array:
     """(T, 468, 3) -> (468, 3) median of the third of the frames with the least open mouth."""
-    gap = np.linalg.norm(shape[:, 13] - shape[:, 14], axis=-1)
+    gap = np.linalg.norm(shape[:, UPPER_LIP] - shape[:, LOWER_LIP], axis=-1)
     return np.asarray(np.median(shape[gap <= np.quantile(gap, 0.33)], axis=0))
 
 
@@ -175,7 +176,7 @@ def _components(samples: Array, count: int) -> Array:
 
 def _opening_direction(expression_basis: Array) -> Array:
     """(468, 3) displacement of one standard deviation of mouth opening: the likeliest way to open the lips."""
-    gap = expression_basis[:, 13, 1] - expression_basis[:, 14, 1]
+    gap = expression_basis[:, UPPER_LIP, 1] - expression_basis[:, LOWER_LIP, 1]
     return np.asarray(np.tensordot(gap / np.linalg.norm(gap), expression_basis, 1))
 
 

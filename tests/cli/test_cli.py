@@ -83,7 +83,7 @@ def test_models_lists_every_weight() -> None:
     result = CliRunner().invoke(main, ["models"])
     assert result.exit_code == 0
     for weight in weights.WEIGHTS.values():
-        assert weight.file_name in result.stdout and weight.licence in result.stdout
+        assert weight.file_name in result.stdout and weight.license in result.stdout
         assert weight.sha256 in "".join(result.stdout.split())
 
 

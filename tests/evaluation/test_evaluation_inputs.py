@@ -15,8 +15,8 @@ from talkinghead.evaluation.clip import Driving, aligned
 from talkinghead.evaluation.pairs import find_pairs
 from talkinghead.evaluation.phone_alignment import align_phones
 from talkinghead.evaluation.phone_times import plain, read_phone_times
-from talkinghead.media.audio_reader import read_sound
-from talkinghead.structures import Sound
+from talkinghead.media.audio_reader import read_audio
+from talkinghead.structures import Audio
 
 PRESENTER = Path(__file__).parents[2] / "data" / "presenter" / "presenter.mp4"
 
@@ -117,7 +117,7 @@ class TestAlignment:
         known = times_s[[phone in "pbm" for phone in phones]]
         transcript = tmp_path / "said.txt"
         transcript.write_text(SAID)
-        found = align_phones(transcript, read_sound(PRESENTER)).closures_s
+        found = align_phones(transcript, read_audio(PRESENTER)).closures_s
         assert len(found) == len(known) == 18
         late_s = np.abs(found[:, 0] - known[:, 0])
         assert late_s.max() < 0.05 and np.median(late_s) < 0.015
@@ -128,7 +128,7 @@ class TestAlignment:
         transcript = tmp_path / "said.txt"
         transcript.write_text(text)
         with pytest.raises(TableError, match=wrong):
-            align_phones(transcript, Sound(np.zeros(16000, np.float32), 16000))
+            align_phones(transcript, Audio(np.zeros(16000, np.float32), 16000))
 
     def test_without_pocketsphinx_the_closing_says_how_to_get_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -136,5 +136,5 @@ class TestAlignment:
         monkeypatch.setitem(sys.modules, "pocketsphinx", None)
         transcript = tmp_path / "said.txt"
         transcript.write_text("good evening")
-        driving = aligned(Driving(Sound(np.zeros(16000, np.float32), 16000)), transcript)
+        driving = aligned(Driving(Audio(np.zeros(16000, np.float32), 16000)), transcript)
         assert "pip install 'talkinghead[align]'" in driving.missing["closure_depth"]

@@ -95,7 +95,7 @@ def test_suppression_blends_what_overlaps_and_keeps_what_does_not() -> None:
 
 
 def test_region_maps_the_crop_onto_the_turned_square() -> None:
-    matrix = FaceRegion(100.0, 50.0, 64.0, np.pi / 2).to_picture(256)
+    matrix = FaceRegion(100.0, 50.0, 64.0, np.pi / 2).to_image(256)
     corners = np.array([[128, 128, 1], [0, 0, 1], [256, 0, 1]]) @ matrix.T
     # A quarter turn clockwise: the crop's top-left corner is the square's top-right one.
     assert np.allclose(corners, [[100, 50], [132, 18], [132, 82]])
@@ -109,7 +109,7 @@ def test_a_crop_shows_the_region(x: float, y: float, size_px: float) -> None:
     region = FaceRegion(x, y, size_px, 0.4)
     crop = _crop(picture, region, 128).astype(float)
     inside = np.argwhere(crop[..., 2] == 255)[:, ::-1]
-    where = np.column_stack((inside + 0.5, np.ones(len(inside)))) @ region.to_picture(128).T
+    where = np.column_stack((inside + 0.5, np.ones(len(inside)))) @ region.to_image(128).T
     shown = crop[inside[:, 1], inside[:, 0], :2] * 4 + 2
     assert np.abs(shown - where).max(initial=0) < 5
     assert len(inside) == 0 if x == 5000 else len(inside) > 128 * 128 / 5
@@ -223,6 +223,6 @@ def test_a_jump_is_followed_by_searching(landmarker: FaceLandmarker, pictures: l
 
 
 def test_unusable_numbers_are_no_face(landmarker: FaceLandmarker, monkeypatch: pytest.MonkeyPatch) -> None:
-    spoiled = [np.full((1, 1, 1, 1434), np.nan, np.float32), np.full((1, 1, 1, 1), 9, np.float32)]
-    monkeypatch.setattr(landmarker, "_landmarks", lambda _: spoiled)
+    augmented = [np.full((1, 1, 1, 1434), np.nan, np.float32), np.full((1, 1, 1, 1), 9, np.float32)]
+    monkeypatch.setattr(landmarker, "_landmarks", lambda _: augmented)
     assert landmarker.landmarks_in(blank(), FaceRegion(160, 120, 100, 0)) is None

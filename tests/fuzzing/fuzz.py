@@ -399,7 +399,7 @@ def prepare_media(folder: Path) -> None:
         48,
         32,
         frame_rate=Fraction(25),
-        sound_from=folder / "good.wav",
+        audio_from=folder / "good.wav",
         metadata=tags,
         finishing=labels.add_xmp,
     ) as writer:
@@ -433,7 +433,7 @@ def mutate_media(good: Path, work: Path, draw: Draw) -> Path:
 def read_media(path: Path) -> object:
     """All that is ever asked of a foreign file."""
     from talkinghead.errors import TalkingHeadError
-    from talkinghead.media.audio_reader import SoundFile
+    from talkinghead.media.audio_reader import AudioFile
     from talkinghead.media.video_reader import VideoReader, read_video_info
     from talkinghead.provenance.metadata import read_labels
 
@@ -446,7 +446,7 @@ def read_media(path: Path) -> object:
             return sum(1 for _ in reader.frames_from(0.2))
 
     def samples() -> int:
-        return sum(map(len, SoundFile(path).blocks()))
+        return sum(map(len, AudioFile(path).blocks()))
 
     refusals = []
     for ask in (lambda: read_video_info(path), lambda: read_labels(path), frames, late_frames, samples):
@@ -527,11 +527,11 @@ def read_encoder(path: Path) -> object:
     """An encoder that is let through has to hear: half a second of noise."""
     from talkinghead.speech.encoder import SpeechEncoder
     from talkinghead.speech.front_ends import RATE_HZ
-    from talkinghead.structures import Sound
+    from talkinghead.structures import Audio
 
     noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ // 2).astype(np.float32)
     encoder = SpeechEncoder.load(path)
-    features = encoder.encode(Sound(noise, RATE_HZ), tuple(range(1, encoder.layer_count + 1)))
+    features = encoder.encode(Audio(noise, RATE_HZ), tuple(range(1, encoder.layer_count + 1)))
     assert np.isfinite(features.values).all()
     return features
 

@@ -21,8 +21,8 @@ from talkinghead.errors import (
     CoefficientError,
     MediaError,
     MissingFileError,
+    NoAudioError,
     NoFaceError,
-    NoSoundError,
     NoVideoError,
     OutputError,
     OutputExistsError,
@@ -106,7 +106,7 @@ BAD_SPEECH: list[tuple[Make, type[TalkingHeadError]]] = [
     (empty, MediaError),
     (text, MediaError),
     (truncated, MediaError),
-    (silent_video, NoSoundError),
+    (silent_video, NoAudioError),
     (too_short_speech, SpeechTooShortError),
 ]
 

@@ -30,7 +30,7 @@ from talkinghead.errors import NoFaceError, OutputError, OutputExistsError
 from talkinghead.face.tracking import track_file
 from talkinghead.files import locked, save_arrays
 from talkinghead.generation.pipeline import generate
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.provenance.metadata import read_labels
 from talkinghead.structures import Frame
@@ -240,7 +240,7 @@ def test_sound_of_any_kind(kind: str, anchor: Anchor, expression_file: Path, tmp
     soundfile.write(recording, np.tile(samples[:, None], channels), rate_hz, subtype)
     made = generate(anchor, recording, output, expression=expression_file, device="cpu")
     assert made["frames"] == frames_of(output) == 13
-    assert abs(len(read_sound(output).samples) - 8000) <= 1
+    assert abs(len(read_audio(output).samples) - 8000) <= 1
 
 
 def scenes() -> tuple[list[NDArray[np.uint8]], list[bool]]:

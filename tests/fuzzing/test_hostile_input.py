@@ -34,7 +34,7 @@ from talkinghead.files import load_arrays, save_arrays
 from talkinghead.generation.frame_order import ping_pong
 from talkinghead.generation.timeline import plan
 from talkinghead.media import containers
-from talkinghead.media.audio_reader import SoundFile
+from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.video_reader import VideoReader, read_video_info
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.provenance import metadata as labels
@@ -133,16 +133,16 @@ def test_sound_that_begins_in_a_thousand_years(tmp_path: Path) -> None:
     with av.open(str(path), "w") as container:
         video = container.add_stream("mjpeg", rate=25)
         video.width, video.height, video.pix_fmt = 64, 64, "yuvj420p"
-        sound = container.add_stream("pcm_s16le", rate=16000)
+        audio = container.add_stream("pcm_s16le", rate=16000)
         picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
         container.mux(video.encode(picture))
         container.mux(video.encode())
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), "s16", "mono")
         frame.sample_rate, frame.time_base, frame.pts = 16000, Fraction(1, 16000), 16000 * 86400 * 300
-        container.mux(sound.encode(frame))
-        container.mux(sound.encode())
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode())
     with pytest.raises(MediaError, match="clock is damaged"):
-        sum(map(len, SoundFile(path).blocks()))
+        sum(map(len, AudioFile(path).blocks()))
 
 
 @pytest.mark.parametrize("rate_hz", [1, 500, 2_000_000])
@@ -151,7 +151,7 @@ def test_sampling_rates_that_are_none(rate_hz: int, tmp_path: Path) -> None:
         file.setparams((1, 2, rate_hz, 0, "NONE", ""))
         file.writeframes(b"\0\0" * 1000)
     with pytest.raises(MediaError, match=f"{rate_hz} Hz"):
-        list(SoundFile(tmp_path / "sound.wav").blocks())
+        list(AudioFile(tmp_path / "sound.wav").blocks())
 
 
 def test_arrays_are_not_as_large_as_they_claim(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_playlists_and_addresses_are_not_followed(name: str, content: str, tmp_p
     soundfile.write(tmp_path / "secret.wav", np.zeros(1600), 16000)
     (tmp_path / name).write_text(content, "utf-8")
     with pytest.raises(MediaError):
-        list(SoundFile(tmp_path / name).blocks())
+        list(AudioFile(tmp_path / name).blocks())
 
 
 def test_a_clip_of_two_frames_lasts_for_hours() -> None:

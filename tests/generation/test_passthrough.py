@@ -18,7 +18,7 @@ from talkinghead.anchor import APPEARANCE_FILE, Anchor, load_anchor
 from talkinghead.face.appearance import Appearance
 from talkinghead.face.reconstruction import project
 from talkinghead.face.region_removal import crop_frame, place_crops, region_masks
-from talkinghead.generation.passthrough import FADE_S, Reason, doubts, shares, turned_deg
+from talkinghead.generation.passthrough import FADE_S, Reason, blend_weights, reject_reasons, turned_deg
 from talkinghead.generation.pipeline import generate
 from talkinghead.generation.timeline import plan
 from talkinghead.media.video_reader import VideoReader
@@ -87,22 +87,22 @@ def test_each_doubt_has_its_reason(seen: Reconstruction) -> None:
     misfit_cm[20] = 0.5
     degrees = np.where(np.arange(FRAMES) == 30, 40.0, 0.0)
     strange = dataclasses.replace(turned(seen, degrees, (0, 1, 0)), valid=valid)
-    found = doubts(strange, misfit_cm, seen, np.full(FRAMES, 0.03))
+    found = reject_reasons(strange, misfit_cm, seen, np.full(FRAMES, 0.03))
     expected = {10: Reason.NO_FACE, 20: Reason.MISFIT, 30: Reason.TURNED}
     assert {frame: reason for frame, reason in enumerate(found) if reason} == expected
     # Another camera sees every face a little otherwise.
-    assert not any(doubts(seen, np.full(FRAMES, 0.2), seen, np.full(FRAMES, 0.03)))
+    assert not any(reject_reasons(seen, np.full(FRAMES, 0.2), seen, np.full(FRAMES, 0.03)))
 
 
 def test_shares_ease_to_nothing_and_back() -> None:
     times_s = np.arange(60) / 60
     trusted = np.ones(60, np.bool_)
     trusted[28:31] = False
-    share = shares(trusted, times_s)
+    share = blend_weights(trusted, times_s)
     np.testing.assert_array_equal(share == 0, ~trusted)
     np.testing.assert_array_equal(share < 1, np.abs(times_s - times_s[29]) < FADE_S + 1 / 60 - 1e-6)
     assert np.abs(np.diff(share)).max() < 0.13
-    assert (shares(np.ones(9, np.bool_), times_s[:9]) == 1).all()
+    assert (blend_weights(np.ones(9, np.bool_), times_s[:9]) == 1).all()
 
 
 def test_a_hand_is_seen_and_light_and_speech_are_not(
@@ -148,7 +148,7 @@ def test_a_head_turned_beyond_the_clip_passes_through(
     made = generated(anchor_folder, images, expression_file, tmp_path, speech)
     assert made["passed_through"].get(str(Reason.TURNED), 0) > 5
     timeline = plan(anchor, tmp_path / "clip.mp4", FRAMES / 25)
-    assert timeline.doubts[0] is None and timeline.doubts[-1] is Reason.TURNED
+    assert timeline.reject_reasons[0] is None and timeline.reject_reasons[-1] is Reason.TURNED
 
 
 def test_blinks_change_nothing(
@@ -165,8 +165,8 @@ def test_blinks_change_nothing(
     for frame in (10, 11, 12, 25, 26):
         points = project(shape, seen.select(np.array([frame])), slice(None))[0, :, :2]
         for eye in EYES:
-            colour = tuple(int(value) for value in person(0).skin * 0.85)
-            cv2.fillPoly(blinking[frame], [np.round(points[list(eye)]).astype(np.int32)], colour)
+            color = tuple(int(value) for value in person(0).skin * 0.85)
+            cv2.fillPoly(blinking[frame], [np.round(points[list(eye)]).astype(np.int32)], color)
     made = generated(anchor_folder, blinking, expression_file, tmp_path, speech)
     assert made["passed_through"] == {} and made["frames_blended"] == 0
 

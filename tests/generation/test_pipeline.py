@@ -15,11 +15,11 @@ from drawn_face import (
     RATE_HZ,
     SIZE,
     DrawnClip,
+    audio_of,
     draw_frames,
     drawn_clip,
     performance,
     person,
-    sound_of,
     with_expression,
     write_frames,
 )
@@ -35,10 +35,10 @@ from talkinghead.generation.driving import expression_from_speech, measure_expre
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.pipeline import generate
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.images import GAP_PX, SHEET_WIDTH_PX
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import ByteArray, FloatArray, Frame, Reconstruction, Sound
+from talkinghead.structures import Audio, ByteArray, FloatArray, Frame, Reconstruction
 from talkinghead.weights.bundled import anchor_folder as anchor_folder_of
 from talkinghead.weights.bundled import checkpoint_folder
 
@@ -66,7 +66,7 @@ needs_speech_model = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def short_speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "short.wav"
-    soundfile.write(path, sound_of(performance(1, 7), SHORT_S).samples, RATE_HZ)
+    soundfile.write(path, audio_of(performance(1, 7), SHORT_S).samples, RATE_HZ)
     return path
 
 
@@ -111,7 +111,7 @@ def test_frames_and_sound_are_complete_at_any_rate(
     frames = read(output)
     assert len(frames) == made["frames"] == math.ceil(round(SHORT_S * rate, 6))
     np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(len(frames)) / float(rate), atol=1e-4)
-    assert len(read_sound(output).samples) == len(read_sound(short_speech).samples) == round(SHORT_S * RATE_HZ)
+    assert len(read_audio(output).samples) == len(read_audio(short_speech).samples) == round(SHORT_S * RATE_HZ)
     assert made["frames_passed_through"] == 0
     assert made["fps"] == float(rate)
 
@@ -126,7 +126,7 @@ def test_a_variable_rate_keeps_its_own_times(
     generate(anchor_folder, short_speech, output, clip=source.path, expression=expression_file, device="cpu")
     found = [frame.time_s for frame in read(output)]
     np.testing.assert_allclose(found, times_s[times_s < SHORT_S], atol=1e-3)
-    assert len(read_sound(output).samples) == round(SHORT_S * RATE_HZ)
+    assert len(read_audio(output).samples) == round(SHORT_S * RATE_HZ)
 
 
 def test_speech_longer_than_the_clip(
@@ -143,7 +143,7 @@ def test_the_driving_sound_is_in_the_output(
 ) -> None:
     output = tmp_path / "output.mp4"
     generate(anchor_folder, speech, output, expression=expression_file, device="cpu")
-    given, found = read_sound(speech).samples, read_sound(output).samples
+    given, found = read_audio(speech).samples, read_audio(output).samples
     assert len(given) == len(found)
     assert np.corrcoef(given, found)[0, 1] > 0.98
 
@@ -331,7 +331,7 @@ def test_without_speech_the_mouth_is_at_rest(anchor: Anchor) -> None:
     hum = 0.1 * np.sin(np.arange(2 * RATE_HZ) * 0.05).astype(np.float32)
     times_s = np.arange(50) / 25
     for samples in (np.zeros_like(hum), hum):
-        expression = expression_from_speech(anchor, Sound(samples, RATE_HZ), times_s, None, "cpu")
+        expression = expression_from_speech(anchor, Audio(samples, RATE_HZ), times_s, None, "cpu")
         np.testing.assert_allclose(expression, np.tile(anchor.rest_expression(), (50, 1)), atol=1e-6)
 
 
@@ -339,6 +339,6 @@ def test_without_speech_the_mouth_is_at_rest(anchor: Anchor) -> None:
 def test_from_speech(anchor_folder: Path, speech: Path, tmp_path: Path) -> None:
     output = tmp_path / "output.mp4"
     made = generate(anchor_folder, speech, output, device="cpu")
-    sound = read_sound(speech)
-    assert made["frames"] == len(read(output)) == math.ceil(round(sound.duration_s * 25, 4))
-    assert len(read_sound(output).samples) == len(sound.samples)
+    audio = read_audio(speech)
+    assert made["frames"] == len(read(output)) == math.ceil(round(audio.duration_s * 25, 4))
+    assert len(read_audio(output).samples) == len(audio.samples)

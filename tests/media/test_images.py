@@ -31,8 +31,8 @@ def test_first_and_last_frame_and_evenly_between(count: int, tmp_path: Path) -> 
     height = 90 * SHEET_WIDTH_PX // 160
     columns = SHEET_FRAMES // 2
     assert picture.shape[1] == columns * (SHEET_WIDTH_PX + GAP_PX) + GAP_PX
-    centres = GAP_PX + SHEET_WIDTH_PX // 2 + np.arange(columns) * (SHEET_WIDTH_PX + GAP_PX)
-    upper, lower = picture[GAP_PX + height // 2, centres, 0], picture[-GAP_PX - 32, centres, 0]
+    centers = GAP_PX + SHEET_WIDTH_PX // 2 + np.arange(columns) * (SHEET_WIDTH_PX + GAP_PX)
+    upper, lower = picture[GAP_PX + height // 2, centers, 0], picture[-GAP_PX - 32, centers, 0]
     assert upper[0] == 0 and lower[-1] == 100 + count - 1
     shown = np.concatenate([upper, lower - 100])
     assert np.ptp(np.diff(shown.astype(int))) <= 1

@@ -17,8 +17,8 @@ import soundfile
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from talkinghead.errors import MediaError, MissingFileError, NoSoundError, NoVideoError, OutputError, OutputExistsError
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.errors import MediaError, MissingFileError, NoAudioError, NoVideoError, OutputError, OutputExistsError
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader, read_video_info
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.structures import ByteArray, Frame
@@ -50,8 +50,8 @@ def number_of(image: ByteArray) -> int:
     return sum(int(image[height // 8, (2 * bit + 1) * width // 16].mean() > 128) << bit for bit in range(8))
 
 
-def write_clip(path: Path, times: Sequence[float], rate: Fraction, sound_from: Path | None = None) -> Path:
-    with VideoWriter(path, WIDTH, HEIGHT, frame_rate=rate, sound_from=sound_from) as writer:
+def write_clip(path: Path, times: Sequence[float], rate: Fraction, audio_from: Path | None = None) -> Path:
+    with VideoWriter(path, WIDTH, HEIGHT, frame_rate=rate, audio_from=audio_from) as writer:
         for number, time_s in enumerate(times):
             writer.write(Frame(numbered(number), time_s))
     return path
@@ -106,16 +106,16 @@ def write_with_av(
         stream.codec_context.time_base = Fraction(1, 25)
         if turned or mirrored:
             stream.set_display_rotation(turned, hflip=mirrored)
-        sound = container.add_stream("aac", rate=48000) if sound_start_s is not None else None
+        audio = container.add_stream("aac", rate=48000) if sound_start_s is not None else None
         for number, image in enumerate(images):
             picture = av.VideoFrame.from_ndarray(image, "rgb24")
             picture.pts, picture.time_base = number + round(25 * video_start_s), Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
-        if sound is not None and sound_start_s is not None:
+        if audio is not None and sound_start_s is not None:
             for frame in audio_frames(48000, 1.5, "stereo", round(48000 * sound_start_s)):
-                container.mux(sound.encode(frame))
-            container.mux(sound.encode())
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode())
     return path
 
 
@@ -142,7 +142,7 @@ def test_constant_rates_are_kept_exactly(tmp_path: Path, rate: Fraction) -> None
     info = read_video_info(clip)
     assert info.frame_rate == rate
     assert info.duration_s == pytest.approx(float(40 / rate), abs=1e-5)
-    assert (info.width, info.height, info.has_sound) == (WIDTH, HEIGHT, False)
+    assert (info.width, info.height, info.has_audio) == (WIDTH, HEIGHT, False)
 
 
 def test_variable_times_are_kept(tmp_path: Path) -> None:
@@ -293,14 +293,14 @@ def test_the_index_comes_first(tmp_path: Path) -> None:
     ],
 )
 def test_sound_is_read_at_16_khz(tmp_path: Path, name: str, rate_hz: int, channels: int, subtype: str) -> None:
-    sound = read_sound(write_chirp(tmp_path / name, rate_hz, channels, subtype))
-    assert sound.rate_hz == 16000
-    assert sound.samples.dtype == np.float32
-    assert len(sound.samples) == 24000
+    audio = read_audio(write_chirp(tmp_path / name, rate_hz, channels, subtype))
+    assert audio.rate_hz == 16000
+    assert audio.samples.dtype == np.float32
+    assert len(audio.samples) == 24000
     if channels == 6:  # no low-frequency channel in the mix, and the weights are the mixer's own
-        assert lag(sound.samples, chirp(24000, 16000)) == 0
+        assert lag(audio.samples, chirp(24000, 16000)) == 0
     else:
-        assert_chirp(sound.samples, 16000)
+        assert_chirp(audio.samples, 16000)
 
 
 @pytest.mark.parametrize(("video_start_s", "sound_start_s"), [(0.0, 0.0), (0.0, 0.25), (0.2, 0.0), (1.0, 1.5)], ids=str)
@@ -311,7 +311,7 @@ def test_sound_lies_on_the_time_of_the_pictures(tmp_path: Path, video_start_s: f
         video_start_s=video_start_s,
         sound_start_s=sound_start_s,
     )
-    samples = read_sound(clip).samples
+    samples = read_audio(clip).samples
     late = sound_start_s - video_start_s
     start = round(16000 * max(0.0, late))
     assert np.abs(samples[: max(0, start - 100)]).max(initial=0.0) < 1e-3
@@ -331,7 +331,7 @@ def test_gaps_in_the_sound_are_silence(tmp_path: Path) -> None:
             for packet in stream.encode(frame):
                 packet.pts = packet.dts = frame.pts
                 container.mux(packet)
-    samples = read_sound(path).samples
+    samples = read_audio(path).samples
     cut = 48 * 1024 // 3
     assert len(samples) == pytest.approx(32000, abs=16)
     assert_chirp(samples[:cut], 16000)
@@ -347,15 +347,15 @@ def test_sound_is_written_with_its_start_and_length(
     tmp_path: Path, rate_hz: int, channels: int, written_hz: int, written_channels: int
 ) -> None:
     source = write_chirp(tmp_path / "source.wav", rate_hz, channels, "PCM_16")
-    clip = write_clip(tmp_path / "clip.mp4", steady(38, Fraction(25)), Fraction(25), sound_from=source)
+    clip = write_clip(tmp_path / "clip.mp4", steady(38, Fraction(25)), Fraction(25), audio_from=source)
     with av.open(str(clip)) as container:
         stream = container.streams.audio[0]
         assert (stream.codec_context.name, stream.rate, stream.channels) == ("aac", written_hz, written_channels)
         assert stream.duration is not None and stream.time_base is not None
         assert stream.duration * stream.time_base == Fraction(3, 2)
-    sound = read_sound(clip, written_hz)
-    assert len(sound.samples) == 1.5 * written_hz
-    assert lag(sound.samples, chirp(round(1.5 * written_hz), written_hz)) == 0
+    audio = read_audio(clip, written_hz)
+    assert len(audio.samples) == 1.5 * written_hz
+    assert lag(audio.samples, chirp(round(1.5 * written_hz), written_hz)) == 0
     assert len(read(clip)) == 38
     assert read_video_info(clip).duration_s == pytest.approx(38 / 25, abs=1e-6)
 
@@ -363,15 +363,15 @@ def test_sound_is_written_with_its_start_and_length(
 @pytest.mark.parametrize("frame_count", [5, 60])
 def test_the_whole_sound_is_written_beside_any_number_of_frames(tmp_path: Path, frame_count: int) -> None:
     source = write_chirp(tmp_path / "source.wav", 48000, 1, "PCM_16")
-    clip = write_clip(tmp_path / "clip.mp4", steady(frame_count, Fraction(30)), Fraction(30), sound_from=source)
-    assert len(read_sound(clip, 48000).samples) == 72000
+    clip = write_clip(tmp_path / "clip.mp4", steady(frame_count, Fraction(30)), Fraction(30), audio_from=source)
+    assert len(read_audio(clip, 48000).samples) == 72000
     assert len(read(clip)) == frame_count
 
 
 def test_stereo_stays_stereo(tmp_path: Path) -> None:
     left = chirp(48000, 48000)
     soundfile.write(tmp_path / "source.wav", np.stack([left, 0 * left], -1), 48000)
-    clip = write_clip(tmp_path / "clip.mp4", [0.0], Fraction(25), sound_from=tmp_path / "source.wav")
+    clip = write_clip(tmp_path / "clip.mp4", [0.0], Fraction(25), audio_from=tmp_path / "source.wav")
     with av.open(str(clip)) as container:
         samples = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert np.abs(samples[0]).max() > 0.25
@@ -395,17 +395,17 @@ def test_sound_only_is_no_clip_and_a_silent_video_no_speech(tmp_path: Path) -> N
     with pytest.raises(NoVideoError):
         VideoReader(write_chirp(tmp_path / "sound.wav", 16000, 1, "PCM_16"))
     clip = write_clip(tmp_path / "clip.mp4", steady(5, Fraction(25)), Fraction(25))
-    with pytest.raises(NoSoundError):
-        read_sound(clip)
-    with pytest.raises(NoSoundError), VideoWriter(tmp_path / "b.mp4", 64, 64, frame_rate=Fraction(25), sound_from=clip):
+    with pytest.raises(NoAudioError):
+        read_audio(clip)
+    with pytest.raises(NoAudioError), VideoWriter(tmp_path / "b.mp4", 64, 64, frame_rate=Fraction(25), audio_from=clip):
         pass
     assert not (tmp_path / "b.mp4").exists()
 
 
 def test_a_sound_stream_without_samples(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 16000)
-    with pytest.raises(NoSoundError):
-        read_sound(tmp_path / "none.wav")
+    with pytest.raises(NoAudioError):
+        read_audio(tmp_path / "none.wav")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -414,14 +414,14 @@ def test_samples_that_are_not_finite(tmp_path: Path, value: float) -> None:
     samples[8000] = value
     soundfile.write(tmp_path / "bad.wav", samples, 16000, subtype="FLOAT")
     with pytest.raises(MediaError, match="not finite"):
-        read_sound(tmp_path / "bad.wav")
+        read_audio(tmp_path / "bad.wav")
 
 
 @pytest.mark.parametrize("content", [b"", b"This is no video.\n" * 40, b"\x00" * 4096], ids=["empty", "text", "zeros"])
 def test_files_that_are_no_media(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    for opening in (VideoReader, read_sound, read_video_info):
+    for opening in (VideoReader, read_audio, read_video_info):
         with pytest.raises(MediaError) as caught:
             opening(path)
         assert "\n" not in str(caught.value)
@@ -429,7 +429,7 @@ def test_files_that_are_no_media(tmp_path: Path, content: bytes) -> None:
 
 def test_files_that_are_missing(tmp_path: Path) -> None:
     for path in (tmp_path / "none.mp4", tmp_path):
-        for opening in (VideoReader, read_sound, read_video_info):
+        for opening in (VideoReader, read_audio, read_video_info):
             with pytest.raises(MissingFileError):
                 opening(path)
 
@@ -452,7 +452,7 @@ def test_truncated_files(tmp_path: Path) -> None:
             numbers.append(number_of(frame.image))
     assert 0 < len(numbers) < 47
     with pytest.raises(MediaError, match="truncated"):
-        read_sound(index_first)
+        read_audio(index_first)
 
 
 def test_a_corrupt_packet_is_skipped(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_an_exception_leaves_nothing_behind(tmp_path: Path) -> None:
     source = write_chirp(tmp_path / "source.wav", 48000, 1, "PCM_16")
     folder = tmp_path / "out"
     folder.mkdir()
-    writer = VideoWriter(folder / "clip.mp4", WIDTH, HEIGHT, frame_rate=Fraction(25), sound_from=source)
+    writer = VideoWriter(folder / "clip.mp4", WIDTH, HEIGHT, frame_rate=Fraction(25), audio_from=source)
     with pytest.raises(KeyboardInterrupt), writer:
         writer.write(Frame(numbered(0), 0.0))
         assert [path.name.startswith(".") for path in folder.iterdir()] == [True]
@@ -562,8 +562,8 @@ def test_a_build_without_an_encoder(missing: str, tmp_path: Path, monkeypatch: p
         def __getattr__(self, name: str) -> Any:
             return getattr(self._container, name)
 
-    sound = tmp_path / "sound.wav"
-    soundfile.write(sound, np.zeros(16000), 16000)
+    audio = tmp_path / "sound.wav"
+    soundfile.write(audio, np.zeros(16000), 16000)
     true_open = av.open
     monkeypatch.setattr(
         "talkinghead.media.video_writer.av.open",
@@ -571,7 +571,7 @@ def test_a_build_without_an_encoder(missing: str, tmp_path: Path, monkeypatch: p
     )
     with (
         pytest.raises(OutputError, match=f"has no encoder no_{missing}$"),
-        VideoWriter(tmp_path / "video.mp4", 64, 64, frame_rate=Fraction(25), sound_from=sound),
+        VideoWriter(tmp_path / "video.mp4", 64, 64, frame_rate=Fraction(25), audio_from=audio),
     ):
         pytest.fail("it was opened")
     assert [path.name for path in tmp_path.iterdir()] == ["sound.wav"]

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from talkinghead import metrics
+from talkinghead.face.topology import JAW_LANDMARKS, MOUTH_LANDMARKS, RIGID_LANDMARKS
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, Track
 
 Values = NDArray[np.float64]
 NTSC = 30000 / 1001
-MOUTH = list(metrics.MOUTH_LANDMARKS)
+MOUTH = list(MOUTH_LANDMARKS)
 
 
 def speech_like(times_s: Values) -> Values:
@@ -70,10 +71,10 @@ def noise_picture(size: int = 64) -> ByteArray:
 
 class TestLandmarkSets:
     def test_mouth_has_the_twenty_points_of_the_68_point_convention_once_each(self) -> None:
-        assert len(set(metrics.MOUTH_LANDMARKS)) == 20
+        assert len(set(MOUTH_LANDMARKS)) == 20
 
     def test_moving_and_rigid_points_are_disjoint(self) -> None:
-        assert not set(metrics.RIGID_LANDMARKS) & set(metrics.MOUTH_LANDMARKS + metrics.JAW_LANDMARKS)
+        assert not set(RIGID_LANDMARKS) & set(MOUTH_LANDMARKS + JAW_LANDMARKS)
 
 
 class TestLmd:
@@ -279,7 +280,7 @@ class TestFrozenMouth:
     def test_leaves_everything_else_and_missing_frames_alone(self) -> None:
         track = without_faces(talking(at(25)), 0, 7)
         frozen = metrics.freeze_mouth(track)
-        others = np.setdiff1d(np.arange(LANDMARKS), metrics.MOUTH_LANDMARKS + metrics.JAW_LANDMARKS)
+        others = np.setdiff1d(np.arange(LANDMARKS), MOUTH_LANDMARKS + JAW_LANDMARKS)
         assert np.array_equal(frozen.landmarks[:, others], track.landmarks[:, others])
         assert np.array_equal(frozen.landmarks[[0, 7]], track.landmarks[[0, 7]])
 

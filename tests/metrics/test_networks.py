@@ -155,8 +155,8 @@ class TestSyncNet:
         """Values of version 0.6 for this sound, at windows 0, 50 and the last."""
         rng = np.random.default_rng(0)
         time_s = np.arange(17003) / 16000
-        sound = 0.3 * np.sin(2 * np.pi * 300 * time_s * (1 + time_s)) + 0.05 * rng.standard_normal(len(time_s))
-        found = mfcc(sound.astype(np.float32))
+        audio = 0.3 * np.sin(2 * np.pi * 300 * time_s * (1 + time_s)) + 0.05 * rng.standard_normal(len(time_s))
+        found = mfcc(audio.astype(np.float32))
         assert found.shape == (13, 105)
         np.testing.assert_allclose(found[[0, 1, 2, 12], 0], [20.8922, -20.1239, 10.4339, 1.4137], atol=1e-3)
         np.testing.assert_allclose(found[[0, 1, 2, 12], 50], [21.1033, -16.997, 1.3461, -15.698], atol=1e-3)
@@ -164,19 +164,19 @@ class TestSyncNet:
 
     @pytest.mark.parametrize("late", [-4, 0, 3])
     def test_the_offset_is_how_late_the_picture_is(self, late: int) -> None:
-        sound = torch.randn(80, 1024, generator=torch.Generator().manual_seed(0))
-        found = lip_sync(Embeddings(torch.roll(sound, late, 0), sound))
+        audio = torch.randn(80, 1024, generator=torch.Generator().manual_seed(0))
+        found = lip_sync(Embeddings(torch.roll(audio, late, 0), audio))
         assert found.offset == late
         assert found.confidence == pytest.approx(
-            float(offset_distances(torch.roll(sound, late, 0), sound).median()) - found.distance
+            float(offset_distances(torch.roll(audio, late, 0), audio).median()) - found.distance
         )
 
     def test_distances_are_those_of_the_definition(self) -> None:
-        lips, sound = torch.randn(2, 6, 1024, generator=torch.Generator().manual_seed(1))
-        at_rest = np.linalg.norm(lips.numpy() - sound.numpy() + 1e-6, axis=1).mean()
-        assert float(offset_distances(lips, sound)[15]) == pytest.approx(at_rest, rel=1e-5)
+        lips, audio = torch.randn(2, 6, 1024, generator=torch.Generator().manual_seed(1))
+        at_rest = np.linalg.norm(lips.numpy() - audio.numpy() + 1e-6, axis=1).mean()
+        assert float(offset_distances(lips, audio)[15]) == pytest.approx(at_rest, rel=1e-5)
         beyond = np.linalg.norm(lips.numpy() + 1e-6, axis=1).mean()  # all of the sound has been moved away
-        assert float(offset_distances(lips, sound)[0]) == pytest.approx(beyond, rel=1e-5)
+        assert float(offset_distances(lips, audio)[0]) == pytest.approx(beyond, rel=1e-5)
 
     def test_other_rates_are_brought_to_25_frames_a_second(self) -> None:
         image = np.zeros((2, 2, 3), np.uint8)

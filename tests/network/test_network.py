@@ -167,8 +167,8 @@ def test_paste_back_touches_only_what_it_should(model: FaceModel, head: Reconstr
     np.testing.assert_array_equal(pictures[0], before)  # the frame itself is left alone
     changed = (after != before).any(-1)
     assert 0.02 < changed.mean() < 0.6
-    centre = crops.to_frame[0] @ (SIZE[1] / 2, SIZE[0] / 2, 1)
-    assert (after[int(centre[1]), int(centre[0])] == 255).all()
+    center = crops.to_frame[0] @ (SIZE[1] / 2, SIZE[0] / 2, 1)
+    assert (after[int(center[1]), int(center[0])] == 255).all()
     nothing = paste_back(pictures[0], white, np.zeros(SIZE, np.float32), crops.to_frame[0])
     np.testing.assert_array_equal(nothing, before)
 

@@ -35,9 +35,9 @@ def test_the_nearer_triangle_wins() -> None:
     far[:, 2] = 5
     both = torch.cat([SQUARE[0], far])[None]
     order = torch.cat([TWO, TWO + 4])
-    colour = torch.tensor([[1.0]] * 4 + [[2.0]] * 4)
+    color = torch.tensor([[1.0]] * 4 + [[2.0]] * 4)
     for triangles in (order, order.flip(0)):
-        values, _ = rasterize(both, triangles, colour, 16, 16, "numba")
+        values, _ = rasterize(both, triangles, color, 16, 16, "numba")
         assert values[0, 0, 5, 5] == 1.0
 
 
@@ -53,20 +53,20 @@ def random_mesh(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     vertices = np.concatenate([grid + draw.normal(0, 1.5, grid.shape), draw.normal(0, 2, (len(grid), 1))], 1)
     cells = [(r * 9 + c, r * 9 + c + 1, (r + 1) * 9 + c, (r + 1) * 9 + c + 1) for r in range(6) for c in range(8)]
     triangles = [t for a, b, c, d in cells for t in ((a, b, d), (a, d, c))]
-    colours = draw.uniform(size=(len(grid), 3))
+    colors = draw.uniform(size=(len(grid), 3))
     return (
         torch.from_numpy(vertices.astype(np.float32))[None],
         torch.tensor(triangles),
-        torch.from_numpy(colours.astype(np.float32)),
+        torch.from_numpy(colors.astype(np.float32)),
     )
 
 
 @needs_pytorch3d
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (64, 48)])
 def test_backends_agree(height: int, width: int) -> None:
-    vertices, triangles, colours = random_mesh(3)
-    ours, our_coverage = rasterize(vertices, triangles, colours, height, width, "numba")
-    theirs, their_coverage = rasterize(vertices, triangles, colours, height, width, "pytorch3d")
+    vertices, triangles, colors = random_mesh(3)
+    ours, our_coverage = rasterize(vertices, triangles, colors, height, width, "numba")
+    theirs, their_coverage = rasterize(vertices, triangles, colors, height, width, "pytorch3d")
     same = our_coverage == their_coverage
     assert same.float().mean() > 0.999  # a pixel centre right on an edge may go to either side
     both = (our_coverage * their_coverage).bool().expand_as(ours)
@@ -75,9 +75,9 @@ def test_backends_agree(height: int, width: int) -> None:
 
 @needs_pytorch3d
 def test_gradients_reach_the_vertices() -> None:
-    vertices, triangles, colours = random_mesh(4)
+    vertices, triangles, colors = random_mesh(4)
     vertices.requires_grad_()
-    values, _ = rasterize(vertices, triangles, colours, 48, 64, "pytorch3d")
+    values, _ = rasterize(vertices, triangles, colors, 48, 64, "pytorch3d")
     values.square().sum().backward()
     assert vertices.grad is not None
     assert torch.isfinite(vertices.grad).all()

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import smooth
 from talkinghead.files import save_arrays
-from talkinghead.media.audio_writer import write_sound
+from talkinghead.media.audio_writer import write_audio
 from talkinghead.speech import calibration as speech_calibration
 from talkinghead.speech.calibration import calibrate, listen, ridge
-from talkinghead.speech.model import SpokenExpression, load_speech_side, predict_expression
+from talkinghead.speech.model import PredictedExpression, load_speech_model, predict_expression
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
-from talkinghead.structures import FloatArray, Reconstruction, Sound
+from talkinghead.structures import Audio, FloatArray, Reconstruction
 from talkinghead.text_to_speech import Script, join, speak
 from talkinghead.weights.bundled import checkpoint_folder, checkpoint_path
 
@@ -50,9 +50,11 @@ def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True)
 
     said = curves(2)
 
-    def predicted(encoder: object, predictor: object, sound: Sound, times_s: NDArray[np.float64]) -> SpokenExpression:
+    def predicted(
+        encoder: object, predictor: object, audio: Audio, times_s: NDArray[np.float64]
+    ) -> PredictedExpression:
         values = np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
-        return SpokenExpression(values, np.zeros(len(times_s), np.float32))
+        return PredictedExpression(values, np.zeros(len(times_s), np.float32))
 
     times_s = np.arange(int(SECONDS * RATE_HZ)) / RATE_HZ
     shown = said if belongs else curves(3)
@@ -101,16 +103,16 @@ def test_sound_that_does_not_belong_leaves_mean_and_deviation(monkeypatch: pytes
 def test_sound_that_was_moved_is_found_so_late_or_early(tmp_path: Path, lag_s: float) -> None:
     """The mouth is the predictor's own with another mouth's motion over it; the sound lies in a file, moved."""
     model = load_face_model(checkpoint_path("face_model.safetensors"))
-    encoder, predictor = load_speech_side()
+    encoder, predictor = load_speech_model()
     text = "Good evening. This is the news at nine, read to you from a small room by the sea. Farmers hope for rain."
-    spoken = join(list(speak(Script(text, "hibari")))).sound
+    spoken = join(list(speak(Script(text, "hibari")))).audio
     frames = np.arange(int(spoken.duration_s * 40)) / 40
     expression = predict_expression(encoder, predictor, spoken, frames).values
     wander = smooth(np.random.default_rng(0).normal(size=expression.shape), np.ones(len(frames)), 40.0, 4.0)
     expression = (expression + 0.5 * wander / wander.std() * expression.std()).astype(np.float32)
     shift = round(abs(lag_s) * spoken.rate_hz)
     moved = np.append(np.zeros(shift, np.float32), spoken.samples) if lag_s > 0 else spoken.samples[shift:]
-    write_sound(tmp_path / "clip.wav", [Sound(moved, spoken.rate_hz)])
+    write_audio(tmp_path / "clip.wav", [Audio(moved, spoken.rate_hz)])
     still = np.zeros((len(frames), 3), np.float32)
     reconstruction = Reconstruction(
         np.zeros(model.identities, np.float32),
@@ -131,14 +133,14 @@ class Clip:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = folder / "clip.wav"
         self.asked = 0
-        write_sound(self.path, [Sound(np.zeros(32000, np.float32), 16000)])
+        write_audio(self.path, [Audio(np.zeros(32000, np.float32), 16000)])
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         monkeypatch.setattr(speech_calibration, "predict_expression", self._predict)
 
-    def _predict(self, encoder: Any, predictor: Any, sound: Sound, times_s: NDArray[np.float64]) -> SpokenExpression:
+    def _predict(self, encoder: Any, predictor: Any, audio: Audio, times_s: NDArray[np.float64]) -> PredictedExpression:
         self.asked += 1
         values = np.random.default_rng(0).normal(size=(len(times_s), 3)).astype(np.float32)
-        return SpokenExpression(values, np.zeros(len(times_s), np.float32))
+        return PredictedExpression(values, np.zeros(len(times_s), np.float32))
 
     def curves(self, encoder: str = "e", predictor: str = "p") -> FloatArray:
         config = SimpleNamespace(expressions=3)
@@ -161,7 +163,7 @@ def test_another_sound_or_network_is_heard_anew(clip: Clip) -> None:
     clip.curves()
     clip.curves(encoder="other")
     clip.curves(predictor="other")
-    write_sound(clip.path, [Sound(np.full(32000, 0.1, np.float32), 16000)], overwrite=True)
+    write_audio(clip.path, [Audio(np.full(32000, 0.1, np.float32), 16000)], overwrite=True)
     clip.curves()
     assert clip.asked == 4
 

@@ -33,17 +33,17 @@ from transformers import (
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.face.face_model import load_face_model
 from talkinghead.files import load_arrays, save_arrays, sha256_of
-from talkinghead.media.audio_reader import SoundFile, read_sound
-from talkinghead.media.audio_writer import write_sound
-from talkinghead.speech.audio_window import normalise_loudness
+from talkinghead.media.audio_reader import AudioFile, read_audio
+from talkinghead.media.audio_writer import write_audio
+from talkinghead.speech.audio_window import normalize_loudness
 from talkinghead.speech.encoder import SpeechEncoder, SpeechFeatures
 from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd, WaveformFrontEnd, WhisperFrontEnd
 from talkinghead.speech.lip_closure import close_lips
 from talkinghead.speech.loudness import LOUDNESS_LUFS, integrated_lufs
-from talkinghead.speech.model import PREDICTOR_FILE, load_speech_side, predict_expression, predicted_parts
+from talkinghead.speech.model import PREDICTOR_FILE, load_speech_model, predict_expression, predicted_parts
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.speech.streaming import stream_expression
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.training.speech import clips as clips_module
 from talkinghead.training.speech import predictor as teaching
@@ -66,13 +66,13 @@ needs_default_weights = pytest.mark.skipif(
 )
 
 
-def babble(seconds: float, seed: int = 0, rate_hz: int = RATE_HZ) -> Sound:
+def babble(seconds: float, seed: int = 0, rate_hz: int = RATE_HZ) -> Audio:
     """Noise that swells and fades some four times a second, as syllables do."""
     draw = np.random.default_rng(seed)
     time_s = np.arange(int(seconds * rate_hz)) / rate_hz
     knots_s = np.arange(0, seconds + 0.25, 0.125)
     swell = np.interp(time_s, knots_s, draw.random(len(knots_s)))
-    return Sound((0.1 * swell * draw.standard_normal(len(time_s))).astype(np.float32), rate_hz)
+    return Audio((0.1 * swell * draw.standard_normal(len(time_s))).astype(np.float32), rate_hz)
 
 
 def tiny_bert() -> Wav2Vec2BertModel:
@@ -144,10 +144,10 @@ def test_log_mel_frames_are_centred_on_multiples_of_20_ms() -> None:
 
 
 def test_log_mel_is_whispers_but_for_the_floor() -> None:
-    sound = babble(3).samples
+    audio = babble(3).samples
     extractor = WhisperFeatureExtractor()
-    theirs = extractor(sound, sampling_rate=RATE_HZ, return_tensors="np", padding="do_not_pad")["input_features"][0]
-    ours = LogMelFrontEnd().spectra_of(torch.from_numpy(sound)[None])[0].numpy()
+    theirs = extractor(audio, sampling_rate=RATE_HZ, return_tensors="np", padding="do_not_pad")["input_features"][0]
+    ours = LogMelFrontEnd().spectra_of(torch.from_numpy(audio)[None])[0].numpy()
     above = theirs > theirs.max() - 1.9  # theirs ends 2 below the loudest
     above[:, :2] = above[:, -2:] = False  # and mirrors the sound at its ends
     assert above.mean() > 0.5
@@ -156,13 +156,13 @@ def test_log_mel_is_whispers_but_for_the_floor() -> None:
 
 def test_waveform_frames_lie_where_the_convolutions_see() -> None:
     front_end = WaveformFrontEnd([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], unit_variance=False)
-    assert (front_end.hop, front_end.reach, front_end.centre) == (320, 400, 200)
+    assert (front_end.hop, front_end.reach, front_end.center) == (320, 400, 200)
 
 
 def test_features_move_with_the_sound(encoder: SpeechEncoder) -> None:
-    sound = babble(4)
-    late = Sound(np.concatenate([np.zeros(320 * 100, np.float32), sound.samples]), RATE_HZ)
-    still, moved = encoder.encode(sound).values, encoder.encode(late).values
+    audio = babble(4)
+    late = Audio(np.concatenate([np.zeros(320 * 100, np.float32), audio.samples]), RATE_HZ)
+    still, moved = encoder.encode(audio).values, encoder.encode(late).values
     assert len(moved) == len(still) + 100
     np.testing.assert_allclose(moved[150:], still[50:], atol=0.05)  # loudness is measured a bit differently
 
@@ -175,35 +175,35 @@ def test_other_sample_rates_mean_the_same_time(encoder: SpeechEncoder) -> None:
 
 
 def test_chunks_equal_the_whole(encoder: SpeechEncoder) -> None:
-    sound = babble(31)
-    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=1000)])
-    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=4)])
+    audio = babble(31)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(audio, (1, 2), chunk_s=1000)])
+    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(audio, (1, 2), chunk_s=4)])
     assert whole.shape == chunks.shape == (1550, 2, 32)
     np.testing.assert_allclose(chunks, whole, atol=1e-3)
 
 
 def test_prediction_in_pieces_equals_prediction_of_the_whole(encoder: SpeechEncoder) -> None:
-    predictor, sound = make_predictor(encoder), babble(45)
-    features = encoder.encode(sound, (1, 2))
+    predictor, audio = make_predictor(encoder), babble(45)
+    features = encoder.encode(audio, (1, 2))
     with torch.no_grad():
         whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
-    pieces = predict_expression(encoder, predictor, sound, features.times_s).values
+    pieces = predict_expression(encoder, predictor, audio, features.times_s).values
     np.testing.assert_allclose(pieces, whole, atol=1e-3)
 
 
 def test_parts_come_as_they_are_heard(encoder: SpeechEncoder) -> None:
     """Each before the next stretch is encoded, and together what curves of the whole recording give."""
-    predictor, sound = make_predictor(encoder), babble(45)
+    predictor, audio = make_predictor(encoder), babble(45)
     times_s = np.arange(46 * 24) / 23.976
     parts, encoded = [], []
     encode = encoder._encode_chunk
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder, "_encode_chunk", lambda *given: encoded.append(given) or encode(*given))
-        for part in predicted_parts(encoder, predictor, sound, times_s):
+        for part in predicted_parts(encoder, predictor, audio, times_s):
             parts.append(part)
             assert len(encoded) == min(len(parts), 4)
     assert [len(part.values) > 250 for part in parts[:4]] == [True] * 4
-    features = encoder.encode(sound, (1, 2))
+    features = encoder.encode(audio, (1, 2))
     with torch.no_grad():
         whole = predictor(torch.from_numpy(features.values)[None])[0].numpy()
     expected = np.stack([np.interp(times_s, features.times_s, curve) for curve in whole.T], 1)
@@ -211,11 +211,11 @@ def test_parts_come_as_they_are_heard(encoder: SpeechEncoder) -> None:
 
 
 def test_expression_is_sampled_at_the_frames_own_times(encoder: SpeechEncoder) -> None:
-    predictor, sound = make_predictor(encoder), babble(2)
-    at_frames = predict_expression(encoder, predictor, sound, np.arange(100) / 50).values
-    between = predict_expression(encoder, predictor, sound, np.arange(99) / 50 + 0.005).values
+    predictor, audio = make_predictor(encoder), babble(2)
+    at_frames = predict_expression(encoder, predictor, audio, np.arange(100) / 50).values
+    between = predict_expression(encoder, predictor, audio, np.arange(99) / 50 + 0.005).values
     np.testing.assert_allclose(between, 0.75 * at_frames[:-1] + 0.25 * at_frames[1:], atol=1e-5)
-    assert predict_expression(encoder, predictor, sound, np.arange(60) / 23.976).values.shape == (60, K)
+    assert predict_expression(encoder, predictor, audio, np.arange(60) / 23.976).values.shape == (60, K)
 
 
 # Level
@@ -223,26 +223,26 @@ def test_expression_is_sampled_at_the_frames_own_times(encoder: SpeechEncoder) -
 
 @pytest.mark.parametrize("level", [0.05, 4.0])
 def test_loudness_does_not_matter(encoder: SpeechEncoder, level: float) -> None:
-    sound = babble(3)
-    scaled = Sound(sound.samples * level, RATE_HZ)
-    np.testing.assert_allclose(encoder.encode(scaled).values, encoder.encode(sound).values, atol=2e-3)
+    audio = babble(3)
+    scaled = Audio(audio.samples * level, RATE_HZ)
+    np.testing.assert_allclose(encoder.encode(scaled).values, encoder.encode(audio).values, atol=2e-3)
 
 
 def test_loudness_is_that_of_the_speech_and_not_of_the_pauses() -> None:
     speech = torch.from_numpy(babble(5).samples)
-    paused = normalise_loudness(torch.cat([speech, torch.zeros(20 * RATE_HZ)]))
-    np.testing.assert_allclose(paused[: len(speech)], normalise_loudness(speech), atol=0.02)
+    paused = normalize_loudness(torch.cat([speech, torch.zeros(20 * RATE_HZ)]))
+    np.testing.assert_allclose(paused[: len(speech)], normalize_loudness(speech), atol=0.02)
     assert integrated_lufs(paused.numpy(), RATE_HZ) == pytest.approx(LOUDNESS_LUFS, abs=0.05)
 
 
 def test_a_constant_in_the_sound_changes_nothing() -> None:
     speech = torch.from_numpy(babble(3).samples) * 0.05
-    np.testing.assert_allclose(normalise_loudness(speech + 0.3), normalise_loudness(speech), atol=0.02)
+    np.testing.assert_allclose(normalize_loudness(speech + 0.3), normalize_loudness(speech), atol=0.02)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE_HZ), np.full(RATE_HZ, 0.5), 1e-4 * np.eye(1, RATE_HZ)[0]])
 def test_silence_is_not_blown_up(samples: np.ndarray) -> None:
-    assert normalise_loudness(torch.from_numpy(samples.astype(np.float32))).abs().max() < 1e-3
+    assert normalize_loudness(torch.from_numpy(samples.astype(np.float32))).abs().max() < 1e-3
 
 
 @needs_default_weights
@@ -253,14 +253,14 @@ def test_the_same_words_at_40_and_10_lufs_move_the_mouth_alike(ceiling: float) -
     encoder = SpeechEncoder.load(folder / "speech_encoder")
     predictor = ExpressionPredictor.load(folder / "expression_predictor.safetensors")
     model = load_face_model(folder / "face_model.safetensors")
-    spoken = HibariEngine().speak("My mother bought five big apples and a pound of butter for Bob.", "hibari").sound
+    spoken = HibariEngine().speak("My mother bought five big apples and a pound of butter for Bob.", "hibari").audio
     own = integrated_lufs(spoken.samples, spoken.rate_hz)
     assert own is not None
     times_s = np.arange(0.0, spoken.duration_s, 0.04)
     openings = []
     for lufs in (-40.0, -10.0):
         samples = (spoken.samples * 10 ** ((lufs - own) / 20)).clip(-ceiling, ceiling)
-        expression = predict_expression(encoder, predictor, Sound(samples, spoken.rate_hz), times_s).values
+        expression = predict_expression(encoder, predictor, Audio(samples, spoken.rate_hz), times_s).values
         openings.append(model.opening(np.zeros(model.identities, np.float32), expression))
     quiet, loud = openings
     assert np.corrcoef(quiet, loud)[0, 1] > 0.95
@@ -268,7 +268,7 @@ def test_the_same_words_at_40_and_10_lufs_move_the_mouth_alike(ceiling: float) -
 
 
 def test_silence_is_encoded(encoder: SpeechEncoder) -> None:
-    assert np.isfinite(encoder.encode(Sound(np.zeros(RATE_HZ, np.float32), RATE_HZ)).values).all()
+    assert np.isfinite(encoder.encode(Audio(np.zeros(RATE_HZ, np.float32), RATE_HZ)).values).all()
 
 
 # Bad input and layouts on disk
@@ -326,36 +326,36 @@ OTHERS = ("wav2vec2-base-960h", "xls-r", "hubert", "wavlm", "whisper")
 @pytest.mark.parametrize("name", OTHERS)
 def test_big_encoders_take_the_place(other_folders: Path, name: str) -> None:
     encoder = SpeechEncoder.load(other_folders / name)
-    sound = babble(2)
-    features = encoder.encode(sound, (1, 2))
+    audio = babble(2)
+    features = encoder.encode(audio, (1, 2))
     assert features.values.shape == (100, 2, 32) and np.isfinite(features.values).all()
     assert features.first_s == pytest.approx(0.0 if name == "whisper" else 0.0125)
     assert encoder.encode(babble(2, seed=5), (1, 2)).values.std() > 0.01
-    later = Sound(np.concatenate([np.zeros(RATE_HZ, np.float32), sound.samples]), RATE_HZ)
+    later = Audio(np.concatenate([np.zeros(RATE_HZ, np.float32), audio.samples]), RATE_HZ)
     assert encoder.encode(later, (1,)).values.shape == (150, 1, 32)
 
 
 @pytest.mark.parametrize("name", [name for name in OTHERS if name != "whisper"])
 def test_big_encoders_hear_what_transformers_lets_them_hear(other_folders: Path, name: str) -> None:
-    encoder, sound = SpeechEncoder.load(other_folders / name), babble(2)
+    encoder, audio = SpeechEncoder.load(other_folders / name), babble(2)
     model = AutoModel.from_pretrained(other_folders / name).eval()
-    even = normalise_loudness(torch.from_numpy(sound.samples)) * 10 ** (23 / 20)
+    even = normalize_loudness(torch.from_numpy(audio.samples)) * 10 ** (23 / 20)
     padded = torch.nn.functional.pad(even, (0, 80))
     with torch.no_grad():
         expected = model(padded[None]).last_hidden_state[0].numpy()
-    np.testing.assert_allclose(encoder.encode(sound).values[:, 0], expected, atol=1e-4)
+    np.testing.assert_allclose(encoder.encode(audio).values[:, 0], expected, atol=1e-4)
 
 
 def test_whisper_hears_no_positions_and_shows_no_seam(other_folders: Path) -> None:
-    encoder, sound = SpeechEncoder.load(other_folders / "whisper"), babble(31)
-    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=1000)])
-    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 2), chunk_s=5)])
+    encoder, audio = SpeechEncoder.load(other_folders / "whisper"), babble(31)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(audio, (1, 2), chunk_s=1000)])
+    chunks = np.concatenate([p.values[p.kept] for p in encoder.pieces(audio, (1, 2), chunk_s=5)])
     np.testing.assert_allclose(chunks, whole, atol=1e-3)
     # With its own row at every place, and nothing to look past, it is what transformers makes of it.
     model = WhisperModel.from_pretrained(other_folders / "whisper").eval().get_encoder()
     with torch.no_grad():
         model.embed_positions.weight.copy_(model.embed_positions.weight[250].expand(1500, -1).clone())
-        spectra = WhisperFrontEnd(80)(normalise_loudness(torch.from_numpy(babble(30).samples))[None])
+        spectra = WhisperFrontEnd(80)(normalize_loudness(torch.from_numpy(babble(30).samples))[None])
         expected = model(spectra).last_hidden_state[0].numpy()
     encoder.model.config.attention_reach_frames = 1500
     found = np.concatenate([p.values[p.kept] for p in encoder.pieces(babble(30), (2,), chunk_s=1000)])
@@ -376,14 +376,14 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     monkeypatch.setattr(clips_module.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
     monkeypatch.setattr(clips_module.metrics, "mouth_width", lambda track: walk[:, 0])
     for speaker in ("anna", "bert"):
-        write_sound(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
+        write_audio(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
     rows = [f"{speaker}.wav\t\t0\t{speaker}\t" for speaker in ("anna", "bert")]
     (tmp_path / "clips.tsv").write_text("\n".join(["clip\tsound\tlag_ms\tspeaker\tend_s", *rows]))
     output = other_folders / name / PREDICTOR_FILE
     arguments = ["predictor", str(tmp_path / "clips.tsv"), "--encoder", str(other_folders / name)]
     result = CliRunner().invoke(main, [*arguments, "-o", str(output), "--steps", "2", "--overwrite"])
     assert result.exit_code == 0, result.output
-    encoder, predictor = load_speech_side(str(other_folders / name))
+    encoder, predictor = load_speech_model(str(other_folders / name))
     assert predictor.config.encoder == name
     assert predict_expression(encoder, predictor, babble(1), times_s[:25]).values.shape == (25, model.expressions)
 
@@ -452,10 +452,10 @@ def test_predictor_round_trip(encoder: SpeechEncoder, tmp_path: Path) -> None:
     predictor.save(tmp_path / "predictor.safetensors")
     again = ExpressionPredictor.load(tmp_path / "predictor.safetensors")
     assert again.config == predictor.config
-    sound, times_s = babble(1), np.arange(25) / 25
+    audio, times_s = babble(1), np.arange(25) / 25
     np.testing.assert_array_equal(
-        predict_expression(encoder, again, sound, times_s).values,
-        predict_expression(encoder, predictor, sound, times_s).values,
+        predict_expression(encoder, again, audio, times_s).values,
+        predict_expression(encoder, predictor, audio, times_s).values,
     )
 
 
@@ -553,16 +553,16 @@ def test_default_encoder_and_predictor_fit_together() -> None:
 
 @needs_default_weights
 def test_default_encoder_shows_no_seam_in_a_minute() -> None:
-    encoder, sound = SpeechEncoder.load(checkpoint_folder() / "speech_encoder"), babble(60)
-    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(sound, (1, 3), chunk_s=1000)])
-    chunks = [p.values[p.kept] for p in encoder.pieces(sound, (1, 3))]
+    encoder, audio = SpeechEncoder.load(checkpoint_folder() / "speech_encoder"), babble(60)
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(audio, (1, 3), chunk_s=1000)])
+    chunks = [p.values[p.kept] for p in encoder.pieces(audio, (1, 3))]
     assert len(chunks) == 5
     np.testing.assert_allclose(np.concatenate(chunks), whole, atol=1e-3)
 
 
 @needs_default_weights
 def test_the_answer_does_not_depend_on_where_a_sound_stands() -> None:
-    encoder, predictor = load_speech_side()
+    encoder, predictor = load_speech_model()
     sentence, other = babble(4, seed=1).samples, babble(3, seed=2).samples
     samples = 1e-4 * np.random.default_rng(0).standard_normal(50 * RATE_HZ).astype(np.float32)
     samples[: len(other)] += other
@@ -575,19 +575,19 @@ def test_the_answer_does_not_depend_on_where_a_sound_stands() -> None:
         begin = round((place_s - around_s) * RATE_HZ)
         samples[begin : begin + len(stretch)] = stretch
     inside_s = np.arange(0, 4, 0.02)
-    sound = Sound(samples, RATE_HZ)
-    one, two = (predict_expression(encoder, predictor, sound, p + inside_s).values for p in places_s)
+    audio = Audio(samples, RATE_HZ)
+    one, two = (predict_expression(encoder, predictor, audio, p + inside_s).values for p in places_s)
     assert one.std() > 0.1
     np.testing.assert_allclose(one, two, atol=1e-3)
 
 
 @needs_default_weights
 def test_a_file_is_heard_block_by_block_as_it_is_heard_whole(tmp_path: Path) -> None:
-    write_sound(tmp_path / "speech.wav", [babble(45, rate_hz=22050)])
-    encoder, predictor = load_speech_side()
+    write_audio(tmp_path / "speech.wav", [babble(45, rate_hz=22050)])
+    encoder, predictor = load_speech_model()
     times_s = np.arange(0, 45, 0.04)
-    file = SoundFile(tmp_path / "speech.wav")
-    whole = read_sound(tmp_path / "speech.wav")
+    file = AudioFile(tmp_path / "speech.wav")
+    whole = read_audio(tmp_path / "speech.wav")
     assert file.duration_s == whole.duration_s
     np.testing.assert_array_equal(np.concatenate(list(file.blocks())), whole.samples)
     np.testing.assert_allclose(
@@ -627,14 +627,14 @@ def test_memory_does_not_grow_with_the_length(encoder: SpeechEncoder) -> None:
 @pytest.mark.parametrize("ahead_s", [1.5, 3.5])
 def test_a_stream_tells_what_the_whole_tells(encoder: SpeechEncoder, ahead_s: float) -> None:
     """With more sound ahead than encoder and predictor reach, the two take the same course."""
-    predictor, sound = make_predictor(encoder), babble(4)
-    blocks = [sound.samples[start : start + 3000] for start in range(0, len(sound.samples), 3000)]
+    predictor, audio = make_predictor(encoder), babble(4)
+    blocks = [audio.samples[start : start + 3000] for start in range(0, len(audio.samples), 3000)]
     told = list(stream_expression(encoder, predictor, blocks, ahead_s))
     times_s = np.concatenate([one.times_s for one in told])
     np.testing.assert_allclose(times_s, encoder.first_s + np.arange(len(times_s)) / encoder.rate_hz)
-    assert len(times_s) == len(sound.samples) // encoder.front_end.hop
+    assert len(times_s) == len(audio.samples) // encoder.front_end.hop
     streamed = np.concatenate([one.expression.values for one in told])
-    whole = predict_expression(encoder, predictor, sound, times_s).values
+    whole = predict_expression(encoder, predictor, audio, times_s).values
     # The loudness of the whole is not known in its midst, so only its course can be the same.
     for ours, theirs in zip(streamed.T, whole.T, strict=True):
         assert np.corrcoef(ours, theirs)[0, 1] > 0.98
@@ -707,7 +707,7 @@ class Stub:
     def __init__(self, frames: int = 10) -> None:
         self.frames = frames
 
-    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
+    def encode(self, audio: Audio, layers: tuple[int, ...]) -> SpeechFeatures:
         values = np.stack([np.full((self.frames, self.width), 10.0 * layer) for layer in layers], 1)
         return SpeechFeatures(values.astype(np.float32), self.rate_hz, self.first_s)
 
@@ -845,24 +845,24 @@ def test_ctranslate2_files_are_read(tmp_path: Path) -> None:
 class LevelBands:
     """In the phoneme recogniser's place: the level of each stretch of 20 ms in three bands."""
 
-    def log_posteriors(self, sound: torch.Tensor) -> torch.Tensor:
-        spectra = torch.fft.rfft(sound[: len(sound) // 320 * 320].reshape(-1, 320)).abs()
+    def log_posteriors(self, audio: torch.Tensor) -> torch.Tensor:
+        spectra = torch.fft.rfft(audio[: len(audio) // 320 * 320].reshape(-1, 320)).abs()
         return torch.stack([band.mean(1).clamp(min=1e-3).log() for band in spectra.split(54, 1)], 1)
 
 
 def test_encoder_recipe_learns_resumes_and_exports(tmp_path: Path) -> None:
     import soundfile
 
-    sounds = tmp_path / "sounds"
+    waveforms = tmp_path / "sounds"
     for number in range(4):
-        place = sounds / ("voice" if number else "kept")
+        place = waveforms / ("voice" if number else "kept")
         place.mkdir(parents=True, exist_ok=True)
         soundfile.write(place / f"{number}.wav", babble(3, number).samples, RATE_HZ)
     write_ctranslate2(tmp_path / "model.bin", small_whisper())
     config = EncoderTrainingConfig(
         reaches=(8, 12), frames=50, batch=2, stem_batch=2, stem_minutes=0.02, stream_weights=(0.5, 1.0)
     )
-    learn, kept = find_recordings([sounds], ["kept"])
+    learn, kept = find_recordings([waveforms], ["kept"])
     assert (len(learn), len(kept)) == (3, 1)
     teacher = WhisperTeacher(tmp_path / "model.bin", config.reaches)
     trainer = EncoderTrainer(config, teacher, LevelBands(), learn)

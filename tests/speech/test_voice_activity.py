@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.speech import voice_activity as module
 from talkinghead.speech.voice_activity import RATE_HZ, VoiceActivityConfig, gate, speech_stretches, voice_activity
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import PAUSE
 from talkinghead.text_to_speech.hibari import HibariEngine
 
@@ -30,7 +30,7 @@ def sentences() -> list[FloatArray]:
     for text in SENTENCES:
         said = HibariEngine().speak(text, "hibari")
         phones = [phone for phone in said.phones if phone.symbol != PAUSE]
-        samples = torchaudio.functional.resample(torch.from_numpy(said.sound.samples), said.sound.rate_hz, RATE_HZ)
+        samples = torchaudio.functional.resample(torch.from_numpy(said.audio.samples), said.audio.rate_hz, RATE_HZ)
         found.append(samples.numpy()[round(phones[0].start_s * RATE_HZ) : round(phones[-1].end_s * RATE_HZ)])
     return found
 
@@ -55,8 +55,8 @@ def music(count: int) -> FloatArray:
     """Struck chords over a held one, of power 1."""
     time_s = np.arange(count) / RATE_HZ
     chord = sum(np.sin(2 * np.pi * pitch * k * time_s) / k for pitch in (220, 277.2, 329.6) for k in range(1, 6))
-    sound = chord * (0.3 + (1 - (time_s * 2) % 1) ** 1.5)
-    return (sound / sound.std()).astype(np.float32)
+    audio = chord * (0.3 + (1 - (time_s * 2) % 1) ** 1.5)
+    return (audio / audio.std()).astype(np.float32)
 
 
 @pytest.mark.parametrize("level", [1.0, 0.05])
@@ -65,7 +65,7 @@ def test_speech_moves_the_mouth_and_pauses_do_not(sentences: list[FloatArray], l
     samples, places = with_pauses(sentences, 1.0)
     samples = level * (samples + samples.std() * 10 ** (noise_db / 20) * coloured_noise(len(samples)))
     times_s = np.arange(0, len(samples) / RATE_HZ, 0.01)
-    through = voice_activity(Sound(samples.astype(np.float32), RATE_HZ), times_s)
+    through = voice_activity(Audio(samples.astype(np.float32), RATE_HZ), times_s)
     near = np.abs(times_s[:, None, None] - places).min((1, 2))
     inside = ((times_s[:, None] >= places[:, 0]) & (times_s[:, None] < places[:, 1])).any(1)
     assert through[inside].mean() > 0.99
@@ -80,7 +80,7 @@ def test_speech_moves_the_mouth_and_pauses_do_not(sentences: list[FloatArray], l
 def test_a_short_pause_between_sentences_brings_the_mouth_to_rest(sentences: list[FloatArray]) -> None:
     samples, places = with_pauses(sentences, 0.45)
     times_s = np.arange(0, len(samples) / RATE_HZ, 0.01)
-    through = voice_activity(Sound(samples, RATE_HZ), times_s)
+    through = voice_activity(Audio(samples, RATE_HZ), times_s)
     for end_s, begin_s in zip(places[:-1, 1], places[1:, 0], strict=True):
         assert through[(times_s > end_s) & (times_s < begin_s)].min() < 0.05
 
@@ -90,7 +90,7 @@ def test_noise_music_and_breaths_leave_the_mouth_at_rest(level: float) -> None:
     count = 10 * RATE_HZ
     breaths = coloured_noise(count) * np.sin(np.pi * np.arange(count) / RATE_HZ / 1.5).clip(0) ** 2
     for samples in (coloured_noise(count), music(count), music(count) + coloured_noise(count), breaths):
-        through = voice_activity(Sound((level * samples).astype(np.float32), RATE_HZ), np.arange(250) / 25)
+        through = voice_activity(Audio((level * samples).astype(np.float32), RATE_HZ), np.arange(250) / 25)
         assert through.max() == 0
 
 
@@ -101,19 +101,19 @@ def test_breaths_between_sentences_leave_the_mouth_at_rest(sentences: list[Float
     begin = round((places[0, 1] + 0.45) * RATE_HZ)
     samples[begin : begin + len(breath)] += breath
     times_s = begin / RATE_HZ + np.arange(0, 0.5, 0.02)
-    assert voice_activity(Sound(samples, RATE_HZ), times_s).max() < 0.05
+    assert voice_activity(Audio(samples, RATE_HZ), times_s).max() < 0.05
 
 
 def test_speech_over_music_is_heard(sentences: list[FloatArray]) -> None:
     samples, places = with_pauses(sentences, 1.5)
     samples = samples + 0.2 * samples.std() * music(len(samples))
-    through = voice_activity(Sound(samples, RATE_HZ), places.mean(1))
+    through = voice_activity(Audio(samples, RATE_HZ), places.mean(1))
     assert through.min() > 0.95
-    assert voice_activity(Sound(samples, RATE_HZ), places[:, 0] - 0.75).max() < 0.05
+    assert voice_activity(Audio(samples, RATE_HZ), places[:, 0] - 0.75).max() < 0.05
 
 
 def test_pure_silence_stays_closed() -> None:
-    assert voice_activity(Sound(np.zeros(RATE_HZ, np.float32), RATE_HZ), np.arange(25) / 25).max() == 0
+    assert voice_activity(Audio(np.zeros(RATE_HZ, np.float32), RATE_HZ), np.arange(25) / 25).max() == 0
 
 
 def test_attack_and_release_last_as_long_as_they_say() -> None:
@@ -132,16 +132,16 @@ def test_attack_and_release_last_as_long_as_they_say() -> None:
 
 def test_a_pause_shorter_than_the_shortest_is_no_pause(sentences: list[FloatArray]) -> None:
     samples, _ = with_pauses(sentences[:2], 0.45)
-    assert len(speech_stretches(Sound(samples, RATE_HZ), CONFIG)) >= 2
-    assert len(speech_stretches(Sound(samples, RATE_HZ), dataclasses.replace(CONFIG, shortest_pause_ms=900))) == 1
+    assert len(speech_stretches(Audio(samples, RATE_HZ), CONFIG)) >= 2
+    assert len(speech_stretches(Audio(samples, RATE_HZ), dataclasses.replace(CONFIG, shortest_pause_ms=900))) == 1
 
 
 def test_it_does_not_matter_where_speech_stands_nor_how_it_is_cut(sentences: list[FloatArray]) -> None:
     samples, _ = with_pauses(sentences, 1.0)
     later = np.concatenate([np.zeros(40 * module.STEP * 5, np.float32), samples])  # a whole number of hops and steps
     moved_s = 40 * module.STEP * 5 / RATE_HZ
-    stretches = speech_stretches(Sound(samples, RATE_HZ), CONFIG)
-    np.testing.assert_allclose(speech_stretches(Sound(later, RATE_HZ), CONFIG) - moved_s, stretches, atol=0.011)
+    stretches = speech_stretches(Audio(samples, RATE_HZ), CONFIG)
+    np.testing.assert_allclose(speech_stretches(Audio(later, RATE_HZ), CONFIG) - moved_s, stretches, atol=0.011)
 
     class Uneven:
         rate_hz, duration_s = RATE_HZ, len(samples) / RATE_HZ
@@ -162,4 +162,4 @@ def test_the_detectors_weights_are_checked(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_another_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="16000 Hz"):
-        voice_activity(Sound(np.zeros(100, np.float32), 8000), np.zeros(1))
+        voice_activity(Audio(np.zeros(100, np.float32), 8000), np.zeros(1))

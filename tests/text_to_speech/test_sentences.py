@@ -117,7 +117,7 @@ def test_chinese_numbers_are_read_as_what_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("initial", "final", "sound"),
+    ("initial", "final", "audio"),
     [
         ("zh", "ong1", "ꭧʊ→ŋ"),
         ("sh", "i4", "ʂɨ↘"),
@@ -127,8 +127,8 @@ def test_chinese_numbers_are_read_as_what_they_are() -> None:
         ("", "x", ""),
     ],
 )
-def test_pinyin_to_ipa(initial: str, final: str, sound: str) -> None:
-    assert syllable(initial, final) == sound
+def test_pinyin_to_ipa(initial: str, final: str, audio: str) -> None:
+    assert syllable(initial, final) == audio
 
 
 def test_chinese_phonemes() -> None:

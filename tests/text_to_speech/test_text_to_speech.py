@@ -20,9 +20,9 @@ from scipy.signal import butter, sosfiltfilt
 
 from talkinghead.cli.main import main
 from talkinghead.errors import NothingToSpeakError, OutputError, OutputExistsError, VoiceUnavailableError
-from talkinghead.media.audio_reader import read_sound
-from talkinghead.media.audio_writer import write_sound
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.media.audio_reader import read_audio
+from talkinghead.media.audio_writer import write_audio
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech import (
     DEFAULT_VOICE,
     PAUSE,
@@ -88,7 +88,7 @@ def mean_level_db(
     """Mean loudness in a band over all phones of some symbols, read `lag_s` later than they are placed."""
     found = []
     for utterance in utterances:
-        loudness = level_db(sosfiltfilt(butter(4, band, kind, fs=24000, output="sos"), utterance.sound.samples))
+        loudness = level_db(sosfiltfilt(butter(4, band, kind, fs=24000, output="sos"), utterance.audio.samples))
         for phone in phones_of(utterance):
             if phone.symbol in symbols:
                 start, stop = (max(0, round((at_s + lag_s) * 200)) for at_s in (phone.start_s, phone.end_s))
@@ -99,7 +99,7 @@ def mean_level_db(
 def assert_without_gaps(utterance: Utterance) -> None:
     phones = phones_of(utterance)
     assert phones[0].start_s == 0
-    assert phones[-1].end_s == pytest.approx(utterance.sound.duration_s, abs=1e-6)
+    assert phones[-1].end_s == pytest.approx(utterance.audio.duration_s, abs=1e-6)
     assert all(a.end_s == pytest.approx(b.start_s, abs=1e-9) for a, b in itertools.pairwise(phones))
     assert min(phone.duration_s for phone in phones) > 0
 
@@ -121,7 +121,7 @@ def test_plosives_close_where_they_are_placed(utterances: list[Utterance], closi
     """A b between vowels need not close wholly."""
     quietest = []
     for utterance in utterances:
-        loudness = level_db(utterance.sound.samples)
+        loudness = level_db(utterance.audio.samples)
         for phone in phones_of(utterance):
             if phone.symbol == closing:
                 quietest.append(loudness[round(phone.start_s * 200) : round(phone.end_s * 200)].min())
@@ -149,7 +149,7 @@ def test_phones_lie_where_their_sound_is(
 
 def test_pauses_are_silent(utterances: list[Utterance]) -> None:
     for utterance in utterances:
-        loudness = level_db(utterance.sound.samples)
+        loudness = level_db(utterance.audio.samples)
         for phone in phones_of(utterance):
             if phone.symbol == PAUSE:
                 inside = loudness[round(phone.start_s * 200) : round(phone.end_s * 200)]
@@ -158,7 +158,7 @@ def test_pauses_are_silent(utterances: list[Utterance]) -> None:
 
 def test_the_same_is_said_every_time() -> None:
     first, second = (say("The same again.") for _ in range(2))
-    np.testing.assert_array_equal(first.sound.samples, second.sound.samples)
+    np.testing.assert_array_equal(first.audio.samples, second.audio.samples)
     assert first.phones == second.phones
 
 
@@ -209,7 +209,7 @@ def test_kokoro_says_what_is_too_long_for_its_network(monkeypatch: pytest.Monkey
 
 @needs_espeak
 def test_espeak_speaks_and_lists_its_voices() -> None:
-    assert say("Hello.", "espeak-en-us").sound.duration_s == pytest.approx(0.7, abs=0.4)
+    assert say("Hello.", "espeak-en-us").audio.duration_s == pytest.approx(0.7, abs=0.4)
     names = [voice.name for voice in EspeakEngine().voices()]
     assert names[0] == "espeak-en-us" and len(set(names)) == len(names) > 20
 
@@ -258,7 +258,7 @@ class ToneEngine:
         time_s = np.arange(len(sentence) * 80) / 8000
         level = 1.5 if sentence.startswith("Loud") else self.level
         tone = level * np.sin(2 * np.pi * 400 * time_s)
-        return Utterance(Sound(np.pad(tone, (2400, 2400)).astype(np.float32), 8000))
+        return Utterance(Audio(np.pad(tone, (2400, 2400)).astype(np.float32), 8000))
 
 
 @pytest.fixture
@@ -318,7 +318,7 @@ def test_unknown_voices_are_told_what_is_near() -> None:
 @pytest.mark.usefixtures("tone")
 def test_pauses_between_sentences_and_paragraphs() -> None:
     spoken = join(list(speak(Script("A first sentence. A second one.\n\n***\n\nAnother paragraph.", "tone"))))
-    heard = np.abs(spoken.sound.samples.reshape(-1, 80)).max(1) > 0.01
+    heard = np.abs(spoken.audio.samples.reshape(-1, 80)).max(1) > 0.01
     edges = np.flatnonzero(np.diff(heard.astype(int), prepend=0, append=0)) / 100
     silences = [edges[0], *(edges[2::2] - edges[1:-1:2]), len(heard) / 100 - edges[-1]]
     expected = [speaking.LEAD_S, 0.6, 1.0, speaking.TAIL_S]
@@ -338,36 +338,36 @@ def test_phones_of_joined_sentences_fill_the_sound() -> None:
 def test_speech_has_one_loudness_and_does_not_clip() -> None:
     quiet, loud, _ = speak(Script("Quiet words here. Loud words here.", "tone"))
     assert level_of(quiet) == pytest.approx(speaking.LEVEL_DB, abs=0.6)
-    assert level_of(loud) > speaking.LEVEL_DB and np.abs(loud.sound.samples).max() <= speaking.PEAK + 1e-6
+    assert level_of(loud) > speaking.LEVEL_DB and np.abs(loud.audio.samples).max() <= speaking.PEAK + 1e-6
     for utterance in speak(Script("Good evening. Here is the news. " * 3)):
-        assert np.abs(utterance.sound.samples).max() <= speaking.PEAK + 1e-6
+        assert np.abs(utterance.audio.samples).max() <= speaking.PEAK + 1e-6
 
 
 def level_of(utterance: Utterance) -> float:
-    said = utterance.sound.samples[np.abs(utterance.sound.samples) > 1e-3]
+    said = utterance.audio.samples[np.abs(utterance.audio.samples) > 1e-3]
     return float(10 * np.log10(np.square(said, dtype=np.float64).mean()))
 
 
 @pytest.mark.usefixtures("tone")
 def test_long_text_is_spoken_as_it_is_asked_for() -> None:
     stream = speak(Script("A sentence. " * 100_000, "tone"))
-    assert sum(len(next(stream).sound.samples) for _ in range(3)) < 8000 * 3
+    assert sum(len(next(stream).audio.samples) for _ in range(3)) < 8000 * 3
 
 
 def test_a_sound_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
-    sounds = [Sound(np.array([0, 0.5, 2], np.float32), 8000), Sound(np.array([-2, -0.5], np.float32), 8000)]
-    assert write_sound(path, sounds) == pytest.approx(5 / 8000)
+    waveforms = [Audio(np.array([0, 0.5, 2], np.float32), 8000), Audio(np.array([-2, -0.5], np.float32), 8000)]
+    assert write_audio(path, waveforms) == pytest.approx(5 / 8000)
     samples, rate_hz = soundfile.read(path)
     assert rate_hz == 8000
     np.testing.assert_allclose(samples, [0, 0.5, 1, -1, -0.5], atol=1e-4)
     with pytest.raises(OutputExistsError):
-        write_sound(path, sounds)
-    for wrong in ([], [*sounds, Sound(sounds[0].samples, 16000)]):
+        write_audio(path, waveforms)
+    for wrong in ([], [*waveforms, Audio(waveforms[0].samples, 16000)]):
         with pytest.raises(ValueError, match="sound"):
-            write_sound(tmp_path / "b.wav", wrong)
+            write_audio(tmp_path / "b.wav", wrong)
     with pytest.raises(OutputError, match=r"\.wav"):
-        write_sound(tmp_path / "b.mp3", sounds)
+        write_audio(tmp_path / "b.mp3", waveforms)
     assert [found.name for found in tmp_path.iterdir()] == ["a.wav"]
 
 
@@ -445,6 +445,6 @@ def test_an_anchor_says_a_text(anchor_folder: Path, tmp_path: Path) -> None:
     assert (described["engine"], described["voice"], described["skipped"]) == ("hibari", "hibari", 0)
     assert described["text_sha256"] == hashlib.sha256(b"Good evening.").hexdigest()
     assert made["duration_s"] == pytest.approx(described["duration_s"], abs=0.001)
-    assert read_sound(output).duration_s == pytest.approx(described["duration_s"], abs=0.001)
+    assert read_audio(output).duration_s == pytest.approx(described["duration_s"], abs=0.001)
     assert "Good" not in result.stdout
     assert [found.name for found in tmp_path.iterdir()] == ["said.mp4"]

@@ -220,13 +220,13 @@ def test_the_sounds_lag_is_recorded_where_it_can_be_told(
     anchor: Anchor, clip: DrawnClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def described() -> dict[str, object]:
-        return training._describe_sound(clip.path, anchor.model, anchor.reconstruction, anchor.times_s)
+        return training._describe_audio(clip.path, anchor.model, anchor.reconstruction, anchor.times_s)
 
     def heard_at(lag_s: float, r: float) -> Callable[..., HeardClip]:
         return lambda *_: HeardClip(lag_s, r, anchor.reconstruction.expression, anchor.reconstruction.expression)
 
     monkeypatch.setattr(speech_calibration, "FEWEST_FRAMES", 10)
-    monkeypatch.setattr(speech_model, "load_speech_side", lambda: (None, None))
+    monkeypatch.setattr(speech_model, "load_speech_model", lambda: (None, None))
     monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.8912))
     assert described() == {"lag_ms": 260, "r": 0.891}
     monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.2))
@@ -235,5 +235,5 @@ def test_the_sounds_lag_is_recorded_where_it_can_be_told(
     def missing() -> None:
         raise CheckpointError("no weights")
 
-    monkeypatch.setattr(speech_model, "load_speech_side", missing)
+    monkeypatch.setattr(speech_model, "load_speech_model", missing)
     assert described() == {"lag_ms": None, "r": None}

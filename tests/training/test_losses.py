@@ -44,10 +44,10 @@ def test_temporal_loss_sees_changes_of_the_error_within_a_pair_alone(grain: torc
 
 def test_the_window_shows_the_mouth_even_at_the_crops_edge() -> None:
     image = torch.zeros(2, 3, 96, 128)
-    centres = np.array([[64, 60, 20, 10], [120, 90, 20, 10]], np.float32)
-    for one, (x, y, *_) in zip(image, centres.astype(int), strict=True):
+    centers = np.array([[64, 60, 20, 10], [120, 90, 20, 10]], np.float32)
+    for one, (x, y, *_) in zip(image, centers.astype(int), strict=True):
         one[:, y, x] = 1
-    windows = mouth_windows(image, centres)
+    windows = mouth_windows(image, centers)
     assert windows.shape == (2, 3, 48, 64)
     assert windows.sum((1, 2, 3)).tolist() == [3, 3]
     assert windows[0, 0, 24, 32] == 1  # in the middle where there is room

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from talkinghead.cli.main import main
 from talkinghead.weights import registry as weights
-from talkinghead.weights.licenses import Commercial, commercial, licences, normal
+from talkinghead.weights.licenses import Commercial, all_licenses, commercial, normal
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,12 +34,12 @@ ROOT = Path(__file__).parents[2]
         ("", Commercial.UNKNOWN),
     ],
 )
-def test_what_a_licence_means(licence: str, meaning: Commercial) -> None:
-    assert commercial(licence) is meaning
+def test_what_a_licence_means(license: str, meaning: Commercial) -> None:
+    assert commercial(license) is meaning
 
 
 def test_everything_that_is_installed_is_listed_and_known() -> None:
-    rows = licences()
+    rows = all_licenses()
     unknown = [row.name for row in rows if row.commercial is Commercial.UNKNOWN]
     assert unknown == []
     names = {normal(row.name) for row in rows}
@@ -50,7 +50,7 @@ def test_everything_that_is_installed_is_listed_and_known() -> None:
 
 def test_the_command() -> None:
     answer = json.loads(CliRunner().invoke(main, ["licenses", "--json"]).stdout)
-    assert len(answer["licences"]) == len(licences())
+    assert len(answer["licenses"]) == len(all_licenses())
     assert "x264" in CliRunner().invoke(main, ["licenses"]).stdout
 
 
@@ -61,7 +61,7 @@ def test_the_document_has_every_requirement_and_weight() -> None:
     document = (ROOT / "docs" / "licenses.md").read_text("utf-8")
     told = {line.split("|")[1].strip(): line for line in document.splitlines() if line.startswith("| ")}
     assert named <= told.keys()
-    rows = {row.name: row for row in licences() if row.kind != "part"}
+    rows = {row.name: row for row in all_licenses() if row.kind != "part"}
     assert {row.name for row in rows.values() if row.kind == "weight"} <= told.keys()
     for name in told.keys() & rows.keys():
         assert f"| {rows[name].commercial} |" in told[name]

@@ -70,7 +70,7 @@ def main(look: str, frames: Path, performance: Path, output: Path) -> None:
         size_px,
         size_px,
         frame_rate=rate,
-        sound_from=performance / "speech.wav",
+        audio_from=performance / "speech.wav",
         metadata={"comment": "A computed person: rendered from the ICT-FaceKit head model, the voice is hibari-tts"},
         overwrite=True,
         crf=CRF,

@@ -63,8 +63,8 @@ class Head:
             pitch = named[f"eyeLookDown_{side}"] - named[f"eyeLookUp_{side}"]
             turn = Rotation.from_euler("YX", np.array([yaw, pitch]) * GAZE_RAD).as_matrix()
             balls = np.r_[EYEBALL[side]]
-            centre = eye_centre(vertices, side)
-            vertices[balls] = (vertices[balls] - centre) @ turn.T + centre
+            center = eye_centre(vertices, side)
+            vertices[balls] = (vertices[balls] - center) @ turn.T + center
         return vertices
 
     def posed(self, vertices: Array, rotation_rad: Array, translation_cm: Array) -> Array:

@@ -17,7 +17,7 @@ class Light:
     place: tuple[float, float, float]
     power: float
     size: float
-    colour: Colour = (1.0, 1.0, 1.0)
+    color: Colour = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from talkinghead.files import save_arrays
-from talkinghead.media.audio_writer import write_sound
+from talkinghead.media.audio_writer import write_audio
 from talkinghead.speech.loudness import integrated_lufs
-from talkinghead.structures import FloatArray, Sound
+from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech import PAUSE, HibariEngine
 
 Array = NDArray[np.float64]
@@ -136,8 +136,8 @@ def build(name: str, model: Path | None = None) -> Performance:
     script = SCRIPTS[name]
     random = np.random.default_rng(script.seed)
     geometry = load_lips(LOOKS[name].identity(), model)
-    sound, phones = speak(script, random)
-    period_s = sound.duration_s
+    audio, phones = speak(script, random)
+    period_s = audio.duration_s
     times_s = np.arange(round(period_s * FRAME_RATE)) / FRAME_RATE
 
     accents_s = accents(phones)
@@ -152,8 +152,8 @@ def build(name: str, model: Path | None = None) -> Performance:
         geometry.names,
         rotation.astype(np.float32),
         translation.astype(np.float32),
-        sound.samples,
-        sound.rate_hz,
+        audio.samples,
+        audio.rate_hz,
         tuple(phones),
         lip_points(geometry, expression).astype(np.float32),
     )
@@ -162,7 +162,7 @@ def build(name: str, model: Path | None = None) -> Performance:
 # Sound and phones
 
 
-def speak(script: Script, random: np.random.Generator) -> tuple[Sound, list[Phone]]:
+def speak(script: Script, random: np.random.Generator) -> tuple[Audio, list[Phone]]:
     """The script as one sound of a whole number of frames, and its phones from the first sample to the last."""
     engine = HibariEngine()
     pieces: list[FloatArray] = []
@@ -181,14 +181,14 @@ def speak(script: Script, random: np.random.Generator) -> tuple[Sound, list[Phon
     samples = np.concatenate([*pieces, np.zeros(frames * per_frame - length, np.float32)])
     samples = samples + 10 ** (ROOM_DB / 20) * random.standard_normal(len(samples))
     samples = at_loudness(samples.astype(np.float32), rate)
-    return Sound(samples, rate), with_pauses(with_effort(phones, samples, rate), len(samples) / rate)
+    return Audio(samples, rate), with_pauses(with_effort(phones, samples, rate), len(samples) / rate)
 
 
-def speak_line(engine: HibariEngine, sentence: str, pitch: tuple[int, int]) -> tuple[Sound, list[Phone]]:
+def speak_line(engine: HibariEngine, sentence: str, pitch: tuple[int, int]) -> tuple[Audio, list[Phone]]:
     """A sentence in the lowered voice, without the silence around it, and its phones."""
     utterance = engine.speak(sentence, VOICE)
-    rate, slower = utterance.sound.rate_hz, pitch[0] / pitch[1]
-    samples = resample_poly(utterance.sound.samples, *pitch).astype(np.float32)
+    rate, slower = utterance.audio.rate_hz, pitch[0] / pitch[1]
+    samples = resample_poly(utterance.audio.samples, *pitch).astype(np.float32)
     phones = list(utterance.phones or ())
     while phones[0].symbol == PAUSE:
         del phones[0]
@@ -201,7 +201,7 @@ def speak_line(engine: HibariEngine, sentence: str, pitch: tuple[int, int]) -> t
         Phone(phone.symbol, slower * phone.start_s - offset_s, slower * phone.end_s - offset_s, phone.stress)
         for phone in phones
     ]
-    return Sound(faded(samples[start:end], rate), rate), spoken
+    return Audio(faded(samples[start:end], rate), rate), spoken
 
 
 def faded(samples: FloatArray, rate: int) -> FloatArray:
@@ -395,7 +395,7 @@ def write(performance: Performance, folder: Path) -> None:
     # One entry only: safetensors writes several in an order that changes from run to run.
     metadata = {"performance": json.dumps(about, ensure_ascii=False)}
     save_arrays(folder / "performance.safetensors", tensors, metadata)
-    write_sound(folder / "speech.wav", [Sound(performance.samples, performance.sample_rate)], overwrite=True)
+    write_audio(folder / "speech.wav", [Audio(performance.samples, performance.sample_rate)], overwrite=True)
 
 
 def main() -> None:

@@ -95,8 +95,8 @@ class Studio:
             "hair": _hair("hair", look.hair_melanin, look.hair_redness, 0.32),
             "lash": _plain("lash", (0.012, 0.009, 0.008), 0.45),
         }
-        for name, colour in look.outfit.cloths.items():
-            self.materials[name] = _cloth(name, colour)
+        for name, color in look.outfit.cloths.items():
+            self.materials[name] = _cloth(name, color)
 
     def _head_mesh(self) -> bpy.types.Mesh:
         head = self.head
@@ -192,7 +192,7 @@ class Studio:
 
     def _light(self, light: Light) -> None:
         data = bpy.data.lights.new("light", "AREA")
-        data.energy, data.size, data.color = light.power, light.size, light.colour
+        data.energy, data.size, data.color = light.power, light.size, light.color
         item = bpy.data.objects.new("light", data)
         item.location = light.place
         towards = mathutils.Vector(FACE_CENTRE) - mathutils.Vector(light.place)
@@ -241,12 +241,12 @@ def _place(data: bpy.types.Curves, strands: Strands) -> None:
 
 
 def _plain(
-    name: str, colour: tuple[float, float, float], roughness: float, subsurface: float = 0.0, coat: float = 0.0
+    name: str, color: tuple[float, float, float], roughness: float, subsurface: float = 0.0, coat: float = 0.0
 ) -> bpy.types.Material:
     material = bpy.data.materials.new(name)
     material.use_nodes = True
     inputs = material.node_tree.nodes["Principled BSDF"].inputs
-    inputs["Base Color"].default_value = (*colour, 1)
+    inputs["Base Color"].default_value = (*color, 1)
     inputs["Roughness"].default_value = roughness
     inputs["Subsurface Weight"].default_value = subsurface
     inputs["Subsurface Radius"].default_value = (1.0, 0.45, 0.3)
@@ -280,9 +280,9 @@ def _skin(maps: dict[str, Path]) -> bpy.types.Material:
     return material
 
 
-def _iris(colour: tuple[float, float, float]) -> bpy.types.Material:
+def _iris(color: tuple[float, float, float]) -> bpy.types.Material:
     """Pupil, iris with radial streaks, dark limbus, white: by the distance from the eye's axis."""
-    material = _plain("iris", colour, 0.25, coat=1.0)
+    material = _plain("iris", color, 0.25, coat=1.0)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     inputs = nodes["Principled BSDF"].inputs
     inputs["Coat Roughness"].default_value = 0.02
@@ -308,14 +308,14 @@ def _iris(colour: tuple[float, float, float]) -> bpy.types.Material:
     links.new(polar.outputs[0], streaks.inputs["Vector"])
     ramp = nodes.new("ShaderNodeValToRGB")
     ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.0, 1.0
-    dark = tuple(0.22 * c for c in colour)
-    bright = tuple(min(1.4 * c + 0.01, 1) for c in colour)
+    dark = tuple(0.22 * c for c in color)
+    bright = tuple(min(1.4 * c + 0.01, 1) for c in color)
     stops = (
         (0.0, (0.002,) * 3),
         (0.150, (0.002,) * 3),
         (0.168, dark),
         (0.24, bright),
-        (0.345, colour),
+        (0.345, color),
         (0.395, dark),
         (0.415, tuple(0.5 * c + 0.03 for c in dark)),
         (0.455, (0.62, 0.58, 0.56)),
@@ -378,9 +378,9 @@ def _hair(name: str, melanin: float, redness: float, roughness: float) -> bpy.ty
     return material
 
 
-def _cloth(name: str, colour: tuple[float, float, float]) -> bpy.types.Material:
+def _cloth(name: str, color: tuple[float, float, float]) -> bpy.types.Material:
     """Woven cloth: rough, a little sheen, a fine weave and soft unevenness in the bump."""
-    material = _plain(name, colour, 0.45 if name == "tie" else 0.82)
+    material = _plain(name, color, 0.45 if name == "tie" else 0.82)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     cloth = nodes["Principled BSDF"]
     cloth.inputs["Sheen Weight"].default_value = 0.0 if name == "tie" else 0.12
@@ -404,16 +404,16 @@ def _backdrop_picture(look: Look, seed: int) -> Array:
     """An out-of-focus studio wall in linear RGB: panels of light behind a haze, darker towards the edges."""
     rng = np.random.default_rng(seed + 9)
     rows, columns = 256, 256
-    dark, light, accent = (np.asarray(colour) for colour in look.backdrop)
+    dark, light, accent = (np.asarray(color) for color in look.backdrop)
     y, x = np.mgrid[0:rows, 0:columns] / 256.0
     field = np.broadcast_to(dark, (rows, columns, 3)).copy()
     field = field + (light - dark) * (0.55 * np.exp(-(((x - 0.5) / 0.3) ** 2 + ((y - 0.42) / 0.3) ** 2)))[..., None]
     for _ in range(9):
-        centre, width = rng.uniform(0.2, 0.8), rng.uniform(0.006, 0.03)
-        bar = 1 / (1 + np.exp((np.abs(x - centre) - width) / 0.006))
+        center, width = rng.uniform(0.2, 0.8), rng.uniform(0.006, 0.03)
+        bar = 1 / (1 + np.exp((np.abs(x - center) - width) / 0.006))
         tall = 1 / (1 + np.exp((np.abs(y - rng.uniform(0.3, 0.55)) - rng.uniform(0.12, 0.25)) / 0.02))
-        colour = accent if rng.random() < 0.3 else light
-        field = field + (bar * tall * rng.uniform(0.25, 0.8))[..., None] * colour
+        color = accent if rng.random() < 0.3 else light
+        field = field + (bar * tall * rng.uniform(0.25, 0.8))[..., None] * color
     field = cv2.GaussianBlur(field, (0, 0), 9.0)
     grain = noise(np.stack([x.ravel() * 8, y.ravel() * 8, np.zeros(x.size)], 1), 1.0, seed).reshape(x.shape)
     return np.clip(field * (1 + 0.05 * grain)[..., None], 0, 1)

@@ -18,10 +18,14 @@ from talkinghead.face.region_removal import (
     place_crops,
     region_masks,
 )
+from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, LOWER_LIP_OUTER, RIGHT_CORNER, UPPER_LIP, UPPER_LIP_OUTER
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction
+
+LIPS = (RIGHT_CORNER, LEFT_CORNER, UPPER_LIP_OUTER, LOWER_LIP_OUTER, UPPER_LIP, LOWER_LIP)
+"""Landmarks that bound the mouth."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def _mouth_ellipses(
     coefficients: LocalCoefficients, neutral: FloatArray, index: dict[int, int], basis: FloatArray
 ) -> FloatArray:
     """(S, 4) centre and half axes of an ellipse around the lips, with room, in crop pixels."""
-    lips = [index[point] for point in (61, 291, 0, 17, 13, 14)]
+    lips = [index[point] for point in LIPS]
     modeller = LocalModeller(torch.from_numpy(neutral[lips]), torch.from_numpy(np.ascontiguousarray(basis[:, lips])))
     seen = modeller(coefficients)[..., :2].numpy()
     low, high = seen.min(1), seen.max(1)

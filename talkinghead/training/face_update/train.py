@@ -129,7 +129,7 @@ def _train_in(
         raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
     region = local_region(model, reconstruction.identity)
     size_px = crop_size_px(region, reconstruction)
-    sound = _describe_sound(clip, model, reconstruction, track.times_s)
+    audio = _describe_audio(clip, model, reconstruction, track.times_s)
     report(TrainingProgress("cropping", 0.0, 0))
     samples = gather_samples(clip, model, region, reconstruction, size_px, config.largest_frames)
 
@@ -163,7 +163,7 @@ def _train_in(
             "frames": len(track),
             "frames_with_face": usable,
         },
-        "sound": sound,
+        "sound": audio,
         "network": network.config.as_json(),
         "training": {
             "steps": trainer.step,
@@ -178,7 +178,7 @@ def _train_in(
     return description
 
 
-def _describe_sound(
+def _describe_audio(
     clip: Path, model: FaceModel, reconstruction: Reconstruction, times_s: NDArray[np.float64]
 ) -> dict[str, Any]:
     """How late the clip's sound is against its mouth, in ms, as anchor.json records it; None where nobody can tell.
@@ -186,15 +186,15 @@ def _describe_sound(
     `speech_calibration.calibrate` takes the lag out again when speech drives the anchor.
     """
     nothing = {"lag_ms": None, "r": None}
-    if not read_video_info(clip).has_sound:
+    if not read_video_info(clip).has_audio:
         return nothing
     from talkinghead.speech import calibration as speech_calibration  # imported here: it takes seconds
-    from talkinghead.speech.model import load_speech_side
+    from talkinghead.speech.model import load_speech_model
 
     if reconstruction.valid.sum() < speech_calibration.FEWEST_FRAMES:
         return nothing
     try:
-        heard = speech_calibration.listen(clip, model, reconstruction, times_s, *load_speech_side())
+        heard = speech_calibration.listen(clip, model, reconstruction, times_s, *load_speech_model())
     except (CheckpointError, MissingFileError, ModelUnavailableError):  # no speech weights: pictures may drive it
         return nothing
     if heard is None or not heard.belongs:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from talkinghead.device import mixed_precision, sent
+from talkinghead.device import mixed_precision, to_device
 from talkinghead.errors import (
     CheckpointError,
 )
@@ -41,7 +41,7 @@ class AnchorTrainingConfig:
     expression_jitter: float = 0.15
     """Sample coefficients are shifted by up to this share of the anchor's own standard deviation (claim 8)."""
     pose_jitter_px: float = 0.5
-    colour_jitter: float = 0.03
+    color_jitter: float = 0.03
     """Light of sample and target together, per channel, so that drift of exposure is nothing new."""
     laplacian_weight: float = 1.0
     gradient_weight: float = 0.0
@@ -180,7 +180,7 @@ class AnchorTrainer:
     def _loss(self, chosen: NDArray[np.int64], draw: np.random.Generator, opposed: bool) -> Tensor:
         config = self.config
         image, hole, feather = self._pictures(chosen)
-        light = 1 + config.colour_jitter * draw.uniform(-1, 1, (len(chosen), 3, 1, 1))
+        light = 1 + config.color_jitter * draw.uniform(-1, 1, (len(chosen), 3, 1, 1))
         image = image * torch.from_numpy(light.astype(np.float32)).to(self.device)
         coefficients = coefficient_jitter(
             select_coefficients(self.samples.coefficients, chosen),
@@ -210,7 +210,7 @@ class AnchorTrainer:
     def _pictures(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Sample images (B, 3, H, W), holes and feathers (B, 1, H, W) of the chosen samples, on the device."""
         arrays = (self.samples.crops[chosen], self.samples.holes[chosen], self.samples.feathers[chosen])
-        image, hole, feather = (sent(torch.from_numpy(array), self.device) for array in arrays)
+        image, hole, feather = (to_device(torch.from_numpy(array), self.device) for array in arrays)
         return image.permute(0, 3, 1, 2).float() / 255, hole[:, None].float(), feather[:, None].float() / 255
 
     def _weight(self, chosen: NDArray[np.int64], feather: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from talkinghead.training.speech.clips import (
     read_scripts,
 )
 from talkinghead.training.speech.encoder import EncoderTrainer
-from talkinghead.training.speech.phoneme_recognizer import PhonemeRecogniser
+from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 from talkinghead.training.speech.predictor import PredictorTrainingConfig, Score, leave_one_out, train_predictor
 from talkinghead.training.speech.pseudo_labels import prepare_teacher
 from talkinghead.training.speech.transplant import EncoderTrainingConfig
@@ -83,7 +83,7 @@ def encoder(
         raise OutputExistsError(f"{output} is there already; give --overwrite to replace it.")
     config = EncoderTrainingConfig()
     learn, measure = find_recordings(folders, held_out)
-    trainer = EncoderTrainer(config, WhisperTeacher(teacher, config.reaches), PhonemeRecogniser(), learn, start)
+    trainer = EncoderTrainer(config, WhisperTeacher(teacher, config.reaches), PhonemeRecognizer(), learn, start)
     state = output.with_name(f".{output.name}.state.safetensors")
     if resume:
         trainer.load(state)

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from talkinghead.errors import MediaError, MissingFileError
-from talkinghead.media.audio_reader import read_sound
-from talkinghead.speech.audio_window import normalise_loudness
+from talkinghead.media.audio_reader import read_audio
+from talkinghead.speech.audio_window import normalize_loudness
 from talkinghead.speech.front_ends import RATE_HZ
 
-SOUND_SUFFIXES = {".opus", ".ogg", ".wav", ".flac", ".mp3", ".m4a"}
+AUDIO_SUFFIXES = {".opus", ".ogg", ".wav", ".flac", ".mp3", ".m4a"}
 PLAYED_RATES_HZ = (13600, 14400, 15200, 16800, 17600, 18400)
 """A recording at 16 kHz sounds like another speaker when it is taken for one at another rate."""
 
@@ -37,21 +37,21 @@ class Recordings:
         if number not in self._samples:
             path, end_s = self._files[number]
             try:
-                sound = torch.from_numpy(read_sound(path).samples.copy())[: int(min(end_s, 3600) * RATE_HZ)]
+                audio = torch.from_numpy(read_audio(path).samples.copy())[: int(min(end_s, 3600) * RATE_HZ)]
             except MediaError:
-                sound = torch.zeros(RATE_HZ)
-            level = normalise_loudness(sound) if len(sound) else torch.zeros(RATE_HZ)
+                audio = torch.zeros(RATE_HZ)
+            level = normalize_loudness(audio) if len(audio) else torch.zeros(RATE_HZ)
             self._samples[number] = (level.clamp(-1, 1) * 32767).short()
         return self._samples[number].float() / 32767
 
     def stretch(self, length: int, draw: np.random.Generator) -> Tensor:
         """A random stretch of (length,) samples; short recordings are strung together with pauses between."""
-        sound = self[int(draw.integers(len(self)))]
-        while len(sound) < length:
+        audio = self[int(draw.integers(len(self)))]
+        while len(audio) < length:
             pause = torch.zeros(int(draw.integers(800, 8000)))
-            sound = torch.cat([sound, pause, self[int(draw.integers(len(self)))]])
-        start = int(draw.integers(0, len(sound) - length + 1))
-        return sound[start : start + length]
+            audio = torch.cat([audio, pause, self[int(draw.integers(len(self)))]])
+        start = int(draw.integers(0, len(audio) - length + 1))
+        return audio[start : start + length]
 
 
 def find_recordings(folders: Iterable[Path], held_out: Sequence[str]) -> tuple[Recordings, Recordings]:
@@ -66,14 +66,14 @@ def find_recordings(folders: Iterable[Path], held_out: Sequence[str]) -> tuple[R
         if not folder.is_dir():
             raise MissingFileError(f"There is no folder {folder}.")
         for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in SOUND_SUFFIXES:
+            if path.suffix.lower() in AUDIO_SUFFIXES:
                 (measure if any(part in held_out for part in path.parts) else learn).append((path, float("inf")))
     if not learn:
         raise MissingFileError("There is no sound file to learn from in the folders given.")
     return Recordings(learn), Recordings(measure)
 
 
-class Spoiler:
+class Augmentation:
     """What happens to sound on its way to the student: rooms, voices, noise, codecs, levels; never a shift in time."""
 
     def __init__(self, recordings: Recordings, draw: np.random.Generator) -> None:
@@ -83,33 +83,33 @@ class Spoiler:
         slope = torch.linspace(0, 1.2, 12)[:, None]  # from white noise to darker than pink
         self._noises = torch.fft.irfft(spectrum / (torch.arange(spectrum.shape[1]) + 300.0) ** slope)
 
-    def __call__(self, sound: Tensor) -> Tensor:
+    def __call__(self, audio: Tensor) -> Tensor:
         """(N,) -> (N,)"""
         draw = self._draw
         if draw.random() < 0.35:
-            sound = self._in_room(sound)
+            audio = self._in_room(audio)
         kind = draw.random()
         if kind < 0.25:
-            sound = _mixed(sound, self._recordings.stretch(len(sound), draw), draw.uniform(8, 30))
+            audio = _mixed(audio, self._recordings.stretch(len(audio), draw), draw.uniform(8, 30))
         elif kind < 0.6:
             noise = self._noises[draw.integers(len(self._noises))]
-            start = int(draw.integers(0, len(noise) - len(sound) + 1))
-            sound = _mixed(sound, noise[start : start + len(sound)], draw.uniform(3, 35))
+            start = int(draw.integers(0, len(noise) - len(audio) + 1))
+            audio = _mixed(audio, noise[start : start + len(audio)], draw.uniform(3, 35))
         if draw.random() < 0.1:
-            sound = _over_telephone(sound)
+            audio = _over_telephone(audio)
         if draw.random() < 0.8:
-            sound = normalise_loudness(sound) * 10 ** (draw.uniform(-4, 4) / 20)
-        return sound
+            audio = normalize_loudness(audio) * 10 ** (draw.uniform(-4, 4) / 20)
+        return audio
 
-    def _in_room(self, sound: Tensor) -> Tensor:
+    def _in_room(self, audio: Tensor) -> Tensor:
         """A decaying tail of noise behind the direct sound, which stays where it is."""
         length = int(self._draw.uniform(0.1, 0.6) * RATE_HZ)
         tail = torch.randn(length) * 10 ** (-3 * torch.arange(length) / length)
         tail[:16] = 0
         tail *= self._draw.uniform(0.1, 0.8) / tail.norm()
         tail[0] = 1
-        size = 1 << (len(sound) + length).bit_length()
-        return torch.fft.irfft(torch.fft.rfft(sound, size) * torch.fft.rfft(tail, size), size)[: len(sound)]
+        size = 1 << (len(audio) + length).bit_length()
+        return torch.fft.irfft(torch.fft.rfft(audio, size) * torch.fft.rfft(tail, size), size)[: len(audio)]
 
 
 def speed_perturbed(recordings: Recordings, length: int, draw: np.random.Generator) -> Tensor:
@@ -117,20 +117,20 @@ def speed_perturbed(recordings: Recordings, length: int, draw: np.random.Generat
     if draw.random() < 0.5:
         return recordings.stretch(length, draw)
     rate_hz = int(draw.choice(PLAYED_RATES_HZ))
-    sound = recordings.stretch(-(-length * rate_hz // RATE_HZ), draw)
-    return torchaudio.functional.resample(sound, rate_hz, RATE_HZ)[:length]
+    audio = recordings.stretch(-(-length * rate_hz // RATE_HZ), draw)
+    return torchaudio.functional.resample(audio, rate_hz, RATE_HZ)[:length]
 
 
-def _over_telephone(sound: Tensor) -> Tensor:
+def _over_telephone(audio: Tensor) -> Tensor:
     """Nothing above 4 kHz, eight bits to a sample: (N,) -> (N,)."""
-    narrow = torchaudio.functional.resample(sound, RATE_HZ, RATE_HZ // 2)
+    narrow = torchaudio.functional.resample(audio, RATE_HZ, RATE_HZ // 2)
     peak = narrow.abs().max().clamp(min=1e-6)
     coded = torchaudio.functional.mu_law_decoding(torchaudio.functional.mu_law_encoding(narrow / peak, 256), 256)
-    return functional.pad(torchaudio.functional.resample(coded * peak, RATE_HZ // 2, RATE_HZ), (0, 1))[: len(sound)]
+    return functional.pad(torchaudio.functional.resample(coded * peak, RATE_HZ // 2, RATE_HZ), (0, 1))[: len(audio)]
 
 
-def _mixed(sound: Tensor, other: Tensor, ratio_db: float) -> Tensor:
-    return sound + other * (sound.norm() / (other.norm() + 1e-6) * 10 ** (-ratio_db / 20))
+def _mixed(audio: Tensor, other: Tensor, ratio_db: float) -> Tensor:
+    return audio + other * (audio.norm() / (other.norm() + 1e-6) * 10 ** (-ratio_db / 20))
 
 
 def filter_augmented(spectra: Tensor) -> Tensor:

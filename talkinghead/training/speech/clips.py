@@ -17,10 +17,11 @@ from talkinghead import metrics
 from talkinghead.errors import CheckpointError, MissingFileError
 from talkinghead.face.face_model import FaceModel
 from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPER_LIP
 from talkinghead.face.tracking import track_file
-from talkinghead.media.audio_reader import read_sound
+from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.encoder import SpeechFeatures
-from talkinghead.structures import BoolArray, FloatArray, Sound
+from talkinghead.structures import Audio, BoolArray, FloatArray
 from talkinghead.text_to_speech import PAUSE, Phone, Script, Utterance
 from talkinghead.training.speech.phone_openness import openness_of
 
@@ -28,8 +29,6 @@ CLOSED_PHONES = "pbm"
 """First letters of the phones that are made with closed lips."""
 SPEEDS = (1.0, 0.88, 1.12)
 """How fast each recording is played; the first is measured on."""
-UPPER_LIP, LOWER_LIP = 13, 14
-LEFT_CORNER, RIGHT_CORNER = 61, 291
 FIRST_GOOD_LAYER = 3
 """What lies below hears sounds rather than speech."""
 
@@ -39,7 +38,7 @@ class ClipEntry:
     """One row of the list of clips."""
 
     clip: Path
-    sound: Path
+    audio: Path
     lag_s: float
     """How much later the sound's mouth shapes are seen in the picture than heard; negative = the mouth comes first."""
     speaker: str
@@ -109,9 +108,9 @@ def read_clip_list(path: Path, folder: Path | None = None) -> list[ClipEntry]:
         for row in csv.DictReader(file, delimiter="\t"):
             try:
                 clip = folder / row["clip"]
-                sound = folder / row["sound"] if row["sound"] else clip
+                audio = folder / row["sound"] if row["sound"] else clip
                 entry = ClipEntry(
-                    clip, sound, float(row["lag_ms"]) / 1000, row["speaker"], float(row["end_s"] or np.inf)
+                    clip, audio, float(row["lag_ms"]) / 1000, row["speaker"], float(row["end_s"] or np.inf)
                 )
             except (KeyError, TypeError, ValueError) as error:
                 raise CheckpointError(
@@ -119,7 +118,7 @@ def read_clip_list(path: Path, folder: Path | None = None) -> list[ClipEntry]:
                 ) from error
             entries.append(entry)
     for entry in entries:
-        for named in (entry.clip, entry.sound):
+        for named in (entry.clip, entry.audio):
             if not named.is_file():
                 raise MissingFileError(f"{path} names {named}, which is not there.")
     return entries
@@ -140,7 +139,7 @@ class Features(Protocol):
     @property
     def first_s(self) -> float: ...
 
-    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures: ...
+    def encode(self, audio: Audio, layers: tuple[int, ...]) -> SpeechFeatures: ...
 
 
 def chosen_layers(last: int) -> tuple[int, ...]:
@@ -153,22 +152,22 @@ def prepare_clip(entry: ClipEntry, encoder: Features, model: FaceModel, layers: 
     track = track_file(entry.clip)
     solved = reconstruct(track, model)
     used = solved.valid & (track.times_s < entry.end_s)
-    sound = read_sound(entry.sound)
-    sound = Sound(sound.samples[: int(min(entry.end_s, sound.duration_s) * sound.rate_hz)], sound.rate_hz)
+    audio = read_audio(entry.audio)
+    audio = Audio(audio.samples[: int(min(entry.end_s, audio.duration_s) * audio.rate_hz)], audio.rate_hz)
 
     seen = solved.expression[used]
     std = np.maximum(seen.std(0), 1e-3)
-    normalised = (solved.expression - seen.mean(0)) / std
+    normalized = (solved.expression - seen.mean(0)) / std
     to_shape = _shape_map(model, std)
-    to_shape = to_shape / np.maximum((normalised[used] @ to_shape).std(0), 1e-6)
+    to_shape = to_shape / np.maximum((normalized[used] @ to_shape).std(0), 1e-6)
 
     heard_s = track.times_s - entry.lag_s
     examples = []
     for speed in SPEEDS:
-        played = Sound(sound.samples, round(sound.rate_hz * speed))
+        played = Audio(audio.samples, round(audio.rate_hz * speed))
         features = encoder.encode(played, layers)
         at_s = features.times_s * speed
-        expression = np.stack([np.interp(at_s, heard_s, curve) for curve in normalised.T], 1).astype(np.float32)
+        expression = np.stack([np.interp(at_s, heard_s, curve) for curve in normalized.T], 1).astype(np.float32)
         inside = (np.interp(at_s, heard_s, used.astype(float)) > 0.99) & (at_s >= heard_s[0]) & (at_s <= heard_s[-1])
         examples.append(
             Example(
@@ -211,7 +210,7 @@ def prepare_utterances(spoken: Sequence[Utterance], encoder: Features, layers: t
         phones = [phone for phone in utterance.phones or () if phone.symbol != PAUSE]
         closures = [phone for phone in phones if phone.symbol[0] in CLOSED_PHONES]
         for speed in SPEEDS:
-            played = Sound(utterance.sound.samples, round(utterance.sound.rate_hz * speed))
+            played = Audio(utterance.audio.samples, round(utterance.audio.rate_hz * speed))
             features = encoder.encode(played, layers)
             at_s = features.times_s * speed
             asked = openness_of(phones, at_s) if phones else np.zeros(len(at_s))

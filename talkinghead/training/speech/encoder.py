@@ -30,7 +30,7 @@ from talkinghead.files import load_arrays, replacing, save_arrays
 from talkinghead.speech.encoder import hidden_states
 from talkinghead.speech.encoder_files import FRONT_END_FILE, WEIGHT_FILE
 from talkinghead.speech.front_ends import LOG_MEL, RATE_HZ, LogMelFrontEnd
-from talkinghead.training.speech.augmentation import Recordings, Spoiler, filter_augmented, speed_perturbed
+from talkinghead.training.speech.augmentation import Augmentation, Recordings, filter_augmented, speed_perturbed
 from talkinghead.training.speech.transplant import (
     EncoderTrainingConfig,
     build_student,
@@ -46,10 +46,10 @@ LEAST_SPREAD = 0.25
 """Phonemes whose log posterior hardly varies in the languages at hand are not taught."""
 
 
-class Recogniser(Protocol):
+class Recognizer(Protocol):
     """Hears phonemes; see `training.phonemes`."""
 
-    def log_posteriors(self, sound: Tensor) -> Tensor:
+    def log_posteriors(self, audio: Tensor) -> Tensor:
         """(N,) at 16 kHz -> (N // 320, tokens)"""
         ...
 
@@ -61,7 +61,7 @@ class EncoderTrainer:
         self,
         config: EncoderTrainingConfig,
         teacher: WhisperTeacher,
-        recogniser: Recogniser,
+        recognizer: Recognizer,
         recordings: Recordings,
         start: Path | None = None,
     ) -> None:
@@ -73,25 +73,25 @@ class EncoderTrainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.teacher = teacher
-        self.recogniser = recogniser
+        self.recognizer = recognizer
         self.recordings = recordings
         self.front_end = LogMelFrontEnd()
         self.draw = np.random.default_rng(config.seed)
-        self.spoil = Spoiler(recordings, self.draw)
+        self.augment = Augmentation(recordings, self.draw)
         self.student = build_student(config, teacher.width)
         length = config.frames * LogMelFrontEnd.hop
-        sounds = [recordings.stretch(length, self.draw) for _ in range(50)]
-        self.early_units = transplant(self.student, teacher, sounds)
+        waveforms = [recordings.stretch(length, self.draw) for _ in range(50)]
+        self.early_units = transplant(self.student, teacher, waveforms)
         if start is not None:
             self._take_over(start)
         self.averaged = {name: value.clone() for name, value in self.student.state_dict().items()}
-        spectra = torch.cat([self.front_end.spectra_of(sound[None]) for sound in sounds[:16]])
+        spectra = torch.cat([self.front_end.spectra_of(audio[None]) for audio in waveforms[:16]])
         with torch.no_grad():
             wanted = [teacher.stem(spectra), *teacher.streams(spectra, self.early_units)]
         # Features that hardly vary are not worth as much as the others.
         spread = [one.flatten(0, 1).std(0) for one in wanted]
         self.spread = [one + 0.3 * one.mean() for one in spread]
-        heard = torch.cat([recogniser.log_posteriors(sound) for sound in sounds[:16]])
+        heard = torch.cat([recognizer.log_posteriors(audio) for audio in waveforms[:16]])
         self.phonemes = (heard.std(0) > LEAST_SPREAD).nonzero()[:, 0]
         self.phoneme_mean, self.phoneme_spread = heard.mean(0), heard.std(0).clamp(min=2 * LEAST_SPREAD)
         self.head = nn.Linear(teacher.width, len(self.phonemes))
@@ -174,27 +174,27 @@ class EncoderTrainer:
         length = self.config.frames * LogMelFrontEnd.hop
         return [speed_perturbed(self.recordings, length, self.draw) for _ in range(size)]
 
-    def _spectra(self, sounds: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _spectra(self, waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Spectra (B, mels, 2 S) of the sounds, spoiled and clean."""
-        spoiled = torch.stack([self.spoil(sound) for sound in sounds])
-        return filter_augmented(self.front_end.spectra_of(spoiled)), self.front_end.spectra_of(torch.stack(sounds))
+        augmented = torch.stack([self.augment(audio) for audio in waveforms])
+        return filter_augmented(self.front_end.spectra_of(augmented)), self.front_end.spectra_of(torch.stack(waveforms))
 
-    def _through_stem(self, sounds: list[Tensor]) -> Tensor:
-        spoiled, clean = self._spectra(sounds)
+    def _through_stem(self, waveforms: list[Tensor]) -> Tensor:
+        augmented, clean = self._spectra(waveforms)
         with torch.no_grad():
             wanted = self.teacher.stem(clean)
         with mixed_precision(CPU):
-            given = stem_of(self.student, self.front_end.stacked(spoiled))
+            given = stem_of(self.student, self.front_end.stacked(augmented))
         return ((given.float() - wanted) / self.spread[0]).square().clamp(max=25).mean()
 
     def _through_layers(self) -> Tensor:
-        sounds, phonemes_heard = self._ahead or self._draw_ahead()
+        waveforms, phonemes_heard = self._ahead or self._draw_ahead()
         self._ahead = self._draw_ahead()
-        spoiled, clean = self._spectra(sounds)
+        augmented, clean = self._spectra(waveforms)
         with torch.no_grad(), mixed_precision(CPU):
             wanted = self.teacher.streams(clean, self.early_units)
         with mixed_precision(CPU):
-            *given, last = hidden_states(self.student, self.front_end.stacked(spoiled))[1:]
+            *given, last = hidden_states(self.student, self.front_end.stacked(augmented))[1:]
             phonemes = self.head(last)
         losses = [
             functional.smooth_l1_loss(ours.float() / spread, theirs.float() / spread, beta=0.5)
@@ -208,14 +208,14 @@ class EncoderTrainer:
 
     def _draw_ahead(self) -> tuple[list[Tensor], Future[Tensor] | None]:
         """Sounds for a step, which the recogniser hears meanwhile if it is this step's turn."""
-        sounds = self._draw(self.config.batch)
+        waveforms = self._draw(self.config.batch)
         self._drawn += 1
         asked = self._drawn % self.config.phoneme_every == 0
-        return sounds, self._listener.submit(self._heard_phonemes, sounds) if asked else None
+        return waveforms, self._listener.submit(self._heard_phonemes, waveforms) if asked else None
 
-    def _heard_phonemes(self, sounds: Sequence[Tensor]) -> Tensor:
+    def _heard_phonemes(self, waveforms: Sequence[Tensor]) -> Tensor:
         """The recogniser's log posteriors, normalised: (B, S, phonemes)."""
-        heard = torch.stack([self.recogniser.log_posteriors(sound) for sound in sounds])
+        heard = torch.stack([self.recognizer.log_posteriors(audio) for audio in waveforms])
         return ((heard - self.phoneme_mean) / self.phoneme_spread)[..., self.phonemes]
 
     @torch.no_grad()
@@ -225,11 +225,11 @@ class EncoderTrainer:
         student.load_state_dict(self.averaged)
         length = self.config.frames * LogMelFrontEnd.hop
         draw = np.random.default_rng(0)
-        sounds = torch.stack([recordings.stretch(length, draw) for _ in range(min(most, len(recordings)))])
-        spectra = self.front_end.spectra_of(sounds)
+        waveforms = torch.stack([recordings.stretch(length, draw) for _ in range(min(most, len(recordings)))])
+        spectra = self.front_end.spectra_of(waveforms)
         frames = self.front_end.stacked(spectra)
         wanted = [self.teacher.stem(spectra), *self.teacher.streams(spectra, self.early_units)]
-        wanted.append(self._heard_phonemes(list(sounds)))
+        wanted.append(self._heard_phonemes(list(waveforms)))
         *streams, last = hidden_states(student, frames)[1:]
         given = [stem_of(student, frames), *streams, self.head(last)]
         names = [STEM, *(f"layer {n + 1}" for n in range(self.config.copied_layers)), PHONEMES]
@@ -278,7 +278,7 @@ class EncoderTrainer:
             raise CheckpointError(f"{path} does not fit this training; start it again without --resume.") from error
         # What was drawn before the interruption is not drawn again.
         self.draw = np.random.default_rng((self.config.seed, self.step))
-        self.spoil = Spoiler(self.recordings, self.draw)
+        self.augment = Augmentation(self.recordings, self.draw)
 
     def export(self, folder: Path) -> None:
         """Write the averaged student, without the layer for phonemes, as a Hugging Face folder in half precision."""

@@ -14,12 +14,12 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from talkinghead.speech.audio_window import normalise_loudness
+from talkinghead.speech.audio_window import normalize_loudness
 from talkinghead.speech.encoder import SpeechFeatures
 from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
-from talkinghead.structures import Sound
+from talkinghead.structures import Audio
 from talkinghead.training.speech.clips import Features
-from talkinghead.training.speech.phoneme_recognizer import PhonemeRecogniser
+from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 from talkinghead.training.speech.whisper import WhisperTeacher
 
 WHISPER_REACH = 750
@@ -27,16 +27,16 @@ WHISPER_REACH = 750
 FEATURE_RATE_HZ = 50.0
 
 
-def samples_of(sound: Sound) -> Tensor:
+def samples_of(audio: Audio) -> Tensor:
     """(N,) at the encoders' rate and loudness."""
-    samples = torch.from_numpy(np.ascontiguousarray(sound.samples))
-    if sound.rate_hz != RATE_HZ:
-        samples = torchaudio.functional.resample(samples, sound.rate_hz, RATE_HZ)
-    return normalise_loudness(samples)
+    samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
+    if audio.rate_hz != RATE_HZ:
+        samples = torchaudio.functional.resample(samples, audio.rate_hz, RATE_HZ)
+    return normalize_loudness(samples)
 
 
 @dataclass(frozen=True)
-class Listener:
+class FeatureExtractor:
     """Features that some function makes of a sound."""
 
     layer_count: int
@@ -47,11 +47,11 @@ class Listener:
     first_s: float = 0.0
 
     @torch.inference_mode()
-    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
-        return SpeechFeatures(self.hear(samples_of(sound), layers).numpy(), self.rate_hz, self.first_s)
+    def encode(self, audio: Audio, layers: tuple[int, ...]) -> SpeechFeatures:
+        return SpeechFeatures(self.hear(samples_of(audio), layers).numpy(), self.rate_hz, self.first_s)
 
 
-def whisper(path: Path, layers: int) -> Listener:
+def whisper(path: Path, layers: int) -> FeatureExtractor:
     """The first so many layers of a Whisper encoder (a CTranslate2 model.bin), which hear 30 s and no positions.
 
     Raises:
@@ -64,17 +64,17 @@ def whisper(path: Path, layers: int) -> Listener:
         streams = teacher.streams(front_end.spectra_of(samples[None]), every_unit)
         return torch.stack([streams[layer - 1][0] for layer in wanted], 1)
 
-    return Listener(layers, teacher.width, hear)
+    return FeatureExtractor(layers, teacher.width, hear)
 
 
-def phonemes() -> Listener:
+def phonemes() -> FeatureExtractor:
     """Log posteriors of the phoneme recogniser.
 
     Raises:
         ModelUnavailableError: it is not installed.
     """
-    recogniser = PhonemeRecogniser()
-    return Listener(1, len(recogniser.tokens), lambda samples, _: recogniser.log_posteriors(samples)[:, None])
+    recognizer = PhonemeRecognizer()
+    return FeatureExtractor(1, len(recognizer.tokens), lambda samples, _: recognizer.log_posteriors(samples)[:, None])
 
 
 class SideBySide:
@@ -91,9 +91,9 @@ class SideBySide:
         self.layer_count = sum(len(layers) for _, layers in parts)
         self.width = max(part.width for part, _ in parts)
 
-    def encode(self, sound: Sound, layers: tuple[int, ...]) -> SpeechFeatures:
+    def encode(self, audio: Audio, layers: tuple[int, ...]) -> SpeechFeatures:
         """(S, layers, D), as many frames as the shortest gives."""
-        heard = [part.encode(sound, own).values for part, own in self._parts]
+        heard = [part.encode(audio, own).values for part, own in self._parts]
         frames = min(map(len, heard))
         wide = [np.pad(one[:frames], ((0, 0), (0, 0), (0, self.width - one.shape[2]))) for one in heard]
         values = np.concatenate(wide, 1)[:, [layer - 1 for layer in layers]]

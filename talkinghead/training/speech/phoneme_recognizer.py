@@ -28,7 +28,7 @@ FLOOR = -12.0
 """Least log posterior that is told apart."""
 
 
-class PhonemeRecogniser:
+class PhonemeRecognizer:
     """Log posteriors of phonemes at 50 Hz."""
 
     def __init__(self) -> None:
@@ -48,9 +48,9 @@ class PhonemeRecogniser:
         self._session = model.session
         self.tokens = tuple(model.decoder_tokens)
 
-    def log_posteriors(self, sound: Tensor) -> Tensor:
+    def log_posteriors(self, audio: Tensor) -> Tensor:
         """(N,) at 16 kHz -> (N // 320, tokens), not below `FLOOR`."""
-        samples = sound.clamp(-1, 1).numpy()
+        samples = audio.clamp(-1, 1).numpy()
         chunk, context = CHUNK_S * RATE_HZ, CONTEXT_S * RATE_HZ
         parts = []
         for begin in range(0, len(samples), chunk):
@@ -60,6 +60,6 @@ class PhonemeRecogniser:
             found = np.asarray(self._session.run(["log_probs"], given)[0][0], np.float32)[(begin - first) // HOP :]
             parts.append(found[: chunk // HOP] if begin + chunk < len(samples) else found)
         joined = torch.from_numpy(np.concatenate(parts)).clamp(min=FLOOR)
-        count = len(sound) // HOP
+        count = len(audio) // HOP
         # The recogniser's count may differ by a frame.
         return torch.cat([joined, joined[-1:].expand(max(0, count - len(joined)), -1)])[:count]

@@ -320,10 +320,10 @@ def _correlation(ours: Tensor, true: Tensor, seen: Tensor) -> Tensor:
     """Pearson's r over the frames seen: (B, S, 2), (B, S, 2), (B, S) -> (B, 2)."""
     count = seen.sum(1).clamp(min=2)[:, None, None]
 
-    def centred(curves: Tensor) -> Tensor:
+    def centered(curves: Tensor) -> Tensor:
         return (curves - (curves * seen[..., None]).sum(1, keepdim=True) / count) * seen[..., None]
 
-    a, b = centred(ours), centred(true)
+    a, b = centered(ours), centered(true)
     return (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1) + 1e-3).sqrt()
 
 

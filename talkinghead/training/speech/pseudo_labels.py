@@ -22,7 +22,7 @@ from talkinghead.face.face_model import FaceModel
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
-from talkinghead.structures import Sound
+from talkinghead.structures import Audio
 from talkinghead.training.speech.augmentation import Recordings
 from talkinghead.training.speech.clips import Clip, ClipEntry, Example, Features, chosen_layers, prepare_clip
 from talkinghead.training.speech.feature_extractors import SideBySide, phonemes, whisper
@@ -50,14 +50,14 @@ class HeardTwice:
 
 
 def hear_twice(
-    sounds: Sequence[Tensor], student: Features, layers: tuple[int, ...], teacher: Features
+    waveforms: Sequence[Tensor], student: Features, layers: tuple[int, ...], teacher: Features
 ) -> list[HeardTwice]:
     """Encode recordings, (N,) at 16 kHz each, for student and teacher."""
     every = tuple(range(1, teacher.layer_count + 1))
     heard = []
-    for samples in sounds:
-        sound = Sound(samples.numpy(), RATE_HZ)
-        ours, theirs = student.encode(sound, layers), teacher.encode(sound, every)
+    for samples in waveforms:
+        audio = Audio(samples.numpy(), RATE_HZ)
+        ours, theirs = student.encode(audio, layers), teacher.encode(audio, every)
         values = (torch.from_numpy(ours.values).half(), torch.from_numpy(theirs.values).half())
         heard.append(HeardTwice(values[0], ours.times_s, values[1], theirs.times_s))
     return heard
@@ -94,8 +94,8 @@ def prepare_teacher(
     clips = [prepare_clip(entry, hears, model, every) for entry in entries]
     draw = np.random.default_rng(training.seed)
     length = round(STRETCH_S * RATE_HZ)
-    sounds = [speech.stretch(length, draw) for _ in range(max(1, round(60 * minutes / STRETCH_S)))]
-    return Teacher(clips, hears, hear_twice(sounds, student, layers, hears), training)
+    waveforms = [speech.stretch(length, draw) for _ in range(max(1, round(60 * minutes / STRETCH_S)))]
+    return Teacher(clips, hears, hear_twice(waveforms, student, layers, hears), training)
 
 
 class Teacher:

@@ -98,7 +98,7 @@ def build_student(config: EncoderTrainingConfig, width: int) -> Wav2Vec2BertMode
 
 
 @torch.no_grad()
-def transplant(student: Wav2Vec2BertModel, teacher: WhisperTeacher, sounds: Sequence[Tensor]) -> list[Tensor]:
+def transplant(student: Wav2Vec2BertModel, teacher: WhisperTeacher, waveforms: Sequence[Tensor]) -> list[Tensor]:
     """Start the student as near to the teacher as it can come without learning; see the module's text.
 
     Args:
@@ -108,7 +108,7 @@ def transplant(student: Wav2Vec2BertModel, teacher: WhisperTeacher, sounds: Sequ
         For each layer the numbers of the feed-forward units that stand behind its attention.
     """
     front_end = LogMelFrontEnd()
-    spectra = [front_end.spectra_of(sound[None]) for sound in sounds]
+    spectra = [front_end.spectra_of(audio[None]) for audio in waveforms]
     frames = torch.cat([front_end.stacked(one)[0] for one in spectra])
     streams = [teacher.stem(one) for one in spectra]
     _fit_stem(student, frames, torch.cat([stream[0] for stream in streams]))
