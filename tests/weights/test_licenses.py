@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("licence", "meaning"),
+    ("license", "meaning"),
     [
         ("MIT", Commercial.OPEN),
         ("Apache Software License", Commercial.OPEN),
