@@ -26,8 +26,8 @@ from talkinghead.generation.passthrough import Fallbacks
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile
-from talkinghead.media.images import SpeechSheet
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.images import ContactSheet
+from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import add_xmp, tags
 from talkinghead.provenance.origin import Origin
@@ -118,13 +118,12 @@ def generate(
             timeline.height,
             frame_rate=timeline.frame_rate,
             audio_from=recording,
-            metadata=tags(origin),
+            metadata=ContainerMetadata(tags(origin), lambda complete: _finish(complete, output.name, origin, signer)),
             overwrite=overwrite,
-            finishing=lambda complete: _finish(complete, output.name, origin, signer),
         ) as writer:
             frames = performance.frames()
             if contact_sheet is not None:
-                sheet = SpeechSheet(len(timeline))
+                sheet = ContactSheet(len(timeline))
                 frames = _shown(frames, sheet, performance.updater, timeline)
             first_frame_s = _write_frames(writer, frames, len(timeline), progress) - started
         if contact_sheet is not None:
@@ -243,7 +242,7 @@ def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Pat
         yield recording, {"text_to_speech": write_speech(speech, recording)}
 
 
-def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:
+def _shown(frames: Iterator[Frame], sheet: ContactSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:
     """The same frames; those that the contact sheet wants are added to it with the picture of their mouth."""
     for index, frame in enumerate(frames):
         if sheet.wants(index):

@@ -386,7 +386,7 @@ def prepare_media(folder: Path) -> None:
     import av
     import soundfile
 
-    from talkinghead.media.video_writer import VideoWriter
+    from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
     from talkinghead.provenance import metadata as labels
     from talkinghead.structures import Frame
 
@@ -400,8 +400,7 @@ def prepare_media(folder: Path) -> None:
         32,
         frame_rate=Fraction(25),
         audio_from=folder / "good.wav",
-        metadata=tags,
-        finishing=labels.add_xmp,
+        metadata=ContainerMetadata(tags, labels.add_xmp),
     ) as writer:
         for number, image in enumerate(images):
             writer.write(Frame(image, number / 25))
