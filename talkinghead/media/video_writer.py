@@ -219,9 +219,9 @@ class VideoWriter:
         try:
             yield
         except UnknownCodecError as error:
-            raise OutputError(f"cannot write {self._path}: this build of PyAV has no encoder {error}") from error
+            raise OutputError(f"Cannot write {self._path}: this build of PyAV has no encoder {error}.") from error
         except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+            raise OutputError(f"Cannot write {self._path}: {error.strerror}.") from error
 
 
 def _close_quietly(container: OutputContainer) -> None:

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
 from talkinghead.cli.main import main
-from talkinghead.errors import NothingToSpeakError, OutputError, OutputExistsError, VoiceUnavailableError
+from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.media.audio_writer import write_audio
 from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech import (
     DEFAULT_VOICE,
@@ -352,23 +351,6 @@ def level_of(utterance: Utterance) -> float:
 def test_long_text_is_spoken_as_it_is_asked_for() -> None:
     stream = speak(Script("A sentence. " * 100_000, "tone"))
     assert sum(len(next(stream).audio.samples) for _ in range(3)) < 8000 * 3
-
-
-def test_a_sound_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    waveforms = [Audio(np.array([0, 0.5, 2], np.float32), 8000), Audio(np.array([-2, -0.5], np.float32), 8000)]
-    assert write_audio(path, waveforms) == pytest.approx(5 / 8000)
-    samples, rate_hz = soundfile.read(path)
-    assert rate_hz == 8000
-    np.testing.assert_allclose(samples, [0, 0.5, 1, -1, -0.5], atol=1e-4)
-    with pytest.raises(OutputExistsError):
-        write_audio(path, waveforms)
-    for wrong in ([], [*waveforms, Audio(waveforms[0].samples, 16000)]):
-        with pytest.raises(ValueError, match="sound"):
-            write_audio(tmp_path / "b.wav", wrong)
-    with pytest.raises(OutputError, match=r"\.wav"):
-        write_audio(tmp_path / "b.mp3", waveforms)
-    assert [found.name for found in tmp_path.iterdir()] == ["a.wav"]
 
 
 def test_speak_command(tmp_path: Path) -> None:
