@@ -29,7 +29,7 @@ from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
-from talkinghead.provenance.metadata import add_xmp, tags
+from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.structures import FloatArray, Frame
@@ -118,7 +118,9 @@ def generate(
             timeline.height,
             frame_rate=timeline.frame_rate,
             audio_from=recording,
-            metadata=ContainerMetadata(tags(origin), lambda complete: _finish(complete, output.name, origin, signer)),
+            metadata=ContainerMetadata(
+                container_tags(origin), lambda complete: _finish(complete, output.name, origin, signer)
+            ),
             overwrite=overwrite,
         ) as writer:
             frames = performance.frames()
@@ -223,7 +225,7 @@ def _stream(
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
     """Label a complete output, before it takes its name."""
-    add_xmp(complete)
+    append_xmp(complete)
     if signer is not None:
         signer.sign(complete, name, origin)
 

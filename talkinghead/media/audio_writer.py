@@ -57,7 +57,7 @@ def write_audio(path: Path, recordings: Iterable[Audio], *, overwrite: bool = Fa
                     file.write((audio.samples.clip(-1, 1) * 32767).round().astype(np.int16))
                 duration_s = float(file.frames / first.rate_hz)
         except soundfile.LibsndfileError as error:
-            raise OutputError(f"Cannot write {path}: {error.error_string}") from error
+            raise OutputError(f"Cannot write {path}: {error.error_string} Is the disk full?") from error
     return duration_s
 
 
