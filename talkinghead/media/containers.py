@@ -83,7 +83,7 @@ def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
         if stream.codec_context is None:
             raise MediaError(f"{path}: the video's codec is not supported; convert it to H.264")
         if stream.width * stream.height > MAX_PIXELS:
-            raise MediaError(f"{path}: frames of {stream.width} x {stream.height} pixels are too large; scale it down")
+            raise MediaError(f"{path}: frames of {stream.width} x {stream.height} are too large; scale the video down")
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         return stream
     raise NoVideoError(f"{path}: the file has no video; give a video clip")
