@@ -127,14 +127,14 @@ def _train_in(
     usable = int(reconstruction.valid.sum())
     if usable < FEWEST_FRAMES:
         raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
-    region = local_region(model, reconstruction.identity)
+    region = local_region(model.of(reconstruction.identity))
     size_px = crop_size_px(region, reconstruction)
     audio = _describe_audio(clip, model, reconstruction, track.times_s)
     report(TrainingProgress("cropping", 0.0, 0))
     samples = gather_samples(clip, model, region, reconstruction, size_px, config.largest_frames)
 
     torch.manual_seed(config.seed)
-    network = FaceUpdateNetwork(FaceUpdateConfig(model.expressions, size_px), model, reconstruction.identity)
+    network = FaceUpdateNetwork(FaceUpdateConfig(model.expressions, size_px), model.of(reconstruction.identity))
     if config.generic_start:
         start_from(network, checkpoint_path(GENERIC_START))
     own = reconstruction.expression[reconstruction.valid]
@@ -150,7 +150,7 @@ def _train_in(
     save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
     network.config = dataclasses.replace(network.config, sharpening=round(trainer.sharpening(), 3))
     save_network(work / "network.safetensors", network, trainer.averaged)
-    load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
+    load_network(work / "network.safetensors", model.of(reconstruction.identity))  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
         "consent": consent,
