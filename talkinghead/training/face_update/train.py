@@ -29,7 +29,6 @@ from talkinghead.errors import (
 )
 from talkinghead.face.appearance import Appearance, save_appearance
 from talkinghead.face.face_model import FaceModel, load_face_model
-from talkinghead.face.landmarks import FaceChoice
 from talkinghead.face.reconstruction import reconstruct, save_reconstruction
 from talkinghead.face.region_removal import (
     crop_size_px,
@@ -40,7 +39,7 @@ from talkinghead.files import locked, sha256_of, writing
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
-from talkinghead.structures import Reconstruction, Track
+from talkinghead.structures import FaceChoice, Reconstruction, Track
 from talkinghead.training.face_update.samples import gather_samples
 from talkinghead.training.face_update.trainer import AnchorTrainer, AnchorTrainingConfig, Report, TrainingProgress
 from talkinghead.weights.bundled import checkpoint_path
