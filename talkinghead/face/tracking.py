@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
-from talkinghead.errors import CheckpointError, MissingFileError, OutputError
-from talkinghead.face.landmarks import FaceChoice, FaceLandmarker, track_clip
-from talkinghead.files import Arrays, load_arrays, save_arrays, sha256_of
+from talkinghead.errors import CheckpointError
+from talkinghead.face.landmarks import FaceLandmarker, track_clip
+from talkinghead.files import Arrays, cached, load_arrays, save_arrays, sha256_of
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import BLENDSHAPES, LANDMARKS, Track
-from talkinghead.weights import registry as weights
+from talkinghead.structures import BLENDSHAPES, LANDMARKS, FaceChoice, Track
+from talkinghead.weights import registry
 
 FORMAT = "talkinghead/track/1"
 LARGEST_PX = 1 << 15
@@ -35,20 +34,15 @@ def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[
     """
     if face not in ("largest", "left", "right") and not (isinstance(face, int) and face >= 0):
         raise ValueError(f"face is {face!r}: largest, left, right or a number from 0 on is wanted")
-    cached = platformdirs.user_cache_path("talkinghead") / "tracks" / f"{sha256_of(clip)[:32]}-{face}.safetensors"
-    try:
-        return load_track(cached)
-    except (MissingFileError, CheckpointError):
-        pass  # not there yet, or damaged: it is made anew
-    landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
-    with VideoReader(clip) as reader:
-        track = track_clip(reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress)
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        save_track(track, cached)
-    except (OSError, OutputError):
-        pass  # a cache that cannot be written costs time, not the result
-    return track
+
+    def make() -> Track:
+        landmarker = FaceLandmarker.load(registry.locate("face_landmarker"))
+        with VideoReader(clip) as reader:
+            return track_clip(reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress)
+
+    return cached(
+        "tracks", f"{sha256_of(clip)[:32]}-{face}", make, load_track, lambda path, track: save_track(track, path)
+    )
 
 
 def save_track(track: Track, path: Path) -> None:

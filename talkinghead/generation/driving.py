@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError, NoFaceError
-from talkinghead.face.landmarks import FaceChoice
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.files import cached, sha256_of
@@ -23,7 +22,7 @@ from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_ca
 from talkinghead.speech.lip_closure import close_lips
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig, gate
-from talkinghead.structures import FloatArray, Reconstruction, Recording
+from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
 
 SAME_PERSON_RATIO = 1.35
 """Up to this ratio of misfits, a video counts as showing the anchor's own person."""

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.errors import NoFaceError
-from talkinghead.face.landmarks import FaceChoice
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.generation.frame_order import EASE_S, ping_pong
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import Reconstruction
+from talkinghead.structures import FaceChoice, Reconstruction
 
 
 @dataclass(frozen=True)

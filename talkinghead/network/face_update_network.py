@@ -41,9 +41,7 @@ class FaceUpdateConfig:
 class FaceUpdateNetwork(nn.Module):
     """Updates a face image so that its lower face takes on given expression coefficients."""
 
-    def __init__(
-        self, config: FaceUpdateConfig, face: PersonFace, backend: Backend | None = None
-    ) -> None:
+    def __init__(self, config: FaceUpdateConfig, face: PersonFace, backend: Backend | None = None) -> None:
         """Build it with random weights.
 
         Args:

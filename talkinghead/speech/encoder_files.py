@@ -168,5 +168,3 @@ def _conversion_hint(folder: Path, missing: list[str]) -> str:
         f" {PICKLED_FILE} may run code when it is loaded, so it is not; "
         "if you trust it, convert it by transformers' from_pretrained and save_pretrained."
     )
-
-

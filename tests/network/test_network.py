@@ -70,7 +70,9 @@ def test_mesh_in_the_crop_is_the_mesh_in_the_frame(model: FaceModel, head: Recon
     crops = place_crops(local_region(model.of(head.identity)), head, SIZE)
     frames = np.arange(FRAMES)
     coefficients = crop_coefficients(head, crops, frames, head.expression)
-    modeller = LocalModeller(torch.from_numpy(model.of(head.identity).local_neutral), torch.from_numpy(model.reach_basis))
+    modeller = LocalModeller(
+        torch.from_numpy(model.of(head.identity).local_neutral), torch.from_numpy(model.reach_basis)
+    )
     in_crop = modeller(coefficients)[..., :2].numpy()
     moved = np.einsum("tij,tvj->tvi", crops.to_frame[:, :, :2], in_crop) + crops.to_frame[:, None, :, 2]
     in_frame = project(model.of(head.identity).local_shape(head.expression), head, frames)[..., :2]

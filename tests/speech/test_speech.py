@@ -373,7 +373,9 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     solved = SimpleNamespace(expression=walk, valid=np.ones(75, np.bool_))
     monkeypatch.setattr(clips_module, "track_file", lambda path: SimpleNamespace(times_s=times_s))
     monkeypatch.setattr(clips_module, "reconstruct", lambda track, model: solved)
-    monkeypatch.setattr(clips_module.metrics, "opening", lambda track: model.of(np.zeros(model.identities)).opening(walk))
+    monkeypatch.setattr(
+        clips_module.metrics, "opening", lambda track: model.of(np.zeros(model.identities)).opening(walk)
+    )
     monkeypatch.setattr(clips_module.metrics, "mouth_width", lambda track: walk[:, 0])
     for speaker in ("anna", "bert"):
         write_audio(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
