@@ -28,8 +28,6 @@ MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
 STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "date", "description", "genre"})
 """Container tags that the classic MP4 tag list knows; any other needs the key-value form."""
-_MUXERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov"}
-"""FFmpeg's muxer for each suffix of a video's name; the partial file may have another suffix."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,6 @@ class VideoWriter:
         container = av.open(
             f"file:{self._partial}",
             "w",
-            format=_MUXERS[self._path.suffix.lower()],
             container_options={"movflags": flags, "movie_timescale": str(movie_ticks_hz)},
         )
         opened.callback(_close_quietly, container)

@@ -50,8 +50,8 @@ class Signer:
         """Put a signed manifest into a complete media file.
 
         Args:
-            path: the file, which is replaced when it is signed.
-            title: name of the file as the manifest and error messages give it; its suffix tells the media type.
+            path: the file, which is replaced when it is signed; its suffix tells the media type.
+            title: name of the file as the manifest and error messages give it.
             origin: what the file was made from.
 
         Raises:
@@ -68,7 +68,7 @@ class Signer:
                 path.open("rb") as source,
                 signed.open("w+b") as target,
             ):
-                builder.sign(signer, _media_type(Path(title)), source, target)
+                builder.sign(signer, _media_type(path), source, target)
         except c2pa.C2paError as error:
             raise LabelError(f"{title} cannot be signed: {error}") from error
         except OSError as error:
