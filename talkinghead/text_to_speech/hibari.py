@@ -20,7 +20,7 @@ from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import Utterance, Voice
 from talkinghead.text_to_speech.english import english_phonemes
-from talkinghead.text_to_speech.phone_timing import RATE_HZ, place_phones, session
+from talkinghead.text_to_speech.phone_timing import RATE_HZ, load_network, place_phones
 
 DURATIONS = "/Clip_output_0"
 """Name of a tensor in the graph of hibari-tts 0.2.1: (L,) float32, how many duration frames each of L symbols lasts."""
@@ -68,7 +68,7 @@ class _HibariModel:
     def __init__(self) -> None:
         from hibari.voices import ASSETS, DEFAULT, voice_path
 
-        self._session = session(Path(voice_path(DEFAULT, download_missing=False)).read_bytes(), DURATIONS)
+        self._session = load_network(Path(voice_path(DEFAULT, download_missing=False)).read_bytes(), DURATIONS)
         self._vocabulary: dict[str, int] = json.loads((Path(ASSETS) / "vocab.json").read_text(encoding="utf-8"))
 
     def phonemes(self, text: str) -> str:

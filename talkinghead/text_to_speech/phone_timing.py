@@ -28,9 +28,9 @@ DURATION_FRAME_S = 0.025
 """Seconds, unit of the durations that the networks predict."""
 DURATION_LAG_S = 0.05
 """By how many seconds the predicted frames are later than the audio."""
-BLOCK = 120
-"""Samples, 5 ms, over which loudness is measured."""
-QUIET_DB = -40.0
+BLOCK_SAMPLES = 120
+"""5 ms, over which loudness is measured."""
+SILENT_DB = -40.0
 """A block is silent below this level, relative to the utterance's loudest block."""
 MIN_PHONE_S = 0.06
 """What a phone before a pause keeps at least, because the closure of a final p is silent as well."""
@@ -50,8 +50,8 @@ IPA = {
 """Symbols of Kokoro's alphabet that IPA writes differently."""
 
 
-def session(model: bytes, durations: str) -> Any:
-    """Load a network into onnxruntime, on one thread.
+def load_network(model: bytes, durations: str) -> Any:
+    """Load a network into an onnxruntime session, on one thread, with the durations of its symbols as an output.
 
     Args:
         model: content of its ONNX file.
@@ -140,12 +140,12 @@ class _Loudness:
     """Which blocks of an utterance are audible, and which silent. Times are seconds from its start."""
 
     def __init__(self, samples: FloatArray) -> None:
-        blocks = samples[: len(samples) // BLOCK * BLOCK].reshape(-1, BLOCK)
+        blocks = samples[: len(samples) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
         rms = np.sqrt(np.square(blocks).mean(1))
-        self._audible = rms > rms.max(initial=0) * 10 ** (QUIET_DB / 20)
+        self._audible = rms > rms.max(initial=0) * 10 ** (SILENT_DB / 20)
 
     def _part(self, start_s: float, end_s: float) -> slice:
-        return slice(round(start_s * RATE_HZ / BLOCK), round(end_s * RATE_HZ / BLOCK))
+        return slice(round(start_s * RATE_HZ / BLOCK_SAMPLES), round(end_s * RATE_HZ / BLOCK_SAMPLES))
 
     def has_pause(self, start_s: float, end_s: float) -> bool:
         """Whether at least half of a stretch is silent; a stretch without length is not."""
@@ -163,4 +163,8 @@ class _Loudness:
     def _last(self, blocks: BoolArray, start_s: float, end_s: float) -> float:
         part = self._part(start_s, end_s)
         found = np.flatnonzero(blocks[part])
-        return float(np.clip((part.start + found[-1] + 1) * BLOCK / RATE_HZ, start_s, end_s)) if len(found) else start_s
+        return (
+            float(np.clip((part.start + found[-1] + 1) * BLOCK_SAMPLES / RATE_HZ, start_s, end_s))
+            if len(found)
+            else start_s
+        )

@@ -55,6 +55,14 @@ def test_tags_are_written(tmp_path: Path) -> None:
             assert tags.items() <= container.metadata.items()
 
 
+@pytest.mark.parametrize(("name", "brand"), [("a.mp4", b"isom"), ("a.m4v", b"M4V "), ("a.MOV", b"qt  ")])
+def test_the_suffix_decides_the_format(tmp_path: Path, name: str, brand: bytes) -> None:
+    """The major brand is in the file type box, ISO/IEC 14496-12, 4.3."""
+    clip = write_clip(tmp_path / name, steady_times(3, Fraction(25)), Fraction(25))
+    assert clip.read_bytes()[4:12] == b"ftyp" + brand
+    assert [number_of(frame.image) for frame in read_frames(clip)] == [0, 1, 2]
+
+
 def test_the_index_comes_first(tmp_path: Path) -> None:
     written = write_clip(tmp_path / "clip.mp4", steady_times(5, Fraction(25)), Fraction(25)).read_bytes()
     assert written.index(b"moov") < written.index(b"mdat")
