@@ -27,7 +27,7 @@ class FaceUpdateConfig:
     size_px: tuple[int, int]
     """Height and width of the crop, multiples of 16."""
     texture_channels: int = 11
-    """C, channels of the texture map; with coverage, image and hole, 11 give the decoder 16 inputs, which vectorize well."""
+    """C, channels of the texture map; with coverage, image and hole, 11 give the decoder 16 inputs, which are fast."""
     texture_size: int = 256
     """Side of the texture map, texels."""
     widths: tuple[int, ...] = (16, 48, 64, 96)
