@@ -68,16 +68,16 @@ class LogMelFrontEnd:
         self._window = torch.hann_window(self.window)
 
     def spectra_of(self, samples: Tensor) -> Tensor:
-        """Compute log-mel spectra of a waveform: (B, N) -> (B, mels, 2 (N // 320)), spectrum j centered on sample 160 j."""
+        """Log-mel spectra of a waveform: (B, N) -> (B, mels, 2 (N // 320)), spectrum j centered on sample 160 j."""
         device = samples.device
         hop = self.hop // 2
-        # Padded with silence, since torch's own padding by reflection needs more audio than the shortest recordings have.
+        # Padded with silence: torch's own padding, by reflection, needs more audio than the shortest recordings have.
         padded = functional.pad(samples, (self.window // 2, self.window // 2))
         spectrum = torch.stft(
             padded, self.window, hop, window=self._window.to(device), center=False, return_complex=True
         )
-        # 1e-10 keeps the logarithm of silence finite; the floor hides noise below -70 dB, which voices do not need. What
-        # remains is scaled as in Whisper, and spectra of an incomplete last frame are cut off.
+        # 1e-10 keeps the logarithm of silence finite, as in Whisper; the floor is this project's. The scaling is
+        # Whisper's. Spectra of an incomplete last frame are cut off.
         power = self._filters.to(device) @ spectrum.abs().square()  # (B, mels, spectra)
         return (power.clamp(min=1e-10).log10().clamp(min=self.floor)[..., : samples.shape[-1] // self.hop * 2] + 4) / 4
 
