@@ -39,8 +39,8 @@ def ping_pong(frames: int, count: int, ease_frames: int) -> NDArray[np.int64]:
     if count <= frames:
         return np.arange(count)
     last = frames - 1
-    # The speed while braking falls as a quarter of a cosine, whose mean is 2 / pi. The two brakings of a sweep may cover
-    # at most half of the clip, so that a short clip still has a stretch at full speed.
+    # The speed while braking falls as a quarter of a cosine, whose mean is 2 / pi. The two brakings of a sweep
+    # may cover at most half of the clip, so that a short clip still has a stretch at full speed.
     ease = min(ease_frames, int(last / (2 * 2 / np.pi) * 0.5))
     braking = np.cos((np.arange(ease) + 0.5) / max(ease, 1) * np.pi / 2)
     braking_path = float(braking.sum())  # frames of the clip that are passed while braking

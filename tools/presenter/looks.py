@@ -1,4 +1,4 @@
-"""The two people of the project: every choice that makes one differ from the other."""
+"""Looks of the two rendered people: everything in which one differs from the other."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from wardrobe import Outfit
 
 @dataclass(frozen=True)
 class Light:
-    """An area light that faces the presenter's face: place (cm, model axes), watts, side length (cm), colour."""
+    """An area light that faces the presenter's face: position (cm, model axes), watts, side length (cm), color."""
 
-    place: tuple[float, float, float]
+    position: tuple[float, float, float]
     power: float
     size: float
     color: Colour = (1.0, 1.0, 1.0)
@@ -22,6 +22,8 @@ class Light:
 
 @dataclass(frozen=True)
 class Look:
+    """Everything that defines one person: identity, skin, hair, eyes, clothes, backdrop and lights."""
+
     identity_seed: int
     identity_scale: float
     complexion: Complexion
@@ -31,7 +33,7 @@ class Look:
     iris: Colour
     outfit: Outfit
     backdrop: tuple[Colour, Colour, Colour]
-    """Linear RGB of the backdrop's dark, light and accent."""
+    """Dark, light and accent color of the backdrop, linear RGB."""
     lights: tuple[Light, ...]
 
     def identity(self) -> dict[int, float]:
