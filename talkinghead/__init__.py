@@ -10,6 +10,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
+"""Version of the package."""
 
 _MODULES = {
     "evaluate": "talkinghead.evaluation.evaluate",
@@ -31,4 +32,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    """The public names, so that completion shows them before they are imported."""
     return sorted(__all__)

@@ -17,8 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+"""Array of float32 numbers."""
 BoolArray = NDArray[np.bool_]
+"""Array of truth values."""
 ByteArray = NDArray[np.uint8]
+"""Array of uint8 numbers."""
 
 FaceChoice = Literal["largest", "left", "right"] | int
 """Choice among several faces in a clip: the largest, leftmost or rightmost, or by number from the left, from 0 on."""
@@ -111,6 +114,7 @@ class Track:
     """(T, 52) float32 scores in [0, 1]; None where the blendshape network did not run."""
 
     def __len__(self) -> int:
+        """T, the number of frames."""
         return len(self.valid)
 
 
@@ -141,6 +145,7 @@ class Reconstruction:
     frames that are not valid."""
 
     def __len__(self) -> int:
+        """T, the number of frames."""
         return len(self.valid)
 
     def select(self, frames: NDArray[np.int64]) -> Reconstruction:

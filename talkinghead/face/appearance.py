@@ -82,6 +82,7 @@ class Appearance:
         return self.residual(crop) > max(LEAST_RESIDUAL, RESIDUAL_FACTOR * self.usual)
 
     def _cell_residual(self, cells: FloatArray) -> float:
+        """Residual of the cells (P,) that count."""
         deviation = self._deviation(cells)
         # The basis is orthonormal, so that this subtracts the projection onto it.
         return float(np.sqrt(np.mean((deviation - (deviation @ self.basis.T) @ self.basis) ** 2)))

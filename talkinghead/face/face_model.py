@@ -83,6 +83,7 @@ class PersonFace:
     """The face of one person: the face model and the person's identity coefficients."""
 
     model: FaceModel
+    """The face model, the same for every person."""
     identity: FloatArray
     """(I,) float32, in standard deviations."""
 

@@ -236,6 +236,7 @@ class _Network:
         self._outputs = [detail["index"] for detail in outputs]
 
     def __call__(self, values: NDArray[np.floating[Any]]) -> list[FloatArray]:
+        """Run the network on one input and return its first outputs."""
         self._interpreter.set_tensor(self._input, values.astype(np.float32, copy=False))
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._outputs]
@@ -345,4 +346,5 @@ def _transform(matrix: NDArray[np.float64], points: NDArray[np.floating[Any]]) -
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:
+    """Logistic function, written by tanh so that it does not overflow."""
     return np.asarray(0.5 * (1 + np.tanh(logits / 2)), np.float32)

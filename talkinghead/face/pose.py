@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from talkinghead.structures import FloatArray
 
 Array = NDArray[np.float64]
+"""Array of float64 numbers, in which poses and coefficients are solved for."""
 
 GAUSS_NEWTON_STEPS = 4
 """Gauss-Newton steps after the closed-form start."""

@@ -48,10 +48,12 @@ class FaceTracker:
         return face
 
     def _follow(self, image: ByteArray, last: FaceRegion) -> Face | None:
+        """The face near its last region; None where there is none, or another one."""
         face = self._landmarker.landmarks_in(image, last)
         return face if face is not None and face.region.is_near(last) else None
 
     def _search(self, frame: Frame) -> Face | None:
+        """The face to follow in the whole frame, by the detector; None where it is not found."""
         region = self._choose(self._landmarker.detect(frame.image), frame.time_s)
         if region is None:
             return None

@@ -20,6 +20,7 @@ class LocalImageGenerator(nn.Module):
         renderer: TextureRenderer,
         decoder: TextureDecoder,
     ) -> None:
+        """Args: the four layers."""
         super().__init__()
         self.modeller = modeller
         self.texture_map = texture_map

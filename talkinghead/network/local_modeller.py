@@ -33,7 +33,9 @@ class LocalModeller(nn.Module):
     """Linear face model and scaled orthographic camera, without trained weights."""
 
     neutral: Tensor
+    """(V, 3) cm."""
     basis: Tensor
+    """(K, V, 3) cm per standard deviation."""
 
     def __init__(self, neutral: Tensor, basis: Tensor) -> None:
         """Args: (V, 3) cm, the person's local region with expression 0; (K, V, 3) cm per standard deviation."""

@@ -44,4 +44,5 @@ class TextureDecoder(nn.Module):
 
 
 def _conv(a: int, b: int, stride: int = 1) -> nn.Sequential:
+    """A 3 x 3 convolution from `a` to `b` channels, and its activation."""
     return nn.Sequential(nn.Conv2d(a, b, 3, stride=stride, padding=1), nn.LeakyReLU(0.1, inplace=True))

@@ -14,7 +14,9 @@ class TextureRenderer(nn.Module):
     """Draws the textured mesh (deferred neural rendering, Thies et al. 2019), without trained weights."""
 
     triangles: Tensor
+    """(F, 3) vertex numbers."""
     uv: Tensor
+    """(V, 2) texture coordinates in [0, 1]."""
 
     def __init__(self, triangles: Tensor, uv: Tensor, size_px: tuple[int, int], backend: Backend | None = None) -> None:
         """Build the layer.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 FRONT_END_FILE = "preprocessor_config.json"
+"""File that describes the front end in an encoder's folder."""
 REACH_KEY = "attention_reach_frames"
 """Key of this project in config.json: feature frames on either side that a layer attends to, one number for all layers
 or one for each."""
@@ -59,26 +60,31 @@ class EncoderAdapter:
 
 
 def _waveform_front_end(folder: Path, config: Any) -> FrontEnd:
+    """Front end of a model that takes waveforms."""
     described = _described(folder)
     unit_variance = bool(described.get("do_normalize", True))
     return WaveformFrontEnd(list(config.conv_kernel), list(config.conv_stride), unit_variance=unit_variance)
 
 
 def _bert_front_end(folder: Path, config: Any) -> FrontEnd:
+    """Front end of a Wav2Vec2Bert model: this project's own, or that of the published models."""
     if _described(folder).get("feature_extractor_type") == LOG_MEL:
         return LogMelFrontEnd()
     return FilterBankFrontEnd(folder)
 
 
 def _whisper_front_end(folder: Path, config: Any) -> FrontEnd:
+    """Front end of a Whisper encoder."""
     return WhisperFrontEnd(config.num_mel_bins)
 
 
 def _described(folder: Path) -> dict[str, Any]:
+    """Content of preprocessor_config.json."""
     return dict(json.loads((folder / FRONT_END_FILE).read_text("utf-8")))
 
 
 def _bert_stem(model: Wav2Vec2BertModel, inputs: Tensor) -> Tensor:
+    """Feature frames (B, S, width) -> input of the first layer (B, S, D)."""
     hidden: Tensor = model.feature_projection(inputs)[0]
     return hidden
 

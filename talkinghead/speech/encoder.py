@@ -217,12 +217,16 @@ class SpeechEncoder:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Feature frames that are encoded together, from `first` to before `end`, and those among them that are kept."""
+    """Feature frames that are encoded together, and those among them that are kept."""
 
     first: int
+    """First frame that is encoded."""
     end: int
+    """Frame after the last one that is encoded."""
     keep_first: int
+    """First frame that is kept."""
     keep_end: int
+    """Frame after the last one that is kept."""
 
 
 def _chunks(count: int, length: int, context: int) -> Iterator[_Chunk]:

@@ -62,6 +62,7 @@ class LoudnessMeter:
         return self._lufs if self._lufs > GATE_LUFS else None
 
     def _measure(self, samples: FloatArray) -> None:
+        """Pass samples through the filter; its newest metadata has the loudness so far."""
         if not len(samples):
             return
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None], np.float32), "flt", "mono")

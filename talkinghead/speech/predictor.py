@@ -104,10 +104,15 @@ class ExpressionPredictor(nn.Module):
     """
 
     feature_mean: Tensor
+    """(layers, D) mean of the features."""
     projection: Tensor
+    """(layers, D, components) principal components of the features."""
     tap_weights: Tensor
+    """(taps, inputs, K) weights of the linear member."""
     tap_bias: Tensor
+    """(K,) offset of the linear member."""
     output_scale: Tensor
+    """() factor on the mean of the members."""
 
     def __init__(self, config: PredictorConfig) -> None:
         """Args: sizes. Temporal networks start at random, everything else at 0."""

@@ -50,7 +50,6 @@ FIRMNESS = (1.0, 1.2, 1.7)
 """Factor on the strength of a vowel against its neighbors, by stress."""
 
 REACH_S = {
-    # How long before and after a phone an articulator moves towards it and away, in seconds.
     "jaw": (0.085, 0.075),
     "gap": (0.050, 0.045),
     "round": (0.130, 0.080),
@@ -61,6 +60,7 @@ REACH_S = {
     "tuck": (0.065, 0.055),
     "press": (0.045, 0.035),
 }
+"""Time before a phone in which each articulator moves towards its target, and time after it in which it moves away."""
 ARTICULATORS = tuple(REACH_S)
 """jaw: weight of the jaw's opening; gap: centimeters between the inner lips, below 0 pressed together; round and
 funnel: lips forward, closed round or flared; spread: corners apart; lower, upper: lower lip down, upper lip up;
@@ -78,10 +78,12 @@ EMPHASIS = (0.88, 0.96, 1.04)
 
 
 def _vowel(jaw: float, gap: float, **others: float) -> Viseme:
+    """A vowel: every target has full strength."""
     return Viseme({"jaw": jaw, "gap": gap, **others}, {}, elsewhere=0.5)
 
 
 def _consonant(jaw: float, gap: float, strength: float, **others: float) -> Viseme:
+    """A consonant: jaw and gap have the given strength, and other articulators follow the neighbors."""
     return Viseme({"jaw": jaw, "gap": gap, **others}, {"jaw": strength, "gap": strength}, elsewhere=0.06)
 
 
@@ -139,14 +141,19 @@ VISEMES: dict[str, Viseme] = {
     "ə": Viseme({"jaw": 0.12, "gap": 0.54}, {"jaw": 0.6, "gap": 0.6}, elsewhere=0.15),
 }
 VISEMES |= {"ɐ": VISEMES["ə"], "ɚ": VISEMES["ɜ"], "a": VISEMES["ɑ"], "e": VISEMES["ɛ"]}
+"""Viseme of each symbol (IPA, PAUSE or BREATH)."""
 
 DIPHTHONGS = {name: tuple(name) for name in ("eɪ", "aɪ", "oʊ", "aʊ", "ɔɪ", "əʊ")}
+"""The two vowels of each diphthong."""
 ONSET_SHARE = 0.55
 """Fraction of a diphthong that belongs to its first vowel."""
 
 BILABIALS = frozenset("pbm")
+"""Phones with closed lips."""
 LABIODENTALS = frozenset("fv")
+"""Phones with the lower lip at the upper teeth."""
 VOWELS = frozenset("iɪɛæɑʌɔoʊuɜəɐɚae") | DIPHTHONGS.keys()
+"""Phones whose opening follows effort and stress."""
 
 
 def monophthongs(phones: Sequence[Phone]) -> list[Phone]:

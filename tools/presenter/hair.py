@@ -26,8 +26,11 @@ class Hairstyle:
     """Shape of the scalp hair; lengths in cm."""
 
     count: int
+    """Number of strands."""
     length_top: float
+    """Length on top of the head."""
     length_sides: float
+    """Length at the sides."""
     lift: float
     """Rise of the strands from the scalp at the root, 0 (combed flat) to 1."""
     part: float | None

@@ -52,11 +52,17 @@ class Head:
     expressions: Array
     """(E, V, 3) displacement at weight 1."""
     expression_names: tuple[str, ...]
+    """(E,) ARKit names with _L and _R."""
     faces: list[list[int]]
+    """Vertex numbers of each face, a triangle or a quad."""
     face_uv: list[list[int]]
+    """Numbers of the texture coordinates at the corners of each face."""
     uv: Array
+    """(N, 2) texture coordinates."""
     material_of_face: list[str]
+    """Name of the material of each face."""
     landmarks68: Indices
+    """(68,) vertex numbers of the 68 landmarks."""
 
     def deformed(self, weights: Array) -> Array:
         """Vertices (V, 3) with the expression `weights` (E,), before the pose; the eyeballs rotate with eyeLook*."""

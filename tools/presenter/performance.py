@@ -37,8 +37,11 @@ from talkinghead.text_to_speech import PAUSE, HibariEngine
 Array = NDArray[np.float64]
 
 FRAME_RATE = 25
+"""Frames per second."""
 VOICE = "hibari"
+"""Voice that speaks the script."""
 LOUDNESS_LUFS = -20.0
+"""Integrated loudness of the audio."""
 ROOM_DB = -72.0
 """Level of the room's noise, dB of full scale, so that pauses are not digital silence."""
 
@@ -69,7 +72,9 @@ class Script:
     lines: tuple[tuple[float, str], ...]
     """Silence before each sentence in seconds, and the sentence."""
     last_pause_s: float
+    """Silence after the last sentence in seconds."""
     seed: int
+    """Seed of all random movement."""
     pitch: tuple[int, int] = (1, 1)
     """Ratio by which the voice is lowered and slowed."""
 
@@ -105,6 +110,7 @@ class Performance:
     """Audio and animation of one clip: T frames, E expression shapes."""
 
     frame_rate: int
+    """Frames per second."""
     expression: FloatArray
     """(T, E) float32 weights in 0..1; the eyeballs rotate with eyeLook* as in `head.Head.deformed`."""
     expression_names: tuple[str, ...]
@@ -116,6 +122,7 @@ class Performance:
     samples: FloatArray
     """(N,) mono, N = T / frame_rate * sample_rate exactly."""
     sample_rate: int
+    """Samples per second."""
     phones: tuple[Phone, ...]
     """Phones without gaps from 0 to T / frame_rate, pauses and breaths included."""
     lips_cm: FloatArray
@@ -123,6 +130,7 @@ class Performance:
 
     @property
     def period_s(self) -> float:
+        """Length in seconds, after which the performance repeats."""
         return len(self.expression) / self.frame_rate
 
 

@@ -20,13 +20,25 @@ from skin import coded, noise, painted
 from wardrobe import Surface, dress
 
 CORNEA_RAD = math.radians(27)
+"""Angle of the cornea's edge from the axis of the eye."""
 FACE_CENTER = (0.0, 0.0, 6.0)
+"""Point that the lights face, cm."""
 
 
 class Studio:
     """The scene of one look: `pose` moves it and `render` writes the image."""
 
     def __init__(self, look: Look, seed: int, work: Path, size: int, samples: int, threads: int) -> None:
+        """Build the scene.
+
+        Args:
+            look: of the person.
+            seed: of hair, skin and backdrop.
+            work: folder for painted textures.
+            size: side of the image, pixels.
+            samples: of each pixel.
+            threads: of the renderer.
+        """
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene = bpy.context.scene
         self.head = load_head(look.identity())
@@ -209,6 +221,7 @@ class Studio:
         self.scene.camera = item
 
     def _renderer(self, size: int, samples: int, threads: int) -> None:
+        """Configure Cycles, its sampling and its color management."""
         scene = self.scene
         world = bpy.data.worlds.new("world")
         world.use_nodes = True
@@ -280,6 +293,23 @@ def _skin(maps: dict[str, Path]) -> bpy.types.Material:
     return material
 
 
+def _iris_stops(color: tuple[float, float, float]) -> tuple[tuple[float, tuple[float, ...]], ...]:
+    """Colors of the eye by the distance from its axis, from the pupil to the white."""
+    dark = tuple(0.22 * c for c in color)
+    bright = tuple(min(1.4 * c + 0.01, 1) for c in color)
+    return (
+        (0.0, (0.002,) * 3),
+        (0.150, (0.002,) * 3),
+        (0.168, dark),
+        (0.24, bright),
+        (0.345, color),
+        (0.395, dark),
+        (0.415, tuple(0.5 * c + 0.03 for c in dark)),
+        (0.455, (0.62, 0.58, 0.56)),
+        (1.0, (0.70, 0.655, 0.63)),
+    )
+
+
 def _iris(color: tuple[float, float, float]) -> bpy.types.Material:
     """Pupil, iris with radial streaks, dark limbus, white: by the distance from the eye's axis."""
     material = _plain("iris", color, 0.25, coat=1.0)
@@ -308,19 +338,7 @@ def _iris(color: tuple[float, float, float]) -> bpy.types.Material:
     links.new(polar.outputs[0], streaks.inputs["Vector"])
     ramp = nodes.new("ShaderNodeValToRGB")
     ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.0, 1.0
-    dark = tuple(0.22 * c for c in color)
-    bright = tuple(min(1.4 * c + 0.01, 1) for c in color)
-    stops = (
-        (0.0, (0.002,) * 3),
-        (0.150, (0.002,) * 3),
-        (0.168, dark),
-        (0.24, bright),
-        (0.345, color),
-        (0.395, dark),
-        (0.415, tuple(0.5 * c + 0.03 for c in dark)),
-        (0.455, (0.62, 0.58, 0.56)),
-        (1.0, (0.70, 0.655, 0.63)),
-    )
+    stops = _iris_stops(color)
     for position, stop in stops[1:-1]:
         ramp.color_ramp.elements.new(position).color = (*stop, 1)
     ramp.color_ramp.elements[0].color = (*stops[0][1], 1)

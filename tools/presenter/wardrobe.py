@@ -22,19 +22,25 @@ class Surface:
     """An open quad mesh, thickened by the renderer."""
 
     name: str
+    """Name of the object in the scene."""
     vertices: Array
+    """(V, 3) cm."""
     faces: list[list[int]]
+    """Vertex numbers of each quad."""
     material: str
+    """Name of its material."""
     thickness: float
+    """Thickness, cm."""
 
 
 @dataclass(frozen=True)
 class Outfit:
-    """Kind of clothes, and the color (linear RGB) of each cloth by the name of its material."""
+    """Kind of clothes and their colors."""
 
     kind: str
     """"suit" (shirt, tie, jacket) or "blouse" (stand-up collar under a jacket)."""
     cloths: dict[str, tuple[float, float, float]]
+    """Linear RGB of each cloth by the name of its material."""
 
 
 def neck_section(head: Head, height: float) -> tuple[float, float, float]:
