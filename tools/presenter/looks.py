@@ -57,7 +57,6 @@ THREE_POINT = (
     Light((34.0, 36.0, -38.0), 8_000, 26, (0.95, 0.97, 1.0)),
     Light((-40.0, 30.0, -36.0), 6_000, 26, (1.0, 0.94, 0.88)),
 )
-
 """Key light, fill light and two rim lights."""
 
 LOOKS = {
