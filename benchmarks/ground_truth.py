@@ -24,9 +24,10 @@ from scipy.spatial.transform import Rotation
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.face.face_model import FaceModel
-from talkinghead.face.landmarks import FaceLandmarker, track_clip
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import crop_size_px, local_region, place_crops, region_masks
+from talkinghead.face.tracking import track_clip
 from talkinghead.files import load_arrays
 from talkinghead.generation.driving import expression_from_speech
 from talkinghead.generation.face_updater import FaceUpdater

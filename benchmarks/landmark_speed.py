@@ -14,7 +14,8 @@ from pathlib import Path
 
 import cv2
 
-from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.face.landmarks import FaceLandmarker
+from talkinghead.face.tracking import FaceTracker
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Frame
 from talkinghead.weights import registry as weights

@@ -31,8 +31,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from talkinghead import load_anchor
 from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device, mixed_precision
-from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
+from talkinghead.face.tracking import FaceTracker
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.frames import BATCH

@@ -22,9 +22,9 @@ from typing import Any
 
 from talkinghead.anchor import read_description
 from talkinghead.errors import JobFileError, MissingFileError, TalkingHeadError
-from talkinghead.face.landmarks import FaceChoice
 from talkinghead.files import VIDEO_SUFFIXES
 from talkinghead.generation.config import LARGEST_INTENSITY
+from talkinghead.structures import FaceChoice
 from talkinghead.text_to_speech import DEFAULT_VOICE, find_voice
 from talkinghead.weights.bundled import anchor_folder
 

@@ -1,4 +1,4 @@
-"""A clip's reconstruction in a safetensors file."""
+"""Files of reconstructions: one clip's coefficients as safetensors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from talkinghead.files import load_arrays, save_arrays
 from talkinghead.structures import Reconstruction
 
 FORMATS = ("talkinghead/reconstruction/1", "talkinghead/reconstruction/2")
-"""Format 1 has no `misfit_cm`."""
+"""Formats that can be read; the last is written. Format 1 has no `misfit_cm`."""
 LARGEST_NUMBER = 1e6
-"""No coefficient is larger, whether in standard deviations, radians, pixels or cm."""
+"""Largest value of a usable file, whether in standard deviations, radians, pixels or cm."""
 
 
 def save_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
-    """Write a reconstruction.
+    """Write a reconstruction as safetensors.
 
     Raises:
         OutputError: the file cannot be written.
@@ -36,7 +36,7 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, b
         model: the face model that the coefficients belong to.
 
     Returns:
-        The reconstruction, and whether the file has its misfit; where it has none, the misfit is NaN.
+        The reconstruction, and whether the file has `misfit_cm`; where it has not, all of them are NaN.
 
     Raises:
         MissingFileError, CheckpointError: no such file; damaged, or not fitting the face model.
@@ -51,17 +51,19 @@ def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, b
     shapes = _shapes(frames, model)
     for name, (shape, kind) in shapes.items():
         if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kind:
-            raise CheckpointError(f"{path} is damaged: {name} is not {shape} numbers of type {np.dtype(kind)}.")
+            raise CheckpointError(
+                f"{path} is damaged: {name} is not {shape} numbers of type {np.dtype(kind)}; train the ANCHOR again."
+            )
         if (has_misfit or name != "misfit_cm") and not (np.abs(arrays[name]) <= LARGEST_NUMBER).all():
-            raise CheckpointError(f"{path} is damaged: {name} has values that no clip gives.")
+            raise CheckpointError(f"{path} is damaged: {name} has values out of range; train the ANCHOR again.")
     rising = (np.diff(arrays["times_s"]) > 0).all()
     if not rising or not arrays["valid"].any() or (arrays["scale"] <= 0).any():
-        raise CheckpointError(f"{path} is damaged: it holds no usable pose.")
+        raise CheckpointError(f"{path} is damaged: it has no usable pose; train the ANCHOR again.")
     return Reconstruction(**{name: arrays[name] for name in shapes}), has_misfit
 
 
 def _shapes(frames: int, model: FaceModel) -> dict[str, tuple[tuple[int, ...], type[np.generic[Any]]]]:
-    """Shape and type of each array of a clip of so many frames."""
+    """Shape and type of each array of a clip of `frames` frames."""
     return {
         "identity": ((model.identities,), np.float32),
         "expression": ((frames, model.expressions), np.float32),

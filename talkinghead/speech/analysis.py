@@ -1,4 +1,4 @@
-"""One reading of a recording for all that has to be known before it is encoded: length, level, and where speech is."""
+"""Analysis of a recording before it is encoded, in one pass: length, level, and stretches of speech."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from talkinghead.structures import Recording
 
 @dataclass(frozen=True)
 class AudioAnalysis:
-    """What one reading of a recording gives."""
+    """Length, level and stretches of speech of a recording."""
 
     level: Level
+    """Length, mean and gain, by which the recording is brought to the encoder's loudness."""
     speech_s: NDArray[np.float64]
-    """(R, 2) begin and end of each stretch of speech, in seconds, in order."""
+    """(R, 2) float64, begin and end of each stretch of speech in seconds, in order."""
 
     @property
     def duration_s(self) -> float:
-        """Length of the recording."""
+        """Length of the recording in seconds."""
         return self.level.samples / RATE_HZ
 
 
 def analyze(recording: Recording, config: VoiceActivityConfig) -> AudioAnalysis:
-    """Read a recording once, in constant memory.
+    """Analyze a recording, which is read once, in constant memory.
 
     Args:
         recording: at 16 kHz.
@@ -36,6 +37,7 @@ def analyze(recording: Recording, config: VoiceActivityConfig) -> AudioAnalysis:
 
     Raises:
         ModelUnavailableError: the voice activity detector's weights are not installed, or damaged.
+        ValueError: the recording is not at 16 kHz.
     """
     if recording.rate_hz != RATE_HZ:
         raise ValueError(f"a recording is analyzed at {RATE_HZ} Hz, not at {recording.rate_hz} Hz")

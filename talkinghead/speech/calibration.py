@@ -1,9 +1,9 @@
-"""Calibration of the speech model to one anchor, by the audio and the mouth of the anchor's own clip.
+"""Calibration of the speech model to one anchor, by audio and mouth of the anchor's own clip.
 
-The predictor gives normalized expression, which is the same for everybody. How far this person opens the mouth, what
-the corners do meanwhile, and which of the predictor's coefficients hold for this face, is fitted on the clip: a ridge
-regression from predicted to measured coefficients, after the lag of the clip's audio has been found and taken out.
-Where the clip has no audio, or audio that does not belong to the mouth, mean and standard deviation take its place.
+The predictor's output is normalized expression, which does not depend on the person. How far this person opens the
+mouth, and what the corners do meanwhile, is fitted on the clip: a ridge regression from predicted to measured
+coefficients, after the lag of the clip's audio has been estimated and removed. Where the clip has no audio, or audio
+that does not belong to the mouth, mean and standard deviation of the measured coefficients take its place.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import FloatArray, Reconstruction
 
 LONGEST_S = 60.0
-"""The first minute of a clip is used."""
+"""Length of the beginning of a clip that is used, seconds."""
 FEWEST_FRAMES = 250
-"""Frames with a face that a calibration needs."""
+"""Least number of frames with a face for a regression."""
 LAGS_S = np.arange(-0.4, 0.4001, 0.02)
-"""Lags of the audio that are tried."""
+"""Lags of the audio that are compared, seconds."""
 LEAST_R = 0.35
-"""Below this correlation of the mouth opening, audio and mouth are not taken to belong together."""
+"""Least correlation of predicted and measured mouth opening at which audio and mouth belong together."""
 RIDGE = 0.1
-"""Weight of the penalty, per frame."""
+"""Weight of the ridge penalty, per frame."""
 STEP_S = 0.01
-"""Step of time at which the predicted curves are sampled."""
+"""Time step of the predicted curves, seconds."""
 LARGEST_GAIN = 1.4
-"""Most that the fitted movement is enlarged by."""
+"""Largest factor by which the fitted movement is enlarged."""
 FORMAT = "talkinghead/speech-calibration/1"
+"""Format of the file, stored in its metadata."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,20 @@ class SpeechCalibration:
     """Affine map from normalized expression to the anchor's own, for one speech model."""
 
     matrix: FloatArray
-    """(K, K) float32."""
+    """(K, K) float32, from normalized expression (rows) to the anchor's (columns)."""
     offset: FloatArray
-    """(K,) float32."""
+    """(K,) float32, in standard deviations of the face model."""
     lag_s: float | None
-    """Seconds by which the clip's audio comes late; None where it was not found."""
+    """Lag of the clip's audio in seconds, > 0 where it is late; None where there was no regression."""
     r: float | None
-    """Correlation of predicted and measured mouth opening at that lag; None where there is none."""
+    """Correlation of predicted and measured mouth opening at that lag; None where there was no regression."""
     encoder_sha256: str
-    """Of the encoder that it was fitted with."""
+    """Hash of the encoder with which it was fitted."""
     predictor_sha256: str
-    """Of the predictor that it was fitted with."""
+    """Hash of the predictor with which it was fitted."""
 
     def apply(self, normalized: FloatArray) -> FloatArray:
-        """(T, K) normalized -> (T, K) in standard deviations of the face model."""
+        """Map normalized expression (T, K) to the anchor's, (T, K) float32 in standard deviations of the face model."""
         return np.asarray(normalized @ self.matrix + self.offset, np.float32)
 
     def is_for(self, speech_model: SpeechModel) -> bool:
@@ -65,58 +66,60 @@ class SpeechCalibration:
         return own == (speech_model.encoder.sha256, speech_model.predictor.sha256())
 
     def describe(self) -> dict[str, float | int | None]:
-        """Lag in ms and r, for anchor.json."""
+        """Lag in ms and correlation, as plain values for anchor.json."""
         lag_ms = None if self.lag_s is None else round(self.lag_s * 1000)
         return {"lag_ms": lag_ms, "r": None if self.r is None else round(self.r, 3)}
 
 
 @dataclass(frozen=True)
 class ClipPrediction:
-    """Expression predicted from a clip's own audio beside the expression measured in its frames, N frames of both."""
+    """Expression predicted from a clip's audio and expression measured in its frames, for the same N frames."""
 
     lag_s: float
-    """Seconds by which the audio comes late at the best fit; negative is early."""
+    """Lag of the audio of highest correlation, seconds; > 0 where the audio is late."""
     r: float
     """Correlation of predicted and measured mouth opening at that lag."""
     predicted: FloatArray
-    """(N, K) normalized, the lag taken out."""
+    """(N, K) float32 normalized expression, with the lag removed."""
     measured: FloatArray
-    """(N, K) in standard deviations of the face model."""
+    """(N, K) float32, in standard deviations of the face model."""
 
     @property
     def belongs(self) -> bool:
-        """Whether audio and mouth can be taken to belong together."""
+        """Whether the correlation is high enough for audio and mouth to belong together."""
         return self.r >= LEAST_R
 
 
 def calibrate(
     clip: Path, face: PersonFace, reconstruction: Reconstruction, speech_model: SpeechModel
 ) -> SpeechCalibration:
-    """Fit the map to a clip; by mean and standard deviation alone where its audio is of no use.
+    """Fit the calibration to a clip; by mean and standard deviation alone where its audio cannot be used.
 
     Args:
         clip: video, with audio or without.
-        face: the anchor's.
+        face: of the person in it.
         reconstruction: of the clip's frames.
-        speech_model: whose predictions are mapped.
+        speech_model: of which the predictions are mapped.
     """
+    # Without usable audio, normalized expression is given the mean and standard deviation of the clip's.
     hashes = (speech_model.encoder.sha256, speech_model.predictor.sha256())
-    found = predict_clip(clip, face, reconstruction, speech_model)
-    if found is None or not found.belongs:
+    prediction = predict_clip(clip, face, reconstruction, speech_model)
+    if prediction is None or not prediction.belongs:
         own = reconstruction.expression[reconstruction.valid]
         return SpeechCalibration(np.diag(own.std(0)).astype(np.float32), own.mean(0), None, None, *hashes)
-    matrix, offset = ridge(found.predicted, found.measured)
-    # A regression underestimates movement; the opening gets the clip's own range back.
-    opening = face.opening(found.measured)
-    fitted = (found.predicted @ matrix + offset).astype(np.float32)
+    matrix, offset = ridge(prediction.predicted, prediction.measured)
+    # A regression underestimates movement: all of it is enlarged about its mean until the opening has the standard
+    # deviation of the clip's.
+    opening = face.opening(prediction.measured)
+    fitted = (prediction.predicted @ matrix + offset).astype(np.float32)
     gain = float(opening.std() / max(face.opening(fitted).std(), 1e-6))
     gain = float(np.clip(gain, 1.0, LARGEST_GAIN))
     center = fitted.mean(0)
     return SpeechCalibration(
         (matrix * gain).astype(np.float32),
         (center + gain * (offset - center)).astype(np.float32),
-        found.lag_s,
-        found.r,
+        prediction.lag_s,
+        prediction.r,
         *hashes,
     )
 
@@ -133,7 +136,7 @@ def predict_clip(
         speech_model: any.
 
     Returns:
-        None where the clip is too short, shows too few faces, or its audio is missing, too short or damaged.
+        The prediction; None where too few frames have a face, or the audio is missing, too short or damaged.
     """
     times_s = reconstruction.times_s
     chosen = reconstruction.valid & (times_s < LONGEST_S)
@@ -143,24 +146,35 @@ def predict_clip(
         audio = read_audio(clip, longest_s=LONGEST_S)
         grid_s = np.arange(0.0, audio.duration_s, STEP_S)
         curves = speech_model.predict(audio, grid_s).values
-    except MediaError:  # the clip's frames are of use all the same
+    except MediaError:  # the frames can be used without the audio
         return None
     grid_s = np.arange(len(curves), dtype=np.float64) * STEP_S
     measured, measured_s = reconstruction.expression[chosen], times_s[chosen]
-    true = face.opening(measured)
+    target = face.opening(measured)
     mean, std = measured.mean(0), measured.std(0)
-    scores = []
+    # The lag is that at which the predicted opening, sampled at the frames' times, correlates best with the measured
+    # one. The opening is not linear in the expression, so the prediction is first given the clip's mean and deviation.
+    correlations = []
     for lag_s in LAGS_S:
         opening = face.opening(_at(curves, grid_s, measured_s + lag_s) * std + mean)
-        flat = opening.std() < 1e-6 or true.std() < 1e-6
-        scores.append(0.0 if flat else float(np.corrcoef(opening, true)[0, 1]))
-    best = int(np.argmax(scores))
+        is_flat = opening.std() < 1e-6 or target.std() < 1e-6
+        correlations.append(0.0 if is_flat else float(np.corrcoef(opening, target)[0, 1]))
+    best = int(np.argmax(correlations))
     lag_s = float(LAGS_S[best])
-    return ClipPrediction(lag_s, scores[best], _at(curves, grid_s, measured_s + lag_s), measured)
+    return ClipPrediction(lag_s, correlations[best], _at(curves, grid_s, measured_s + lag_s), measured)
 
 
 def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ridge regression with an unpenalized offset: (T, A), (T, B) -> (A, B), (B,)."""
+    """Ridge regression with an offset that is not penalized.
+
+    Args:
+        inputs: (T, A).
+        targets: (T, B).
+
+    Returns:
+        Matrix (A, B) and offset (B,), by which targets are inputs @ matrix + offset.
+    """
+    # On centered data the offset drops out of the problem, and so of the penalty.
     x, y = inputs.astype(np.float64), targets.astype(np.float64)
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y = x - x_mean, y - y_mean
@@ -214,4 +228,5 @@ def load_calibration(path: Path, expressions: int) -> SpeechCalibration:
 
 
 def _at(curves: FloatArray, grid_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> FloatArray:
+    """Curves (N, K) at the times `grid_s` (N,), interpolated linearly at `times_s` (T,): (T, K)."""
     return np.stack([np.interp(times_s, grid_s, curve) for curve in curves.T], 1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Speech encoders of the wav2vec2 family: features of recordings of any length, encoded in chunks.
+"""Speech encoders of the wav2vec2 family (Baevski et al. 2020): features of recordings of any length, in chunks.
 
-Letters beside those of `structures`: S feature frames, N samples, D width of a feature.
+Shape letters in addition to those of `structures`: S feature frames, D width of a feature.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 SHORTEST_SPEECH_S = 0.2
-"""Shorter recordings are refused."""
+"""Least length of a recording, seconds."""
 CHUNK_S = 12.0
-"""Audio that is encoded at a time, without its context."""
+"""Length of a chunk without its context, seconds."""
 CONTEXT_S = 3.0
-"""Least audio on either side that a chunk is encoded with; the default encoder takes 6.5 s."""
+"""Least context of a chunk on either side, seconds; the default encoder needs 6.5 s."""
 STEM_S = 0.1
-"""Reach of the convolutions before and between the layers, beyond that of the attention."""
+"""Reach of the convolutions before and between the layers, in addition to that of attention, seconds."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SpeechFeatures:
     """Features of a recording."""
 
     values: FloatArray
-    """(S, layers, D) float32."""
+    """(S, layers, D) float32, the output of each requested layer."""
     rate_hz: float
     """Feature frames per second."""
     first_s: float
@@ -63,24 +63,24 @@ class SpeechFeatures:
 
 @dataclass(frozen=True)
 class Piece:
-    """Features of a stretch of a recording, with some of its neighbors'."""
+    """Features of a chunk of a recording, with a margin of those of its neighbors."""
 
     values: FloatArray
-    """(S, layers, D) float32."""
+    """(S, layers, D) float32, the output of each requested layer."""
     kept: slice
-    """The frames of the stretch itself."""
+    """Frames of the chunk itself, without the margin."""
 
 
 class SpeechEncoder:
-    """A model of the wav2vec2 family with its front end."""
+    """A speech encoder: a model of the wav2vec2 family and its front end."""
 
     def __init__(self, model: PreTrainedModel, front_end: FrontEnd, name: str, sha256: str) -> None:
         """Wrap a loaded model.
 
         Args:
             model: of one of the types of `adapters.ADAPTERS`.
-            front_end: the model's.
-            name: the folder's own name, or the name on the hub.
+            front_end: of the model.
+            name: of the folder, or on the hub.
             sha256: one hash over configuration, front end and weights.
 
         Raises:
@@ -92,47 +92,56 @@ class SpeechEncoder:
         self.sha256 = sha256
         self.rate_hz = RATE_HZ / front_end.hop
         self.first_s = front_end.center / RATE_HZ
-        """Center of feature frame 0 in the recording."""
+        """Time in the recording of the center of feature frame 0, seconds."""
+        # Layers add up: each attends to outputs of the one below, which attend further.
         attended_s = sum(attention_reach(model) or ()) / self.rate_hz
         self.context_s = max(CONTEXT_S, attended_s + STEM_S)
-        """Audio on either side that a chunk is encoded with. A model without a reach attends to its whole chunk."""
+        """Context of a chunk on either side, seconds. A model without a reach attends to its whole chunk."""
 
     @classmethod
     def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> SpeechEncoder:
-        """Load an encoder from a folder, or by a hub name that is in the local cache already. Nothing is fetched.
+        """Load an encoder. Nothing is downloaded.
+
+        Args:
+            folder: of the encoder, or a hub name that is in the local Hugging Face cache.
+            device: where the model runs.
 
         Raises:
             ModelUnavailableError: there is no such folder, or it does not hold a usable model of the family.
         """
-        place = local_folder(str(folder))
-        check_layout(place)
+        path = local_folder(str(folder))
+        check_layout(path)
         name = Path(folder).name if Path(folder).is_dir() else str(folder)
         try:
-            model, front_end = load_with_transformers(place)
+            model, front_end = load_with_transformers(path)
             cast(nn.Module, model).to(device)
-            encoder = cls(model, front_end, name, encoder_sha256(place))
+            encoder = cls(model, front_end, name, encoder_sha256(path))
             encoder._check_outputs()
         except ModelUnavailableError:
             raise
-        except Exception as error:  # a strange configuration can break another's code anywhere
+        except Exception as error:  # an unexpected configuration can raise anything anywhere in transformers
             raise ModelUnavailableError(
-                f"{place} holds no usable speech encoder ({one_line(error)}); it needs {LAYOUT}."
+                f"{path} holds no usable speech encoder ({one_line(error)}); it needs {LAYOUT}."
             ) from error
         return encoder
 
     @torch.inference_mode()
     def _check_outputs(self) -> None:
-        """Encode a moment of noise, so that an unusable model is found before there is work to lose."""
+        """Encode a moment of noise, so that an unusable model is refused before any work is done.
+
+        Raises:
+            ValueError: the outputs have unexpected shapes, or are not finite.
+        """
         noise = 0.1 * torch.randn(int(SHORTEST_SPEECH_S * RATE_HZ), generator=torch.Generator().manual_seed(0))
         states = hidden_states(self.model, self.front_end(noise[None].to(self.model.device)))
         if len(states) != self.layer_count + 1 or any(state.shape[::2] != (1, self.width) for state in states):
-            raise ValueError("its layers are not those that its configuration names")
+            raise ValueError("its layers do not fit its configuration")
         if not all(bool(state.isfinite().all()) for state in states):
             raise ValueError("its output is not finite")
 
     @property
     def layer_count(self) -> int:
-        """Number of layers; layer n's output has number n, and 0 is what enters the first."""
+        """Number of layers; the output of layer n has number n, from 1 on, and number 0 is the input of the first."""
         return int(self.model.config.num_hidden_layers)
 
     @property
@@ -141,14 +150,14 @@ class SpeechEncoder:
         return int(self.model.config.hidden_size)
 
     def encode(self, audio: Recording, layers: tuple[int, ...] | None = None) -> SpeechFeatures:
-        """Features of a whole recording, which is brought to one loudness first.
+        """Encode a whole recording, which is normalized in loudness first.
 
         Args:
             audio: at any sample rate.
-            layers: which layers' outputs to keep, in 1..layer_count; None for the last alone.
+            layers: numbers of the layers whose outputs are returned, in 1..layer_count; None for the last alone.
 
         Raises:
-            SpeechTooShortError: under 0.2 s.
+            SpeechTooShortError: the recording is shorter than 0.2 s.
             ModelUnavailableError: the model's output is not finite.
         """
         values = [piece.values[piece.kept] for piece in self.pieces(audio, layers or (self.layer_count,))]
@@ -163,24 +172,24 @@ class SpeechEncoder:
         chunk_s: float = CHUNK_S,
         level: Level | None = None,
     ) -> Iterator[Piece]:
-        """The features of a recording piece by piece, in memory that does not grow with its length.
+        """Encode a recording chunk by chunk, in memory that does not grow with its length.
 
         Args:
-            audio: at any sample rate; a recording that is not at 16 kHz is held whole.
+            audio: at any sample rate; a recording that is not at 16 kHz is read into memory.
             layers: as in `encode`.
-            margin_s: how much of its neighbors' features comes with each piece, on both sides.
-            chunk_s: length of a piece without its margins; margins up to `CONTEXT_S` make sense.
-            level: of the recording, at 16 kHz; None measures it, for which the recording is read once more.
+            margin_s: seconds of its neighbors' features that each piece includes on both sides, up to `CONTEXT_S`.
+            chunk_s: length of a piece without its margins, seconds.
+            level: of the recording at 16 kHz; None measures it, for which the recording is read once more.
 
         Raises:
-            SpeechTooShortError: under 0.2 s.
+            SpeechTooShortError: the recording is shorter than 0.2 s.
             ModelUnavailableError: the model's output is not finite.
         """
         audio = at_encoder_rate(audio)
         level = level or measure_level(audio)
         if level.samples < SHORTEST_SPEECH_S * RATE_HZ:
             raise SpeechTooShortError(
-                f"The speech lasts {level.samples / RATE_HZ:.2f} s; {SHORTEST_SPEECH_S} s are needed."
+                f"The speech is {level.samples / RATE_HZ:.2f} s long; at least {SHORTEST_SPEECH_S} s are needed."
             )
         window = AudioWindow(audio, level)
         margin = round(margin_s * self.rate_hz)
@@ -190,32 +199,38 @@ class SpeechEncoder:
 
     @torch.inference_mode()
     def _encode_chunk(self, window: AudioWindow, chunk: _Chunk, layers: tuple[int, ...], margin: int) -> Piece:
+        """Encode one chunk with its context, and keep its frames and `margin` frames on either side."""
         hop, reach = self.front_end.hop, self.front_end.reach
         audio = window.stretch(chunk.first * hop, (chunk.end - 1) * hop + reach).to(self.model.device)
-        # The last frames reach beyond the end of the recording, where silence stands.
+        # The last frames reach beyond the end of the recording, which is continued with silence.
         audio = functional.pad(audio, (0, (chunk.end - chunk.first - 1) * hop + reach - len(audio)))
         states = hidden_states(self.model, self.front_end(audio[None]))
+        # Frames near the ends of the context lack context themselves: they are dropped, but for the margin.
         first, end = max(chunk.first, chunk.keep_first - margin), min(chunk.end, chunk.keep_end + margin)
-        kept = torch.stack([states[layer][0, first - chunk.first : end - chunk.first] for layer in layers], 1)
-        if not kept.isfinite().all():
+        values = torch.stack([states[layer][0, first - chunk.first : end - chunk.first] for layer in layers], 1)
+        if not values.isfinite().all():
             raise ModelUnavailableError(
                 f"The output of the speech encoder {self.name} is not finite; use another --speech-encoder."
             )
-        return Piece(kept.float().cpu().numpy(), slice(chunk.keep_first - first, chunk.keep_end - first))
+        return Piece(values.float().cpu().numpy(), slice(chunk.keep_first - first, chunk.keep_end - first))
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A stretch of feature frames to encode, and the part of it to keep."""
+    """Feature frames that are encoded together, and those among them that are kept."""
 
     first: int
+    """First frame that is encoded."""
     end: int
+    """Frame after the last one that is encoded."""
     keep_first: int
+    """First frame that is kept."""
     keep_end: int
+    """Frame after the last one that is kept."""
 
 
 def _chunks(count: int, length: int, context: int) -> Iterator[_Chunk]:
-    """Cut `count` feature frames into even stretches of about `length`, with context on both sides."""
+    """Divide `count` feature frames into even chunks of about `length`, with `context` frames on both sides."""
     pieces = max(1, round(count / length))
     borders = [round(piece * count / pieces) for piece in range(pieces + 1)]
     for keep_first, keep_end in zip(borders, borders[1:], strict=False):

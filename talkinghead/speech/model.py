@@ -20,7 +20,7 @@ from talkinghead.structures import FloatArray, Recording
 from talkinghead.weights.bundled import checkpoint_path
 
 PREDICTOR_FILE = "expression_predictor.safetensors"
-"""File of the predictor, looked for in the encoder's folder first, then among the bundled checkpoints."""
+"""File of the predictor, searched in the encoder's folder first, then among the bundled checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -28,32 +28,36 @@ class PredictedExpression:
     """Expression predicted from speech at T times."""
 
     values: FloatArray
-    """(T, K) normalized expression: mean 0 and standard deviation 1 over a speaker's clip."""
+    """(T, K) float32, normalized expression: mean 0 and standard deviation 1 over a speaker's clip."""
     closure: FloatArray
-    """(T,) probability of p, b or m, whose sound comes through closed lips."""
+    """(T,) float32, probability of p, b or m, which are spoken with closed lips."""
 
 
 @dataclass(frozen=True)
 class SpeechModel:
-    """An encoder and its predictor.
+    """A speech encoder and the expression predictor that was trained on its features.
 
     Raises:
-        CheckpointError: the predictor was trained on another encoder, or names another shape than it has.
+        CheckpointError: the predictor was trained on another encoder, or its shape is not that of this encoder.
     """
 
     encoder: SpeechEncoder
+    """From audio to features."""
     predictor: ExpressionPredictor
+    """From features to normalized expression."""
 
     def __post_init__(self) -> None:
         config = self.predictor.config
         if config.encoder_sha256 != self.encoder.sha256:
             raise CheckpointError(
-                f"The expression predictor belongs to the speech encoder {config.encoder}, not to "
+                f"The expression predictor was trained on the speech encoder {config.encoder}, not on "
                 f"{self.encoder.name}; train one: python -m talkinghead.training.speech predictor CLIPS.tsv "
                 f"--encoder {self.encoder.name} -o FOLDER/{PREDICTOR_FILE}, FOLDER being the encoder's."
             )
         if max(config.layers) > self.encoder.layer_count or config.features != self.encoder.width:
-            raise CheckpointError("The expression predictor is damaged: it names another shape than its encoder has.")
+            raise CheckpointError(
+                "The expression predictor is damaged: its shape does not fit its encoder; fetch or train it again."
+            )
 
     @classmethod
     def load(cls, encoder: str | None = None, device: torch.device | str = "cpu") -> SpeechModel:
@@ -64,8 +68,9 @@ class SpeechModel:
             device: where the encoder runs.
 
         Raises:
-            MissingFileError, CheckpointError, ModelUnavailableError: one of the two is not there, damaged, or of no
-                use; or they do not belong together.
+            MissingFileError: there is no predictor.
+            ModelUnavailableError: there is no usable encoder.
+            CheckpointError: the predictor is damaged, or was trained on another encoder.
         """
         folder = checkpoint_path("speech_encoder") if encoder is None else local_folder(encoder)
         own = folder / PREDICTOR_FILE
@@ -74,18 +79,18 @@ class SpeechModel:
 
     @property
     def sha256(self) -> str:
-        """One hash over both."""
+        """One hash over encoder and predictor."""
         return hashlib.sha256(f"{self.encoder.sha256} {self.predictor.sha256()}".encode()).hexdigest()
 
     def predict(self, audio: Recording, times_s: NDArray[np.float64]) -> PredictedExpression:
-        """Expression at the wanted times; times beyond the recording take what is predicted at its end.
+        """Predict normalized expression at given times; beyond the end of the recording, that at its end.
 
         Args:
             audio: speech at any sample rate.
             times_s: (T,) seconds, rising.
 
         Raises:
-            SpeechTooShortError: under 0.2 s of speech.
+            SpeechTooShortError: the recording is shorter than 0.2 s.
             ModelUnavailableError: the encoder's output is not finite.
         """
         parts = list(self.predict_parts(audio, times_s))
@@ -96,7 +101,7 @@ class SpeechModel:
     def predict_parts(
         self, audio: Recording, times_s: NDArray[np.float64], level: Level | None = None
     ) -> Iterator[PredictedExpression]:
-        """What `predict` gives, part by part while the recording is encoded.
+        """Predict as `predict` does, but yield the parts in order while the recording is encoded.
 
         Args:
             audio: speech at any sample rate.
@@ -104,7 +109,8 @@ class SpeechModel:
             level: of the recording, see `SpeechEncoder.pieces`.
         """
         encoder, config = self.encoder, self.predictor.config
-        # `curves` are at the encoder's own frames; the last frame is kept for times between two pieces.
+        # `curves` are predicted at the encoder's frame times, and interpolated at the requested times up to their end.
+        # The last frame of each piece is put before the next one, for requested times that lie between two pieces.
         yielded, encoded, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
         for piece in encoder.pieces(audio, config.layers, config.reach / encoder.rate_hz, level=level):
             curves = np.concatenate([last, self._predict_piece(piece)])
@@ -117,7 +123,7 @@ class SpeechModel:
 
     @torch.inference_mode()
     def _predict_piece(self, piece: Piece) -> FloatArray:
-        """(S, K + 1): expression, and closure beside it, of the piece's own frames."""
+        """Expression and closure of the frames that a piece keeps: (S, K + 1), the closure last."""
         predictor = self.predictor
         values = torch.from_numpy(piece.values).to(predictor.projection.device)
         inputs = predictor.components(values[None])
@@ -126,5 +132,5 @@ class SpeechModel:
 
 
 def _split(curves: NDArray[Any]) -> PredictedExpression:
-    """(T, K + 1) expression and closure beside each other."""
+    """Separate expression and closure: (T, K + 1), the closure last."""
     return PredictedExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import NoFaceError
 from talkinghead.face.face_model import FaceModel, save_face_model
-from talkinghead.face.reconstruction import fit_similarity, unproject
+from talkinghead.face.pose import fit_similarity, unproject
 from talkinghead.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LOWER_LIP, MESH_VERTICES, UPPER_LIP
 from talkinghead.face.tracking import track_file
 from talkinghead.structures import FloatArray, Track

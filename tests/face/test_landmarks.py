@@ -10,12 +10,11 @@ from talkinghead.face.landmarks import (
     BLENDSHAPE_NAMES,
     FaceLandmarker,
     FaceRegion,
-    FaceTracker,
     _crop,
     _detector_anchors,
     _suppress,
-    track_clip,
 )
+from talkinghead.face.tracking import FaceTracker, track_clip
 from talkinghead.structures import BLENDSHAPES, ByteArray, Frame, Track
 from talkinghead.weights import registry as weights
 

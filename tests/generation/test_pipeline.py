@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.errors import CoefficientError, OutputExistsError
-from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.region_removal import FEATHER_CM
-from talkinghead.face.tracking import track_file
+from talkinghead.face.tracking import FaceTracker, track_file
 from talkinghead.generation.driving import expression_from_speech, measure_expression
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.face_updater import FaceUpdater
