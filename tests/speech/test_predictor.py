@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from speech_models import babble, make_predictor
 
 from talkinghead.errors import CheckpointError, MissingFileError
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.model import SpeechModel
-from talkinghead.speech.predictor import ExpressionPredictor
+from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 
 
 def test_round_trip(encoder: SpeechEncoder, tmp_path: Path) -> None:
@@ -62,3 +63,13 @@ def test_weights_that_are_not_finite(encoder: SpeechEncoder, tmp_path: Path, val
     save_arrays(path, arrays, metadata)
     with pytest.raises(CheckpointError, match="damaged"):
         ExpressionPredictor.load(path)
+
+
+def test_the_hash_is_of_the_weights() -> None:
+    config = PredictorConfig("e", "e", "f", (1,), 8, 3, components=4, width=4)
+    one, other = ExpressionPredictor(config), ExpressionPredictor(config)
+    other.load_state_dict(one.state_dict())
+    assert one.sha256() == other.sha256()
+    with torch.no_grad():
+        other.tap_bias += 1
+    assert one.sha256() != other.sha256()
