@@ -97,7 +97,7 @@ def whisper_config() -> WhisperConfig:
 
 
 def other_encoders() -> dict[str, tuple[PreTrainedModel, str]]:
-    """The large encoders' architectures as their makers publish them, small and random, with their front ends' names."""
+    """The large encoders' architectures as their makers publish them, small, random, with their front ends' names."""
     torch.manual_seed(0)
     large = WAVEFORM_SHAPE | {"do_stable_layer_norm": True, "feat_extract_norm": "layer"}
     waveform = "Wav2Vec2FeatureExtractor"

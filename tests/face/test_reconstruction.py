@@ -9,7 +9,7 @@ import pytest
 
 from talkinghead.errors import NoFaceError
 from talkinghead.face.face_model import FaceModel, load_face_model
-from talkinghead.face.reconstruction import project, reconstruct, smooth
+from talkinghead.face.reconstruction import local_misfit_cm, project, reconstruct, smooth
 from talkinghead.face.region_removal import crop_size_px, local_region, place_crops, region_masks
 from talkinghead.structures import LANDMARKS, Reconstruction, Track
 from talkinghead.weights.bundled import checkpoint_path
@@ -137,3 +137,53 @@ def test_smoothing_halves_the_cutoff_and_keeps_slow_motion() -> None:
         wave = np.sin(2 * np.pi * hz * t)[:, None]
         kept = smooth(wave, np.ones(500), RATE_HZ, 5.0)[100:400].std() / wave[100:400].std()
         assert low < kept < high
+
+
+def test_the_misfit_of_a_perfect_track_is_zero(model: FaceModel) -> None:
+    truth = known(model)
+    assert local_misfit_cm(model, tracked(model, truth, 0.0), truth).max() < 1e-4
+
+
+def test_the_misfit_of_a_shifted_mouth_is_the_shift(model: FaceModel) -> None:
+    """By geometry: every landmark of the local region is off by the same length in the image; depth does not count."""
+    truth = known(model)
+    track = tracked(model, truth, 0.0)
+    landmarks = track.landmarks.copy()
+    landmarks[:, model.local] += np.array([3.0, -4.0, 100.0], np.float32)
+    outside = np.setdiff1d(np.arange(LANDMARKS), model.local)
+    landmarks[:, outside] += 50
+    misfit = local_misfit_cm(model, dataclasses.replace(track, landmarks=landmarks), truth)
+    np.testing.assert_allclose(misfit, 5.0 / truth.scale, rtol=1e-3)
+
+
+def test_the_misfit_of_some_shifted_landmarks_is_their_share_of_the_shift(model: FaceModel) -> None:
+    truth = known(model, 4)
+    track = tracked(model, truth, 0.0)
+    landmarks = track.landmarks.copy()
+    half = model.local[: len(model.local) // 2]
+    landmarks[2, half, 1] += 6
+    misfit = local_misfit_cm(model, dataclasses.replace(track, landmarks=landmarks), truth)
+    expected = np.array([0, 0, 6.0 * len(half) / len(model.local), 0]) / truth.scale
+    np.testing.assert_allclose(misfit, expected, atol=1e-4)
+
+
+def test_a_reconstruction_has_the_times_and_the_misfit_of_its_track(model: FaceModel) -> None:
+    truth = known(model)
+    track = tracked(model, truth, 0.5)
+    uneven = dataclasses.replace(track, times_s=track.times_s * 1.01 + 0.2)
+    found = reconstruct(uneven, model)
+    np.testing.assert_array_equal(found.times_s, uneven.times_s)
+    np.testing.assert_array_equal(found.misfit_cm, local_misfit_cm(model, uneven, found))
+    # Noise of 0.5 px in x and y has a mean length of 0.5 sqrt(pi / 2) px.
+    assert found.misfit_cm.mean() == pytest.approx(0.5 * np.sqrt(np.pi / 2) / truth.scale.mean(), rel=0.25)
+
+
+def test_selected_frames_keep_all_that_belongs_to_them(model: FaceModel) -> None:
+    truth = dataclasses.replace(known(model), misfit_cm=np.arange(100) / 100.0)
+    chosen = np.array([7, 3, 3, 99])
+    part = truth.select(chosen)
+    assert len(part) == 4
+    np.testing.assert_array_equal(part.identity, truth.identity)
+    for field in dataclasses.fields(Reconstruction):
+        if field.name != "identity":
+            np.testing.assert_array_equal(getattr(part, field.name), getattr(truth, field.name)[chosen])

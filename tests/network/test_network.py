@@ -157,7 +157,7 @@ def test_gradients_reach_every_weight(network: FaceUpdateNetwork, face: PersonFa
     image = torch.rand(FRAMES, 3, *SIZE)
     coefficients = crop_coefficients(head, crops, np.arange(FRAMES), head.expression)
     local, updated = network(coefficients, image * (1 - hole), hole, feather)
-    (weighted_l1(local, image, feather) + laplacian_l1(updated, image, feather)).backward()
+    (((local - image) * feather).abs().mean() + (updated - image).abs().mean()).backward()
     without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
     network.zero_grad()
