@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_tools import environment
 
 import talkinghead
 from talkinghead.anchor import Anchor
@@ -145,6 +145,8 @@ def test_the_documented_example_writes_into_a_pipe(speech: Path, tmp_path: Path)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "frames.py").write_text(code, "utf-8")
     command = [sys.executable, str(tmp_path / "frames.py"), "presenter", str(speech)]
-    done = subprocess.run(command, env=environment(), capture_output=True, check=True)
+    package = Path(talkinghead.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert b"512x512, 25 frames a second" in done.stderr
     assert len(done.stdout) == 33 * 512 * 512 * 3
