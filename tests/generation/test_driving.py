@@ -134,13 +134,13 @@ def test_a_predictor_for_another_face_model_is_refused(anchor: Anchor) -> None:
 
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
-    """How often each audio file was read to its end."""
+    """How often each audio file was begun to be read."""
     counts: Counter[Path] = Counter()
     blocks = AudioFile.blocks
 
     def counted(self: AudioFile) -> Iterator[FloatArray]:
-        yield from blocks(self)
         counts[self.path] += 1
+        yield from blocks(self)
 
     monkeypatch.setattr(AudioFile, "blocks", counted)
     return counts
