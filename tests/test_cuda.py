@@ -9,7 +9,7 @@ import pytest
 import torch
 from drawn_face import DrawnClip
 
-from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device, mixed_precision, to_device
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.pipeline import generate
@@ -65,13 +65,13 @@ def test_the_rasterizers_agree() -> None:
     assert close.float().mean() > 0.99
 
 
-def test_the_face_update_is_that_of_the_cpu(anchor_folder: Path, anchor: Anchor, clip: DrawnClip) -> None:
+def test_the_face_update_is_that_of_the_cpu(anchor: Anchor, clip: DrawnClip) -> None:
     with VideoReader(clip.path) as reader:
         images = [frame.image for _, frame in zip(range(8), reader, strict=False)]
     frames = np.arange(8)
     expression = anchor.reconstruction.expression[frames + 20]
     here, there = (
-        FaceUpdater(load_anchor(anchor_folder), anchor.reconstruction, device).update(images, frames, expression)
+        FaceUpdater(anchor, anchor.reconstruction, device).update(images, frames, expression)
         for device in (torch.device("cpu"), CUDA)
     )
     differences = np.abs(np.stack(here).astype(int) - np.stack(there))

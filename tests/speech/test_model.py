@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from speech_models import K, babble, needs_default_weights
+from speech_models import K, babble, make_predictor, needs_default_weights
 
 from talkinghead.errors import CheckpointError
 from talkinghead.face.face_model import load_face_model
@@ -17,7 +18,7 @@ from talkinghead.media.audio_writer import write_audio
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.loudness import integrated_lufs
-from talkinghead.speech.model import SpeechModel
+from talkinghead.speech.model import PREDICTOR_FILE, SpeechModel
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech.hibari import HibariEngine
@@ -70,6 +71,34 @@ def test_a_predictor_that_names_layers_its_encoder_lacks(encoder: SpeechEncoder)
     config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 7), encoder.width, K, components=8)
     with pytest.raises(CheckpointError, match="another shape"):
         SpeechModel(encoder, ExpressionPredictor(config))
+
+
+def test_the_predictor_in_the_encoders_folder_is_taken(
+    encoder_folder: Path, encoder: SpeechEncoder, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(encoder_folder, tmp_path / "encoder")
+    predictor = make_predictor(encoder)
+    predictor.save(folder / PREDICTOR_FILE)
+    loaded = SpeechModel.load(str(folder))
+    assert loaded.encoder.sha256 == encoder.sha256
+    assert loaded.predictor.sha256() == predictor.sha256()
+    audio, times_s = babble(1), np.arange(25) / 25
+    expected = SpeechModel(encoder, predictor).predict(audio, times_s)
+    np.testing.assert_array_equal(loaded.predict(audio, times_s).values, expected.values)
+
+
+@needs_default_weights
+def test_the_bundled_predictor_is_refused_for_another_encoder(other_folders: Path) -> None:
+    with pytest.raises(CheckpointError, match="--encoder hubert") as raised:
+        SpeechModel.load(str(other_folders / "hubert"))
+    assert "\n" not in str(raised.value)
+
+
+def test_the_hash_is_of_both(encoder: SpeechEncoder, speech_model: SpeechModel) -> None:
+    other = make_predictor(encoder)
+    assert SpeechModel(encoder, other).sha256 == speech_model.sha256
+    other.tap_bias += 1
+    assert SpeechModel(encoder, other).sha256 != speech_model.sha256
 
 
 @needs_default_weights
