@@ -81,7 +81,7 @@ def anchor_clip(anchor: Path) -> Path:
 
 
 def write_speech(source: Path, path: Path, seconds: float) -> None:
-    """The sound of a file, repeated until it has lasted so long, as 16-bit WAV; memory holds it once."""
+    """The audio of a file, repeated until it has lasted so long, as 16-bit WAV; memory holds it once."""
     audio = read_audio(source, SPEECH_RATE_HZ)
     left = round(seconds * SPEECH_RATE_HZ)
     with soundfile.SoundFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:

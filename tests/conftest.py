@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 import torch
@@ -62,7 +61,7 @@ def quick() -> AnchorTrainingConfig:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> DrawnClip:
-    """Four seconds of the first drawn person, with sound."""
+    """Four seconds of the first drawn person, with audio."""
     return drawn_clip(tmp_path_factory.mktemp("clip") / "person.mp4", CLIP_S)
 
 
@@ -100,5 +99,5 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expression_file(anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Coefficients for a speech of any of these lengths: the anchor's own, at their own times."""
     path = tmp_path_factory.mktemp("expression") / "expression.safetensors"
-    save_expression(path, anchor.reconstruction.expression, np.asarray(anchor.times_s))
+    save_expression(path, anchor.reconstruction.expression, anchor.reconstruction.times_s)
     return path

@@ -118,7 +118,7 @@ def test_a_damaged_cache_entry_is_made_anew(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: DrawnClip
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    short = drawn_clip(tmp_path / "short.mp4", 0.3, with_sound=False).path
+    short = drawn_clip(tmp_path / "short.mp4", 0.3, with_audio=False).path
     first = track_file(short)
     (entry,) = (tmp_path / "cache").rglob("*.safetensors")
     if damage == "other numbers":
