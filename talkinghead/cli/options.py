@@ -20,9 +20,9 @@ VOICE_HELP = "Voice that reads the text; `talkinghead voices` lists them, the de
 
 _SHARED_OPTIONS = {
     "device": click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    "overwrite": click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
+    "overwrite": click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
     "quiet": click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
-    "json": click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output."),
+    "json": click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
 }
 
 
@@ -61,13 +61,13 @@ def config_options(config: type[Any], parameter: str = "config") -> Callable[[Co
 
 def _click_option(option: Option) -> Callable[[Command], Command]:
     flag = "--" + option.name.replace("_", "-")
-    settings: dict[str, Any] = {"default": option.default, "help": option.description}
+    metavar = option.metavar or ("largest|left|right|N" if option.kind == FaceChoice else None)
+    settings: dict[str, Any] = {"default": option.default, "help": option.description, "metavar": metavar}
     if option.kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}" if option.default else flag, is_flag=True, **settings)
     if get_origin(option.kind) is tuple:
-        return click.option(flag, nargs=2, type=click.Path(path_type=Path), metavar="PATH PATH", **settings)
-    metavar = "largest|left|right|N" if option.kind == FaceChoice else None
-    return click.option(flag, type=_click_type(option.kind), metavar=metavar, **settings)
+        return click.option(flag, nargs=2, type=click.Path(path_type=Path), **settings)
+    return click.option(flag, type=_click_type(option.kind), **settings)
 
 
 def _click_type(kind: Any) -> click.ParamType[Any]:

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from batch_tools import command, environment, frames_of, job_file, leftovers
 from click.testing import CliRunner
-
 from talkinghead.batch.engine import Finding
-from talkinghead.batch.jobs import Job
 from talkinghead.batch.local_engine import LocalEngine
+
+from talkinghead.batch.jobs import Job
 from talkinghead.batch.runner import PARTS, SUMMARY_FILE, run_batch
 from talkinghead.batch.state import BatchState, State
 from talkinghead.cli.main import main
