@@ -79,7 +79,7 @@ class Job:
         Raises:
             TypeError, TalkingHeadError: there is no such column, or its value is not allowed.
         """
-        given = {name: value for name, value in values.items() if value is not None}
+        given = {name: value for name, value in dict(values).items() if value is not None}
         options = {name: _converted(OPTIONS[name], given.pop(name)) for name in OPTIONS if name in given}
         if "speech" in given:
             given["speech"] = Path(given["speech"])
@@ -243,7 +243,7 @@ def _converted(option: Option, value: Any) -> Any:
 def _problems_of(job: Job) -> Iterator[str]:
     """What is wrong with a job whose values are of the right types."""
     if not _ID.fullmatch(job.id):
-        yield "id has to consist of letters, digits, _, - and ., start with a letter, a digit or _, and be 100 at most"
+        yield "id has to be 1 to 100 letters, digits, _, - or ., of which - and . cannot come first"
     yield from _output_problems(job.output)
     if (job.speech is None) == (job.text is None):
         yield "give one of speech and text"

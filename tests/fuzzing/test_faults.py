@@ -139,27 +139,28 @@ def test_one_lock_at_a_time(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_many_take_the_lock_in_turn(tmp_path: Path) -> None:
-    inside, most, waiting = 0, 0, threading.Barrier(8)
+def test_one_of_many_threads_gets_the_lock(tmp_path: Path) -> None:
+    """In every round each thread tries once, and whoever has the lock keeps it until all have tried."""
+    threads, rounds = 8, 50
+    winners = [0] * rounds
+    begin, all_have_tried = threading.Barrier(threads), threading.Barrier(threads)
 
     def work() -> None:
-        nonlocal inside, most
-        waiting.wait()
-        for _ in range(50):
+        begin.wait()
+        for number in range(rounds):
             try:
                 with locked(tmp_path / "x"):
-                    inside += 1
-                    most = max(most, inside)
-                    inside -= 1
+                    winners[number] += 1
+                    all_have_tried.wait()
             except OutputExistsError:
-                continue
+                all_have_tried.wait()
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
+    running = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in running:
         thread.start()
-    for thread in threads:
+    for thread in running:
         thread.join()
-    assert most == 1 and files(tmp_path) == []
+    assert winners == [1] * rounds and files(tmp_path) == []
 
 
 def test_two_trainings_of_one_anchor(clip: DrawnClip, quick: AnchorTrainingConfig, tmp_path: Path) -> None:
