@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 ByteArray = NDArray[np.uint8]
+
+FaceChoice = Literal["largest", "left", "right"] | int
+"""Which face of a clip that shows several: the largest, the leftmost, the rightmost, or by number from the left."""
 
 LANDMARKS = 478
 """Points of MediaPipe's face landmarker: 468 on the face mesh, 2 x 5 on the irises."""

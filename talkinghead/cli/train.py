@@ -11,7 +11,7 @@ from talkinghead.cli.options import face_option, shared_options
 from talkinghead.cli.output import print_json, progress_bar, warn_of_missing_consent
 
 if TYPE_CHECKING:
-    from talkinghead.face.landmarks import FaceChoice
+    from talkinghead.structures import FaceChoice
 
 FEW_STEPS = 250
 """A shorter training is remarked on: what it makes is not fit to be shown."""

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,10 +25,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError
 from talkinghead.face.topology import LEFT_EYE, RIGHT_EYE
-from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FloatArray, Frame, Track
-
-FaceChoice = Literal["largest", "left", "right"] | int
-"""Which face to follow when there are several: by size, by side of the picture, or the n-th from the left (from 0)."""
+from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FaceChoice, FloatArray, Frame, Track
 
 # fmt: off
 BLENDSHAPE_NAMES: tuple[str, ...] = (

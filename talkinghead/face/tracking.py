@@ -9,10 +9,10 @@ import numpy as np
 import platformdirs
 
 from talkinghead.errors import CheckpointError, MissingFileError, OutputError
-from talkinghead.face.landmarks import FaceChoice, FaceLandmarker, track_clip
+from talkinghead.face.landmarks import FaceLandmarker, track_clip
 from talkinghead.files import load_arrays, save_arrays, sha256_of
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import BLENDSHAPES, LANDMARKS, Track
+from talkinghead.structures import BLENDSHAPES, LANDMARKS, FaceChoice, Track
 from talkinghead.weights import registry as weights
 
 FORMAT = "talkinghead/track/1"

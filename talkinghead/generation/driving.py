@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device
 from talkinghead.errors import CheckpointError, NoFaceError
-from talkinghead.face.landmarks import FaceChoice
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.generation.expression_files import SUFFIXES, load_expression
 from talkinghead.generation.stream import prefetch
 from talkinghead.speech.lip_closure import close_lips
 from talkinghead.speech.voice_activity import VoiceActivityConfig, voice_activity
-from talkinghead.structures import FloatArray, Reconstruction, Recording
+from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
 
 SAME_PERSON_RATIO = 1.35
 """Up to this growth of the misfit, a video counts as showing the anchor's own person."""

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError, NoFaceError
-from talkinghead.face.landmarks import FaceChoice
 from talkinghead.face.reconstruction import misfit_cm, reconstruct
 from talkinghead.face.tracking import load_track, track_file
 from talkinghead.generation.frame_order import EASE_S, ping_pong
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import Reconstruction, Track
+from talkinghead.structures import FaceChoice, Reconstruction, Track
 
 
 @dataclass(frozen=True)
