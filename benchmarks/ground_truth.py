@@ -33,8 +33,8 @@ from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Reconstruction, Track
-from talkinghead.training.face_update.samples import held_out_frames
 from talkinghead.training.face_update.config import LoopConfig
+from talkinghead.training.face_update.samples import held_out_frames
 from talkinghead.weights import registry as weights
 from talkinghead.weights.bundled import anchor_folder
 

@@ -14,8 +14,8 @@ from drawn_face import RATE_HZ, DrawnClip, audio_of, drawn_clip, performance
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.generation.expression_files import save_expression
-from talkinghead.training.face_update.train import train
 from talkinghead.training.face_update.config import LoopConfig
+from talkinghead.training.face_update.train import train
 from talkinghead.weights import registry as weights
 
 SHARED_MODELS = Path(__file__).parents[2] / "shared" / "models"

@@ -16,8 +16,8 @@ from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.network.rasterize import best_backend, rasterize
-from talkinghead.training.face_update.train import train
 from talkinghead.training.face_update.config import LoopConfig
+from talkinghead.training.face_update.train import train
 from talkinghead.weights.bundled import checkpoint_folder
 
 pytestmark = [

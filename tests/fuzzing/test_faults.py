@@ -34,8 +34,8 @@ from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.provenance.metadata import read_labels
 from talkinghead.structures import Frame
-from talkinghead.training.face_update.train import MARK_FILE, STATE_FILE, train
 from talkinghead.training.face_update.config import LoopConfig
+from talkinghead.training.face_update.train import MARK_FILE, STATE_FILE, train
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
