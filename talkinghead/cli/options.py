@@ -19,7 +19,6 @@ TEXT_FILE_HELP = "Read the text from a file in UTF-8, or from standard input (-)
 VOICE_HELP = "Voice that reads the text; `talkinghead voices` lists them, the default first."
 
 _SHARED_OPTIONS = {
-    "device": click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
     "overwrite": click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
     "quiet": click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
     "json": click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
@@ -95,15 +94,6 @@ class _Face(click.ParamType[Any]):
             return parse_face(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
-
-
-face_option = click.option(
-    "--face",
-    type=_Face(),
-    default="largest",
-    show_default=True,
-    help="Which face, where there are several; N counts from the left, from 0.",
-)
 
 
 def text_options(command: Command) -> Command:

@@ -119,16 +119,19 @@ def test_doctor_names_a_package_that_does_not_import(monkeypatch: pytest.MonkeyP
     assert finding.state == doctor.State.MISSING and finding.remedy == "pip install no-such-thing"
 
 
-@pytest.mark.parametrize(("lag_ms", "said"), [(260, "260 ms late"), (-80, "80 ms early"), (40, None), (None, None)])
+@pytest.mark.parametrize(
+    ("lag_ms", "message"),
+    [(260, "260 ms behind"), (-80, "80 ms ahead of"), (40, None), (None, None)],
+)
 def test_train_prints_how_late_a_clips_audio_is(
-    monkeypatch: pytest.MonkeyPatch, lag_ms: int | None, said: str | None
+    monkeypatch: pytest.MonkeyPatch, lag_ms: int | None, message: str | None
 ) -> None:
     made = {"sound": {"lag_ms": lag_ms, "r": None}, "training": {"steps": 5000}}
     monkeypatch.setattr("talkinghead.training.face_update.train.train", lambda *_, **__: made)
     result = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor"])
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
-    assert len(lines) == 1 + (said is not None)
-    assert said is None or (said in lines[1] and "taken out" in lines[1])
+    assert len(lines) == 1 + (message is not None)
+    assert message is None or (message in lines[1] and "corrects" in lines[1])
     as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
     assert json.loads(as_json.stdout)["sound"]["lag_ms"] == lag_ms

@@ -17,6 +17,7 @@ from talkinghead.cli.options import config_options, shared_options
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.pipeline import VideoOutput
 from talkinghead.options import option, options_of
+from talkinghead.training.face_update.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,12 @@ def test_a_value_that_cannot_be_read_is_a_usage_error(arguments: list[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("command", "config"), [(main.commands["generate"], GenerationConfig), (main.commands["batch"], BatchConfig)]
+    ("command", "config"),
+    [
+        (main.commands["generate"], GenerationConfig),
+        (main.commands["batch"], BatchConfig),
+        (main.commands["train"], TrainingConfig),
+    ],
 )
 def test_the_commands_have_every_option_of_their_dataclass(command: click.Command, config: type[Any]) -> None:
     if isinstance(command, click.Group):
@@ -109,6 +115,22 @@ def test_generate_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPa
         (*inputs, VideoOutput(Path("b.mp4")), GenerationConfig()),
         (*inputs, VideoOutput(Path("b.mp4"), contact_sheet=Path("c.png"), overwrite=True), config),
     ]
+
+
+def test_train_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def train(clip: Path, output: Path, **options: Any) -> dict[str, Any]:
+        assert (clip, output) == (Path("c.mp4"), Path("me.anchor"))
+        calls.append({name: value for name, value in options.items() if name != "report"})
+        return {}
+
+    monkeypatch.setattr("talkinghead.training.face_update.train.train", train)
+    options = ["--minutes", "2.5", "--steps", "40", "--resume", "--face", "left", "--consent", "Jo", "--device", "cpu"]
+    for given in ([], [*options, "--overwrite"]):
+        assert CliRunner().invoke(main, ["train", "c.mp4", "-o", "me.anchor", "--json", *given]).exit_code == 0
+    config = TrainingConfig(minutes=2.5, steps=40, resume=True, face="left", consent="Jo", device="cpu")
+    assert calls == [{"config": TrainingConfig(), "overwrite": False}, {"config": config, "overwrite": True}]
 
 
 @pytest.mark.parametrize(
