@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from talkinghead.training.face_update.trainer import TrainingProgress
 
 FEW_STEPS = 250
-"""Below so many steps the user is told that the training was short: its mouths are blurred."""
+"""Below so many steps the command remarks that the mouth will be blurred."""
 VISIBLE_LAG_MS = 60
-"""Above this lag between a clip's audio and its mouth, which viewers notice, the user is told of it."""
+"""Above this lag between a clip's audio and its mouth, which viewers notice, the command remarks on it."""
 
 _STAGES = {"tracking": "Tracking the face", "cropping": "Reading the clip", "training": "Training", "done": "Done"}
 

@@ -282,16 +282,16 @@ def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) ->
 
 
 @contextmanager
-def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The recording, and what the report says of it; a script is spoken to a file that is removed at the end.
 
-    That file lies beside the output, where there is room for it: the system's temporary folder is often in memory.
+    That file lies in `folder`, the output's, which has room for it: the system's temporary folder is often in memory.
     """
     if not isinstance(speech, Script):
         yield speech, {}
         return
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".talkinghead.") as folder:
-        recording = Path(folder) / "speech.wav"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".talkinghead.") as temporary:
+        recording = Path(temporary) / "speech.wav"
         yield recording, {"text_to_speech": write_speech(speech, recording)}
 
 
@@ -307,7 +307,7 @@ def _collected(
 
 
 def _write_frames(writer: VideoWriter, frames: Iterator[Frame], count: int, progress: Progress | None) -> float:
-    """Encode on this thread while the frames are made in others; returns when, in monotonic time, the first one was."""
+    """Encode on this thread while others make the frames; returns the monotonic time at which the first was made."""
     first_at_s = math.nan
     for done, frame in enumerate(prefetch(frames, BATCH), 1):
         if done == 1:
