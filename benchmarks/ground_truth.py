@@ -34,8 +34,8 @@ from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Reconstruction, Track
+from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.samples import held_out_frames
-from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 from talkinghead.weights import registry as weights
 from talkinghead.weights.bundled import anchor_folder
 
@@ -151,7 +151,7 @@ def share_removed(measured: Measured, model: FaceModel, truth: Truth) -> float:
 def held_out_psnr_db(anchor: Anchor, truth: Truth) -> float:
     """Renderer ceiling: mouth PSNR of the frames that training held out, drawn from their own coefficients."""
     valid = np.flatnonzero(anchor.reconstruction.valid)
-    _, held_out = held_out_frames(len(valid), AnchorTrainingConfig().held_out_share)
+    _, held_out = held_out_frames(len(valid), LoopConfig().held_out_share)
     chosen = valid[held_out]
     with VideoReader(anchor.clip) as reader:
         wanted = set(chosen.tolist())

@@ -13,8 +13,8 @@ from drawn_face import RATE_HZ, DrawnClip, audio_of, drawn_clip, performance
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.generation.expression_files import save_expression
+from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.train import train
-from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 from talkinghead.weights import registry as weights
 
 SHARED_MODELS = Path(__file__).parents[2] / "shared" / "models"
@@ -54,9 +54,9 @@ def own_caches(_caches: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture(scope="session")
-def quick() -> AnchorTrainingConfig:
+def quick() -> LoopConfig:
     """Settings for a training of seconds."""
-    return AnchorTrainingConfig(batch=2, warmup_steps=10)
+    return LoopConfig(batch=2, warmup_steps=10)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> DrawnClip:
 
 @pytest.fixture(scope="session")
 def anchor_folder(
-    clip: DrawnClip, quick: AnchorTrainingConfig, _caches: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    clip: DrawnClip, quick: LoopConfig, _caches: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """An ANCHOR of the first drawn person, trained for seconds: blurred, but it moves its mouth."""
     folder = tmp_path_factory.mktemp("anchors") / "person"
@@ -77,7 +77,7 @@ def anchor_folder(
             patch.setenv(name, value)
         torch.set_num_threads(1)
         consent = "The drawn person is nobody."
-        train(clip.path, folder, steps=STEPS, device="cpu", config=quick, consent=consent)
+        train(clip.path, folder, steps=STEPS, device="cpu", loop=quick, consent=consent)
         torch.set_num_threads(threads)
     return folder
 

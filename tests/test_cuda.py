@@ -17,8 +17,8 @@ from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.network.rasterize import best_backend, rasterize
 from talkinghead.speech.model import SpeechModel
+from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.train import train
-from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 from talkinghead.weights.bundled import checkpoint_folder
 
 pytestmark = [
@@ -79,8 +79,8 @@ def test_the_face_update_is_that_of_the_cpu(anchor: Anchor, clip: DrawnClip) -> 
 
 
 def test_training_and_generating(clip: DrawnClip, expression_file: Path, speech: Path, tmp_path: Path) -> None:
-    config = AnchorTrainingConfig(batch=2, warmup_steps=2)
-    report = train(clip.path, tmp_path / "person", steps=8, device="cuda", config=config)
+    config = LoopConfig(batch=2, warmup_steps=2)
+    report = train(clip.path, tmp_path / "person", steps=8, device="cuda", loop=config)
     assert report["training"]["device"].startswith("cuda") and report["training"]["steps"] == 8
     written = generate(tmp_path / "person", speech, tmp_path / "output.mp4", expression=expression_file, device="cuda")
     with VideoReader(tmp_path / "output.mp4") as reader:

@@ -47,7 +47,7 @@ class UpdatedFrame(Frame):
     reject_reason: Reason | None = None
     """Why it is passed through unchanged; None where it is not."""
     blend_weight: float = 1.0
-    """Share of the generated image in the lower face, 0 to 1; between the two next to frames that are passed through."""
+    """Share of the generated image in the lower face, 0 to 1; less than 1 next to frames that are passed through."""
 
 
 @dataclass(frozen=True)

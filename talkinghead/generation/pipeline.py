@@ -257,7 +257,7 @@ def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
 def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Performance:
     """Lay out the output and find its expression."""
     audio, device = AudioFile(recording), choose_device(config.device)
-    # One reading of the audio tells all that has to be known before it is encoded; a driving file needs its length alone.
+    # One reading gives all that has to be known before the audio is encoded; a driving file needs its length alone.
     analysis = analyze(audio, config.voice_activity) if config.expression is None else None
     duration_s = audio.duration_s if analysis is None else analysis.duration_s
     if duration_s < SHORTEST_SPEECH_S:
@@ -285,16 +285,16 @@ def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) ->
 
 
 @contextmanager
-def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The recording, and what the report says of it; a script is spoken to a file that is removed at the end.
 
-    That file lies beside the output, where there is room for it: the system's temporary folder is often in memory.
+    That file lies in `folder`, the output's, which has room for it: the system's temporary folder is often in memory.
     """
     if not isinstance(speech, Script):
         yield speech, {}
         return
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".talkinghead.") as folder:
-        recording = Path(folder) / "speech.wav"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".talkinghead.") as temporary:
+        recording = Path(temporary) / "speech.wav"
         yield recording, {"text_to_speech": write_speech(speech, recording)}
 
 

@@ -34,8 +34,8 @@ from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.provenance.reader import read_provenance
 from talkinghead.structures import Frame
+from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.train import MARK_FILE, STATE_FILE, train
-from talkinghead.training.face_update.trainer import AnchorTrainingConfig
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
@@ -66,9 +66,9 @@ def test_a_full_disk_ends_generate_cleanly(
     assert files(small_disk) == before
 
 
-def test_a_full_disk_ends_train_cleanly(clip: DrawnClip, quick: AnchorTrainingConfig, small_disk: Path) -> None:
+def test_a_full_disk_ends_train_cleanly(clip: DrawnClip, quick: LoopConfig, small_disk: Path) -> None:
     with pytest.raises(OutputError):
-        train(clip.path, small_disk / "anchor", steps=1, device="cpu", config=quick)
+        train(clip.path, small_disk / "anchor", steps=1, device="cpu", loop=quick)
     assert files(small_disk) == []
 
 
@@ -139,41 +139,42 @@ def test_one_lock_at_a_time(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_many_take_the_lock_in_turn(tmp_path: Path) -> None:
-    inside, most, waiting = 0, 0, threading.Barrier(8)
+def test_one_of_many_threads_gets_the_lock(tmp_path: Path) -> None:
+    """In every round each thread tries once, and whoever has the lock keeps it until all have tried."""
+    threads, rounds = 8, 50
+    winners = [0] * rounds
+    begin, all_have_tried = threading.Barrier(threads), threading.Barrier(threads)
 
     def work() -> None:
-        nonlocal inside, most
-        waiting.wait()
-        for _ in range(50):
+        begin.wait()
+        for number in range(rounds):
             try:
                 with locked(tmp_path / "x"):
-                    inside += 1
-                    most = max(most, inside)
-                    inside -= 1
+                    winners[number] += 1
+                    all_have_tried.wait()
             except OutputExistsError:
-                continue
+                all_have_tried.wait()
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
+    running = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in running:
         thread.start()
-    for thread in threads:
+    for thread in running:
         thread.join()
-    assert most == 1 and files(tmp_path) == []
+    assert winners == [1] * rounds and files(tmp_path) == []
 
 
-def test_two_trainings_of_one_anchor(clip: DrawnClip, quick: AnchorTrainingConfig, tmp_path: Path) -> None:
+def test_two_trainings_of_one_anchor(clip: DrawnClip, quick: LoopConfig, tmp_path: Path) -> None:
     """The second one is sent away, and does the first one no harm."""
     refused: list[Exception] = []
 
     def second(_: object) -> None:
         if not refused:
             try:
-                train(clip.path, tmp_path / "anchor", steps=1, device="cpu", config=quick)
+                train(clip.path, tmp_path / "anchor", steps=1, device="cpu", loop=quick)
             except OutputExistsError as error:
                 refused.append(error)
 
-    train(clip.path, tmp_path / "anchor", steps=1, device="cpu", config=quick, report=second)
+    train(clip.path, tmp_path / "anchor", steps=1, device="cpu", loop=quick, report=second)
     assert len(refused) == 1 and load_anchor(tmp_path / "anchor").times_s.size
     assert files(tmp_path)[0] == "anchor" and not (tmp_path / ".anchor.lock").exists()
 
@@ -213,13 +214,13 @@ def test_a_training_that_is_killed_goes_on(clip: DrawnClip, tmp_path: Path) -> N
     assert not work.exists() and not (output / STATE_FILE).exists()
 
 
-def test_a_kill_while_an_anchor_is_replaced(clip: DrawnClip, quick: AnchorTrainingConfig, tmp_path: Path) -> None:
+def test_a_kill_while_an_anchor_is_replaced(clip: DrawnClip, quick: LoopConfig, tmp_path: Path) -> None:
     """Both folders are hidden for an instant; the next training of that name sees the older one again."""
     hidden = tmp_path / ".anchor.old"
-    train(clip.path, tmp_path / "anchor", steps=1, device="cpu", config=quick)
+    train(clip.path, tmp_path / "anchor", steps=1, device="cpu", loop=quick)
     (tmp_path / "anchor").rename(hidden)
     with pytest.raises(OutputExistsError):
-        train(clip.path, tmp_path / "anchor", steps=1, device="cpu", config=quick)
+        train(clip.path, tmp_path / "anchor", steps=1, device="cpu", loop=quick)
     assert load_anchor(tmp_path / "anchor").network and not hidden.exists()
 
 

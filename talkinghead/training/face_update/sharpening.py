@@ -1,7 +1,7 @@
-"""How much an anchor's pictures are to be sharpened so that their fine detail is as strong as the clip's own.
+"""How much an anchor's images are to be sharpened so that their fine detail is as strong as the clip's own.
 
-A mean of what a mouth could look like is softer than any mouth. What of that the training leaves is a matter of one
-number, found on frames that it held out; it brings back strength, not detail that was never learned.
+Training leaves generated mouths a little softer than real ones. Sharpening, by one amount for all images that is found
+on held-out frames, brings back the strength of their detail, not detail that was never learned.
 """
 
 from __future__ import annotations
@@ -11,34 +11,40 @@ from torch.nn import functional
 
 from talkinghead.network.compositor import fine_detail
 
-WANTED = 0.9
-"""Of the clip's energy: the rest is grain, which no picture should shout about."""
-MOST = 0.8
+TARGET_SHARE = 0.9
+"""Wanted sharpness, as a share of the clip's: the rest is the camera's grain, which is not to be imitated."""
+LARGEST_AMOUNT = 0.8
+"""Largest amount of sharpening."""
 
 
-def matching_sharpening(made: Tensor, filmed: Tensor, weight: Tensor) -> float:
-    """The amount of `Compositor.sharpening` with which made pictures are as sharp as filmed ones, in [0, MOST].
+def matching_sharpening(generated: Tensor, real: Tensor, weight: Tensor) -> float:
+    """The amount of `Compositor.sharpening` with which generated images are as sharp as real ones.
 
-    Sharpness is the mean squared Laplacian, as in `metrics.sharpness`; with the amount it grows as a parabola.
+    Sharpness is the mean squared Laplacian, as in `metrics.sharpness`. Sharpening by an amount a makes an image
+    i + a d, of which d is the fine detail; so sharpness is a parabola in a, which is solved here.
 
     Args:
-        made, filmed: (B, 3, H, W) in [0, 1], the same frames.
-        weight: (B, 1, H, W) where it matters.
+        generated, real: (B, 3, H, W) in [0, 1], the same frames.
+        weight: (B, 1, H, W) weight of each pixel.
+
+    Returns:
+        The amount, in [0, LARGEST_AMOUNT].
     """
 
     def energy(a: Tensor, b: Tensor) -> float:
         return float((_laplacian(a) * _laplacian(b) * weight[..., 1:-1, 1:-1]).sum())
 
-    detail = fine_detail(made)
-    still, linear, square = energy(made, made), 2 * energy(made, detail), energy(detail, detail)
-    lacking = WANTED * energy(filmed, filmed) - still
+    detail = fine_detail(generated)
+    constant, linear, square = energy(generated, generated), 2 * energy(generated, detail), energy(detail, detail)
+    lacking = TARGET_SHARE * energy(real, real) - constant
     if lacking <= 0 or square <= 0:
         return 0.0
     root = (-linear + (linear**2 + 4 * square * lacking) ** 0.5) / (2 * square)
-    return float(min(max(root, 0.0), MOST))
+    return float(min(max(root, 0.0), LARGEST_AMOUNT))
 
 
 def _laplacian(image: Tensor) -> Tensor:
+    """Laplacian of the luma, without a border: (B, 3, H, W) -> (B, 1, H - 2, W - 2)."""
     luma = (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
     kernel = luma.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
     return functional.conv2d(luma, kernel[None, None])

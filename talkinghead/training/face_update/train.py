@@ -1,7 +1,7 @@
 """Training the face update network of one anchor, from its clip to the ANCHOR folder.
 
-The loop works in a hidden folder beside the output, `.NAME.training`, and saves its state there every minute;
-`resume=True` goes on from it after a kill. The folder takes its own name when the training has ended.
+The loop works in a hidden folder beside the output, `.NAME.training`, and saves its state there every minute, from
+which `resume=True` continues an interrupted training. The folder takes its own name when the training has ended.
 """
 
 from __future__ import annotations
@@ -9,13 +9,22 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 import talkinghead
-from talkinghead.anchor import APPEARANCE_FILE, CALIBRATION_FILE, write_description
+from talkinghead.anchor import (
+    APPEARANCE_FILE,
+    CALIBRATION_FILE,
+    FACE_MODEL_FILE,
+    NETWORK_FILE,
+    RECONSTRUCTION_FILE,
+    TRACK_FILE,
+    write_description,
+)
 from talkinghead.device import choose_device
 from talkinghead.errors import (
     CheckpointError,
@@ -29,77 +38,75 @@ from talkinghead.face.appearance import Appearance, save_appearance
 from talkinghead.face.face_model import PersonFace, load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.reconstruction_files import save_reconstruction
-from talkinghead.face.region_removal import (
-    crop_size_px,
-    local_region,
-)
+from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.tracking import save_track, track_file
 from talkinghead.files import locked, sha256_of, writing
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import FaceChoice, Reconstruction, Track
-from talkinghead.training.face_update.samples import gather_samples
-from talkinghead.training.face_update.trainer import AnchorTrainer, AnchorTrainingConfig, Report, TrainingProgress
+from talkinghead.structures import Reconstruction, Track
+from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
+from talkinghead.training.face_update.samples import Samples, gather_samples
+from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
 from talkinghead.weights.bundled import checkpoint_path
 
 GENERIC_START = "presenter/network.safetensors"
+"""Checkpoint that a training starts from: the network of the built-in anchor."""
 STATE_FILE = "state.safetensors"
+"""State of an unfinished training, in its work folder."""
 MARK_FILE = "clip.sha256"
-"""Says which clip, and which face in it, an unfinished training is of."""
+"""Which clip, and which face in it, an unfinished training is of; in its work folder."""
+SHEET_FILE = "training.png"
+"""Contact sheet of held-out frames, in the ANCHOR."""
 FEWEST_FRAMES = 10
-"""Frames with a face that a training needs."""
+"""Frames with a usable face that a training needs."""
 
 
 def train(
     clip: Path,
     output: Path,
     *,
-    minutes: float | None = None,
-    steps: int | None = None,
-    resume: bool = False,
     overwrite: bool = False,
-    face: FaceChoice = "largest",
-    consent: str | None = None,
-    device: str = "auto",
-    config: AnchorTrainingConfig | None = None,
+    config: TrainingConfig | None = None,
     report: Report | None = None,
+    **options: Unpack[TrainingOptions],
 ) -> dict[str, Any]:
     """Track a clip, reconstruct it, train the face update network, and write the ANCHOR folder.
 
     Args:
         clip: video of one person talking; half a minute is enough, a few minutes are better.
         output: the ANCHOR folder to make.
-        minutes, steps: length of the training loop; by default 15 minutes, whatever comes first if both are given.
-        resume: go on with a training of the same clip and output that was interrupted.
         overwrite: replace an existing output (only once the new one is complete).
-        face: which one, where the clip shows several: by size, by side, or by number from the left.
-        consent: who agreed to be animated, in words; kept in anchor.json.
-        device: auto, cpu or cuda.
+        config: the options of the training; the default ones if not given.
         report: called with the progress, about once a second.
+        options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, resume, face,
+            consent, device, loop.
 
     Returns:
         What anchor.json records.
 
     Raises:
-        MissingFileError, MediaError, NoFaceError: the clip cannot be used.
-        OutputExistsError, OutputError: the output is there, or cannot be written.
+        MissingFileError, MediaError, NoFaceError: the clip cannot be used, or there is nothing to resume.
+        OptionError: an option is of the wrong type or out of its range.
+        CheckpointError: the training to resume is of another clip or face.
+        OutputExistsError, OutputError: the output exists, or cannot be written.
     """
-    config = config or AnchorTrainingConfig()
+    config = dataclasses.replace(config or TrainingConfig(), **options)
     report = report or (lambda progress: None)
-    if minutes is None and steps is None:
-        minutes = 15.0
-    target_device = choose_device(device)
+    device = choose_device(config.device)
     with locked(output):
         _put_back(output)
         if output.exists() and not overwrite:
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
-        work = _open_work_folder(output, f"{sha256_of(clip)} {face}", resume)
+        work = _open_work_folder(output, f"{sha256_of(clip)} {config.face}", config.resume)
         try:
-            track = track_file(clip, face=face, progress=lambda n: report(TrainingProgress("tracking", 0.0, n)))
+            track = track_file(clip, face=config.face, progress=lambda n: report(TrainingProgress("tracking", 0.0, n)))
             with writing(output):
-                description = _train_in(work, clip, track, minutes, steps, consent, target_device, config, report)
+                prepared = _prepare(work, clip, track, config.loop, report)
+                trainer = _train_network(work, prepared, config, device, report)
+                description = _write_anchor(work, clip, prepared, trainer, config.consent)
+            report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
         except BaseException:
             if not (work / STATE_FILE).is_file():  # nothing to resume from
                 shutil.rmtree(work, ignore_errors=True)
@@ -108,20 +115,28 @@ def train(
     return description
 
 
-def _train_in(
-    work: Path,
-    clip: Path,
-    track: Track,
-    minutes: float | None,
-    steps: int | None,
-    consent: str | None,
-    device: torch.device,
-    config: AnchorTrainingConfig,
-    report: Report,
-) -> dict[str, Any]:
-    """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
-    shutil.copyfile(checkpoint_path("face_model.safetensors"), work / "face_model.safetensors")
-    model = load_face_model(work / "face_model.safetensors")
+@dataclass(frozen=True)
+class _PreparedClip:
+    """All that a training needs of a clip."""
+
+    track: Track
+    face: PersonFace
+    reconstruction: Reconstruction
+    calibration: SpeechCalibration | None
+    """Of the installed speech model; None where there is no usable one."""
+    size_px: tuple[int, int]
+    """Height and width of the crops."""
+    samples: Samples
+
+
+def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Report) -> _PreparedClip:
+    """Reconstruct a tracked clip and gather its samples; the face model is copied into the work folder.
+
+    Raises:
+        NoFaceError: too few frames show a usable face.
+    """
+    shutil.copyfile(checkpoint_path("face_model.safetensors"), work / FACE_MODEL_FILE)
+    model = load_face_model(work / FACE_MODEL_FILE)
     reconstruction = reconstruct(track, model)
     usable = int(reconstruction.valid.sum())
     if usable < FEWEST_FRAMES:
@@ -131,28 +146,46 @@ def _train_in(
     size_px = crop_size_px(region, reconstruction)
     calibration = _calibrate(clip, face, reconstruction)
     report(TrainingProgress("cropping", 0.0, 0))
-    samples = gather_samples(clip, model, region, reconstruction, size_px, config.largest_frames)
+    samples = gather_samples(clip, model, region, reconstruction, size_px, loop.largest_frames)
+    return _PreparedClip(track, face, reconstruction, calibration, size_px, samples)
 
-    torch.manual_seed(config.seed)
-    network = FaceUpdateNetwork(FaceUpdateConfig(model.expressions, size_px), model.of(reconstruction.identity))
-    if config.generic_start:
+
+def _train_network(
+    work: Path, prepared: _PreparedClip, config: TrainingConfig, device: torch.device, report: Report
+) -> FaceUpdateTrainer:
+    """Train a face update network on a clip, from the work folder's state where there is one."""
+    face, reconstruction, loop = prepared.face, prepared.reconstruction, config.loop
+    torch.manual_seed(loop.seed)
+    sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
+    network = FaceUpdateNetwork(sizes, face)
+    if loop.generic_start:
         start_from(network, checkpoint_path(GENERIC_START))
     own = reconstruction.expression[reconstruction.valid]
-    trainer = AnchorTrainer(network, samples, own.std(0), config, device)
+    trainer = FaceUpdateTrainer(network, prepared.samples, own.std(0), loop, device)
     if (work / STATE_FILE).is_file():
         trainer.load(work / STATE_FILE)
-    trainer.run(minutes, steps, work / STATE_FILE, work / "training.png", report)
+    trainer.run(config.loop_minutes, config.steps, work / STATE_FILE, work / SHEET_FILE, report)
+    return trainer
+
+
+def _write_anchor(
+    work: Path, clip: Path, prepared: _PreparedClip, trainer: FaceUpdateTrainer, consent: str | None
+) -> dict[str, Any]:
+    """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
+    track, reconstruction, calibration = prepared.track, prepared.reconstruction, prepared.calibration
+    network, samples = trainer.network, prepared.samples
+    usable = int(reconstruction.valid.sum())
 
     copy = work / f"clip{clip.suffix.lower()}"
     shutil.copyfile(clip, copy)
-    save_track(track, work / "track.safetensors")
-    save_reconstruction(work / "reconstruction.safetensors", reconstruction)
+    save_track(track, work / TRACK_FILE)
+    save_reconstruction(work / RECONSTRUCTION_FILE, reconstruction)
     if calibration is not None:
         save_calibration(work / CALIBRATION_FILE, calibration)
     save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
     network.config = dataclasses.replace(network.config, sharpening=round(trainer.sharpening(), 3))
-    save_network(work / "network.safetensors", network, trainer.averaged)
-    load_network(work / "network.safetensors", model.of(reconstruction.identity))  # what cannot be read is not shipped
+    save_network(work / NETWORK_FILE, network, trainer.averaged.state_dict())
+    load_network(work / NETWORK_FILE, prepared.face)  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
         "consent": consent,
@@ -172,11 +205,10 @@ def _train_in(
             "seconds": round(trainer.trained_s, 1),
             "samples": len(trainer.training),
             "held_out_psnr_db": None if trainer.held_out_psnr_db is None else round(trainer.held_out_psnr_db, 2),
-            "device": str(device),
+            "device": str(trainer.device),
         },
     }
     write_description(work, description)
-    report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
     return description
 
 
@@ -230,4 +262,5 @@ def _put_back(output: Path) -> None:
 
 
 def _hidden(output: Path) -> Path:
+    """Where an older ANCHOR waits while it makes way for the new one."""
     return output.parent / f".{output.name}.old"

@@ -1,4 +1,4 @@
-"""Training an ANCHOR on a drawn person: it learns, it can be resumed, and what it leaves is whole and portable."""
+"""Training an ANCHOR on a drawn person: it improves, it can be resumed, and the ANCHOR is whole and portable."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import CheckpointError, MissingFileError, OutputExistsError
 from talkinghead.face.region_removal import crop_size_px
 from talkinghead.files import load_arrays, sha256_of
-from talkinghead.network.local_modeller import LocalCoefficients
+from talkinghead.media.images import GAP_PX
 from talkinghead.speech import calibration as speech_calibration
 from talkinghead.speech import model as speech_model
 from talkinghead.speech.calibration import HeardClip
 from talkinghead.structures import FloatArray
-from talkinghead.training.face_update import samples as samples_module
 from talkinghead.training.face_update import train as training
-from talkinghead.training.face_update.samples import Samples, coefficient_jitter, gather_samples
+from talkinghead.training.face_update.config import LoopConfig
+from talkinghead.training.face_update.samples import Samples, gather_samples, held_out_frames
 from talkinghead.training.face_update.train import train
-from talkinghead.training.face_update.trainer import AnchorTrainer, AnchorTrainingConfig, TrainingProgress
+from talkinghead.training.face_update.trainer import FaceUpdateTrainer, TrainingProgress
 from talkinghead.weights.bundled import checkpoint_path
 
 pytestmark = pytest.mark.usefixtures("own_caches")
@@ -48,33 +48,29 @@ class KilledError(Exception):
     """Stands for a kill."""
 
 
-def interrupt(
-    clip: DrawnClip, output: Path, after: int, config: AnchorTrainingConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Begin a training that is killed after some steps, of which each is saved."""
-    step = AnchorTrainer._train_step
+def interrupt(clip: DrawnClip, output: Path, after: int, config: LoopConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a training that is killed after so many steps."""
+    step = FaceUpdateTrainer.train_step
 
-    def step_until_killed(trainer: AnchorTrainer, done: float) -> None:
+    def step_until_killed(trainer: FaceUpdateTrainer, done: float) -> None:
         if trainer.step == after:
             raise KilledError
         step(trainer, done)
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(AnchorTrainer, "_train_step", step_until_killed)
-        train(clip.path, output, steps=RESUMED_STEPS, device="cpu", config=config)
+        patch.setattr(FaceUpdateTrainer, "train_step", step_until_killed)
+        train(clip.path, output, steps=RESUMED_STEPS, device="cpu", loop=config)
 
 
 @pytest.fixture
-def interrupted(
-    short_clip: DrawnClip, quick: AnchorTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """Where the ANCHOR of a training would be that was killed after one step."""
+def interrupted(short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The output of a training that was killed after one step."""
     interrupt(short_clip, tmp_path / "person", 1, dataclasses.replace(quick, save_every_s=0.0), monkeypatch)
     return tmp_path / "person"
 
 
 def psnr_db(a: FloatArray, b: FloatArray, inside: FloatArray) -> float:
-    """Where `inside` is above 0."""
+    """PSNR of two images in [0, 1] where `inside` is above 0."""
     return float(-10 * np.log10(((a - b) ** 2)[inside > 0].mean()))
 
 
@@ -92,19 +88,16 @@ def test_the_clip_is_tracked_as_it_was_drawn(anchor: Anchor, clip: DrawnClip) ->
     assert np.abs(found.rotation - clip.truth.rotation).max() < np.radians(5)
 
 
-def test_trained_pictures_are_nearer_to_the_truth_than_the_mean_frame(
-    anchor: Anchor, clip: DrawnClip, quick: AnchorTrainingConfig
+def test_trained_images_are_nearer_to_the_truth_than_the_mean_frame(
+    anchor: Anchor, clip: DrawnClip, quick: LoopConfig
 ) -> None:
     samples = samples_of(anchor, clip)
-    _, held_out = samples_module.held_out_frames(len(samples), quick.held_out_share)
-    known = np.setdiff1d(np.arange(len(samples)), held_out)
+    known, held_out = held_out_frames(len(samples), quick.held_out_share)
     truth = samples.crops[held_out].astype(np.float32) / 255
     feather = samples.feathers[held_out].astype(np.float32)[..., None] / 255
-    image = torch.from_numpy(truth).permute(0, 3, 1, 2)
-    hole = torch.from_numpy(samples.holes[held_out])[:, None].float()
+    batch = samples.batch(held_out, torch.device("cpu"))
     with torch.inference_mode():
-        coefficients = samples_module.select_coefficients(samples.coefficients, held_out)
-        _, updated = anchor.network(coefficients, image * (1 - hole), hole, torch.from_numpy(feather[..., 0])[:, None])
+        _, updated = anchor.network(batch.coefficients, batch.filled, batch.hole, batch.feather)
     inside = np.broadcast_to(feather, truth.shape)
     trained_db = psnr_db(updated.permute(0, 2, 3, 1).float().numpy(), truth, inside)
     mean = samples.crops[known].mean(0).astype(np.float32) / 255
@@ -120,7 +113,7 @@ def test_what_anchor_json_records_is_true(anchor: Anchor, anchor_folder: Path, c
     assert sha256_of(anchor.clip) == sha256_of(clip.path) == description["clip"]["sha256"]
     assert description["clip"]["frames"] == description["clip"]["frames_with_face"] == len(clip.truth)
     assert description["clip"]["original_name"] == clip.path.name
-    assert description["sound"] == {"lag_ms": None, "r": None}  # too short a clip to tell
+    assert description["sound"] == {"lag_ms": None, "r": None}  # the clip is too short to measure it
     assert description["network"]["expressions"] == anchor.model.expressions
     assert anchor.face_model_sha256 == sha256_of(checkpoint_path("face_model.safetensors"))
     assert {path.name for path in anchor_folder.iterdir()} == {
@@ -142,19 +135,33 @@ def test_an_anchor_works_wherever_it_is_copied(anchor: Anchor, anchor_folder: Pa
         torch.testing.assert_close(copy.network.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_contact_sheet_shows_truth_cut_and_result(anchor_folder: Path, anchor: Anchor) -> None:
+def test_contact_sheet_shows_truth_cut_and_result(anchor_folder: Path, clip: DrawnClip, quick: LoopConfig) -> None:
+    """Its first row holds two held-out samples, the first among them: each as it is, cut out, and updated."""
     sheet = cv2.imread(str(anchor_folder / "training.png"))
     assert sheet is not None
+    anchor = load_anchor(anchor_folder)
+    samples = samples_of(anchor, clip)
+    _, held_out = held_out_frames(len(samples), quick.held_out_share)
     height, width = anchor.network.config.size_px
-    assert sheet.shape[0] >= height and sheet.shape[1] >= 3 * width
-    assert sheet.std() > 20
+    tiles = [
+        sheet[GAP_PX : GAP_PX + height, left : left + width, ::-1]
+        for left in range(GAP_PX, sheet.shape[1] - width, width + GAP_PX)
+    ]
+    assert len(tiles) == 6
+    truth, cut, updated = tiles[:3]
+    np.testing.assert_array_equal(truth, samples.crops[held_out[0]])
+    np.testing.assert_array_equal(cut, truth * (1 - samples.holes[held_out[0]][..., None]))
+    inside = np.broadcast_to(samples.feathers[held_out[0]][..., None], truth.shape)
+    np.testing.assert_array_equal(updated[inside == 0], truth[inside == 0])
+    as_float = [image.astype(np.float32) / 255 for image in (updated, cut, truth)]
+    assert psnr_db(as_float[0], as_float[2], inside) > psnr_db(as_float[1], as_float[2], inside) + 6
 
 
 def test_a_resumed_training_ends_as_an_uninterrupted_one(
-    short_clip: DrawnClip, quick: AnchorTrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = dataclasses.replace(quick, save_every_s=0.0)
-    train(short_clip.path, tmp_path / "whole", steps=RESUMED_STEPS, device="cpu", config=config)
+    train(short_clip.path, tmp_path / "whole", steps=RESUMED_STEPS, device="cpu", loop=config)
 
     interrupt(short_clip, tmp_path / "halves", RESUMED_STEPS // 2, config, monkeypatch)
     assert not (tmp_path / "halves").exists()
@@ -165,7 +172,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(
         tmp_path / "halves",
         steps=RESUMED_STEPS,
         device="cpu",
-        config=config,
+        loop=config,
         resume=True,
         report=reports.append,
     )
@@ -187,36 +194,18 @@ def test_only_the_same_interrupted_training_is_resumed(
         train(clip.path, interrupted, steps=1, resume=True)
 
 
-def test_a_training_that_is_not_resumed_starts_anew(interrupted: Path, short_clip: DrawnClip) -> None:
+def test_without_resume_a_training_starts_again(interrupted: Path, short_clip: DrawnClip) -> None:
     assert train(short_clip.path, interrupted, steps=1)["training"]["steps"] == 1
 
 
-def test_an_anchor_that_is_there_is_left_alone(anchor_folder: Path, clip: DrawnClip) -> None:
+def test_an_existing_anchor_is_left_alone(anchor_folder: Path, clip: DrawnClip) -> None:
     before = sha256_of(anchor_folder / "network.safetensors")
     with pytest.raises(OutputExistsError):
         train(clip.path, anchor_folder, steps=1)
     assert sha256_of(anchor_folder / "network.safetensors") == before
 
 
-def test_jitter_stays_within_its_range_and_fills_it() -> None:
-    """Claim 8: the value adjustment of a sample's coefficients lies within a preset range."""
-    draw = np.random.default_rng(0)
-    exact = LocalCoefficients(
-        *(torch.from_numpy(draw.normal(size=shape).astype(np.float32)) for shape in ((500, 4), (500, 3, 3), (500, 2))),
-        torch.ones(500),
-    )
-    std = torch.tensor([0.5, 1.0, 2.0, 0.0])
-    moved = coefficient_jitter(exact, std, 0.15, 0.5, draw)
-    share = (moved.expression - exact.expression).abs().amax(0)
-    assert (share <= 0.15 * std + 1e-6).all()
-    assert (share >= 0.95 * 0.15 * std).all()
-    shift = (moved.translation - exact.translation).abs()
-    assert 0.45 < shift.max() <= 0.5 + 1e-6
-    torch.testing.assert_close(moved.rotation, exact.rotation, rtol=0, atol=0)
-    torch.testing.assert_close(moved.scale, exact.scale, rtol=0, atol=0)
-
-
-def test_the_sounds_lag_is_recorded_where_it_can_be_told(
+def test_the_lag_of_the_audio_is_recorded_where_it_is_known(
     anchor: Anchor, clip: DrawnClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def described() -> dict[str, object]:

@@ -1,0 +1,122 @@
+"""The options of `train`, and the settings of its loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from talkinghead.options import check_options, device_option, option
+from talkinghead.structures import FaceChoice
+
+DEFAULT_MINUTES = 15.0
+"""Length of a training for which neither minutes nor steps are given."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Settings of the training loop of the face update network.
+
+    Raises:
+        OptionError: a value is of the wrong type or out of its range.
+    """
+
+    generic_start: bool = option(
+        True,
+        # How skin, lips and teeth are drawn is much the same in everybody.
+        help="Start from the built-in anchor's network, whose face is nobody's, instead of random weights.",
+    )
+    batch: int = option(8, help="Samples in a step.", low=1)
+    learning_rate: float = option(2e-3, help="Learning rate after the warm-up.", low=0, high=1)
+    final_learning_rate: float = option(5e-5, help="Learning rate at the end of its cosine schedule.", low=0, high=1)
+    warmup_steps: int = option(30, help="Steps in which the learning rate rises from 0.", low=1)
+    ema_decay: float = option(
+        0.998, help="Largest decay of the moving average of the weights, in a step.", low=0, high=1
+    )
+    expression_jitter: float = option(
+        0.15,
+        help="Largest random shift of a sample's expression coefficients (patent: claim 8), as a share of the anchor's "
+        "own standard deviation.",
+        low=0,
+        high=1,
+    )
+    pose_jitter_px: float = option(0.5, help="Largest random shift of a sample's mesh in the crop.", low=0, unit="px")
+    color_jitter: float = option(
+        0.03,
+        help="Largest random gain, of each color channel, on a sample and its target together.",
+        low=0,
+        high=1,
+    )
+    laplacian_weight: float = option(1.0, help="Weight of the Laplacian pyramid loss.", low=0)
+    adversarial_weight: float = option(0.05, help="Weight of the adversarial loss; 0 trains no discriminator.", low=0)
+    feature_weight: float = option(
+        10.0, help="Weight of feature matching in the discriminator's layers, within the adversarial loss.", low=0
+    )
+    adversarial_from: float = option(
+        0.4,
+        # Before, every generated mouth is plainly blurred, and the discriminator would only learn that.
+        help="Share of the training after which the adversarial loss is added.",
+        low=0,
+        high=1,
+    )
+    discriminator_learning_rate: float = option(4e-4, help="Learning rate of the discriminator.", low=0, high=1)
+    mouth_weight: float = option(
+        4.0, help="Weight of the mouth's pixels in the losses, against 1 for the rest of the region.", low=0
+    )
+    held_out_share: float = option(0.02, help="Share of the frames that are not trained on.", low=0, high=0.5)
+    largest_frames: int = option(3000, help="Frames to train on; longer clips are thinned evenly.", low=1)
+    save_every_s: float = option(60.0, help="Time between two saves of the training's state.", low=0, unit="s")
+    evaluate_first_s: float = option(30.0, help="Time before the first evaluation on held-out frames.", low=0, unit="s")
+    evaluate_every_s: float = option(180.0, help="Time between two evaluations.", low=0, unit="s")
+    seed: int = option(0, help="Seed of initial weights and of what is drawn in each step.", low=0)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long an ANCHOR is trained, on which face, and where.
+
+    The command `talkinghead train` has an option for every field but `loop`.
+
+    Raises:
+        OptionError: a value is of the wrong type or out of its range.
+    """
+
+    minutes: float | None = option(
+        None, help="Length of the training loop; 15 where --steps is not given either.", low=0.01, unit="minutes"
+    )
+    steps: int | None = option(
+        None, help="Length of the training loop in steps; with --minutes, whichever ends first.", low=1
+    )
+    resume: bool = option(False, help="Continue an interrupted training of the same clip and output.")
+    face: FaceChoice = option(
+        "largest",
+        help="Face to train on where a clip shows several: largest, left, right, or its number from the left, from 0.",
+    )
+    consent: str | None = option(
+        None, help="Who agreed to be animated, when and where; kept in the ANCHOR's anchor.json."
+    )
+    device: str = device_option()
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """Settings of the loop."""
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def loop_minutes(self) -> float | None:
+        """Length of the loop in minutes; None where the steps alone decide."""
+        return DEFAULT_MINUTES if self.minutes is None and self.steps is None else self.minutes
+
+
+class TrainingOptions(TypedDict, total=False):
+    """The fields of `TrainingConfig` as keyword arguments, for type checkers; a test holds the two together."""
+
+    minutes: float | None
+    steps: int | None
+    resume: bool
+    face: FaceChoice
+    consent: str | None
+    device: str
+    loop: LoopConfig
