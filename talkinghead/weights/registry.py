@@ -8,6 +8,7 @@ or from its maker's public storage. Nothing is used whose sha256 differs from th
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -24,6 +25,7 @@ from types import MappingProxyType
 import platformdirs
 
 from talkinghead.errors import ModelUnavailableError
+from talkinghead.files import sha256_of
 
 MODELS_VARIABLE = "TALKINGHEAD_MODELS"
 """Environment variable naming a folder to take every third-party weight from; then nothing is fetched."""
@@ -121,6 +123,27 @@ def locate(name: str, *, fetch: bool = True) -> Path:
     if not fetch:
         raise ModelUnavailableError(f"{weight.file_name} is not in {path.parent}; `talkinghead models --fetch` gets it")
     _store(_fetch(weight), path)
+    return path
+
+
+def packaged_file(package: str, member: Path, sha256: str, requirement: str) -> Path:
+    """Path of a weight that lies inside an installed package of someone else's; nothing of the package is run.
+
+    Args:
+        package: the name it is imported by, such as "silero_vad".
+        member: path of the file inside the package's folder.
+        sha256: hexadecimal, of the whole file.
+        requirement: what pip is asked for to install it.
+
+    Raises:
+        ModelUnavailableError: the package is not installed, or its file is missing or another one.
+    """
+    found = importlib.util.find_spec(package)
+    path = Path(found.origin).parent / member if found and found.origin else None
+    if path is None or not path.is_file():
+        raise ModelUnavailableError(f"{member.name} is not installed: pip install '{requirement}'")
+    if sha256_of(path) != sha256:
+        raise ModelUnavailableError(f"{path} is of another version: pip install '{requirement}'")
     return path
 
 
