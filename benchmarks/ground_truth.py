@@ -101,7 +101,7 @@ def see(name: str, model: FaceModel, landmarker: FaceLandmarker, frames: int | N
     with VideoReader(CLIPS[name]) as reader:
         track = track_clip(itertools.islice(reader, frames), landmarker, reader.info.width, reader.info.height)
     found = reconstruct(track, model)
-    return Sight(track, found, model.opening(found.identity, found.expression))
+    return Sight(track, found, model.of(found.identity).opening(found.expression))
 
 
 def lips_off_px(sight: Sight, truth: Truth) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def pose_off(sight: Sight, truth: Truth) -> tuple[NDArray[np.float64], float, fl
 
 def share_removed(sight: Sight, model: FaceModel, truth: Truth) -> float:
     """The share of known lip and chin points, over all frames, that lie inside what region removal cuts out."""
-    region = local_region(model, sight.reconstruction.identity)
+    region = local_region(model.of(sight.reconstruction.identity))
     crops = place_crops(region, sight.reconstruction, crop_size_px(region, sight.reconstruction))
     holes, _ = region_masks(region, sight.reconstruction, crops)
     inside = []
@@ -172,7 +172,7 @@ def spoken_opening(anchor: Anchor, name: str) -> tuple[NDArray[np.float32], NDAr
     """
     times_s = np.arange(len(Truth.load(name).opening_cm)) / FRAME_RATE_HZ
     expression = expression_from_speech(anchor, read_audio(CLIPS[name]), times_s, None, "cpu")
-    return anchor.model.opening(anchor.reconstruction.identity, expression), times_s
+    return anchor.model.of(anchor.reconstruction.identity).opening(expression), times_s
 
 
 def labial_opening(opening: NDArray[np.floating], times_s: NDArray[np.float64], truth: Truth) -> float:

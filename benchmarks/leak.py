@@ -100,7 +100,7 @@ class Clip:
     @property
     def openings(self) -> Array:
         """(T,) of each frame of the timeline, over the width of the face."""
-        return np.asarray(self.anchor.model.opening(self.timeline.reconstruction.identity, self.expression))
+        return np.asarray(self.anchor.model.of(self.timeline.reconstruction.identity).opening(self.expression))
 
     @property
     def centers(self) -> Array:

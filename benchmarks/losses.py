@@ -65,7 +65,7 @@ def main() -> None:
     model = load_face_model(checkpoint_path("face_model.safetensors"))
     track = track_file(options.clip)
     reconstruction = reconstruct(track, model)
-    region = local_region(model, reconstruction.identity)
+    region = local_region(model.of(reconstruction.identity))
     size_px = crop_size_px(region, reconstruction)
     samples = gather_samples(options.clip, model, region, reconstruction, size_px, len(track))
     times_s = track.times_s[reconstruction.valid]
@@ -80,7 +80,7 @@ def main() -> None:
         config = dataclasses.replace(AnchorTrainingConfig(), **changes)
         torch.manual_seed(config.seed)
         sizes = FaceUpdateConfig(model.expressions, size_px, widths=widths)
-        network = FaceUpdateNetwork(sizes, model, reconstruction.identity)
+        network = FaceUpdateNetwork(sizes, model.of(reconstruction.identity))
         if config.generic_start:
             start_from(network, checkpoint_path(GENERIC_START))
         trainer = AnchorTrainer(network, samples, own_std, config, torch.device("cpu"))

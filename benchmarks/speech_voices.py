@@ -72,8 +72,8 @@ def score_voice(anchor: Anchor, voice: str, text: str) -> Row:
     step_s = float(np.median(np.diff(anchor.times_s)))
     times_s = np.arange(0, said.audio.duration_s, step_s)
     identity, own = anchor.reconstruction.identity, anchor.reconstruction
-    gap = anchor.model.opening(identity, expression_from_speech(anchor, audio, times_s, None, "cpu")).astype(float)
-    seen = anchor.model.opening(identity, own.expression[own.valid])
+    gap = anchor.model.of(identity).opening(expression_from_speech(anchor, audio, times_s, None, "cpu")).astype(float)
+    seen = anchor.model.of(identity).opening(own.expression[own.valid])
     low, high = np.quantile(seen, [0.02, 0.98])
 
     share = (gap - low) / (high - low)

@@ -43,6 +43,12 @@ class NoFaceError(TalkingHeadError):
     exit_code = 65
 
 
+class OptionError(TalkingHeadError):
+    """An option is of the wrong type or out of its range."""
+
+    exit_code = 2  # as the command line ends for an option that it cannot read
+
+
 class CoefficientError(TalkingHeadError):
     """Expression coefficients are of the wrong shape, not finite, or not readable."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 ByteArray = NDArray[np.uint8]
+
+FaceChoice = Literal["largest", "left", "right"] | int
+"""Which face of a clip that shows several: the largest, the leftmost, the rightmost, or by number from the left."""
 
 LANDMARKS = 478
 """Points of MediaPipe's face landmarker: 468 on the face mesh, 2 x 5 on the irises."""
@@ -89,14 +92,15 @@ class Track:
 
     landmarks: FloatArray
     """(T, 478, 3) float32, x and y in pixels of the upright frame, z in the same unit, smaller is nearer."""
-    blendshapes: FloatArray
-    """(T, 52) float32 scores in [0, 1]."""
     valid: BoolArray
     """(T,) False where no usable face was found; landmarks and scores are zero there."""
     times_s: NDArray[np.float64]
     """(T,) float64, presentation time of each frame."""
     width: int
+    """Of the upright frame, pixels."""
     height: int
+    blendshapes: FloatArray | None = None
+    """(T, 52) float32 scores in [0, 1]; None where the blendshape network did not run."""
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -104,7 +108,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Reconstruction coefficients of the local region, one set a frame (patent: local reconstruction coefficients).
+    """Reconstruction coefficients of the local region of a clip (patent: local reconstruction coefficients).
 
     A vertex v of the face model (model units: centimetres, y up, z towards the viewer) is seen at
     scale * (R v)[:2] * (1, -1) + translation, in pixels.
@@ -122,6 +126,10 @@ class Reconstruction:
     """(T,) float32, pixels per model unit, > 0."""
     valid: BoolArray
     """(T,) False where the frame had no usable face; the numbers there are interpolated."""
+    times_s: NDArray[np.float64]
+    """(T,) float64, presentation time of each frame, rising."""
+    misfit_cm: NDArray[np.float64]
+    """(T,) float64, mean distance of the local landmarks from their reconstruction; of no meaning where not valid."""
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -135,4 +143,6 @@ class Reconstruction:
             self.translation[frames],
             self.scale[frames],
             self.valid[frames],
+            self.times_s[frames],
+            self.misfit_cm[frames],
         )

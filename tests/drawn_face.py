@@ -217,7 +217,7 @@ def drawn_clip(
     wav = path.with_suffix(".wav")
     soundfile.write(wav, audio.samples, audio.rate_hz)
     write_frames(path, draw_frames(who, truth, size_px), times_s, rate, wav if with_sound else None)
-    return DrawnClip(path, truth, times_s, face_model().opening(truth.identity, truth.expression), audio)
+    return DrawnClip(path, truth, times_s, face_model().of(truth.identity).opening(truth.expression), audio)
 
 
 def write_frames(

@@ -12,7 +12,7 @@ import talkinghead
 PACKAGE = Path(talkinghead.__file__).parent
 
 FLOORS = (
-    {"errors", "structures"},
+    {"errors", "structures", "options"},
     {"files", "device"},
     {"weights"},
     {"media"},
@@ -21,7 +21,7 @@ FLOORS = (
     {"anchor"},
     {"speech"},
     {"generation"},
-    {"doctor", "evaluation", "training"},
+    {"evaluation", "training"},
     {"batch"},
     {"cli"},
     {"__main__"},

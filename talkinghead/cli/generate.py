@@ -20,7 +20,7 @@ from talkinghead.cli.output import echo_skipped, print_json, progress_bar, warn_
 from talkinghead.errors import MissingFileError, TextError
 
 if TYPE_CHECKING:
-    from talkinghead.face.landmarks import FaceChoice
+    from talkinghead.structures import FaceChoice
     from talkinghead.text_to_speech import Script
 
 

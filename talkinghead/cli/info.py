@@ -138,7 +138,7 @@ def models(fetch: bool, as_json: bool) -> None:
 @shared_options("json")
 def doctor(as_json: bool) -> None:
     """Tell what is installed, which device is used, what is missing and how to get it."""
-    from talkinghead.doctor import State, examine
+    from talkinghead.cli.doctor import State, examine
 
     findings = examine()
     if as_json:

@@ -1,25 +1,33 @@
-"""Options that several commands share."""
+"""Options that several commands share, and options made from the fields of a dataclass."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
+from talkinghead.options import Option, options_of, parse_face
+from talkinghead.structures import FaceChoice
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+STANDARD_INPUT = Path("-")
+TEXT_FILE_HELP = "Read the text from a file in UTF-8, or from standard input (-)."
+VOICE_HELP = "Voice that reads the text; `talkinghead voices` lists them, the default first."
 
 _SHARED_OPTIONS = {
     "device": click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    "overwrite": click.option("--overwrite", is_flag=True, help="Replace the output if it is there already."),
-    "quiet": click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+    "overwrite": click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
+    "quiet": click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
     "json": click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output."),
 }
 
 
 def shared_options(*names: str) -> Callable[[Command], Command]:
-    """Give a command those of the options `device`, `overwrite`, `quiet` and `json` (passed as `as_json`) it uses."""
+    """Give a command those of the options `overwrite`, `quiet` and `json` (passed as `as_json`) that it names."""
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
@@ -29,33 +37,64 @@ def shared_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-STANDARD_INPUT = Path("-")
-TEXT_FILE_HELP = "Read the text from a file in UTF-8, or from standard input (-)."
-VOICE_HELP = "Who says the text; `talkinghead voices` lists them, the default first."
+def config_options(config: type[Any], parameter: str = "config") -> Callable[[Command], Callable[..., Any]]:
+    """Give a command one option for every option of a dataclass.
+
+    The command is called with one argument, `parameter`, that is an instance of the dataclass, in place of the options.
+    A field `attack_ms` becomes `--attack-ms`, a field of type bool a pair such as `--resume/--no-resume`, or a plain
+    flag where it is False by default.
+    """
+    found = options_of(config)
+
+    def decorate(command: Command) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_config(**values: Any) -> Any:
+            values[parameter] = config(**{option.name: values.pop(option.name) for option in found})
+            return command(**values)
+
+        for option in reversed(found):
+            with_config = _click_option(option)(with_config)
+        return with_config
+
+    return decorate
 
 
-def text_options(command: Command) -> Command:
-    """Give a command `--text`, `--text-file` and `--voice`, each None where it is not used."""
-    for option in (
-        click.option("--voice", help=VOICE_HELP),
-        click.option("--text-file", type=click.Path(path_type=Path, allow_dash=True), help=TEXT_FILE_HELP),
-        click.option("--text", help="Say this instead of SPEECH; a blank line is a longer pause."),
-    ):
-        command = option(command)
-    return command
+def _click_option(option: Option) -> Callable[[Command], Command]:
+    flag = "--" + option.name.replace("_", "-")
+    settings: dict[str, Any] = {"default": option.default, "help": option.description}
+    if option.kind is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}" if option.default else flag, is_flag=True, **settings)
+    if get_origin(option.kind) is tuple:
+        return click.option(flag, nargs=2, type=click.Path(path_type=Path), metavar="PATH PATH", **settings)
+    metavar = "largest|left|right|N" if option.kind == FaceChoice else None
+    return click.option(flag, type=_click_type(option.kind), metavar=metavar, **settings)
+
+
+def _click_type(kind: Any) -> click.ParamType[Any]:
+    """Reads a value from the command line; that it is in its range, the dataclass checks."""
+    if kind == FaceChoice:
+        return _Face()
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    types: dict[Any, click.ParamType[Any]] = {
+        float: click.FLOAT,
+        int: click.INT,
+        str: click.STRING,
+        Path: click.Path(path_type=Path),
+    }
+    return types[kind]
 
 
 class _Face(click.ParamType[Any]):
     """largest, left, right, or a number from 0 on, from the left."""
 
-    name = "largest|left|right|N"
+    name = "face"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value in ("largest", "left", "right"):
-            return value
-        if not str(value).isdecimal():
-            self.fail(f"{value!r} is none of largest, left, right and numbers from 0 on.", param, ctx)
-        return int(value)
+        try:
+            return parse_face(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 face_option = click.option(
@@ -65,6 +104,17 @@ face_option = click.option(
     show_default=True,
     help="Which face, where there are several; N counts from the left, from 0.",
 )
+
+
+def text_options(command: Command) -> Command:
+    """Give a command `--text`, `--text-file` and `--voice`, each None where it is not used."""
+    for option in (
+        click.option("--voice", help=VOICE_HELP),
+        click.option("--text-file", type=click.Path(path_type=Path, allow_dash=True), help=TEXT_FILE_HELP),
+        click.option("--text", help="Speak this text instead of SPEECH; a blank line makes a longer pause."),
+    ):
+        command = option(command)
+    return command
 
 
 def path_option(name: str, help_text: str) -> Callable[[Command], Command]:

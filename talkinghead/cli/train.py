@@ -11,7 +11,7 @@ from talkinghead.cli.options import face_option, shared_options
 from talkinghead.cli.output import print_json, progress_bar, warn_of_missing_consent
 
 if TYPE_CHECKING:
-    from talkinghead.face.landmarks import FaceChoice
+    from talkinghead.structures import FaceChoice
 
 FEW_STEPS = 250
 """A shorter training is remarked on: what it makes is not fit to be shown."""
@@ -81,7 +81,7 @@ def train(
         click.echo(f"{output}: trained {steps_made} steps. Look at {output / 'training.png'}")
         if steps_made < FEW_STEPS:
             click.echo(f"That is little: below about {FEW_STEPS} steps the mouth is a blur. Give it more --minutes.")
-        lag_ms = made["sound"]["lag_ms"]
+        lag_ms = made["audio"]["lag_ms"]
         if lag_ms is not None and abs(lag_ms) > REMARKABLE_LAG_MS:
             click.echo(
                 f"The clip's sound is {abs(lag_ms)} ms {'late' if lag_ms > 0 else 'early'} against its mouth; "

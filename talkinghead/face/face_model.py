@@ -62,32 +62,9 @@ class FaceModel:
         """Landmark number -> position within `local`."""
         return {int(landmark): position for position, landmark in enumerate(self.local)}
 
-    def local_neutral(self, identity: FloatArray) -> FloatArray:
-        """The local region at rest, of one person: (I,) -> (V, 3) cm."""
-        return self.neutral[self.local] + np.tensordot(identity, self.identity_basis[:, self.local], 1)
-
-    def local_shape(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
-        """The local region with expressions: (I,), (T, K) -> (T, V, 3) cm."""
-        return self.local_neutral(identity) + np.tensordot(expression, self.expression_basis[:, self.local], 1)
-
-    def opening(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
-        """Gap between the inner lips over the width of the mesh's face oval: (I,), (T, K) -> (T,)."""
-        lips = [UPPER_LIP, LOWER_LIP]
-        shape = self.neutral[lips] + np.tensordot(identity, self.identity_basis[:, lips], 1)
-        shape = shape + np.tensordot(expression, self.expression_basis[:, lips], 1)
-        width = np.linalg.norm(self.neutral[RIGHT_CHEEK] - self.neutral[LEFT_CHEEK])
-        return np.asarray(np.linalg.norm(shape[:, 0] - shape[:, 1], axis=-1) / width, np.float32)
-
-    def lip_gap(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
-        """Height of the gap between the inner lips in cm, below 0 where they overlap: (I,), (T, K) -> (T,).
-
-        Linear in the expression.
-        """
-        upper, lower = UPPER_LIP, LOWER_LIP
-        rest = (self.neutral[upper] - self.neutral[lower])[1]
-        rest = rest + identity @ (self.identity_basis[:, upper] - self.identity_basis[:, lower])[:, 1]
-        moves = (self.expression_basis[:, upper] - self.expression_basis[:, lower])[:, 1]
-        return np.asarray(rest + expression @ moves, np.float32)
+    def of(self, identity: FloatArray) -> PersonFace:
+        """The face of a person: (I,) identity coefficients."""
+        return PersonFace(self, identity)
 
     @functools.cached_property
     def reach_basis(self) -> FloatArray:
@@ -98,6 +75,45 @@ class FaceModel:
     def boundary(self) -> NDArray[np.int64]:
         """The local mesh's outer edge as a closed loop of positions within `local`, (E,)."""
         return boundary_loop(self.triangles)
+
+
+@dataclass(frozen=True)
+class PersonFace:
+    """The face model of one person: the model and the person's identity."""
+
+    model: FaceModel
+    identity: FloatArray
+    """(I,) float32, in standard deviations."""
+
+    @functools.cached_property
+    def local_neutral(self) -> FloatArray:
+        """(V, 3) cm, the local region at rest."""
+        model = self.model
+        return model.neutral[model.local] + np.tensordot(self.identity, model.identity_basis[:, model.local], 1)
+
+    def local_shape(self, expression: FloatArray) -> FloatArray:
+        """The local region with expressions: (T, K) -> (T, V, 3) cm."""
+        model = self.model
+        return self.local_neutral + np.tensordot(expression, model.expression_basis[:, model.local], 1)
+
+    def opening(self, expression: FloatArray) -> FloatArray:
+        """Gap between the inner lips over the width of the mean face: (T, K) -> (T,)."""
+        model, lips = self.model, [UPPER_LIP, LOWER_LIP]
+        shape = model.neutral[lips] + np.tensordot(self.identity, model.identity_basis[:, lips], 1)
+        shape = shape + np.tensordot(expression, model.expression_basis[:, lips], 1)
+        width = np.linalg.norm(model.neutral[RIGHT_CHEEK] - model.neutral[LEFT_CHEEK])
+        return np.asarray(np.linalg.norm(shape[:, 0] - shape[:, 1], axis=-1) / width, np.float32)
+
+    def lip_gap(self, expression: FloatArray) -> FloatArray:
+        """Height of the gap between the inner lips in cm, below 0 where they overlap: (T, K) -> (T,).
+
+        It is linear in the expression.
+        """
+        model, upper, lower = self.model, UPPER_LIP, LOWER_LIP
+        rest = (model.neutral[upper] - model.neutral[lower])[1]
+        rest = rest + self.identity @ (model.identity_basis[:, upper] - model.identity_basis[:, lower])[:, 1]
+        moves = (model.expression_basis[:, upper] - model.expression_basis[:, lower])[:, 1]
+        return np.asarray(rest + expression @ moves, np.float32)
 
 
 def boundary_loop(triangles: NDArray[np.int64]) -> NDArray[np.int64]:

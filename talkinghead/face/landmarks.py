@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,10 +25,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError
 from talkinghead.face.topology import LEFT_EYE, RIGHT_EYE
-from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FloatArray, Frame, Track
-
-FaceChoice = Literal["largest", "left", "right"] | int
-"""Which face to follow when there are several: by size, by side of the picture, or the n-th from the left (from 0)."""
+from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FaceChoice, FloatArray, Frame, Track
 
 # fmt: off
 BLENDSHAPE_NAMES: tuple[str, ...] = (
@@ -112,8 +109,6 @@ class Face:
 
     landmarks: FloatArray
     """(478, 3) float32, x and y in pixels of the picture, z in the same unit, smaller is nearer."""
-    blendshapes: FloatArray
-    """(52,) float32 scores in [0, 1], in the order of `BLENDSHAPE_NAMES`."""
     presence: float
     """Probability that the region held a face, in [0, 1]."""
 
@@ -187,10 +182,12 @@ class FaceLandmarker:
             return None
         matrix = region.to_image(256)
         points = np.column_stack((_transform(matrix, points[:, :2]), points[:, 2] * (region.size_px / 256)))
-        (scores,) = self._blendshapes(points[None, _BLENDSHAPE_POINTS, :2])
-        if not np.isfinite(scores).all():
-            return None
-        return Face(points.astype(np.float32), np.clip(scores, 0, 1), presence)
+        return Face(points.astype(np.float32), presence)
+
+    def blendshapes(self, face: Face) -> FloatArray:
+        """Blendshape scores of a face: (52,) float32 in [0, 1], in the order of `BLENDSHAPE_NAMES`."""
+        (scores,) = self._blendshapes(face.landmarks[None, _BLENDSHAPE_POINTS, :2])
+        return np.clip(np.nan_to_num(scores), 0, 1)
 
     def _decode(self, boxes: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Detections above the threshold: (n, 8, 2) centre, size and six points in [0, 1], and (n,) scores."""
@@ -255,6 +252,7 @@ def track_clip(
     height: int,
     *,
     face: FaceChoice = "largest",
+    with_blendshapes: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Track:
     """Landmarks of one face through a clip. Frames are taken one at a time and none is kept.
@@ -265,28 +263,31 @@ def track_clip(
         width: of the frames, in pixels.
         height: of the frames, in pixels.
         face: which one, where there are several.
+        with_blendshapes: whether the blendshape network runs too.
         progress: called after each frame with the number of frames done.
 
     Returns:
         The track; frames without that face are marked invalid and are zero. It may hold no valid frame at all.
     """
     tracker = FaceTracker(landmarker, face)
-    empty = Face(np.zeros((LANDMARKS, 3), np.float32), np.zeros(BLENDSHAPES, np.float32), 0.0)
-    faces, times_s, valid = [], [], []
+    no_face, no_scores = np.zeros((LANDMARKS, 3), np.float32), np.zeros(BLENDSHAPES, np.float32)
+    landmarks, scores, times_s, valid = [], [], [], []
     for done, frame in enumerate(frames, start=1):
         found = tracker.update(frame)
-        faces.append(found or empty)
+        landmarks.append(no_face if found is None else found.landmarks)
+        if with_blendshapes:
+            scores.append(no_scores if found is None else landmarker.blendshapes(found))
         valid.append(found is not None)
         times_s.append(frame.time_s)
         if progress is not None:
             progress(done)
     return Track(
-        landmarks=np.array([found.landmarks for found in faces], np.float32).reshape(-1, LANDMARKS, 3),
-        blendshapes=np.array([found.blendshapes for found in faces], np.float32).reshape(-1, BLENDSHAPES),
+        landmarks=np.array(landmarks, np.float32).reshape(-1, LANDMARKS, 3),
         valid=np.array(valid, np.bool_),
         times_s=np.array(times_s, np.float64),
         width=width,
         height=height,
+        blendshapes=np.array(scores, np.float32).reshape(-1, BLENDSHAPES) if with_blendshapes else None,
     )
 
 

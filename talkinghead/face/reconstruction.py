@@ -12,18 +12,16 @@ or one that does not fit its neighbours, has weight 0 or near 0 and is bridged b
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
-from talkinghead.errors import CheckpointError, NoFaceError
+from talkinghead.errors import NoFaceError
 from talkinghead.face.face_model import FaceModel
 from talkinghead.face.topology import MESH_VERTICES
-from talkinghead.files import load_arrays, save_arrays
 from talkinghead.structures import FloatArray, Reconstruction, Track
 
 Array = NDArray[np.float64]
@@ -85,14 +83,17 @@ def reconstruct(
             solved = _solve_identity(shape, expression, weights, model, axes, config.noise_cm)
         expression = _solve_expression(shape, solved, weights, model, axes, config, rate_hz)
     rotation, translation, scale = _smooth_pose(pose, rigid.mean(0), weights, rate_hz, config)
-    return Reconstruction(
+    found = Reconstruction(
         identity=solved.astype(np.float32),
         expression=expression.astype(np.float32),
         rotation=rotation.astype(np.float32),
         translation=(translation[:, :2] * (1, -1)).astype(np.float32),
         scale=scale.astype(np.float32),
         valid=track.valid & (weights > 0.05),
+        times_s=track.times_s,
+        misfit_cm=np.zeros(len(track)),
     )
+    return replace(found, misfit_cm=local_misfit_cm(model, track, found))
 
 
 def project(shape: FloatArray, reconstruction: Reconstruction, frames: NDArray[np.int64] | slice) -> FloatArray:
@@ -259,7 +260,7 @@ def _solve_expression(
     In the eigenbasis of the data term the coefficients do not depend on each other, so each is a smoothing
     problem of its own.
     """
-    rest = model.local_neutral(identity.astype(np.float32))
+    rest = model.of(identity.astype(np.float32)).local_neutral
     root = np.sqrt(axes * model.importance[:, None])
     basis = (model.reach_basis * root).reshape(model.expressions, -1).astype(np.float64)
     miss = ((shape[:, model.local] - rest) * root).reshape(len(shape), -1)
@@ -268,50 +269,9 @@ def _solve_expression(
     return smooth(raw, weights, rate_hz, config.expression_cutoff_hz) @ modes.T
 
 
-RECONSTRUCTION_FORMAT = "talkinghead/reconstruction/1"
-LARGEST_NUMBER = 1e6
-"""No coefficient is larger, whether in standard deviations, radians or pixels."""
-
-
-def save_reconstruction(path: Path, reconstruction: Reconstruction, times_s: NDArray[np.float64]) -> None:
-    """Write a clip's reconstruction and its frames' times."""
-    save_arrays(path, {**asdict(reconstruction), "times_s": times_s}, {"format": RECONSTRUCTION_FORMAT})
-
-
-def load_reconstruction(path: Path, model: FaceModel) -> tuple[Reconstruction, NDArray[np.float64]]:
-    """Read what `save_reconstruction` wrote.
-
-    Raises:
-        MissingFileError, CheckpointError: no such file; damaged, or not fitting the face model.
-    """
-    arrays, metadata = load_arrays(path)
-    times_s = arrays.pop("times_s", None)
-    if metadata.get("format") != RECONSTRUCTION_FORMAT or times_s is None or times_s.ndim != 1:
-        raise CheckpointError(f"{path} is not a reconstruction of this version ({RECONSTRUCTION_FORMAT}).")
-    frames = len(times_s)
-    shapes = {
-        "identity": (model.identities,),
-        "expression": (frames, model.expressions),
-        "rotation": (frames, 3),
-        "translation": (frames, 2),
-        "scale": (frames,),
-        "valid": (frames,),
-    }
-    for name, shape in shapes.items():
-        kind = np.bool_ if name == "valid" else np.float32
-        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kind:
-            raise CheckpointError(f"{path} is damaged: {name} is not {shape} numbers of type {np.dtype(kind)}.")
-        if not (np.abs(arrays[name]) <= LARGEST_NUMBER).all():
-            raise CheckpointError(f"{path} is damaged: {name} holds numbers that no clip gives.")
-    rising = times_s.dtype == np.float64 and np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()
-    if not rising or not arrays["valid"].any() or (arrays["scale"] <= 0).any():
-        raise CheckpointError(f"{path} is damaged: it holds no usable pose.")
-    return Reconstruction(**{name: arrays[name] for name in shapes}), times_s
-
-
-def misfit_cm(model: FaceModel, track: Track, reconstruction: Reconstruction) -> NDArray[np.float64]:
-    """Mean distance in the picture of the lower face's landmarks from their reconstruction: (T,) cm."""
-    shape = model.local_shape(reconstruction.identity, reconstruction.expression)
+def local_misfit_cm(model: FaceModel, track: Track, reconstruction: Reconstruction) -> NDArray[np.float64]:
+    """Mean distance in the image of the local region's landmarks from their reconstruction: (T,) cm."""
+    shape = model.of(reconstruction.identity).local_shape(reconstruction.expression)
     seen = project(np.asarray(shape, np.float32), reconstruction, slice(None))[..., :2]
     return np.asarray(
         np.linalg.norm(seen - track.landmarks[:, model.local, :2], axis=-1).mean(1) / reconstruction.scale, np.float64

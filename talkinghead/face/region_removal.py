@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.face.face_model import FaceModel
+from talkinghead.face.face_model import PersonFace
 from talkinghead.face.reconstruction import rotation_matrices
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction
 
@@ -54,10 +54,11 @@ class Crops:
     """Height and width of the crop in its own pixels."""
 
 
-def local_region(model: FaceModel, identity: FloatArray) -> LocalRegion:
-    """The region of a person: (I,) -> outline on the head."""
-    rest = model.local_neutral(identity)
-    ring = rest[model.boundary]
+def local_region(face: PersonFace) -> LocalRegion:
+    """The region of a person: an outline on the head."""
+    model = face.model
+    ring = face.local_neutral[model.boundary]
+    # Outward normals of the outline, from its tangents; the ring's sense of rotation is not known.
     along = np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0)
     outward = np.stack([along[:, 1], -along[:, 0]], 1)
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)

@@ -2,35 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from talkinghead.face.landmarks import FaceChoice
+from talkinghead.errors import CoefficientError
+from talkinghead.options import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
+from talkinghead.structures import FaceChoice
 
-LARGEST_INTENSITY = 3.0
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How an anchor is driven, and what is drawn into the frames.
+
+    The command `talkinghead generate` has an option, and the job file of a batch a column, for every field.
+
+    Raises:
+        CoefficientError: the intensity is not a number in its range.
+        OptionError: another field is not of its type or out of its range.
+    """
+
+    clip: Path | None = option(None, help="Take the frames from this clip of the same person instead of ANCHOR's own.")
+    face: FaceChoice = option(
+        "largest",
+        help="Face to use where a clip shows several: largest, left, right, or its number from the left, from 0.",
+    )
+    expression: Path | None = option(
+        None,
+        help="Expression coefficients from a .safetensors or .csv file, or measured from a video, instead of from "
+        "SPEECH.",
+    )
+    speech_encoder: str | None = option(
+        None,
+        help="Folder or cached Hugging Face name of another encoder of the wav2vec2 family.",
+        may_be_folder=True,
+    )
+    intensity: float = option(
+        1.0,
+        help="Factor on the mouth's movement: 0 keeps it at rest, 1 is the anchor's own range.",
+        low=0,
+        high=3,
+        error=CoefficientError,
+    )
+    attack_ms: float = option(
+        VoiceActivityConfig.attack_ms,
+        help="Time the mouth takes to leave its rest before speech begins.",
+        low=1,
+        high=100_000,
+        unit="ms",
+    )
+    release_ms: float = option(
+        VoiceActivityConfig.release_ms,
+        help="Time the mouth takes to come to rest after speech ends.",
+        low=1,
+        high=100_000,
+        unit="ms",
+    )
+    visible_label: str | None = option(None, help="Short text to draw into a corner of every frame.")
+    label_font: Path | None = option(None, help="Font file for that text; needed for other than Latin letters.")
+    device: str = device_option()
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def voice_activity(self) -> VoiceActivityConfig:
+        """When and how fast the mouth comes to rest where nobody speaks."""
+        return VoiceActivityConfig(attack_ms=self.attack_ms, release_ms=self.release_ms)
 
 
-class Driving(TypedDict, total=False):
-    """How an anchor is driven; every item may be left out."""
+class GenerationOptions(TypedDict, total=False):
+    """The fields of `GenerationConfig` as keyword arguments, for type checkers; a test holds the two together."""
 
     clip: Path | None
-    """Another clip of the same person, to take frames from one for one; None takes the anchor's own clip, forth and
-    back as long as the speech lasts."""
     face: FaceChoice
-    """Which face, where that clip or the video given as `expression` shows several; "largest" by default."""
     expression: Path | None
-    """Coefficients from a .safetensors or .csv file, or measured from a video; None predicts them from the speech."""
-    device: str
-    """auto (by default), cpu or cuda."""
     speech_encoder: str | None
-    """Folder of another encoder, with the predictor that was taught for it inside; or the cached hub name of one that
-    the default predictor was taught for."""
     intensity: float
-    """How far the mouth moves away from the anchor's rest, 0 to 3; 1, the default, is the anchor's own way."""
-    pauses: VoiceActivityConfig | None
-    """When and how fast the mouth comes to rest where nobody speaks; None is as `VoiceActivityConfig` says."""
+    attack_ms: float
+    release_ms: float
     visible_label: str | None
-    """A short text to draw into a corner of every frame."""
     label_font: Path | None
-    """Font of that text; needed where it has other than Latin letters."""
+    device: str

@@ -1,4 +1,4 @@
-"""Generating: an ANCHOR and speech in, a video of that anchor saying it out."""
+"""Generating: from an ANCHOR and speech to a video of that anchor saying it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -15,14 +15,14 @@ import numpy as np
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.device import choose_device
-from talkinghead.errors import CoefficientError, SpeechTooShortError
+from talkinghead.errors import SpeechTooShortError
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import check_output_path, sha256_of
-from talkinghead.generation.config import LARGEST_INTENSITY, Driving
-from talkinghead.generation.driving import expression_from_file, expression_parts
+from talkinghead.generation.config import GenerationConfig, GenerationOptions
+from talkinghead.generation.driving import expression_from_file, expression_parts, load_speech_model
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
-from talkinghead.generation.passthrough import Fallbacks
+from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile
@@ -32,12 +32,38 @@ from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import add_xmp, tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
-from talkinghead.structures import FloatArray, Frame
+from talkinghead.speech.analysis import analyze
+from talkinghead.structures import FloatArray
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.weights.bundled import anchor_folder
 
 SHORTEST_SPEECH_S = 0.2
+"""Shorter speech is refused."""
+
+
+Progress = Callable[[int, int], None]
+"""Called after each frame with the number of frames done and of all frames."""
+
+
+@dataclass(frozen=True)
+class VideoOutput:
+    """The files that a video is written to."""
+
+    path: Path
+    """Video file (.mp4, .m4v or .mov), labelled as AI-generated in its metadata."""
+    contact_sheet: Path | None = None
+    """PNG file to write as well: frames spread over the video, the mouth enlarged below each."""
+    signer: Signer | None = None
+    """Signs the video with a C2PA manifest."""
+    overwrite: bool = False
+    """Whether existing files are replaced."""
+
+    def check(self) -> None:
+        """Raise OutputExistsError or OutputError where a file cannot be written."""
+        check_output_path(self.path, overwrite=self.overwrite)
+        if self.contact_sheet is not None:
+            check_output_path(self.contact_sheet, overwrite=self.overwrite, suffixes=(".png",))
 
 
 @overload
@@ -46,8 +72,8 @@ def generate(
     speech: Path | Script,
     output: None = None,
     *,
-    progress: Callable[[int, int], None] | None = None,
-    **driving: Unpack[Driving],
+    progress: Progress | None = None,
+    **options: Unpack[GenerationOptions],
 ) -> FrameStream: ...
 
 
@@ -60,8 +86,8 @@ def generate(
     contact_sheet: Path | None = None,
     signer: Signer | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-    **driving: Unpack[Driving],
+    progress: Progress | None = None,
+    **options: Unpack[GenerationOptions],
 ) -> dict[str, Any]: ...
 
 
@@ -73,140 +99,121 @@ def generate(
     contact_sheet: Path | None = None,
     signer: Signer | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-    **driving: Unpack[Driving],
+    progress: Progress | None = None,
+    **options: Unpack[GenerationOptions],
 ) -> FrameStream | dict[str, Any]:
     """Make a video of the anchor saying the speech; without an output, its frames as they are made.
 
     Args:
-        anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "presenter"; or one that is
-            loaded already.
-        speech: any sound or video file; its sound goes into the output unchanged in length and start. Or a script,
+        anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "presenter"; or a loaded one.
+        speech: any audio or video file, whose audio goes into the output unchanged in length and start; or a script,
             which is spoken to such a file first.
-        output: video file to write, labelled as AI-generated in its metadata. None leaves the frames, and labelling
-            what becomes of them, to the caller.
-        contact_sheet: PNG file to write beside: frames spread over the video, the mouth enlarged below each.
-        signer: signs the output with a C2PA manifest.
-        overwrite: replace an existing output.
-        progress: called with frames done and frames in all.
-        driving: see `Driving`.
+        output: video file to write, see `VideoOutput`. None returns the frames; labelling what becomes of them is then
+            up to the caller.
+        contact_sheet, signer, overwrite: see `VideoOutput`; without an output they have no effect.
+        progress: called after each frame, see `Progress`.
+        options: the fields of `GenerationConfig`, such as intensity=1.2.
 
     Returns:
-        Without an output, a `FrameStream`. With one: output, frames, fps, duration_s, intensity, seconds (from start
-        to finished file), first_frame_s (from start until the first frame was made), frames_per_second,
-        frames_passed_through (without a new face), passed_through (how many for which reason of `trust.Reason`),
-        frames_blended (between them and the others), consent (as the anchor has it); for a script also
-        text_to_speech, as `write_speech` describes it.
+        Without an output, a `FrameStream`; with one, the report of `write_video`.
+
+    Raises:
+        TypeError: there is no option of that name.
+        TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
+    """
+    config = GenerationConfig(**options)
+    if output is None:
+        return stream_frames(anchor, speech, config, progress)
+    return write_video(anchor, speech, VideoOutput(output, contact_sheet, signer, overwrite), config, progress)
+
+
+def write_video(
+    anchor: Path | Anchor,
+    speech: Path | Script,
+    output: VideoOutput,
+    config: GenerationConfig,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write a video of the anchor saying the speech.
+
+    Args:
+        anchor, speech: as `generate` takes them.
+        output: where to write it.
+        config: how the anchor is driven.
+        progress: called after each frame.
+
+    Returns:
+        output, frames, fps, duration_s, intensity, seconds (from the call to the finished file), first_frame_s (from
+        the call until the first frame was made), frames_per_second, frames_passed_through (without a new mouth),
+        passed_through (their number by `passthrough.Reason`), frames_blended (between these and the others), consent
+        (as the anchor records it); for a script also text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
-    if output is None:
-        return _stream(anchor, speech, progress, driving)
-    started = time.monotonic()
-    check_output_path(output, overwrite=overwrite)
-    if contact_sheet is not None:
-        check_output_path(contact_sheet, overwrite=overwrite, suffixes=(".png",))
-    loaded = _open(anchor, driving)
-    with _recording(speech, output.parent) as (recording, spoken):
-        performance = _prepare(loaded, recording, driving)
+    started_s = time.monotonic()
+    output.check()
+    loaded = _open(anchor, config)
+    with _recording(speech, output.path.parent) as (recording, spoken):
+        performance = _prepare(loaded, recording, config)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
+        sheet = None if output.contact_sheet is None else SpeechSheet(len(timeline))
         with VideoWriter(
-            output,
+            output.path,
             timeline.width,
             timeline.height,
             frame_rate=timeline.frame_rate,
             audio_from=recording,
             metadata=tags(origin),
-            overwrite=overwrite,
-            finishing=lambda complete: _finish(complete, output.name, origin, signer),
+            overwrite=output.overwrite,
+            finishing=lambda complete: _finish(complete, output.path.name, origin, output.signer),
         ) as writer:
             frames = performance.frames()
-            if contact_sheet is not None:
-                sheet = SpeechSheet(len(timeline))
-                frames = _shown(frames, sheet, performance.updater, timeline)
-            first_frame_s = _write_frames(writer, frames, len(timeline), progress) - started
-        if contact_sheet is not None:
-            sheet.write(contact_sheet)
-        seconds = time.monotonic() - started
-        fallbacks = performance.fallbacks
+            if sheet is not None:
+                frames = _collected(frames, sheet, performance.updater, timeline)
+            first_at_s, passthrough = _write_frames(writer, frames, len(timeline), progress)
+        if sheet is not None and output.contact_sheet is not None:
+            sheet.write(output.contact_sheet)
         return {
-            "output": str(output),
-            "frames": len(timeline),
-            "fps": float(timeline.frame_rate),
-            "duration_s": performance.duration_s,
-            "intensity": driving.get("intensity", 1.0),
-            "seconds": round(seconds, 3),
-            "first_frame_s": round(first_frame_s, 3),
-            "frames_per_second": round(len(timeline) / seconds, 2),
-            "frames_passed_through": fallbacks.reasons.total(),
-            "passed_through": {str(reason): count for reason, count in sorted(fallbacks.reasons.items())},
-            "frames_blended": fallbacks.blended,
+            "output": str(output.path),
+            **_report(performance, passthrough, time.monotonic() - started_s, first_at_s - started_s),
+            "intensity": config.intensity,
             "consent": loaded.consent,
             **spoken,
         }
 
 
-@dataclass(frozen=True)
-class Performance:
-    """All that is settled before the first frame is made."""
-
-    timeline: Timeline
-    updater: FaceUpdater
-    expression: Iterator[FloatArray]
-    """T rows (K,), one an output frame; those from speech are predicted while the first are used."""
-    duration_s: float
-    """Of the speech."""
-    label: VisibleLabel | None
-    fallbacks: Fallbacks = field(default_factory=Fallbacks)
-    """Filled in as the frames are made."""
-
-    def frames(self) -> Iterator[Frame]:
-        """The frames of the output, with the visible label if there is one; to be asked for once."""
-        frames = updated_frames(self.updater, self.timeline, self.expression, self.fallbacks)
-        label = self.label
-        return frames if label is None else (Frame(label.drawn_on(f.image), f.time_s) for f in frames)
+def _report(
+    performance: Performance, passthrough: PassthroughReport, seconds: float, first_frame_s: float
+) -> dict[str, Any]:
+    """What a report says of the frames and the time they took."""
+    timeline = performance.timeline
+    return {
+        "frames": len(timeline),
+        "fps": float(timeline.frame_rate),
+        "duration_s": performance.duration_s,
+        "seconds": round(seconds, 3),
+        "first_frame_s": round(first_frame_s, 3),
+        "frames_per_second": round(len(timeline) / seconds, 2),
+        "frames_passed_through": passthrough.passed_through,
+        "passed_through": {str(reason): count for reason, count in sorted(passthrough.reasons.items())},
+        "frames_blended": passthrough.blended,
+    }
 
 
-def _open(anchor: Path | Anchor, driving: Driving) -> Anchor:
-    """The anchor in memory, after a look at what can be wrong with the rest."""
-    intensity = driving.get("intensity", 1.0)
-    if not 0 <= intensity <= LARGEST_INTENSITY:
-        raise CoefficientError(f"The intensity is {intensity:g}; it has to be from 0 to {LARGEST_INTENSITY:g}.")
-    choose_device(driving.get("device", "auto"))
-    return anchor if isinstance(anchor, Anchor) else load_anchor(anchor_folder(anchor))
-
-
-def _prepare(anchor: Anchor, recording: Path, driving: Driving) -> Performance:
-    """Lay out the output and find its expression."""
-    audio = AudioFile(recording)
-    if audio.duration_s < SHORTEST_SPEECH_S:
-        raise SpeechTooShortError(f"{recording} lasts {audio.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-    face = driving.get("face", "largest")
-    timeline = plan(anchor, driving.get("clip"), audio.duration_s, face)
-    text, font = driving.get("visible_label"), driving.get("label_font")
-    label = None if text is None else VisibleLabel(text, timeline.width, timeline.height, font)
-    source, device = driving.get("expression"), driving.get("device", "auto")
-    if source is None:
-        encoder, pauses = driving.get("speech_encoder"), driving.get("pauses")
-        parts = expression_parts(anchor, audio, timeline.times_s, encoder, device, pauses)
-    else:
-        parts = iter([expression_from_file(anchor, source, timeline.times_s, face)])
-    rest, intensity = anchor.rest_expression(), driving.get("intensity", 1.0)
-    target = ((rest + intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
-    updater = FaceUpdater(anchor, timeline.reconstruction, choose_device(device))
-    return Performance(timeline, updater, target, audio.duration_s, label)
-
-
-def _stream(
-    anchor: Path | Anchor, speech: Path | Script, progress: Callable[[int, int], None] | None, driving: Driving
+def stream_frames(
+    anchor: Path | Anchor, speech: Path | Script, config: GenerationConfig, progress: Progress | None = None
 ) -> FrameStream:
-    """The frames of a performance, for the caller to use."""
-    loaded = _open(anchor, driving)
+    """The frames of the anchor saying the speech, as they are made; the arguments are those of `write_video`.
+
+    Raises:
+        TalkingHeadError: one of its classes, for every input that cannot be used, before the first frame.
+    """
+    loaded = _open(anchor, config)
     with ExitStack() as opened:
         recording, _ = opened.enter_context(_recording(speech, None))
-        performance = _prepare(loaded, recording, driving)
+        performance = _prepare(loaded, recording, config)
         timeline = performance.timeline
         return FrameStream(
             frames=performance.frames(),
@@ -216,10 +223,57 @@ def _stream(
             frame_rate=timeline.frame_rate,
             recording=recording,
             duration_s=performance.duration_s,
-            fallbacks=performance.fallbacks,
             progress=progress,
             held=opened.pop_all(),
         )
+
+
+@dataclass(frozen=True)
+class Performance:
+    """All that is known before the first frame is made."""
+
+    timeline: Timeline
+    updater: FaceUpdater
+    expression: Iterator[FloatArray]
+    """T rows (K,), one for each output frame; from speech, later rows are predicted while the first are used."""
+    duration_s: float
+    """Length of the speech in seconds."""
+    label: VisibleLabel | None
+
+    def frames(self) -> Iterator[UpdatedFrame]:
+        """The frames of the output, with the visible label if there is one; to be asked for once."""
+        frames = updated_frames(self.updater, self.timeline, self.expression)
+        label = self.label
+        return frames if label is None else (replace(frame, image=label.drawn_on(frame.image)) for frame in frames)
+
+
+def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
+    """The anchor in memory; a device that is not there is found out before it is read."""
+    choose_device(config.device)
+    return anchor if isinstance(anchor, Anchor) else load_anchor(anchor_folder(anchor))
+
+
+def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Performance:
+    """Lay out the output and find its expression."""
+    audio, device = AudioFile(recording), choose_device(config.device)
+    # One reading of the audio tells all that has to be known before it is encoded; a driving file needs its length alone.
+    analysis = analyze(audio, config.voice_activity) if config.expression is None else None
+    duration_s = audio.duration_s if analysis is None else analysis.duration_s
+    if duration_s < SHORTEST_SPEECH_S:
+        raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
+    timeline = plan(anchor, config.clip, duration_s, config.face)
+    label = None
+    if config.visible_label is not None:
+        label = VisibleLabel(config.visible_label, timeline.width, timeline.height, config.label_font)
+    if config.expression is not None:
+        parts = iter([expression_from_file(anchor, config.expression, timeline.times_s, config.face)])
+    elif analysis is not None:
+        speech_model = load_speech_model(anchor, config.speech_encoder, device)
+        parts = expression_parts(anchor, speech_model, audio, analysis, timeline.times_s, config.voice_activity)
+    rest = anchor.rest_expression()
+    target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
+    updater = FaceUpdater(anchor, timeline.reconstruction, device)
+    return Performance(timeline, updater, target, duration_s, label)
 
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
@@ -231,7 +285,7 @@ def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) ->
 
 @contextmanager
 def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The recording, and what the report says of it; a script is spoken to a file that lasts as long as the context.
+    """The recording, and what the report says of it; a script is spoken to a file that is removed at the end.
 
     That file lies beside the output, where there is room for it: the system's temporary folder is often in memory.
     """
@@ -243,8 +297,10 @@ def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Pat
         yield recording, {"text_to_speech": write_speech(speech, recording)}
 
 
-def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline) -> Iterator[Frame]:
-    """The same frames; those that the contact sheet wants are added to it with the picture of their mouth."""
+def _collected(
+    frames: Iterator[UpdatedFrame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline
+) -> Iterator[UpdatedFrame]:
+    """The same frames; those that the contact sheet asks for are added to it, with a crop of their mouth."""
     for index, frame in enumerate(frames):
         if sheet.wants(index):
             to_frame = updater.crops.to_frame[timeline.frames[index]]
@@ -253,14 +309,19 @@ def _shown(frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, ti
 
 
 def _write_frames(
-    writer: VideoWriter, frames: Iterator[Frame], count: int, progress: Callable[[int, int], None] | None
-) -> float:
-    """Encode on this thread while the frames are made in others; returns when, in monotonic time, the first one was."""
-    first_at_s = math.nan
+    writer: VideoWriter, frames: Iterator[UpdatedFrame], count: int, progress: Progress | None
+) -> tuple[float, PassthroughReport]:
+    """Encode on this thread while the frames are generated in others.
+
+    Returns:
+        When, in monotonic time, the first frame was generated, and which frames were passed through.
+    """
+    first_at_s, passthrough = math.nan, PassthroughCount()
     for done, frame in enumerate(prefetch(frames, BATCH), 1):
         if done == 1:
             first_at_s = time.monotonic()
         writer.write(frame)
+        passthrough.add(frame)
         if progress:
             progress(done, count)
-    return first_at_s
+    return first_at_s, passthrough.report()

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
-from talkinghead.face.face_model import FaceModel
+from talkinghead.face.face_model import FaceModel, PersonFace
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
-from talkinghead.structures import FloatArray
 
 
 def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.Tensor] | None = None) -> None:
@@ -31,7 +30,7 @@ def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.
     save_arrays(path, arrays, {"config": json.dumps(network.config.as_json())})
 
 
-def load_network(path: Path, model: FaceModel, identity: FloatArray) -> FaceUpdateNetwork:
+def load_network(path: Path, face: PersonFace) -> FaceUpdateNetwork:
     """Read weights that `save_network` wrote, into a network for this person, on the CPU.
 
     Raises:
@@ -42,8 +41,8 @@ def load_network(path: Path, model: FaceModel, identity: FloatArray) -> FaceUpda
         values = json.loads(metadata["config"])
         values["sharpening"]  # without it, the network is of a version whose texture held no colours
         config = FaceUpdateConfig(**{**values, "size_px": tuple(values["size_px"]), "widths": tuple(values["widths"])})
-        _check_config(config, model)
-        network = FaceUpdateNetwork(config, model, identity)
+        _check_config(config, face.model)
+        network = FaceUpdateNetwork(config, face)
         network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not hold a face update network of this version.") from error

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from talkinghead.face.face_model import FaceModel
+from talkinghead.face.face_model import PersonFace
 from talkinghead.network.compositor import Compositor
 from talkinghead.network.local_image_generator import LocalImageGenerator
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
@@ -16,7 +16,6 @@ from talkinghead.network.rasterize import Backend
 from talkinghead.network.texture_decoder import TextureDecoder
 from talkinghead.network.texture_map_generator import TextureMapGenerator
 from talkinghead.network.texture_renderer import TextureRenderer
-from talkinghead.structures import FloatArray
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,19 @@ class FaceUpdateConfig:
 class FaceUpdateNetwork(nn.Module):
     """Updates a face image so that its lower face takes on given expression coefficients."""
 
-    def __init__(
-        self, config: FaceUpdateConfig, model: FaceModel, identity: FloatArray, backend: Backend | None = None
-    ) -> None:
-        """Args: sizes, the face model, the person's identity (I,), and the rasterizer (None: the quickest)."""
+    def __init__(self, config: FaceUpdateConfig, face: PersonFace, backend: Backend | None = None) -> None:
+        """Build it with random weights.
+
+        Args:
+            config: sizes.
+            face: of the person.
+            backend: of the rasterizer; None takes the quickest.
+        """
+        model = face.model
         super().__init__()
         self.config = config
         self.generator = LocalImageGenerator(
-            LocalModeller(torch.from_numpy(model.local_neutral(identity)), torch.from_numpy(model.reach_basis)),
+            LocalModeller(torch.from_numpy(face.local_neutral), torch.from_numpy(model.reach_basis)),
             TextureMapGenerator(config.expressions, config.texture_channels, config.texture_size),
             TextureRenderer(torch.from_numpy(model.triangles), torch.from_numpy(model.uv), config.size_px, backend),
             TextureDecoder(config.texture_channels + 5, config.widths),

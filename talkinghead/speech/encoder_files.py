@@ -13,30 +13,24 @@ import torch
 
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.files import sha256_of
-from talkinghead.speech.front_ends import (
-    LOG_MEL,
-    FilterBankFrontEnd,
-    FrontEnd,
-    LogMelFrontEnd,
-    WaveformFrontEnd,
-    WhisperFrontEnd,
-)
+from talkinghead.speech.adapters import ADAPTERS, FRONT_END_FILE
+from talkinghead.speech.front_ends import FrontEnd
 
-# transformers, huggingface_hub and librosa are imported where they are used: together they take three seconds.
+# transformers and huggingface_hub are imported where they are used: together they take two seconds.
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-FAMILY = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "unispeech", "unispeech-sat", "whisper")
-"""Values of `model_type` in config.json that can be loaded; XLS-R is a wav2vec2."""
 WEIGHT_FILE = "model.safetensors"
-FRONT_END_FILE = "preprocessor_config.json"
 FILES = ("config.json", FRONT_END_FILE, WEIGHT_FILE)
-LAYOUT = f"{', '.join(FILES[:-1])} and {FILES[-1]} of a Hugging Face model of the kinds {', '.join(FAMILY)}"
+"""Files of an encoder's folder."""
+LAYOUT = f"{', '.join(FILES[:-1])} and {FILES[-1]} of a Hugging Face model of the kinds {', '.join(ADAPTERS)}"
+"""What a folder must hold, for messages."""
 PICKLED_FILE = "pytorch_model.bin"
-"""Never opened: loading it may run code."""
+"""Weights in pickled form, which are never opened: loading them may run code."""
 LARGEST_NUMBER = 1e6
-"""In an encoder's configuration."""
+"""No number in an encoder's configuration is larger."""
 MOST_LAYERS = 100
+"""No model of the family has more layers."""
 
 
 def encoder_sha256(folder: Path) -> str:
@@ -46,6 +40,11 @@ def encoder_sha256(folder: Path) -> str:
 
 
 def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
+    """The model of a checked folder, on the CPU in float32, and its front end.
+
+    Raises:
+        ModelUnavailableError: the configuration is of no use, or weights are missing.
+    """
     from transformers import AutoModel, WhisperModel
 
     config = _configuration(folder)
@@ -61,12 +60,12 @@ def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
     _check_weights(folder, report["missing_keys"])
     if isinstance(model, WhisperModel):
         model = model.get_encoder()
-    return model, _front_end(folder, config)
+    return model, ADAPTERS[config.model_type].front_end(folder, config)
 
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No progress bar for a second of loading, no table of weights left over; those lacking are checked."""
+    """Keep transformers from printing a progress bar and a table of unused weights."""
     from transformers.utils import logging
 
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -81,14 +80,21 @@ def _quiet_transformers() -> Iterator[None]:
 
 
 def _check_weights(folder: Path, missing: Iterable[str]) -> None:
-    """What a file lacks, transformers makes up at random; that may be Whisper's decoder and the mask of pretraining."""
+    """Refuse a file that lacks weights, which transformers would draw at random.
+
+    Whisper's decoder and the mask of pretraining are not needed.
+    """
     needed = sorted(name for name in missing if not name.startswith("decoder.") and "masked_spec_embed" not in name)
     if needed:
         raise ModelUnavailableError(f"{folder / WEIGHT_FILE} lacks {len(needed)} weights, {needed[0]} among them.")
 
 
 def local_folder(name: str) -> Path:
-    """The folder itself, or the cached snapshot of a hub name."""
+    """The folder itself, or the cached snapshot of a hub name.
+
+    Raises:
+        ModelUnavailableError: it is neither.
+    """
     if Path(name).is_dir():
         return Path(name)
     from huggingface_hub import snapshot_download
@@ -104,7 +110,11 @@ def local_folder(name: str) -> Path:
 
 
 def check_layout(folder: Path) -> None:
-    """Whether the folder is complete."""
+    """Check that a folder is complete.
+
+    Raises:
+        ModelUnavailableError: files are missing; the message names them.
+    """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelUnavailableError(
@@ -114,7 +124,7 @@ def check_layout(folder: Path) -> None:
 
 
 def _configuration(folder: Path) -> Any:
-    """The model's configuration, where it is of the family."""
+    """The model's configuration, of one of the types of `ADAPTERS`."""
     from transformers import AutoConfig
 
     try:
@@ -124,13 +134,13 @@ def _configuration(folder: Path) -> Any:
         raise ModelUnavailableError(
             f"{folder}/config.json cannot be used ({one_line(error)}); needed are {LAYOUT}."
         ) from error
-    if config.model_type not in FAMILY:
+    if config.model_type not in ADAPTERS:
         raise ModelUnavailableError(f"{folder} holds a {config.model_type} model; needed are {LAYOUT}.")
     return config
 
 
 def _check_numbers(described: Any) -> None:
-    """No size that is taken from a configuration is one that would fill the memory by itself.
+    """Check that no size in a configuration would fill the memory by itself.
 
     Raises:
         ValueError: there is a number beyond reason, or more layers than any model of the family has.
@@ -146,27 +156,15 @@ def _check_numbers(described: Any) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """One line."""
+    """An exception's type and message in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 def _conversion_hint(folder: Path, missing: list[str]) -> str:
-    """What to do where there are weights, but pickled ones."""
+    """What to do where there are pickled weights only."""
     if WEIGHT_FILE not in missing or not (folder / PICKLED_FILE).is_file():
         return ""
     return (
         f" {PICKLED_FILE} may run code when it is loaded, so it is not; "
         "if you trust it, convert it by transformers' from_pretrained and save_pretrained."
     )
-
-
-def _front_end(folder: Path, config: Any) -> FrontEnd:
-    described = dict(json.loads((folder / FRONT_END_FILE).read_text("utf-8")))
-    if config.model_type == "whisper":
-        return WhisperFrontEnd(config.num_mel_bins)
-    if config.model_type != "wav2vec2-bert":
-        unit_variance = bool(described.get("do_normalize", True))
-        return WaveformFrontEnd(list(config.conv_kernel), list(config.conv_stride), unit_variance=unit_variance)
-    if described.get("feature_extractor_type") == LOG_MEL:
-        return LogMelFrontEnd()
-    return FilterBankFrontEnd(folder)

@@ -1,6 +1,6 @@
-"""How loud a recording is, by EBU R128: the gated, K-weighted loudness of ITU-R BS.1770, measured by FFmpeg's ebur128.
+"""Loudness of a recording by EBU R128: the gated, K-weighted loudness of ITU-R BS.1770, measured by FFmpeg's ebur128.
 
-It is measured block by block in constant memory, some thousand times faster than the sound lasts.
+It is measured block by block in constant memory, about a thousand times faster than real time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from av.filter import Graph
 
 from talkinghead.structures import FloatArray, Recording
 
+LOUDNESS_LUFS = -23.0
+"""Integrated loudness that every recording is brought to: the target of EBU R128."""
 GATE_LUFS = -70.0
-"""What stays below this all the time is silence to the standard."""
+"""The standard's absolute gate: a recording that stays below is silence."""
 SHORTEST_S = 0.4
-"""The standard measures over this long; what is shorter is measured as if it went on."""
+"""Length of the standard's measuring block; a shorter recording is measured as if it went on."""
 
 
 class LoudnessMeter:
@@ -81,35 +83,48 @@ def integrated_lufs(samples: FloatArray, rate_hz: int) -> float | None:
     return meter.integrated_lufs()
 
 
-LOUDNESS_LUFS = -23.0
-"""Integrated loudness that every recording is brought to: the target of EBU R128."""
-
-
 @dataclass(frozen=True)
 class Level:
-    """What a first pass over a recording tells."""
+    """Length and level of a recording, by which it is brought to one loudness."""
 
     samples: int
-    """N"""
+    """N, the length."""
     mean: float
+    """Of the samples; it is taken off."""
     gain: float
-    """Brings what remains without the mean to `LOUDNESS_LUFS`; 1 where there is nothing but silence."""
+    """Brings what remains to `LOUDNESS_LUFS`; 1 for silence."""
 
     def applied(self, samples: FloatArray) -> FloatArray:
-        """(N,) -> (N,)"""
+        """Samples at the loudness of `LOUDNESS_LUFS`: (N,) -> (N,)."""
         return np.asarray((samples - np.float32(self.mean)) * np.float32(self.gain), np.float32)
+
+
+class LevelMeasurement:
+    """Measures the level of a recording that is handed over block by block."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._meter = LoudnessMeter(rate_hz)
+        self._count, self._total = 0, 0.0
+        self._offset = np.float32(0)
+
+    def push(self, block: FloatArray) -> None:
+        """Take the next samples, (N,) float32."""
+        if self._count == 0 and len(block):
+            self._offset = block.mean()  # a constant would be a step at the beginning to the meter's filter
+        self._meter.push(block - self._offset)
+        self._count += len(block)
+        self._total += float(block.sum(dtype=np.float64))
+
+    def finish(self) -> Level:
+        """The level of all that was pushed."""
+        lufs = self._meter.integrated_lufs()
+        gain = 1.0 if lufs is None else 10 ** ((LOUDNESS_LUFS - lufs) / 20)
+        return Level(self._count, self._total / max(self._count, 1), gain)
 
 
 def measure_level(recording: Recording) -> Level:
     """Length, mean and integrated loudness of a recording, in constant memory."""
-    meter = LoudnessMeter(recording.rate_hz)
-    count, total, offset = 0, 0.0, np.float32(0)
+    measurement = LevelMeasurement(recording.rate_hz)
     for block in recording.blocks():
-        if count == 0 and len(block):
-            offset = block.mean()  # the meter's filter would hear a constant as a blow at the beginning
-        meter.push(block - offset)
-        count += len(block)
-        total += float(block.sum(dtype=np.float64))
-    lufs = meter.integrated_lufs()
-    gain = 1.0 if lufs is None else 10 ** ((LOUDNESS_LUFS - lufs) / 20)
-    return Level(count, total / max(count, 1), gain)
+        measurement.push(block)
+    return measurement.finish()

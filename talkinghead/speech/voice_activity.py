@@ -95,22 +95,50 @@ def gate(stretches: NDArray[np.float64], times_s: NDArray[np.float64], config: V
 
 
 def speech_stretches(recording: Recording, config: VoiceActivityConfig) -> NDArray[np.float64]:
-    """Where in the recording somebody speaks: (R, 2), begin and end of each stretch in seconds, in order."""
+    """Where in a recording somebody speaks: (R, 2), begin and end of each stretch in seconds, in order.
+
+    Args:
+        recording: at 16 kHz; it is read once, in constant memory.
+        config: thresholds and times.
+
+    Raises:
+        ModelUnavailableError: the detector's weights are not installed, or damaged.
+    """
     if recording.rate_hz != RATE_HZ:
-        raise ValueError(f"voice activity is heard at {RATE_HZ} Hz, not at {recording.rate_hz} Hz")
-    detector, meter = _Detector(), _LevelMeter()
+        raise ValueError(f"voice activity is detected at {RATE_HZ} Hz, not at {recording.rate_hz} Hz")
+    detection = SpeechDetection(config)
     for block in recording.blocks():
-        detector.push(block)
-        meter.push(block)
-    probability, level_db = detector.finish(), meter.finish()
-    hops = np.arange(len(level_db))
-    heard = _lasting(probability, config)[hops * HOP // STEP]
-    if not heard.any():
-        return np.zeros((0, 2))
-    active = _audible(level_db, heard, config)
-    edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2) * HOP_S
-    pauses = edges[1:, 0] - edges[:-1, 1] >= config.shortest_pause_ms / 1000
-    return np.stack([edges[np.append(True, pauses), 0], edges[np.append(pauses, True), 1]], 1)
+        detection.push(block)
+    return detection.finish()
+
+
+class SpeechDetection:
+    """Finds stretches of speech in a recording that is handed over block by block, at 16 kHz.
+
+    Raises:
+        ModelUnavailableError: the detector's weights are not installed, or damaged.
+    """
+
+    def __init__(self, config: VoiceActivityConfig) -> None:
+        self._config = config
+        self._detector, self._meter = _Detector(), _LevelMeter()
+
+    def push(self, block: FloatArray) -> None:
+        """Take the next samples, (N,) float32."""
+        self._detector.push(block)
+        self._meter.push(block)
+
+    def finish(self) -> NDArray[np.float64]:
+        """(R, 2) begin and end of each stretch of speech in seconds, in order."""
+        probability, level_db = self._detector.finish(), self._meter.finish()
+        hops = np.arange(len(level_db))
+        detected = _lasting(probability, self._config)[hops * HOP // STEP]
+        if not detected.any():
+            return np.zeros((0, 2))
+        active = _audible(level_db, detected, self._config)
+        edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2) * HOP_S
+        pauses = edges[1:, 0] - edges[:-1, 1] >= self._config.shortest_pause_ms / 1000
+        return np.stack([edges[np.append(True, pauses), 0], edges[np.append(pauses, True), 1]], 1)
 
 
 def _lasting(probability: FloatArray, config: VoiceActivityConfig) -> BoolArray:
@@ -120,15 +148,15 @@ def _lasting(probability: FloatArray, config: VoiceActivityConfig) -> BoolArray:
     return may & np.isin(run, run[probability >= config.begin_probability])
 
 
-def _audible(level_db: NDArray[np.float64], heard: BoolArray, config: VoiceActivityConfig) -> BoolArray:
-    """Hops of speech: those heard as speech but for silence at their ends, and the sound next to them."""
-    near = _spread(heard, config.reach_before_ms, config.reach_after_ms)
-    speech_db = float(np.quantile(level_db[heard], 0.9))
+def _audible(level_db: NDArray[np.float64], detected: BoolArray, config: VoiceActivityConfig) -> BoolArray:
+    """Hops of speech: those detected as speech but for silence at their ends, and audible ones next to them."""
+    near = _spread(detected, config.reach_before_ms, config.reach_after_ms)
+    speech_db = float(np.quantile(level_db[detected], 0.9))
     noise_db = float(np.quantile(level_db[~near], 0.9)) if (~near).any() else QUIETEST_DB
     least_db = max(speech_db - config.below_speech_db, QUIETEST_DB)
     audible_db = max(least_db, noise_db + config.above_noise_db)
-    # However loud the noise: what is heard as speech is not thrown away for it.
-    return (heard & (level_db > least_db)) | (near & (level_db > audible_db))
+    # Detected speech stays, however loud the noise is.
+    return (detected & (level_db > least_db)) | (near & (level_db > audible_db))
 
 
 def _spread(active: BoolArray, before_ms: float, after_ms: float) -> BoolArray:
@@ -169,20 +197,20 @@ class _Detector:
         self._waiting: list[FloatArray] = []
         self._before = np.zeros(BEFORE, np.float32)
         self._state = [np.zeros((1, 1, 128), np.float32), np.zeros((1, 1, 128), np.float32)]
-        self._heard: list[FloatArray] = []
+        self._probabilities: list[FloatArray] = []
 
     def push(self, samples: FloatArray) -> None:
         self._waiting.append(self._blocks.push(samples))
         if sum(map(len, self._waiting)) >= MOST_STEPS:
-            self._hear()
+            self._run()
 
     def finish(self) -> FloatArray:
         """(steps,) in [0, 1]."""
         self._waiting.append(self._blocks.finish())
-        self._hear()
-        return np.concatenate([np.zeros(0, np.float32), *self._heard])
+        self._run()
+        return np.concatenate([np.zeros(0, np.float32), *self._probabilities])
 
-    def _hear(self) -> None:
+    def _run(self) -> None:
         steps = np.concatenate(self._waiting)
         self._waiting = []
         for start in range(0, len(steps), MOST_STEPS):
@@ -191,7 +219,7 @@ class _Detector:
             self._before = part[-1, -BEFORE:]
             fed = {"input": np.concatenate([before, part], 1), "h": self._state[0], "c": self._state[1]}
             found, *self._state = self._session.run(["speech_probs", "hn", "cn"], fed)
-            self._heard.append(found.reshape(-1))
+            self._probabilities.append(found.reshape(-1))
 
 
 class _LevelMeter:

@@ -5,7 +5,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from talkinghead import __version__, doctor, errors
+from talkinghead import __version__, errors
+from talkinghead.cli import doctor
 from talkinghead.cli.errors import CommandGroup
 from talkinghead.cli.main import main
 from talkinghead.cli.options import shared_options

@@ -66,12 +66,12 @@ def test_known_coefficients_are_recovered(model: FaceModel) -> None:
     assert np.abs(offset).max() < np.radians(3.0)
     assert np.abs(found.rotation - truth.rotation - offset).max() < np.radians(0.5)
     assert np.abs(found.scale / truth.scale - 1).max() < 0.02
-    opening = model.opening(truth.identity, truth.expression)
-    assert np.corrcoef(model.opening(found.identity, found.expression), opening)[0, 1] > 0.98
+    opening = model.of(truth.identity).opening(truth.expression)
+    assert np.corrcoef(model.of(found.identity).opening(found.expression), opening)[0, 1] > 0.98
     lips = [61, 291, 0, 17, 13, 14]
     local = [model.local_index[point] for point in lips]
-    true_px = project(model.local_shape(truth.identity, truth.expression)[:, local], truth, slice(None))
-    found_px = project(model.local_shape(found.identity, found.expression)[:, local], found, slice(None))
+    true_px = project(model.of(truth.identity).local_shape(truth.expression)[:, local], truth, slice(None))
+    found_px = project(model.of(found.identity).local_shape(found.expression)[:, local], found, slice(None))
     assert np.linalg.norm((true_px - found_px)[..., :2], axis=-1).mean() < 0.8
 
 
@@ -116,17 +116,17 @@ def test_removed_region_does_not_follow_the_expression(model: FaceModel) -> None
     regions = []
     for case in (truth, other):
         found = reconstruct(seen(model, case, 0.0), model, identity=truth.identity)
-        region = local_region(model, found.identity)
+        region = local_region(model.of(found.identity))
         regions.append(region_masks(region, found, place_crops(region, found, (128, 176)))[0])
     assert (regions[0] != regions[1]).mean() < 1e-4
 
 
 def test_removed_region_covers_lips_and_the_lowest_chin(model: FaceModel) -> None:
     truth = known(model, 50)
-    region = local_region(model, truth.identity)
+    region = local_region(model.of(truth.identity))
     crops = place_crops(region, truth, crop_size_px(region, truth))
     holes, feathers = region_masks(region, truth, crops)
-    shape = model.local_shape(truth.identity, truth.expression)
+    shape = model.of(truth.identity).local_shape(truth.expression)
     points = project(shape, truth, slice(None))[:, [model.local_index[p] for p in (13, 14, 61, 291, 17, 152)], :2]
     for t in range(len(truth)):
         turn, shift = crops.to_frame[t, :, :2], crops.to_frame[t, :, 2]

@@ -168,7 +168,7 @@ def test_the_mouth_follows_the_coefficients(anchor: Anchor, clip: DrawnClip, lan
     updater = FaceUpdater(anchor, anchor.reconstruction, CPU)
     driven = anchor.reconstruction.expression[chosen]
     made = updater.update([image] * len(chosen), np.full(len(chosen), still), driven)
-    wanted = anchor.model.opening(anchor.reconstruction.identity, driven)
+    wanted = anchor.model.of(anchor.reconstruction.identity).opening(driven)
     found = gaps(made, landmarker)
     print(f"opening: r {np.corrcoef(found, wanted)[0, 1]:.3f}, ratio {found.std() / wanted.std():.2f}")
     assert np.corrcoef(found, wanted)[0, 1] > 0.7
@@ -233,7 +233,7 @@ def test_expression_is_measured_from_a_video_of_the_anchor(anchor: Anchor, clip:
 def test_another_persons_expression_is_carried_over(anchor: Anchor, tmp_path: Path) -> None:
     other = drawn_clip(tmp_path / "other.mp4", 2.0, seed=1, spoken=5, with_sound=False)
     measured, _ = measure_expression(anchor, other.path)
-    opening = anchor.model.opening(anchor.reconstruction.identity, measured)
+    opening = anchor.model.of(anchor.reconstruction.identity).opening(measured)
     assert np.corrcoef(opening, other.opening)[0, 1] > 0.8
 
 

@@ -57,7 +57,7 @@ def head(model: FaceModel) -> Reconstruction:
 def network(model: FaceModel, head: Reconstruction) -> FaceUpdateNetwork:
     torch.manual_seed(0)
     config = FaceUpdateConfig(model.expressions, SIZE, texture_size=64, widths=(16, 16, 16, 16))
-    return FaceUpdateNetwork(config, model, head.identity, backend="numba").eval()
+    return FaceUpdateNetwork(config, model.of(head.identity), backend="numba").eval()
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +67,15 @@ def pictures() -> np.ndarray:
 
 def test_mesh_in_the_crop_is_the_mesh_in_the_frame(model: FaceModel, head: Reconstruction) -> None:
     """The camera of the crop and that of the frame see each vertex at the same place."""
-    crops = place_crops(local_region(model, head.identity), head, SIZE)
+    crops = place_crops(local_region(model.of(head.identity)), head, SIZE)
     frames = np.arange(FRAMES)
     coefficients = crop_coefficients(head, crops, frames, head.expression)
-    modeller = LocalModeller(torch.from_numpy(model.local_neutral(head.identity)), torch.from_numpy(model.reach_basis))
+    modeller = LocalModeller(
+        torch.from_numpy(model.of(head.identity).local_neutral), torch.from_numpy(model.reach_basis)
+    )
     in_crop = modeller(coefficients)[..., :2].numpy()
     moved = np.einsum("tij,tvj->tvi", crops.to_frame[:, :, :2], in_crop) + crops.to_frame[:, None, :, 2]
-    in_frame = project(model.local_shape(head.identity, head.expression), head, frames)[..., :2]
+    in_frame = project(model.of(head.identity).local_shape(head.expression), head, frames)[..., :2]
     np.testing.assert_allclose(moved, in_frame, atol=1e-2)
 
 
@@ -81,7 +83,7 @@ def test_nothing_in_the_hole_reaches_the_result(
     network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction, pictures: np.ndarray
 ) -> None:
     """Two frames that differ only where the region is removed give the same picture, byte for byte."""
-    region = local_region(model, head.identity)
+    region = local_region(model.of(head.identity))
     crops = place_crops(region, head, SIZE)
     holes, feathers = region_masks(region, head, crops)
     coefficients = crop_coefficients(head, crops, np.arange(FRAMES), head.expression)
@@ -102,7 +104,7 @@ def test_nothing_in_the_hole_reaches_the_result(
 def test_beyond_the_feather_the_picture_is_kept(
     network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction
 ) -> None:
-    region = local_region(model, head.identity)
+    region = local_region(model.of(head.identity))
     crops = place_crops(region, head, SIZE)
     holes, feathers = region_masks(region, head, crops)
     image = torch.rand(FRAMES, 3, *SIZE)
@@ -119,7 +121,7 @@ def test_drawing_without_gradients_gives_the_same(
     network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction
 ) -> None:
     """Kernel and grid sampling agree, the texture's edge and what lies beside the face included."""
-    region = local_region(model, head.identity)
+    region = local_region(model.of(head.identity))
     crops = place_crops(region, head, SIZE)
     vertices = network.generator.modeller(crop_coefficients(head, crops, np.arange(FRAMES), head.expression))
     vertices = vertices + torch.tensor([40.0, 0, 0])  # part of it lies beyond the picture
@@ -144,7 +146,7 @@ def test_texture_map_depends_on_the_expression_alone(network: FaceUpdateNetwork,
 
 
 def test_gradients_reach_every_weight(network: FaceUpdateNetwork, model: FaceModel, head: Reconstruction) -> None:
-    region = local_region(model, head.identity)
+    region = local_region(model.of(head.identity))
     crops = place_crops(region, head, SIZE)
     holes, feathers = region_masks(region, head, crops)
     hole, feather = torch.from_numpy(holes)[:, None].float(), torch.from_numpy(feathers)[:, None]
@@ -158,7 +160,7 @@ def test_gradients_reach_every_weight(network: FaceUpdateNetwork, model: FaceMod
 
 
 def test_paste_back_touches_only_what_it_should(model: FaceModel, head: Reconstruction, pictures: np.ndarray) -> None:
-    region = local_region(model, head.identity)
+    region = local_region(model.of(head.identity))
     crops = place_crops(region, head, SIZE)
     _, feathers = region_masks(region, head, crops)
     white = np.ones((*SIZE, 3), np.float32)
@@ -177,7 +179,7 @@ def test_pasting_the_crop_back_gives_the_frame(model: FaceModel, head: Reconstru
     """On a smooth picture the way into the crop and back is the identity to within resampling."""
     y, x = np.mgrid[0:200, 0:240]
     smooth = np.stack([x / 240 * 200 + 20, y / 200 * 200 + 20, (x + y) / 440 * 200 + 20], -1).round().astype(np.uint8)
-    region = local_region(model, head.identity)
+    region = local_region(model.of(head.identity))
     crops = place_crops(region, head, SIZE)
     _, feathers = region_masks(region, head, crops)
     crop = crop_frame(smooth, crops.to_frame[0], SIZE).astype(np.float32) / 255
@@ -215,11 +217,11 @@ def test_sharpening_is_kept_and_networks_from_before_it_are_refused(
 ) -> None:
     path = tmp_path / "network.safetensors"
     config = dataclasses.replace(network.config, sharpening=0.25)
-    save_network(path, FaceUpdateNetwork(config, model, head.identity))
-    assert load_network(path, model, head.identity).compositor.sharpening == 0.25
+    save_network(path, FaceUpdateNetwork(config, model.of(head.identity)))
+    assert load_network(path, model.of(head.identity)).compositor.sharpening == 0.25
     arrays, metadata = load_arrays(path)
     values = json.loads(metadata["config"])
     del values["sharpening"]
     save_arrays(path, arrays, {"config": json.dumps(values)})
     with pytest.raises(CheckpointError, match="this version"):
-        load_network(path, model, head.identity)
+        load_network(path, model.of(head.identity))

@@ -83,8 +83,8 @@ def test_lag_and_range_are_found(monkeypatch: pytest.MonkeyPatch, lag_s: float) 
     found = calibrate(anchor, None, None)  # type: ignore[arg-type]
     assert found.lag_s == pytest.approx(lag_s, abs=0.021)
     said = speech_calibration.predict_expression(None, None, None, anchor.times_s + lag_s)  # type: ignore[arg-type]
-    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said.values))
-    true = anchor.model.opening(anchor.reconstruction.identity, anchor.reconstruction.expression)
+    mouth = anchor.model.of(anchor.reconstruction.identity).opening(found.apply(said.values))
+    true = anchor.model.of(anchor.reconstruction.identity).opening(anchor.reconstruction.expression)
     assert np.corrcoef(mouth, true)[0, 1] > 0.98
     assert mouth.std() / true.std() == pytest.approx(1.0, abs=0.1)
 

@@ -261,7 +261,7 @@ def test_the_same_words_at_40_and_10_lufs_move_the_mouth_alike(ceiling: float) -
     for lufs in (-40.0, -10.0):
         samples = (spoken.samples * 10 ** ((lufs - own) / 20)).clip(-ceiling, ceiling)
         expression = predict_expression(encoder, predictor, Audio(samples, spoken.rate_hz), times_s).values
-        openings.append(model.opening(np.zeros(model.identities, np.float32), expression))
+        openings.append(model.of(np.zeros(model.identities, np.float32)).opening(expression))
     quiet, loud = openings
     assert np.corrcoef(quiet, loud)[0, 1] > 0.95
     assert 0.9 < quiet.std() / loud.std() < 1.1
@@ -373,7 +373,9 @@ def test_one_command_teaches_the_predictor_of_any_encoder(
     solved = SimpleNamespace(expression=walk, valid=np.ones(75, np.bool_))
     monkeypatch.setattr(clips_module, "track_file", lambda path: SimpleNamespace(times_s=times_s))
     monkeypatch.setattr(clips_module, "reconstruct", lambda track, model: solved)
-    monkeypatch.setattr(clips_module.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
+    monkeypatch.setattr(
+        clips_module.metrics, "opening", lambda track: model.of(np.zeros(model.identities)).opening(walk)
+    )
     monkeypatch.setattr(clips_module.metrics, "mouth_width", lambda track: walk[:, 0])
     for speaker in ("anna", "bert"):
         write_audio(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])
@@ -662,10 +664,10 @@ def test_lips_meet_where_a_closure_is_heard() -> None:
     seen = draw.standard_normal((500, model.expressions)).astype(np.float32)
     said = draw.standard_normal((80, model.expressions)).astype(np.float32)
     heard = np.where(np.arange(80) < 40, 0.9, 0.1).astype(np.float32)
-    closed = np.quantile(model.lip_gap(identity, seen), 0.02)
+    closed = np.quantile(model.of(identity).lip_gap(seen), 0.02)
     made = close_lips(said, heard, model, identity, seen)
     np.testing.assert_array_equal(made[40:], said[40:])
-    before, after = model.lip_gap(identity, said)[:40], model.lip_gap(identity, made)[:40]
+    before, after = model.of(identity).lip_gap(said)[:40], model.of(identity).lip_gap(made)[:40]
     np.testing.assert_allclose(after, np.minimum(before, closed), atol=1e-4)
     np.testing.assert_array_equal(close_lips(said, heard, model, identity, seen * 0), said)
 

@@ -12,12 +12,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import talkinghead
-from talkinghead.anchor import APPEARANCE_FILE, write_description
+from talkinghead.anchor import APPEARANCE_FILE, CALIBRATION_FILE, write_description
 from talkinghead.device import choose_device
 from talkinghead.errors import (
     CheckpointError,
@@ -28,19 +26,20 @@ from talkinghead.errors import (
     OutputExistsError,
 )
 from talkinghead.face.appearance import Appearance, save_appearance
-from talkinghead.face.face_model import FaceModel, load_face_model
-from talkinghead.face.landmarks import FaceChoice
-from talkinghead.face.reconstruction import reconstruct, save_reconstruction
+from talkinghead.face.face_model import PersonFace, load_face_model
+from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.reconstruction_files import save_reconstruction
 from talkinghead.face.region_removal import (
     crop_size_px,
     local_region,
 )
 from talkinghead.face.tracking import save_track, track_file
 from talkinghead.files import locked, sha256_of, writing
-from talkinghead.media.video_reader import read_video_info
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
-from talkinghead.structures import Reconstruction, Track
+from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
+from talkinghead.speech.model import SpeechModel
+from talkinghead.structures import FaceChoice, Reconstruction, Track
 from talkinghead.training.face_update.samples import gather_samples
 from talkinghead.training.face_update.trainer import AnchorTrainer, AnchorTrainingConfig, Report, TrainingProgress
 from talkinghead.weights.bundled import checkpoint_path
@@ -127,14 +126,15 @@ def _train_in(
     usable = int(reconstruction.valid.sum())
     if usable < FEWEST_FRAMES:
         raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
-    region = local_region(model, reconstruction.identity)
+    face = model.of(reconstruction.identity)
+    region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
-    audio = _describe_audio(clip, model, reconstruction, track.times_s)
+    calibration = _calibrate(clip, face, reconstruction)
     report(TrainingProgress("cropping", 0.0, 0))
     samples = gather_samples(clip, model, region, reconstruction, size_px, config.largest_frames)
 
     torch.manual_seed(config.seed)
-    network = FaceUpdateNetwork(FaceUpdateConfig(model.expressions, size_px), model, reconstruction.identity)
+    network = FaceUpdateNetwork(FaceUpdateConfig(model.expressions, size_px), model.of(reconstruction.identity))
     if config.generic_start:
         start_from(network, checkpoint_path(GENERIC_START))
     own = reconstruction.expression[reconstruction.valid]
@@ -146,11 +146,13 @@ def _train_in(
     copy = work / f"clip{clip.suffix.lower()}"
     shutil.copyfile(clip, copy)
     save_track(track, work / "track.safetensors")
-    save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
+    save_reconstruction(work / "reconstruction.safetensors", reconstruction)
+    if calibration is not None:
+        save_calibration(work / CALIBRATION_FILE, calibration)
     save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
     network.config = dataclasses.replace(network.config, sharpening=round(trainer.sharpening(), 3))
     save_network(work / "network.safetensors", network, trainer.averaged)
-    load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
+    load_network(work / "network.safetensors", model.of(reconstruction.identity))  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
         "consent": consent,
@@ -163,7 +165,7 @@ def _train_in(
             "frames": len(track),
             "frames_with_face": usable,
         },
-        "sound": audio,
+        "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
         "network": network.config.as_json(),
         "training": {
             "steps": trainer.step,
@@ -178,28 +180,13 @@ def _train_in(
     return description
 
 
-def _describe_audio(
-    clip: Path, model: FaceModel, reconstruction: Reconstruction, times_s: NDArray[np.float64]
-) -> dict[str, Any]:
-    """How late the clip's sound is against its mouth, in ms, as anchor.json records it; None where nobody can tell.
-
-    `speech_calibration.calibrate` takes the lag out again when speech drives the anchor.
-    """
-    nothing = {"lag_ms": None, "r": None}
-    if not read_video_info(clip).has_audio:
-        return nothing
-    from talkinghead.speech import calibration as speech_calibration  # imported here: it takes seconds
-    from talkinghead.speech.model import load_speech_model
-
-    if reconstruction.valid.sum() < speech_calibration.FEWEST_FRAMES:
-        return nothing
+def _calibrate(clip: Path, face: PersonFace, reconstruction: Reconstruction) -> SpeechCalibration | None:
+    """The installed speech model's calibration to the clip; None where there is no usable speech model."""
     try:
-        heard = speech_calibration.listen(clip, model, reconstruction, times_s, *load_speech_model())
-    except (CheckpointError, MissingFileError, ModelUnavailableError):  # no speech weights: pictures may drive it
-        return nothing
-    if heard is None or not heard.belongs:
-        return nothing
-    return {"lag_ms": round(heard.lag_s * 1000), "r": round(heard.r, 3)}
+        speech_model = SpeechModel.load()
+    except (CheckpointError, MissingFileError, ModelUnavailableError):  # coefficient files and videos may drive it
+        return None
+    return calibrate(clip, face, reconstruction, speech_model)
 
 
 def _open_work_folder(output: Path, source: str, resume: bool) -> Path:
