@@ -83,12 +83,11 @@ def read_tensors(path: Path, *, sha256_prefix: str = "") -> Arrays:
 
 def _checked_content(path: Path, prefixes: tuple[str, ...]) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
+        if path.stat().st_size > LARGEST_BYTES:
+            raise CheckpointError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB, which no published file is.")
+        content = path.read_bytes()
     except OSError as error:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    if len(content) > LARGEST_BYTES:
-        raise CheckpointError(f"{path} is larger than {LARGEST_BYTES >> 20} MiB, which no published file is.")
     found = hashlib.sha256(content).hexdigest()
     for prefix in prefixes:
         if not found.startswith(prefix.lower()):
