@@ -100,26 +100,28 @@ class TestLock:
         assert [process.wait() for process in processes] == [0, 0, 0]
         assert counter.read_text() == "75" and names(tmp_path) == ["counter"]
 
-    def test_one_thread_at_a_time_is_inside(self, tmp_path: Path) -> None:
-        """Eight threads leave the lock only once all others have been refused."""
-        start, refused = threading.Barrier(8), threading.Semaphore(0)
-        inside: list[int] = []
+    def test_one_of_many_threads_gets_it(self, tmp_path: Path) -> None:
+        """In every round each thread tries once, and whoever has the lock keeps it until all have tried."""
+        count, rounds = 8, 20
+        winners = [0] * rounds
+        begin, all_have_tried = threading.Barrier(count), threading.Barrier(count)
 
-        def work(number: int) -> None:
-            start.wait()
-            try:
-                with locked(tmp_path / "x"):
-                    inside.append(number)
-                    all(refused.acquire(timeout=20) for _ in range(7))
-            except OutputExistsError:
-                refused.release()
+        def work() -> None:
+            begin.wait()
+            for number in range(rounds):
+                try:
+                    with locked(tmp_path / "x"):
+                        winners[number] += 1
+                        all_have_tried.wait()
+                except OutputExistsError:
+                    all_have_tried.wait()
 
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        threads = [threading.Thread(target=work) for _ in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(inside) == 1 and names(tmp_path) == []
+        assert winners == [1] * rounds and names(tmp_path) == []
 
     def test_a_missing_folder_is_a_typed_error(self, tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="There is no folder"), locked(tmp_path / "missing" / "x"):
