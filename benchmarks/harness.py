@@ -23,7 +23,7 @@ from typing import Any
 import soundfile
 
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 DEFAULT_ANCHOR = Path("out/quality/anchor")
 """Where benchmarks/quality.py leaves its anchor."""
@@ -93,7 +93,7 @@ def write_speech(source: Path, path: Path, seconds: float) -> None:
 @contextlib.contextmanager
 def scratch_folder(keep: Path | None = None) -> Iterator[Path]:
     """A temporary folder, or the one to keep; tracks of clips made here are cached in it, not in the user's cache."""
-    os.environ[weights.MODELS_VARIABLE] = str(weights.locate("face_landmarker").parent)
+    os.environ[registry.MODELS_VARIABLE] = str(registry.locate("face_landmarker").parent)
     with TemporaryDirectory() as temporary:
         os.environ["XDG_CACHE_HOME"] = temporary
         if keep is not None:

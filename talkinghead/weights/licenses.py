@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from packaging.requirements import Requirement
 
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 NAME = "talkinghead"
 
@@ -111,7 +111,7 @@ def _weights(packages: dict[str, License]) -> Iterator[License]:
     own = importlib.metadata.version(NAME)
     for name, license, note in _OWN_WEIGHTS:
         yield License(name, own, "weight", license, commercial(license), note)
-    for weight in weights.WEIGHTS.values():
+    for weight in registry.WEIGHTS.values():
         note = f"{weight.maker}; {weight.role}"
         yield License(weight.name, "", "weight", weight.license, commercial(weight.license), note)
     for name, owner, license, note in _CARRIED_WEIGHTS:

