@@ -1,6 +1,6 @@
 """What is fed in runs no code, takes no memory that it only claims to need, and is answered or refused in time.
 
-`tests/fuzzing/fuzz.py` makes the mutated inputs, 10 000 for each reader; here are 200 of them, and some made by hand.
+`tests/fuzzing/fuzzer.py` makes the mutated inputs, 10 000 for each reader; here are 200 of them, and some made by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import fuzz
+import fuzzer
 import numpy as np
 import pytest
 import soundfile
@@ -46,10 +46,10 @@ MUTATED = 200
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", fuzz.READERS)
+@pytest.mark.parametrize("reader", fuzzer.READERS)
 def test_mutated_files_are_answered_or_refused(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    answers = list(fuzz.fuzz(reader, MUTATED, seed=1))
+    answers = list(fuzzer.fuzz(reader, MUTATED, seed=1))
     assert [answer for answer in answers if answer.finding] == []
     assert len(answers) == MUTATED
 
@@ -71,16 +71,16 @@ def test_the_fuzzer_finds_what_it_looks_for(tmp_path: Path, monkeypatch: pytest.
         path.touch()
         return path
 
-    reader = fuzz.Reader(lambda folder: None, mutate, read)
-    found = [fuzz.examine(reader, tmp_path, tmp_path / "work", 0, number) for number in range(5)]
+    reader = fuzzer.Reader(lambda folder: None, mutate, read)
+    found = [fuzzer.examine(reader, tmp_path, tmp_path / "work", 0, number) for number in range(5)]
     assert [outcome for outcome, _ in found] == ["accepted", "crash", "files", "refused", "accepted"]
     assert [bool(finding) for _, finding in found] == [False, True, True, False, False]
     assert found[1][1].startswith("ZeroDivisionError") and str(tmp_path / "work" / "escaped") in found[2][1]
 
 
 def test_a_tally_is_a_table() -> None:
-    counts = dict.fromkeys(fuzz.OUTCOMES, 0) | {"refused": 7, "accepted": 3}
-    assert fuzz.table({"jobs": counts}).splitlines()[2] == "| jobs | 10 | 7 | 3 | 0 | 0 | 0 |"
+    counts = dict.fromkeys(fuzzer.OUTCOMES, 0) | {"refused": 7, "accepted": 3}
+    assert fuzzer.table({"jobs": counts}).splitlines()[2] == "| jobs | 10 | 7 | 3 | 0 | 0 | 0 |"
 
 
 def write_clip(path: Path, codec: str = "mjpeg") -> Path:
