@@ -1,4 +1,4 @@
-"""What runs on a GPU against the same on the CPU; all of it skips where there is none."""
+"""Results on a GPU against those on the CPU; all of these tests skip where there is no GPU."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ pytestmark = [
 
 CUDA = torch.device("cuda")
 TOLERANCE = 6
-"""Of 255, between bfloat16 on two kinds of processor."""
+"""Of 255; the networks run in bfloat16, which the two devices round differently."""
 
 
 def test_auto_is_the_gpu() -> None:
     assert choose_device("auto").type == "cuda"
 
 
-def test_what_is_sent_arrives() -> None:
+def test_a_tensor_copied_to_the_gpu_keeps_its_values() -> None:
     values = torch.arange(1000.0)
     there = to_device(values, CUDA)
     assert there.is_cuda
@@ -64,7 +64,7 @@ def test_the_rasterizers_agree() -> None:
     assert close.float().mean() > 0.99
 
 
-def test_the_face_update_is_that_of_the_cpu(anchor_folder: Path, anchor: Anchor, clip: DrawnClip) -> None:
+def test_the_face_update_gives_the_images_of_the_cpu(anchor_folder: Path, anchor: Anchor, clip: DrawnClip) -> None:
     with VideoReader(clip.path) as reader:
         images = [frame.image for _, frame in zip(range(8), reader, strict=False)]
     frames = np.arange(8)
@@ -87,9 +87,9 @@ def test_training_and_generating(clip: DrawnClip, expression_file: Path, speech:
 
 
 @pytest.mark.skipif(not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(), reason="no weights")
-def test_speech_is_heard_as_on_the_cpu(speech: Path) -> None:
-    from talkinghead.speech.model import load_speech_model, predict_expression
+def test_speech_gives_the_expression_of_the_cpu(speech: Path) -> None:
+    from talkinghead.speech.model import SpeechModel
 
     audio, times_s = read_audio(speech), np.arange(25) / 25
-    here, there = (predict_expression(*load_speech_model(device=device), audio, times_s) for device in ("cpu", "cuda"))
+    here, there = (SpeechModel.load(device=device).predict(audio, times_s) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(there.values, here.values, atol=0.02)
