@@ -240,12 +240,12 @@ def prepare_track(folder: Path) -> None:
 
     draw = np.random.default_rng(0)
     track = Track(
-        draw.random((6, LANDMARKS, 3), np.float32),
-        draw.random((6, BLENDSHAPES), np.float32),
-        np.ones(6, np.bool_),
-        np.arange(6) / 25,
-        256,
-        256,
+        landmarks=draw.random((6, LANDMARKS, 3), np.float32),
+        valid=np.ones(6, np.bool_),
+        times_s=np.arange(6) / 25,
+        width=256,
+        height=256,
+        blendshapes=draw.random((6, BLENDSHAPES), np.float32),
     )
     save_track(track, folder / "good.safetensors")
 
