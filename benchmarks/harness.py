@@ -84,7 +84,7 @@ def write_speech(source: Path, path: Path, seconds: float) -> None:
     """The audio of a file, repeated to a length in seconds, as 16-bit WAV; only one repetition is in memory."""
     audio = read_audio(source, SPEECH_RATE_HZ)
     left = round(seconds * SPEECH_RATE_HZ)
-    with soundfile.AudioFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:
+    with soundfile.SoundFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:
         while left > 0:
             file.write(audio.samples[:left])
             left -= len(audio.samples)

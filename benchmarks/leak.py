@@ -35,7 +35,7 @@ from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import BoolArray, ByteArray, FloatArray, Frame
 
 Array = NDArray[np.float64]
@@ -256,7 +256,12 @@ def write_with_mouths(clip: Clip, donors: NDArray[np.int64], path: Path) -> None
     ]
     timeline = clip.timeline
     with VideoWriter(
-        path, timeline.width, timeline.height, frame_rate=timeline.frame_rate, crf=PART_CRF, overwrite=True
+        path,
+        timeline.width,
+        timeline.height,
+        frame_rate=timeline.frame_rate,
+        overwrite=True,
+        encoder=EncoderSettings(PART_CRF),
     ) as writer:
         for position, image in enumerate(clip.images()):
             donor = int(donors[position])

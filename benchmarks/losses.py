@@ -25,7 +25,7 @@ from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.tracking import track_file
-from talkinghead.media.images import contact_sheet, write_png
+from talkinghead.media.images import image_grid, write_png
 from talkinghead.network.checkpoint import start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.training.face_update.discriminator import mouth_windows
@@ -115,7 +115,7 @@ def judge(trainer: AnchorTrainer, picture: Path | None) -> list[str]:
     if picture:
         picture.parent.mkdir(parents=True, exist_ok=True)
         shown = np.linspace(0, len(pairs) - 1, SHOWN).astype(int)
-        write_png(picture, contact_sheet([[truths[i] for i in shown], [results[i] for i in shown]]))
+        write_png(picture, image_grid([[truths[i] for i in shown], [results[i] for i in shown]]))
     return [
         f"{np.mean([metrics.psnr(a, b) for a, b in pairs]):.2f}",
         f"{np.mean([metrics.ssim(a, b) for a, b in pairs]):.3f}",

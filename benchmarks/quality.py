@@ -28,7 +28,7 @@ from talkinghead.evaluation.scores import Scores
 from talkinghead.evaluation.tables import as_json
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import Frame
 
 SOUND_RATE_HZ = 48000
@@ -117,8 +117,8 @@ def write_part(clip: Path, part: Path, start_s: float, end_s: float) -> Path:
             info.height,
             frame_rate=info.frame_rate,
             audio_from=sound_path,
-            crf=PART_CRF,
             overwrite=True,
+            encoder=EncoderSettings(PART_CRF),
         ) as writer:
             writer.write(Frame(first.image, 0.0))
             for time_s, frame in frames:

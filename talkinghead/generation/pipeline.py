@@ -26,10 +26,10 @@ from talkinghead.generation.passthrough import PassthroughCount, PassthroughRepo
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile
-from talkinghead.media.images import SpeechSheet
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.images import ContactSheet
+from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
-from talkinghead.provenance.metadata import add_xmp, tags
+from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
@@ -158,16 +158,17 @@ def write_video(
         performance = _prepare(loaded, recording, config)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
-        sheet = None if output.contact_sheet is None else SpeechSheet(len(timeline))
+        sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with VideoWriter(
             output.path,
             timeline.width,
             timeline.height,
             frame_rate=timeline.frame_rate,
             audio_from=recording,
-            metadata=tags(origin),
+            metadata=ContainerMetadata(
+                container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
+            ),
             overwrite=output.overwrite,
-            finishing=lambda complete: _finish(complete, output.path.name, origin, output.signer),
         ) as writer:
             frames = performance.frames()
             if sheet is not None:
@@ -278,7 +279,7 @@ def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Perfo
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
     """Label a complete output, before it takes its name."""
-    add_xmp(complete)
+    append_xmp(complete)
     if signer is not None:
         signer.sign(complete, name, origin)
 
@@ -298,7 +299,7 @@ def _recording(speech: Path | Script, beside: Path | None) -> Iterator[tuple[Pat
 
 
 def _collected(
-    frames: Iterator[UpdatedFrame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline
+    frames: Iterator[UpdatedFrame], sheet: ContactSheet, updater: FaceUpdater, timeline: Timeline
 ) -> Iterator[UpdatedFrame]:
     """The same frames; those that the contact sheet asks for are added to it, with a crop of their mouth."""
     for index, frame in enumerate(frames):

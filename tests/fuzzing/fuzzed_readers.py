@@ -341,22 +341,22 @@ def prepare_media(folder: Path) -> None:
     import av
     import soundfile
 
-    from talkinghead.media.video_writer import VideoWriter
-    from talkinghead.provenance import metadata as labels
+    from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
+    from talkinghead.provenance.metadata import append_xmp, container_tags
+    from talkinghead.provenance.origin import Origin
     from talkinghead.structures import Frame
 
     draw = np.random.default_rng(0)
     soundfile.write(folder / "good.wav", draw.normal(0, 0.1, (8000, 2)), 16000)
     images = [draw.integers(0, 256, (32, 48, 3), np.uint8) for _ in range(12)]
-    tags = labels.tags(labels.Origin("a", "b"))
+    tags = container_tags(Origin("a", "b"))
     with VideoWriter(
         folder / "good.mp4",
         48,
         32,
         frame_rate=Fraction(25),
         audio_from=folder / "good.wav",
-        metadata=tags,
-        finishing=labels.add_xmp,
+        metadata=ContainerMetadata(tags, append_xmp),
     ) as writer:
         for number, image in enumerate(images):
             writer.write(Frame(image, number / 25))
@@ -390,7 +390,7 @@ def read_media(path: Path) -> object:
     from talkinghead.errors import TalkingHeadError
     from talkinghead.media.audio_reader import AudioFile
     from talkinghead.media.video_reader import VideoReader, read_video_info
-    from talkinghead.provenance.metadata import read_labels
+    from talkinghead.provenance.reader import read_provenance
 
     def frames() -> int:
         with VideoReader(path) as reader:
@@ -404,7 +404,7 @@ def read_media(path: Path) -> object:
         return sum(map(len, AudioFile(path).blocks()))
 
     refusals = []
-    for ask in (lambda: read_video_info(path), lambda: read_labels(path), frames, late_frames, samples):
+    for ask in (lambda: read_video_info(path), lambda: read_provenance(path), frames, late_frames, samples):
         try:
             ask()
         except TalkingHeadError as error:

@@ -30,7 +30,7 @@ from talkinghead.files import load_arrays, locked, save_arrays
 from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.provenance.metadata import read_labels
+from talkinghead.provenance.reader import read_provenance
 from talkinghead.structures import Frame
 from talkinghead.training.face_update.train import MARK_FILE, STATE_FILE, train
 from talkinghead.training.face_update.trainer import AnchorTrainingConfig
@@ -153,7 +153,7 @@ def test_two_processes_with_one_output(
     command += ["--expression", str(expression_file), "--device", "cpu", "--quiet", "--overwrite"]
     both = [subprocess.Popen(command, env=environment()) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
-    assert frames_of(output) == 33 and read_labels(output).ai_generated and files(tmp_path) == ["output.mp4"]
+    assert frames_of(output) == 33 and read_provenance(output).ai_generated and files(tmp_path) == ["output.mp4"]
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ from talkinghead.media import containers
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.video_reader import VideoReader, read_video_info
 from talkinghead.media.video_writer import VideoWriter
-from talkinghead.provenance import metadata as labels
+from talkinghead.provenance.metadata import read_source_type
 from talkinghead.structures import Frame
 from talkinghead.weights import torch_files
 from talkinghead.weights.torch_files import read_tensors
@@ -185,7 +185,7 @@ def test_boxes_that_lead_nowhere(tmp_path: Path) -> None:
         struct.pack(">I4s", 7, b"u"),
     ):
         path.write_bytes(whole + tail)
-        assert labels._source_type_in_xmp(path) is None
+        assert read_source_type(path) is None
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,12 @@ from lips import MIDDLE, lip_gaps
 from looks import LOOKS
 
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import ContainerMetadata, EncoderSettings, VideoWriter
 from talkinghead.structures import Frame
 
 CRF = 9
 """No difference to the frames is visible."""
+COMMENT = "A computed person: rendered from the ICT-FaceKit head model, the voice is hibari-tts"
 
 
 def truth(look: str, performance: dict[str, Array], size_px: int) -> dict[str, Array]:
@@ -71,10 +72,9 @@ def main(look: str, frames: Path, performance: Path, output: Path) -> None:
         size_px,
         frame_rate=rate,
         audio_from=performance / "speech.wav",
-        metadata={"comment": "A computed person: rendered from the ICT-FaceKit head model, the voice is hibari-tts"},
+        metadata=ContainerMetadata({"comment": COMMENT}),
         overwrite=True,
-        crf=CRF,
-        preset="slow",
+        encoder=EncoderSettings(CRF, "slow"),
     ) as writer:
         for index, path in enumerate(paths):
             writer.write(Frame(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), float(index / rate)))

@@ -17,7 +17,7 @@ from talkinghead.errors import (
     CheckpointError,
 )
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.media.images import contact_sheet, write_png
+from talkinghead.media.images import image_grid, write_png
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.structures import ByteArray, FloatArray
 from talkinghead.training.face_update.discriminator import Adversary, mouth_windows
@@ -236,7 +236,7 @@ class AnchorTrainer:
                 if batch * self.config.batch + offset in shown:
                     rows.append([_to_bytes(one[offset]) for one in (image, image * (1 - hole), updated)])
         self.held_out_psnr_db = float(-10 * torch.log10(torch.cat(errors).mean()))
-        write_png(picture, contact_sheet([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows))
+        write_png(picture, image_grid([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows))
 
     def sharpening(self) -> float:
         """How much the averaged network's pictures are to be sharpened, by the held-out frames."""
