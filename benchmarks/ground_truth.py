@@ -36,7 +36,7 @@ from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Reconstruction, Track
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.samples import held_out_frames
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 from talkinghead.weights.bundled import anchor_folder
 
 DATA = Path(__file__).parents[1] / "data" / "presenter"
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, help="measure the first N frames of each clip only")
     options = parser.parse_args()
     anchor = load_anchor(anchor_folder(Path("presenter")))
-    landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
+    landmarker = FaceLandmarker.load(registry.locate("face_landmarker"))
     rows = []
     for name in CLIPS:
         truth, measured = Truth.load(name), measure(name, anchor.model, landmarker, options.frames)

@@ -45,7 +45,7 @@ from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.rasterize import rasterize
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import Audio, FloatArray, Frame
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -130,7 +130,7 @@ def measure(anchor: Anchor, count: int, table: Table, output: Path) -> None:
 
     source = decoded(timeline)
     images = table.run("decode", lambda part: [next(source).image for _ in part], parts)
-    tracker = FaceTracker(FaceLandmarker.load(weights.locate("face_landmarker")))
+    tracker = FaceTracker(FaceLandmarker.load(registry.locate("face_landmarker")))
     table.run("track", lambda batch: [tracker.update(Frame(image, 0.0)) for image in batch], images)
     predict(anchor, timeline, table)
 

@@ -1,4 +1,4 @@
-"""What runs on a GPU against the same on the CPU; all of it skips where there is none."""
+"""Results on a GPU against those on the CPU; all of these tests skip where there is no GPU."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [
 
 CUDA = torch.device("cuda")
 TOLERANCE = 6
-"""Of 255, between bfloat16 on two kinds of processor."""
+"""Of 255; the networks run in bfloat16, which the two devices round differently."""
 
 
 def test_auto_is_the_gpu() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import CoefficientError, MissingFileError
-from talkinghead.files import load_arrays, save_arrays
+from talkinghead.files import load_arrays, read_text, save_arrays
 from talkinghead.structures import FloatArray
 
 FORMAT = "talkinghead/expression/1"
@@ -74,8 +73,9 @@ def load_expression(path: Path, expressions: int) -> tuple[FloatArray, NDArray[n
 
 def _read_csv(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Coefficients and times of a .csv file, whatever their number."""
+    text = read_text(path, error=CoefficientError, largest_bytes=LARGEST_BYTES)
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
+        rows = list(csv.reader(text.splitlines()))
         header, body = [name.strip() for name in rows[0]], [row for row in rows[1:] if row]
         table = np.array([[float(cell) for cell in row] for row in body])
     except (ValueError, IndexError, csv.Error) as error:

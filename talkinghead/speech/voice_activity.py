@@ -9,7 +9,6 @@ detections.
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.errors import ModelUnavailableError
-from talkinghead.files import sha256_of
 from talkinghead.structures import BoolArray, FloatArray, Recording
+from talkinghead.weights.registry import packaged_file
 
 RATE_HZ = 16000
 """Sample rate of the detector."""
@@ -289,8 +287,4 @@ def detector_file() -> Path:
     Raises:
         ModelUnavailableError: the package is not installed, or of another version.
     """
-    found = importlib.util.find_spec("silero_vad")
-    folder = Path(found.origin).parent if found and found.origin else None
-    if folder is None or not (folder / MODEL_FILE).is_file() or sha256_of(folder / MODEL_FILE) != MODEL_SHA256:
-        raise ModelUnavailableError(f"The voice activity detector is not installed: pip install {REQUIREMENT}")
-    return folder / MODEL_FILE
+    return packaged_file("silero_vad", MODEL_FILE, MODEL_SHA256, REQUIREMENT)

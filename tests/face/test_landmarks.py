@@ -18,7 +18,7 @@ from talkinghead.face.landmarks import (
 )
 from talkinghead.face.tracking import FaceTracker, track_clip
 from talkinghead.structures import BLENDSHAPES, ByteArray, Frame, Track
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 SHARED = Path(__file__).parents[3] / "shared"
 CLIP = SHARED / "data" / "clips" / "newsroom.mp4"
@@ -28,9 +28,9 @@ MOUTH_CORNERS, EYE_CORNERS, CHIN = [61, 291], [33, 263], 152
 
 @pytest.fixture(scope="module")
 def task() -> Path:
-    beside = SHARED / "models" / weights.FACE_LANDMARKER.file_name
+    beside = SHARED / "models" / registry.FACE_LANDMARKER.file_name
     try:
-        return beside if weights.is_intact(beside, weights.FACE_LANDMARKER) else weights.locate("face_landmarker")
+        return beside if registry.is_intact(beside, registry.FACE_LANDMARKER) else registry.locate("face_landmarker")
     except ModelUnavailableError as error:
         pytest.skip(str(error))
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -23,12 +22,11 @@ from click.testing import CliRunner
 from drawn_face import DrawnClip, draw_frames, drawn_clip, perform, performance, person, write_frames
 from numpy.typing import NDArray
 
-from talkinghead import files as checkpoint
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.cli.main import main
 from talkinghead.errors import NoFaceError, OutputError, OutputExistsError
 from talkinghead.face.tracking import track_file
-from talkinghead.files import locked, save_arrays
+from talkinghead.files import load_arrays, locked, save_arrays
 from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
@@ -122,45 +120,12 @@ def test_a_damaged_cache_entry_is_made_anew(
     first = track_file(short)
     (entry,) = (tmp_path / "cache").rglob("*.safetensors")
     if damage == "other numbers":
-        arrays, metadata = checkpoint.load_arrays(entry)
+        arrays, metadata = load_arrays(entry)
         save_arrays(entry, {**arrays, "landmarks": arrays["landmarks"] * np.float32(np.nan)}, metadata)
     else:
         entry.write_bytes(entry.read_bytes()[:500] if damage == "cut" else b"")
     np.testing.assert_array_equal(track_file(short).landmarks, first.landmarks)
-    assert checkpoint.load_arrays(entry)[1]
-
-
-def test_one_lock_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path / "x"):
-        with pytest.raises(OutputExistsError, match="Another process"), locked(tmp_path / "x"):
-            pass
-        with locked(tmp_path / "y"):
-            assert files(tmp_path) == [".x.lock", ".y.lock"]
-    assert files(tmp_path) == []
-
-
-def test_one_of_many_threads_gets_the_lock(tmp_path: Path) -> None:
-    """In every round each thread tries once, and whoever has the lock keeps it until all have tried."""
-    threads, rounds = 8, 50
-    winners = [0] * rounds
-    begin, all_have_tried = threading.Barrier(threads), threading.Barrier(threads)
-
-    def work() -> None:
-        begin.wait()
-        for number in range(rounds):
-            try:
-                with locked(tmp_path / "x"):
-                    winners[number] += 1
-                    all_have_tried.wait()
-            except OutputExistsError:
-                all_have_tried.wait()
-
-    running = [threading.Thread(target=work) for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    assert winners == [1] * rounds and files(tmp_path) == []
+    assert load_arrays(entry)[1]
 
 
 def test_two_trainings_of_one_anchor(clip: DrawnClip, quick: LoopConfig, tmp_path: Path) -> None:
