@@ -1,4 +1,4 @@
-"""What `evaluate` is given: files, folders, tables of pairs, tables of phone times."""
+"""Inputs of `evaluate`: files, folders, tables of pairs, tables of phone times, transcripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from safetensors import safe_open
 
 from talkinghead.errors import MissingFileError, TableError
-from talkinghead.evaluation.clip import Driving, aligned
+from talkinghead.evaluation.driving_audio import DrivingAudio, with_aligned_phones
+from talkinghead.evaluation.needs import Need
 from talkinghead.evaluation.pairs import find_pairs
 from talkinghead.evaluation.phone_alignment import align_phones
 from talkinghead.evaluation.phone_times import plain, read_phone_times
@@ -72,8 +73,8 @@ def test_a_table_names_files_beside_itself(tmp_path: Path) -> None:
     assert (second.reference, second.system, second.phones) == (None, "theirs", tmp_path / "b.tsv")
 
 
-@pytest.mark.parametrize("text", ["", "reference\na.mp4\n", "output,colour\na.mp4,red\n"])
-def test_a_table_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "reference\na.mp4\n", "output,color\na.mp4,red\n"])
+def test_a_file_that_is_no_table_of_pairs_is_an_error(tmp_path: Path, text: str) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text(text)
     with pytest.raises(TableError):
@@ -97,7 +98,7 @@ def test_phones_lose_stress_and_length() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0 1 a\nsoon 2 b\n", "1 0.5 a\n"])
-def test_phone_times_that_are_none_are_errors(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_table_of_phone_times_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "phones.tsv"
     path.write_text(text)
     with pytest.raises(TableError):
@@ -130,11 +131,11 @@ class TestAlignment:
         with pytest.raises(TableError, match=wrong):
             align_phones(transcript, Audio(np.zeros(16000, np.float32), 16000))
 
-    def test_without_pocketsphinx_the_closing_says_how_to_get_it(
+    def test_without_pocketsphinx_the_reason_says_how_to_install_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "pocketsphinx", None)
         transcript = tmp_path / "said.txt"
         transcript.write_text("good evening")
-        driving = aligned(Driving(Audio(np.zeros(16000, np.float32), 16000)), transcript)
-        assert "pip install 'talkinghead[align]'" in driving.missing["closure_depth"]
+        driving = with_aligned_phones(DrivingAudio(Audio(np.zeros(16000, np.float32), 16000)), transcript)
+        assert "pip install 'talkinghead[align]'" in driving.missing[Need.PHONE_TIMES]
