@@ -76,5 +76,6 @@ def with_aligned_phones(driving: DrivingAudio, transcript: Path) -> DrivingAudio
         phones = align_phones(transcript, driving.audio)
     except (ModelUnavailableError, TableError) as error:
         return replace(driving, missing={**driving.missing, Need.PHONE_TIMES: str(error)})
-    missing = {need: reason for need, reason in driving.missing.items() if need is not Need.PHONE_TIMES}
+    missing = dict(driving.missing)
+    missing.pop(Need.PHONE_TIMES, None)
     return replace(driving, phones=phones, missing=missing)

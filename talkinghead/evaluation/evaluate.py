@@ -59,7 +59,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What an output is scored against: the driving audio, and a reference where there is one."""
 
     driving: DrivingAudio
@@ -92,13 +92,13 @@ def evaluate(
     for number, pair in enumerate(given):
         groups.setdefault((pair.reference, pair.driving, pair.phones, pair.transcript), []).append(number)
     for numbers in groups.values():
-        # One truth is kept at a time, and serves all systems that are scored against it.
-        truth: Truth | None = None
+        # One ground truth is kept at a time, and serves all systems that are scored against it.
+        ground_truth: GroundTruth | None = None
         for number in numbers:
             pair = given[number]
             try:
-                truth = truth or read_truth(pair, networks, anchor)
-                found[number] = evaluate_pair(pair, networks, truth)
+                ground_truth = ground_truth or read_ground_truth(pair, networks, anchor)
+                found[number] = evaluate_pair(pair, networks, ground_truth)
             except TalkingHeadError as error:
                 failed.append((LeftOut(pair.output, pair.system, str(error), error.exit_code), error))
             if progress:
@@ -109,7 +109,7 @@ def evaluate(
     return Evaluation(ordered, (*left_out, *(left for left, _ in failed)), networks.sha256)
 
 
-def read_truth(pair: Pair, networks: MetricNetworks, anchor: Path | None = None) -> Truth:
+def read_ground_truth(pair: Pair, networks: MetricNetworks, anchor: Path | None = None) -> GroundTruth:
     """Read a pair's reference and driving audio, and score the rows that set the scale.
 
     Args:
@@ -126,15 +126,15 @@ def read_truth(pair: Pair, networks: MetricNetworks, anchor: Path | None = None)
     if phones is None and pair.transcript is not None:
         driving = with_aligned_phones(driving, pair.transcript)
     if pair.reference is None:
-        return Truth(driving)
+        return GroundTruth(driving)
     reference = _read_reference(pair.reference, driving, networks)
-    truth = Truth(driving, reference)
+    ground_truth = GroundTruth(driving, reference)
     if anchor is None:
-        return truth
+        return ground_truth
     with tempfile.TemporaryDirectory(prefix="talkinghead-") as folder:
         output = render_ceiling(anchor, reference.clip, driving.audio, Path(folder))
-        ceiling = evaluate_pair(Pair(output, pair.reference), networks, truth).scores
-    return replace(truth, reference=replace(reference, rows={**reference.rows, RENDERER_CEILING: ceiling}))
+        ceiling = evaluate_pair(Pair(output, pair.reference), networks, ground_truth).scores
+    return replace(ground_truth, reference=replace(reference, rows={**reference.rows, RENDERER_CEILING: ceiling}))
 
 
 def _read_reference(path: Path, driving: DrivingAudio, networks: MetricNetworks) -> Reference:
@@ -189,7 +189,9 @@ def render_ceiling(anchor: Path, reference: Clip, audio: Audio | None, folder: P
     return output
 
 
-def evaluate_pair(pair: Pair, networks: MetricNetworks | None = None, truth: Truth | None = None) -> PairScores:
+def evaluate_pair(
+    pair: Pair, networks: MetricNetworks | None = None, ground_truth: GroundTruth | None = None
+) -> PairScores:
     """Score one output against its reference, frame by frame at the reference's times and size.
 
     An output in which no face is found is scored too: its landmark scores are NaN.
@@ -197,39 +199,39 @@ def evaluate_pair(pair: Pair, networks: MetricNetworks | None = None, truth: Tru
     Args:
         pair: the output and what it is scored against.
         networks: metric networks; None loads those that are installed.
-        truth: what `read_truth` returned for this pair; None reads it.
+        ground_truth: what `read_ground_truth` returned for this pair; None reads it.
 
     Raises:
         MissingFileError, MediaError, NoVideoError, TableError: a file cannot be read.
         NoFaceError: no frame of the reference shows a face.
     """
     networks = networks or load_metric_networks()
-    truth = truth or read_truth(pair, networks)
+    ground_truth = ground_truth or read_ground_truth(pair, networks)
     output = read_clip(pair.output)
-    sync = lip_sync(syncnet_embeddings(output, truth.driving, networks))
-    by_audio = audio_scores(MouthAndAudio(output.track, truth.driving, sync))
-    missing = {**truth.driving.missing, **{Need(name): reason for name, reason in networks.missing.items()}}
+    sync = lip_sync(syncnet_embeddings(output, ground_truth.driving, networks))
+    by_audio = audio_scores(MouthAndAudio(output.track, ground_truth.driving, sync))
+    missing = {**ground_truth.driving.missing, **{Need(name): reason for name, reason in networks.missing.items()}}
     if pair.twin is None:
         missing[Need.TWIN] = TWIN_MISSING
-    if truth.reference is None:
+    if ground_truth.reference is None:
         counts = {"frames_scored": float(output.track.valid.sum()), "frames_total": float(len(output.track))}
         notes = tuple(_counted(~output.track.valid, "of the output show no face"))
         reasons = not_measured({**missing, Need.REFERENCE: "needs a reference"})
         return PairScores(pair, Scores(**by_audio, **counts), {}, notes, reasons, None, _hashes(pair))
-    reference = truth.reference
+    reference = ground_truth.reference
     landmarks = LandmarkPair(output.track, reference.clip.track, reference.face)
     images = image_scores(output, reference.scorer)
     by_twin = {} if pair.twin is None else twin_scores(output, read_clip(pair.twin), reference.scorer)
     rows = dict(reference.rows)
     if pair.ceiling is not None:
-        rows[RENDERER_CEILING] = evaluate_pair(Pair(pair.ceiling, pair.reference), networks, truth).scores
+        rows[RENDERER_CEILING] = evaluate_pair(Pair(pair.ceiling, pair.reference), networks, ground_truth).scores
     return PairScores(
         pair,
         Scores(**by_audio, **landmark_scores(landmarks), **images.scores, **by_twin),
         rows,
         tuple(_notes(output, reference.clip)),
         {**not_measured(missing), **reference.scorer.missing},
-        _curves(output, reference, truth.driving, landmarks, images.psnr_mouth_db),
+        _curves(output, reference, ground_truth.driving, landmarks, images.psnr_mouth_db),
         _hashes(pair),
         (images.features, reference.features),
     )
