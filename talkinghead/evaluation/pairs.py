@@ -10,7 +10,7 @@ from typing import Any
 
 from talkinghead.errors import MissingFileError, TableError
 
-SYSTEM = "output"
+DEFAULT_SYSTEM = "output"
 """Name of a system that was not given one."""
 CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
 """Suffixes of the files in a folder that count as clips."""
@@ -35,7 +35,7 @@ class Pair:
     """An output generated for the same reference from its own coefficients."""
     twin: Path | None = None
     """An output generated like this one from a clip that differs in the original mouth alone."""
-    system: str = SYSTEM
+    system: str = DEFAULT_SYSTEM
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Work:
+class MatchedPairs:
     """Pairs to score, and outputs that have no partner."""
 
     pairs: tuple[Pair, ...]
@@ -68,7 +68,7 @@ def find_pairs(
     phones: Sequence[Path] = (),
     against: Sequence[Path] = (),
     transcripts: Sequence[Path] = (),
-) -> Work:
+) -> MatchedPairs:
     """Match outputs with their references, audio and phone times, and with the outputs of other systems.
 
     References, driving audio, phone times and transcripts are each one file for all outputs, or as many files as
@@ -99,7 +99,7 @@ def find_pairs(
         name = _unused(other.name if other.is_dir() else other.stem, names)
         names.add(name)
         pairs += _of_other_system(pairs, system, other, name, left_out)
-    return Work(tuple(pairs), tuple(left_out))
+    return MatchedPairs(tuple(pairs), tuple(left_out))
 
 
 def read_table(path: Path) -> list[Pair]:
@@ -133,13 +133,13 @@ def read_table(path: Path) -> list[Pair]:
 
 def _pair(row: dict[str, str | None], folder: Path) -> Pair:
     files = {name: folder / str(row[name]) for name in COLUMNS if row.get(name)}
-    return Pair(files.pop("output"), **files, system=row.get("system") or SYSTEM)
+    return Pair(files.pop("output"), **files, system=row.get("system") or DEFAULT_SYSTEM)
 
 
 def _expand(paths: Sequence[Path]) -> tuple[list[Path], str]:
     """Files, with folders replaced by the clips in them; and the name of the system."""
     files = [file for path in paths for file in (_clips(path) if path.is_dir() else [path])]
-    return files, paths[0].name if len(paths) == 1 and paths[0].is_dir() and paths[0].name else SYSTEM
+    return files, paths[0].name if len(paths) == 1 and paths[0].is_dir() and paths[0].name else DEFAULT_SYSTEM
 
 
 def _clips(folder: Path) -> list[Path]:

@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from synthetic_clips import SIZE, opening_px, pattern, synthetic_track, write
 
 from talkinghead.errors import MissingFileError, NoFaceError
 from talkinghead.evaluation import clip as evaluation_clip
+from talkinghead.evaluation import evaluate as evaluation_module
 from talkinghead.evaluation.clip import resized
 from talkinghead.evaluation.evaluate import evaluate, evaluate_pair
 from talkinghead.evaluation.pairs import LeftOut, Pair
@@ -42,8 +46,10 @@ from talkinghead.evaluation.tables import (
     remarks,
     scores_table,
 )
+from talkinghead.metrics.lpips import Lpips
 from talkinghead.metrics.networks import MetricNetworks
-from talkinghead.structures import Track
+from talkinghead.metrics.syncnet import SyncNet
+from talkinghead.structures import LANDMARKS, ByteArray, FloatArray, Track
 
 SHARED = Path(__file__).parents[3] / "shared"
 # fmt: off
@@ -285,11 +291,72 @@ class TestScale:
         found = evaluate_pair(Pair(clip, clip, twin=twin))
         assert found.scores.leak == pytest.approx(6, abs=1)
 
+    def test_an_anchor_adds_the_renderer_ceiling(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        clip = write(tmp_path / "clip.mp4")
+        monkeypatch.setattr(evaluation_module, "render_ceiling", lambda *_: write(tmp_path / "ceiling.mp4", dark=5))
+        found = evaluate([Pair(clip, clip)], anchor=tmp_path / "me.anchor")
+        assert list(found.rows) == [GROUND_TRUTH, FROZEN_MOUTH, SHIFTED_TRUTH, RENDERER_CEILING]
+        assert found.rows[RENDERER_CEILING].psnr_mouth_db == pytest.approx(20 * math.log10(255 / 5), abs=0.5)
+
     def test_a_clip_that_cannot_be_read_is_left_out_with_its_reason(self, tmp_path: Path) -> None:
         clip = write(tmp_path / "clip.mp4")
         found = evaluate([Pair(clip, clip), Pair(tmp_path / "none.mp4", clip)])
         assert len(found.pairs) == 1
         assert "none.mp4" in found.left_out[0].reason
+
+
+class MeanColor:
+    """Stands in for FID's and dlib's networks: the mean color of an image."""
+
+    def features(self, image: ByteArray) -> FloatArray:
+        return image.mean((0, 1)).astype(np.float32)
+
+    def describe(self, image: ByteArray, landmarks: FloatArray) -> NDArray[np.float64]:
+        assert landmarks.shape == (LANDMARKS, 3)
+        return image.mean((0, 1)) * (1, 0, 0) + (0, 100, 0)
+
+
+@pytest.fixture
+def networks() -> MetricNetworks:
+    """SyncNet and LPIPS with random weights, and simple functions for the two others."""
+    torch.manual_seed(0)
+    lpips = Lpips().eval()
+    for name, value in lpips.named_parameters():
+        if name.startswith("lin"):
+            value.data.abs_()
+    other = cast(Any, MeanColor())
+    return MetricNetworks(SyncNet().eval(), lpips, inception=other, identity=other)
+
+
+@pytest.mark.usefixtures("synthetic_faces")
+class TestMetricNetworks:
+    def test_are_used_for_their_metrics(
+        self, tmp_path: Path, networks: MetricNetworks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(evaluation_module, "load_metric_networks", lambda: networks)
+        speech = tmp_path / "speech.wav"
+        soundfile.write(speech, np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
+        reference, dark = write(tmp_path / "clip.mp4", seconds=1.0), write(tmp_path / "dark.mp4", seconds=1.0, dark=40)
+        found = evaluate([Pair(clip, reference, driving=speech, system=clip.stem) for clip in (reference, dark)])
+        same, darker, best = found.mean("clip"), found.mean("dark"), found.rows[GROUND_TRUTH]
+        assert (same.lpips_full, same.lpips_mouth, best.lpips_full, best.lpips_mouth) == (0, 0, 0, 0)
+        assert darker.lpips_full > 0 and darker.lpips_mouth > 0
+        assert same.identity_similarity == pytest.approx(1) and best.identity_similarity == 1
+        assert darker.identity_similarity < 0.99
+        assert same.fid == pytest.approx(0, abs=1e-3)
+        assert darker.fid == pytest.approx(3 * 40**2, rel=0.01)
+        assert (same.lse_d, same.lse_c, same.lse_offset) == (best.lse_d, best.lse_c, best.lse_offset)
+        assert darker.lse_d != best.lse_d and np.isfinite(darker.lse_d)
+        assert found.missing == {
+            name: reason
+            for name, reason in found.missing.items()
+            if name in ("closure_depth", "leak") or "ms_ssim" in name
+        }
+
+    def test_syncnet_needs_audio(self, tmp_path: Path, networks: MetricNetworks) -> None:
+        clip = write(tmp_path / "clip.mp4", seconds=0.4)
+        result = evaluate_pair(Pair(clip, clip), networks)
+        assert math.isnan(result.scores.lse_d) and "needs audio" in result.missing["lse_d"]
 
 
 def test_a_real_clip_against_itself(own_caches: None) -> None:

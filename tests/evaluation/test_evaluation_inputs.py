@@ -31,12 +31,12 @@ def touch(folder: Path, *names: str) -> Path:
 
 def test_files_are_paired_in_order_and_one_serves_all() -> None:
     outputs, references = [Path("a.mp4"), Path("b.mp4")], [Path("x.mp4"), Path("y.mp4")]
-    work = find_pairs(outputs, references, driving=[Path("speech.wav")])
-    assert [(p.output.name, p.reference and p.reference.name) for p in work.pairs] == [
+    matched = find_pairs(outputs, references, driving=[Path("speech.wav")])
+    assert [(p.output.name, p.reference and p.reference.name) for p in matched.pairs] == [
         ("a.mp4", "x.mp4"),
         ("b.mp4", "y.mp4"),
     ]
-    assert {pair.driving for pair in work.pairs} == {Path("speech.wav")}
+    assert {pair.driving for pair in matched.pairs} == {Path("speech.wav")}
 
 
 def test_a_wrong_number_of_files_is_an_error() -> None:
@@ -48,13 +48,13 @@ def test_folders_are_matched_by_name_whatever_the_suffix(tmp_path: Path) -> None
     ours = touch(tmp_path / "ours", "one.mp4", "two.mp4", "three.mp4", "notes.txt")
     true = touch(tmp_path / "true", "two.mov", "one.mp4")
     theirs = touch(tmp_path / "theirs", "one.mp4")
-    work = find_pairs([ours], [true], against=[theirs])
-    assert [(p.system, p.output.name, p.reference and p.reference.name) for p in work.pairs] == [
+    matched = find_pairs([ours], [true], against=[theirs])
+    assert [(p.system, p.output.name, p.reference and p.reference.name) for p in matched.pairs] == [
         ("ours", "one.mp4", "one.mp4"),
         ("ours", "two.mp4", "two.mov"),
         ("theirs", "one.mp4", "one.mp4"),
     ]
-    assert [(left.system, left.output.name) for left in work.left_out] == [
+    assert [(left.system, left.output.name) for left in matched.left_out] == [
         ("ours", "three.mp4"),
         ("theirs", "two.mp4"),
     ]
