@@ -336,22 +336,18 @@ class TestMetricNetworks:
         monkeypatch.setattr(evaluation_module, "load_metric_networks", lambda: networks)
         speech = tmp_path / "speech.wav"
         soundfile.write(speech, np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
-        reference, dark = write(tmp_path / "clip.mp4", seconds=1.0), write(tmp_path / "dark.mp4", seconds=1.0, dark=40)
+        reference, dark = write(tmp_path / "clip.mp4", seconds=1.0), write(tmp_path / "dark.mp4", seconds=1.0, dark=15)
         found = evaluate([Pair(clip, reference, driving=speech, system=clip.stem) for clip in (reference, dark)])
         same, darker, best = found.mean("clip"), found.mean("dark"), found.rows[GROUND_TRUTH]
         assert (same.lpips_full, same.lpips_mouth, best.lpips_full, best.lpips_mouth) == (0, 0, 0, 0)
         assert darker.lpips_full > 0 and darker.lpips_mouth > 0
         assert same.identity_similarity == pytest.approx(1) and best.identity_similarity == 1
-        assert darker.identity_similarity < 0.99
+        assert darker.identity_similarity < 0.999
         assert same.fid == pytest.approx(0, abs=1e-3)
-        assert darker.fid == pytest.approx(3 * 40**2, rel=0.01)
+        assert darker.fid == pytest.approx(3 * 15**2, rel=0.05)
         assert (same.lse_d, same.lse_c, same.lse_offset) == (best.lse_d, best.lse_c, best.lse_offset)
         assert darker.lse_d != best.lse_d and np.isfinite(darker.lse_d)
-        assert found.missing == {
-            name: reason
-            for name, reason in found.missing.items()
-            if name in ("closure_depth", "leak") or "ms_ssim" in name
-        }
+        assert set(found.missing) == {"closure_depth", "leak", "ms_ssim_full", "ms_ssim_mouth"}
 
     def test_syncnet_needs_audio(self, tmp_path: Path, networks: MetricNetworks) -> None:
         clip = write(tmp_path / "clip.mp4", seconds=0.4)
