@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from talkinghead.errors import MissingFileError, TableError
+from talkinghead.files import read_text
 
 DEFAULT_SYSTEM = "output"
 """Name of a system that was not given one."""
@@ -111,13 +113,11 @@ def read_table(path: Path) -> list[Pair]:
         MissingFileError: there is no such file.
         TableError: it is not such a table.
     """
+    text = read_text(path, error=TableError)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path} is not a table in UTF-8: {error}.") from error
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise TableError(f"{path} is not a table: {error}.") from error
     if not rows or not rows[0].get("output"):
         raise TableError(
             f"{path} needs a heading 'output' (others: {', '.join(COLUMNS[1:])}, system) and at least one row."

@@ -8,8 +8,9 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from talkinghead.errors import MissingFileError, ModelUnavailableError, TableError
+from talkinghead.errors import ModelUnavailableError, TableError
 from talkinghead.evaluation.phone_times import PhoneTimes
+from talkinghead.files import read_text
 from talkinghead.structures import Audio
 
 RATE_HZ = 16000
@@ -32,12 +33,8 @@ def align_phones(transcript: Path, audio: Audio) -> PhoneTimes:
         TableError: it has no words, words that are not in the dictionary, or words that are not spoken.
         ModelUnavailableError: pocketsphinx is not installed.
     """
-    try:
-        words = re.findall(r"[a-z']+", transcript.read_text("utf-8-sig").lower().replace("\u2019", "'"))
-    except OSError as error:
-        raise MissingFileError(f"Cannot read {transcript}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"{transcript} is not text in UTF-8.") from error
+    text = read_text(transcript, error=TableError).lower().replace("\u2019", "'")
+    words = re.findall(r"[a-z']+", text)
     try:
         from pocketsphinx import Decoder
     except ImportError as error:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.errors import MissingFileError, TableError
+from talkinghead.errors import TableError
+from talkinghead.files import read_text
 
 LABIALS = frozenset("pbm")
 """Phones that close the lips, as `plain` writes them."""
@@ -51,12 +52,7 @@ def read_phone_times(path: Path) -> PhoneTimes:
         MissingFileError: there is no such file.
         TableError: a line is not a begin, an end that is not earlier, and a phone.
     """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path} is not text in UTF-8.") from error
+    lines = read_text(path, error=TableError).splitlines()
     phones, times_s = [], []
     for number, line in enumerate(lines, 1):
         cells = re.split(r"[\t,]|\s+", line.strip(), maxsplit=2)
