@@ -31,7 +31,7 @@ from talkinghead.face.reconstruction import local_misfit_cm
 from talkinghead.face.reconstruction_files import load_reconstruction
 from talkinghead.face.region_removal import LocalRegion, local_region
 from talkinghead.face.tracking import load_track
-from talkinghead.files import sha256_of, write_text
+from talkinghead.files import sha256_of, write_json
 from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
@@ -187,5 +187,4 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     """
     names = (*REQUIRED, *(name for name in OPTIONAL if (folder / name).is_file()))
     hashes = {name: sha256_of(folder / name) for name in names}
-    text = json.dumps({"format": FORMATS[-1], **description, "sha256": hashes}, indent=2, ensure_ascii=False)
-    write_text(folder / "anchor.json", text + "\n")
+    write_json(folder / "anchor.json", {"format": FORMATS[-1], **description, "sha256": hashes})

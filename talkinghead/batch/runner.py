@@ -10,7 +10,6 @@ only then is the file moved to its own name; so a kill at any moment leaves eith
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections import deque
@@ -23,7 +22,7 @@ from talkinghead.batch.executor import Executor, JobEvent
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.state import FILE_NAME, BatchState, Row, State
 from talkinghead.errors import JobFileError, OutputError
-from talkinghead.files import locked, replacing
+from talkinghead.files import locked, write_json
 
 PARTS = ".batch"
 """Folder of unfinished videos and of workers' logs, inside the batch's folder."""
@@ -212,8 +211,6 @@ class _BatchRun:
     def summarize(self) -> Summary:
         """Write `summary.json`."""
         summary = Summary(tuple(self.state.rows()))
-        text = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
-        with replacing(self.folder / SUMMARY_FILE) as temporary:
-            temporary.write_text(text + "\n", "utf-8")
+        write_json(self.folder / SUMMARY_FILE, summary.as_json())
         self.report({"event": "summary", "counts": summary.counts, "summary": str(self.folder / SUMMARY_FILE)})
         return summary
