@@ -43,7 +43,7 @@ def _caches(models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 def own_caches(_caches: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tracks go to a temporary folder that the whole run shares; the landmark model is taken from where it is.
 
-    One thread: the tests' pictures are small, and a machine that is busy otherwise makes two threads wait.
+    One thread: the tests' images are small, and on a busy machine two threads wait for each other.
     """
     for name, value in _caches.items():
         monkeypatch.setenv(name, value)
