@@ -12,6 +12,7 @@ from drawn_face import RATE_HZ, DrawnClip, audio_of, drawn_clip, performance
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import ModelUnavailableError
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.training.face_update.train import train
 from talkinghead.training.face_update.trainer import AnchorTrainingConfig
@@ -32,6 +33,11 @@ def models_folder() -> Path:
     except ModelUnavailableError as error:
         pytest.skip(str(error))
     return found.parent
+
+
+@pytest.fixture(scope="session")
+def landmarker(models_folder: Path) -> FaceLandmarker:
+    return FaceLandmarker.load(models_folder / weights.FACE_LANDMARKER.file_name)
 
 
 @pytest.fixture(scope="session")

@@ -19,26 +19,11 @@ from talkinghead.face.landmarks import (
     track_clip,
 )
 from talkinghead.structures import BLENDSHAPES, ByteArray, Frame, Track
-from talkinghead.weights import registry as weights
 
 SHARED = Path(__file__).parents[3] / "shared"
 CLIP = SHARED / "data" / "clips" / "newsroom.mp4"
 SHIFT_PX = 20
 MOUTH_CORNERS, EYE_CORNERS, CHIN = [61, 291], [33, 263], 152
-
-
-@pytest.fixture(scope="module")
-def task() -> Path:
-    beside = SHARED / "models" / weights.FACE_LANDMARKER.file_name
-    try:
-        return beside if weights.is_intact(beside, weights.FACE_LANDMARKER) else weights.locate("face_landmarker")
-    except ModelUnavailableError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def landmarker(task: Path) -> FaceLandmarker:
-    return FaceLandmarker.load(task)
 
 
 @pytest.fixture(scope="module")

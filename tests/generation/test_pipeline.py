@@ -70,11 +70,6 @@ def short_speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def landmarker(models_folder: Path) -> FaceLandmarker:
-    return FaceLandmarker.load(models_folder / "face_landmarker.task")
-
-
 def read(path: Path) -> list[Frame]:
     with VideoReader(path) as reader:
         return list(reader)
