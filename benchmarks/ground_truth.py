@@ -219,9 +219,9 @@ def main() -> None:
         truth, (opening, times_s) = Truth.load(name), spoken_opening(anchor, name)
         lag = metrics.best_lag(opening, times_s, truth.opening_cm, times_s)
         rows += [
-            (f"{name}'s sound: opening against the known one, r", f"{opening_agrees(opening, truth):.3f}"),
-            (f"{name}'s sound: lag, ms (known: 0)", f"{lag.lag_ms:.0f}"),
-            (f"{name}'s sound: opening at p, b, m over elsewhere", f"{labial_opening(opening, times_s, truth):.2f}"),
+            (f"{name}'s audio: opening against the known one, r", f"{opening_agrees(opening, truth):.3f}"),
+            (f"{name}'s audio: lag, ms (known: 0)", f"{lag.lag_ms:.0f}"),
+            (f"{name}'s audio: opening at p, b, m over elsewhere", f"{labial_opening(opening, times_s, truth):.2f}"),
         ]
     print_report("data/presenter", ("", "measured"), rows)
 

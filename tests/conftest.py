@@ -18,6 +18,7 @@ from drawn_face import RATE_HZ, DrawnClip, audio_of, drawn_clip, performance
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import ModelUnavailableError
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.train import train
@@ -65,6 +66,11 @@ def models_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def landmarker(models_folder: Path) -> FaceLandmarker:
+    return FaceLandmarker.load(models_folder / registry.FACE_LANDMARKER.file_name)
+
+
+@pytest.fixture(scope="session")
 def _caches(models_folder: Path, run_folder: Path) -> dict[str, str]:
     return {registry.MODELS_VARIABLE: str(models_folder), "XDG_CACHE_HOME": str(run_folder / "cache")}
 
@@ -73,7 +79,7 @@ def _caches(models_folder: Path, run_folder: Path) -> dict[str, str]:
 def own_caches(_caches: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tracks go to a temporary folder that the whole run shares; the landmark model is taken from where it is.
 
-    One thread: the tests' pictures are small, and a machine that is busy otherwise makes two threads wait.
+    One thread: the tests' images are small, and on a busy machine two threads wait for each other.
     """
     for name, value in _caches.items():
         monkeypatch.setenv(name, value)

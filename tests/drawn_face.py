@@ -204,8 +204,8 @@ def drawn_clip(
         path: .mp4 to write; its audio is left beside it as .wav.
         seconds: length, of frames and audio alike.
         fps: frames a second.
-        seed: the person.
-        spoken: what is said and how the head moves.
+        seed: of the person.
+        spoken: seed of the speech and of the head's motion.
         size_px: side of the image, in pixels.
         times_s: (T,) for a variable rate; None for a constant one.
         with_audio: False for a clip without an audio stream.

@@ -1,4 +1,4 @@
-"""The ANCHOR folder: both formats load and give the same frames, and what a folder lacks is said."""
+"""The ANCHOR folder: both formats load and give the same frames, and what a folder lacks is named."""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ from talkinghead.face.region_removal import crop_frame, paste_back, place_crops
 from talkinghead.files import load_arrays
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.weights import registry
 from talkinghead.weights.bundled import anchor_folder
 
 FRAMES = 260
@@ -34,8 +33,7 @@ def presenter() -> Anchor:
 
 
 @pytest.fixture(scope="module", params=sorted(CLIPS))
-def tracked(request: pytest.FixtureRequest, presenter: Anchor, models_folder: Path) -> tuple[Measured, Truth]:
-    landmarker = FaceLandmarker.load(models_folder / registry.FACE_LANDMARKER.file_name)
+def tracked(request: pytest.FixtureRequest, presenter: Anchor, landmarker: FaceLandmarker) -> tuple[Measured, Truth]:
     return ground_truth.measure(request.param, presenter.model, landmarker, FRAMES), Truth.load(request.param)
 
 

@@ -18,26 +18,11 @@ from talkinghead.face.landmarks import (
 )
 from talkinghead.face.tracking import FaceTracker, track_clip
 from talkinghead.structures import BLENDSHAPES, ByteArray, Frame, Track
-from talkinghead.weights import registry
 
 SHARED = Path(__file__).parents[3] / "shared"
 CLIP = SHARED / "data" / "clips" / "newsroom.mp4"
 SHIFT_PX = 20
 MOUTH_CORNERS, EYE_CORNERS, CHIN = [61, 291], [33, 263], 152
-
-
-@pytest.fixture(scope="module")
-def task() -> Path:
-    beside = SHARED / "models" / registry.FACE_LANDMARKER.file_name
-    try:
-        return beside if registry.is_intact(beside, registry.FACE_LANDMARKER) else registry.locate("face_landmarker")
-    except ModelUnavailableError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def landmarker(task: Path) -> FaceLandmarker:
-    return FaceLandmarker.load(task)
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,6 @@ FRAMES = 3
 
 
 @pytest.fixture(scope="module")
-def landmarker(models_folder: Path) -> FaceLandmarker:
-    return FaceLandmarker.load(models_folder / "face_landmarker.task")
-
-
-@pytest.fixture(scope="module")
 def frames() -> list[Frame]:
     """A drawn face, after one image without a face."""
     times_s = np.arange(FRAMES) / 25

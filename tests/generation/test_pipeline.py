@@ -29,7 +29,7 @@ from talkinghead.anchor import Anchor
 from talkinghead.errors import CoefficientError, OutputExistsError
 from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.reconstruction import project, reconstruct
-from talkinghead.face.region_removal import FEATHER_CM
+from talkinghead.face.region_removal import FEATHER_CM, crop_frame, place_crops
 from talkinghead.face.tracking import FaceTracker, track_file
 from talkinghead.generation.driving import expression_from_speech, load_speech_model, measure_expression
 from talkinghead.generation.expression_files import save_expression
@@ -68,11 +68,6 @@ def short_speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "short.wav"
     soundfile.write(path, audio_of(performance(1, 7), SHORT_S).samples, RATE_HZ)
     return path
-
-
-@pytest.fixture(scope="module")
-def landmarker(models_folder: Path) -> FaceLandmarker:
-    return FaceLandmarker.load(models_folder / "face_landmarker.task")
 
 
 def read(path: Path) -> list[Frame]:
@@ -297,16 +292,25 @@ def test_generating_twice_gives_the_same(
 
 
 def test_the_contact_sheet_shows_the_output(
-    anchor_folder: Path, short_speech: Path, expression_file: Path, tmp_path: Path
+    anchor: Anchor, anchor_folder: Path, short_speech: Path, expression_file: Path, tmp_path: Path
 ) -> None:
+    """Its twelve frames, which here are all there are, in two rows, and below each row the crops of their mouths."""
     output, sheet = tmp_path / "output.mp4", tmp_path / "sheet.png"
     generate(anchor_folder, short_speech, output, expression=expression_file, device="cpu", contact_sheet=sheet)
-    picture = cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB)
-    first = read(output)[0].image
-    height = round(first.shape[0] * SHEET_WIDTH_PX / first.shape[1])
-    expected = cv2.resize(first, (SHEET_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
-    tile = picture[GAP_PX : GAP_PX + height, GAP_PX : GAP_PX + SHEET_WIDTH_PX]
-    assert np.abs(tile.astype(int) - expected).mean() < 4  # what the encoder changes
+    shown = cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB)
+    crops = place_crops(anchor.region, anchor.reconstruction, anchor.network.config.size_px)
+    frames = [frame.image for frame in read(output)]
+    mouths = [crop_frame(image, crops.to_frame[number], crops.size_px) for number, image in enumerate(frames)]
+    top = 0
+    for row in (frames[:6], mouths[:6], frames[6:], mouths[6:]):
+        height = round(row[0].shape[0] * SHEET_WIDTH_PX / row[0].shape[1])
+        for column, image in enumerate(row):
+            expected = cv2.resize(image, (SHEET_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+            left = GAP_PX + column * (SHEET_WIDTH_PX + GAP_PX)
+            tile = shown[top + GAP_PX : top + GAP_PX + height, left : left + SHEET_WIDTH_PX]
+            assert np.abs(tile.astype(int) - expected).mean() < 4  # what the encoder changes
+        top += height + 2 * GAP_PX
+    assert shown.shape == (top, GAP_PX + 6 * (SHEET_WIDTH_PX + GAP_PX), 3)
     output.unlink()
     with pytest.raises(OutputExistsError, match=r"sheet\.png"):
         generate(anchor_folder, short_speech, output, expression=expression_file, contact_sheet=sheet)

@@ -22,7 +22,7 @@ def test_square_covers_exactly_its_pixels() -> None:
     assert torch.equal(coverage[0, 0], expected)
 
 
-def test_attributes_are_linear_at_pixel_centres() -> None:
+def test_attributes_are_linear_at_pixel_centers() -> None:
     values, _ = rasterize(SQUARE, TWO, CORNERS, 16, 16, "numba")
     x = (torch.arange(2, 10) + 0.5 - 2) / 8
     y = (torch.arange(3, 9) + 0.5 - 3) / 6
@@ -68,7 +68,7 @@ def test_backends_agree(height: int, width: int) -> None:
     ours, our_coverage = rasterize(vertices, triangles, colors, height, width, "numba")
     theirs, their_coverage = rasterize(vertices, triangles, colors, height, width, "pytorch3d")
     same = our_coverage == their_coverage
-    assert same.float().mean() > 0.999  # a pixel centre right on an edge may go to either side
+    assert same.float().mean() > 0.999  # a pixel center right on an edge may go to either side
     both = (our_coverage * their_coverage).bool().expand_as(ours)
     assert (ours[both] - theirs[both]).abs().max() < 1e-3
 
@@ -85,8 +85,8 @@ def test_gradients_reach_the_vertices() -> None:
 
 
 @pytest.mark.parametrize("far", [1e12, 1e20, 3e38])
-def test_vertices_beyond_every_whole_number_are_survived(far: float) -> None:
-    """As a hostile model has them: drawn is what lies inside the picture, and no memory outside it is touched."""
+def test_vertices_beyond_the_range_of_integers_do_no_harm(far: float) -> None:
+    """As a damaged model has them: what lies inside the image is drawn, and no memory outside it is touched."""
     uv, triangles = torch.zeros(3, 1), torch.tensor([[0, 1, 2]])
     for signs in ([1, 1], [-1, 1], [1, -1], [-1, -1]):
         for corners in ([[2, 2], [9, 2]], [[-far, 5], [2, 2]], [[far, far], [far, -far]]):
