@@ -11,8 +11,8 @@ import pytest
 from drawn_face import draw_frames, perform, performance, person
 
 from talkinghead.errors import CheckpointError, MissingFileError
-from talkinghead.face.landmarks import FaceLandmarker, track_clip
-from talkinghead.face.tracking import load_track, save_track
+from talkinghead.face.landmarks import FaceLandmarker
+from talkinghead.face.tracking import load_track, save_track, track_clip
 from talkinghead.files import Arrays, load_arrays, save_arrays
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, Frame, Track
 
