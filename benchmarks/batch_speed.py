@@ -1,9 +1,9 @@
-"""How much video `talkinghead batch` makes on this machine, with its processors given to jobs in different ways.
+"""How much video `talkinghead batch` makes on this machine, with one worker and with one for each processor.
 
     python benchmarks/batch_speed.py [ANCHOR] [--jobs N] [--seconds S]
 
-Every row makes the same jobs, one row after the other, and counts from the start of the command to its end: imports,
-loading of the anchor and the finished files included. Nothing else should run meanwhile.
+Every row of the table renders the same jobs and is timed from the start of the command to its end, so imports and the
+loading of the anchor are included. Nothing else should run on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser = anchor_parser(__doc__)
     parser.set_defaults(anchor=PRESENTER)
     parser.add_argument("--jobs", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of speech in each job")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of the speech of each job")
     options = parser.parse_args()
     if not is_here(options.anchor, "an ANCHOR folder"):
         return
@@ -52,12 +52,12 @@ def main() -> None:
                 ]
             )
     data = f"{options.anchor.name}, {options.jobs} jobs of {options.seconds:g} s of speech"
-    headings = ("workers", "threads of each", "s", "seconds of video per second", "hours of video per day")
+    headings = ("workers", "threads for each", "s", "seconds of video per second", "hours of video per day")
     print_report(data, headings, rows)
 
 
 def batch(jobs: Path, output: Path, workers: int) -> float:
-    """Seconds that the command takes."""
+    """Seconds that the command takes to render the jobs."""
     command = [sys.executable, "-m", "talkinghead", "batch", str(jobs), "-o", str(output), "--workers", str(workers)]
     started = time.monotonic()
     subprocess.run([*command, "--json"], check=True, stdout=subprocess.DEVNULL)

@@ -22,7 +22,7 @@ from pathlib import Path
 from harness import print_report, scratch_folder, write_speech
 
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import Frame
 
 PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"
@@ -62,7 +62,13 @@ def repeat(clip: Path, path: Path, speech: Path, seconds: float, *, crf: int, la
     count = round(seconds * float(info.frame_rate))
     images = itertools.chain(itertools.repeat(next(endless(clip)).image, late_frames), (f.image for f in endless(clip)))
     with VideoWriter(
-        path, info.width, info.height, frame_rate=info.frame_rate, audio_from=speech, crf=crf, overwrite=True
+        path,
+        info.width,
+        info.height,
+        frame_rate=info.frame_rate,
+        audio_from=speech,
+        overwrite=True,
+        encoder=EncoderSettings(crf),
     ) as writer:
         for number, image in enumerate(itertools.islice(images, count)):
             writer.write(Frame(image, float(number / info.frame_rate)))

@@ -27,7 +27,7 @@ from talkinghead.evaluation.pairs import Pair
 from talkinghead.evaluation.scores import BY_FIELD, METRICS, Scores
 from talkinghead.face.tracking import track_file
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.metrics.images import mouth_crop
 from talkinghead.structures import ByteArray, Frame, Track
 
@@ -159,7 +159,10 @@ def write(clip: Path, path: Path, count: int, change: Change, crf: int) -> Path:
         info = reader.info
         frames = list(itertools.islice(reader, count))
     changed = change([frame.image for frame in frames])
-    with VideoWriter(path, info.width, info.height, frame_rate=info.frame_rate, crf=crf, overwrite=True) as writer:
+    encoder = EncoderSettings(crf)
+    with VideoWriter(
+        path, info.width, info.height, frame_rate=info.frame_rate, overwrite=True, encoder=encoder
+    ) as writer:
         for frame, image in zip(frames, changed, strict=True):
             writer.write(Frame(image, frame.time_s))
     return path

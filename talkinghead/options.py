@@ -15,6 +15,7 @@ against it. A module that defines such a dataclass must not import anything heav
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 from dataclasses import dataclass
@@ -56,12 +57,15 @@ class Option:
     """Raised for a value that is not allowed."""
     may_be_folder: bool
     """Whether a text is the path of a folder, where there is one of that name."""
+    metavar: str
+    """Placeholder of the value in the command's help; empty for that of its type."""
 
     @property
     def expected(self) -> str:
         """What a value has to be, in words: "a number from 0 to 3"."""
         if self.kind in _NUMBER_WORDS:
-            return " ".join(filter(None, [_NUMBER_WORDS[self.kind], self.range_words, self.unit]))
+            of = "of " if self.allowed_range.startswith("at") else ""
+            return f"{_NUMBER_WORDS[self.kind]} {of}{self.allowed_range}".strip()
         if self.kind == FaceChoice:
             return "largest, left, right or a number from 0 on"
         if get_origin(self.kind) is Literal:
@@ -69,21 +73,20 @@ class Option:
         return {bool: "true or false", str: "a text", Path: "a path"}.get(self.kind, "a pair of paths")
 
     @property
-    def range_words(self) -> str:
-        """The allowed numbers, in words: "from 0 to 3"; empty where all are allowed."""
+    def allowed_range(self) -> str:
+        """The allowed numbers, in words: "from 1 to 1000 ms"; empty where all are allowed."""
         low, high = ("" if bound is None else f"{bound:.12g}" for bound in (self.low, self.high))
-        if low and high:
-            return f"from {low} to {high}"
-        return f"of at least {low}" if low else f"of at most {high}" if high else ""
+        words = f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+        return f"{words} {self.unit}".strip() if low or high else ""
 
     @property
     def description(self) -> str:
         """The help, followed by range and default where there are any: "How far. [from 0 to 3; default: 1]"."""
-        shown = self.default is not None and not isinstance(self.default, bool)
-        default = f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
-        unit = f" {self.unit}" if self.unit else ""
-        notes = [f"{self.range_words}{unit}"] if self.range_words else []
-        notes += [f"default: {default}{unit}"] if shown else []
+        notes = [self.allowed_range] if self.allowed_range else []
+        if self.default is True:
+            notes.append("default: on")
+        elif self.default is not None and self.default is not False:
+            notes.append(f"default: {self.default:.12g}" if self.kind is float else f"default: {self.default}")
         return f"{self.help} [{'; '.join(notes)}]" if notes else self.help
 
     def check(self, value: object) -> None:
@@ -120,9 +123,12 @@ def option(
     unit: str = "",
     error: type[TalkingHeadError] = OptionError,
     may_be_folder: bool = False,
+    metavar: str = "",
 ) -> T:
     """A dataclass field that is an option; the arguments are those of `Option`."""
-    made = Option("", None, default, help, low, high, unit, error, may_be_folder)  # the field knows its name and type
+    made = Option(
+        "", None, default, help, low, high, unit, error, may_be_folder, metavar
+    )  # the field knows its name and type
     field: T = dataclasses.field(default=default, metadata={_KEY: made})
     return field
 
@@ -134,6 +140,12 @@ def device_option() -> str:
 
 def options_of(config: type[Any]) -> tuple[Option, ...]:
     """Every field of a dataclass that `option` made, in order."""
+    key: Any = config
+    return _options_of(key)
+
+
+@functools.cache
+def _options_of(config: Any) -> tuple[Option, ...]:
     hints = get_type_hints(config)
     return tuple(
         dataclasses.replace(field.metadata[_KEY], name=field.name, kind=_without_none(hints[field.name]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from talkinghead.face.face_model import load_face_model
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, Frame, Track
 from talkinghead.weights.bundled import checkpoint_path
 
@@ -29,7 +29,7 @@ def picture(time_s: float, size: int = SIZE) -> ByteArray:
 
 
 def write(path: Path, rate: Fraction | int = 25, seconds: float = 2.0, size: int = SIZE, dark: int = 0) -> Path:
-    with VideoWriter(path, size, size, frame_rate=Fraction(rate), crf=1) as writer:
+    with VideoWriter(path, size, size, frame_rate=Fraction(rate), encoder=EncoderSettings(crf=1)) as writer:
         for number in range(round(seconds * rate)):
             time_s = float(number / Fraction(rate))
             writer.write(Frame(picture(time_s, size) - np.uint8(dark), time_s))

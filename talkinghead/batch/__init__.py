@@ -1,1 +1,1 @@
-"""Many videos: job files, the state of a batch, and the engines that render it."""
+"""Batches of many videos: job files, the state of their jobs, and the executors that render them."""

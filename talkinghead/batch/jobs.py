@@ -1,9 +1,8 @@
-"""Job files of a batch: CSV or JSON Lines, read and checked whole before any job starts.
+"""Job files of a batch: CSV or JSON Lines, read and checked as a whole before any job starts.
 
-A job has an `id`, an `anchor`, either `speech` or `text` (with a `voice`), an `output` name (by default the id with
-.mp4), and the options of `generate`: clip, face, expression, speech_encoder, intensity, attack_ms, release_ms,
-visible_label, label_font. Paths are relative to the job file. An output is a bare file name, so nothing is ever written
-outside the batch's folder.
+The columns are those of `Job` and the options of `GenerationConfig`, but for the device, which a batch sets for all of
+its jobs. Paths are relative to the job file. An output is a bare file name, so nothing is ever written outside the
+batch's folder.
 """
 
 from __future__ import annotations
@@ -11,60 +10,84 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from talkinghead.anchor import read_description
 from talkinghead.errors import JobFileError, MissingFileError, TalkingHeadError
-from talkinghead.face.landmarks import FaceChoice
 from talkinghead.files import VIDEO_SUFFIXES
-from talkinghead.generation.config import LARGEST_INTENSITY
-from talkinghead.text_to_speech import DEFAULT_VOICE, find_voice
+from talkinghead.generation.config import GenerationConfig
+from talkinghead.options import Option, options_of, parse_face
+from talkinghead.structures import FaceChoice
+from talkinghead.text_to_speech import DEFAULT_VOICE, Script, find_voice
 from talkinghead.weights.bundled import anchor_folder
 
 LARGEST_BYTES = 64 << 20
+"""Size up to which a job file is read."""
 LARGEST_JOBS = 100_000
+"""Number of jobs that a file may have."""
 LONGEST_NAME_BYTES = 200
+"""Length of an output's name in UTF-8; file systems allow 255, and a temporary file has a longer name."""
 MOST_PROBLEMS = 1000
-"""More are not listed."""
+"""Reading stops after about so many problems."""
+
+OPTIONS = {option.name: option for option in options_of(GenerationConfig) if option.name != "device"}
+"""The options of `GenerationConfig` that are columns of a job file, by name."""
 
 _ID = re.compile(r"\w[\w.-]{0,99}")
-_PATHS = ("speech", "clip", "expression", "label_font")
-_NUMBERS = {"intensity": (0.0, LARGEST_INTENSITY), "attack_ms": (1.0, 1e5), "release_ms": (1.0, 1e5)}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video to make. Paths are absolute, but for the bare name of a built-in anchor or a cached encoder."""
+    """One video to make."""
 
     id: str
+    """Letters, digits, _, - and .; different for every job of a batch."""
     anchor: str
+    """Absolute path of an ANCHOR folder, or the bare name of a built-in one."""
     output: str
-    """Bare file name."""
-    speech: str | None = None
+    """Bare name of the video file."""
+    speech: Path | None = None
+    """Absolute path of an audio or video file; None where there is a text."""
     text: str | None = None
+    """Text to speak; None where there is a speech file."""
     voice: str | None = None
-    clip: str | None = None
-    face: FaceChoice = "largest"
-    expression: str | None = None
-    speech_encoder: str | None = None
-    intensity: float = 1.0
-    attack_ms: float | None = None
-    release_ms: float | None = None
-    visible_label: str | None = None
-    label_font: str | None = None
+    """Voice that speaks the text; None is the default voice."""
+    options: GenerationConfig = field(default_factory=GenerationConfig)
+    """How the anchor is driven, with absolute paths."""
+
+    @property
+    def source(self) -> Path | Script:
+        """The speech as `generate` takes it."""
+        return Script(self.text or "", self.voice or DEFAULT_VOICE) if self.speech is None else self.speech
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The job as one flat JSON object, with a value or null for every column."""
+        values = {name: getattr(self, name) for name in OWN_COLUMNS}
+        values |= {name: getattr(self.options, name) for name in OPTIONS}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Job:
+        """The job that `as_json` gave; what is null or missing has its default.
+
+        Raises:
+            TypeError, TalkingHeadError: there is no such column, or its value is not allowed.
+        """
+        given = {name: value for name, value in dict(values).items() if value is not None}
+        options = {name: _converted(OPTIONS[name], given.pop(name)) for name in OPTIONS if name in given}
+        if "speech" in given:
+            given["speech"] = Path(given["speech"])
+        return cls(**given, options=GenerationConfig(**options))
 
 
-COLUMNS = tuple(field.name for field in fields(Job))
+OWN_COLUMNS = tuple(column.name for column in fields(Job) if column.name != "options")
+"""The columns of a job file that are not options of `GenerationConfig`; all hold texts."""
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -72,7 +95,7 @@ def read_jobs(path: Path) -> list[Job]:
 
     Raises:
         MissingFileError: there is no such file.
-        JobFileError: something is wrong with it; `problems` names everything that is, with its line.
+        JobFileError: it cannot be used; `problems` lists everything that is wrong, each with its line.
     """
     jobs: list[Job] = []
     problems: list[str] = []
@@ -85,18 +108,18 @@ def read_jobs(path: Path) -> list[Job]:
         if job is not None:
             for kind, name, seen in (("id", job.id, ids), ("output", job.output.casefold(), outputs)):
                 if seen.setdefault(name, line) != line:
-                    found.append(f"{kind} {name!r} is that of line {seen[name]}")
+                    found.append(f"{kind} {name!r} is already used in line {seen[name]}")
             jobs.append(job)
         problems += [f"line {line}: {problem}" for problem in found]
         if len(problems) > MOST_PROBLEMS or len(jobs) > LARGEST_JOBS:
             break
     if len(jobs) > LARGEST_JOBS:
-        problems.append(f"there are more than {LARGEST_JOBS} jobs; make several files")
+        problems.append(f"the file has more than {LARGEST_JOBS} jobs; split it")
     if not jobs and not problems:
-        problems.append("there are no jobs in it")
+        problems.append("the file has no jobs")
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"
-        raise JobFileError(f"{path}: {len(problems)} {noun}; nothing was started", tuple(problems))
+        raise JobFileError(f"{path} has {len(problems)} {noun}; no job was started.", tuple(problems))
     return jobs
 
 
@@ -107,29 +130,31 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise MissingFileError(f"{path} cannot be read: {error.strerror}.") from error
     if len(raw) > LARGEST_BYTES:
-        raise JobFileError(f"{path} is larger than {LARGEST_BYTES >> 20} MB; make several files")
+        raise JobFileError(f"{path} is larger than {LARGEST_BYTES >> 20} MB; split it.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise JobFileError(f"{path} is not text in UTF-8 (byte {error.start})") from error
+        raise JobFileError(f"{path} is not text in UTF-8 (byte {error.start}); convert it first.") from error
 
 
 def _json_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each object of JSON Lines with its line number; what cannot be read is added to the problems."""
     for line, content in enumerate(text.split("\n"), 1):
         if not content.strip():
             continue
         try:
             row = json.loads(content)
         except (ValueError, RecursionError) as error:
-            problems.append(f"line {line}: no JSON: {str(error)[:100]}")
+            problems.append(f"line {line}: this is not JSON: {str(error)[:100]}")
             continue
         if isinstance(row, dict):
             yield line, row
         else:
-            problems.append(f"line {line}: a JSON object is wanted")
+            problems.append(f"line {line}: a JSON object is expected")
 
 
 def _csv_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row of CSV, without its empty cells, with its line number; what cannot be read is added to the problems."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
     line = 1
@@ -138,93 +163,97 @@ def _csv_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, A
             if header is None:
                 header = [name.strip() for name in cells]
                 if len(set(header)) != len(header):
-                    problems.append("line 1: a column is there twice")
+                    problems.append("line 1: two columns have the same name")
                     return
             elif len(cells) > len(header):
-                problems.append(f"line {line}: {len(cells)} cells for {len(header)} columns")
+                problems.append(f"line {line}: there are {len(cells)} cells for {len(header)} columns")
             elif any(cells):
                 yield line, {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
             line = reader.line_num + 1
     except csv.Error as error:
-        problems.append(f"line {line}: no CSV: {error}")
+        problems.append(f"line {line}: this is not CSV: {error}")
 
 
 def _job(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None:
-    """The job that a row describes, its problems added to the list; None where it is not even readable."""
-    unknown = [name for name in row if name not in COLUMNS]
-    problems += [f"there is no option {name[:60]!r}" for name in unknown]
-    values = {name: value for name, value in row.items() if name not in unknown and value is not None}
-    if not _are_of_their_kind(values, problems):
+    """The job that a row describes, its problems added to the list; None where there is not enough for a job."""
+    unknown = [name for name in row if name not in OWN_COLUMNS and name not in OPTIONS]
+    problems += [f"there is no column {name[:60]!r}" for name in unknown]
+    given = {name: value for name, value in row.items() if name not in unknown and value is not None}
+    values = {name: value for name, value in given.items() if name in OWN_COLUMNS}
+    wrong = [f"{name} has to be a text" for name, value in values.items() if not _is_text(value)]
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in OPTIONS:
+            try:
+                options[name] = _option(OPTIONS[name], value, folder)
+            except TalkingHeadError as error:
+                wrong.append(str(error))
+    wrong += [f"{name} is missing" for name in ("id", "anchor") if name not in values]
+    if wrong:
+        problems += wrong
         return None
-    values.setdefault("output", f"{values.get('id', '')}.mp4")
-    missing = [name for name in ("id", "anchor") if name not in values]
-    if missing:
-        problems += [f"{name} is missing" for name in missing]
-        return None
-    for name in _PATHS:
-        if name in values:
-            values[name] = str(_placed(folder, values[name]))
     named = folder / values["anchor"]
     if os.path.exists(named) or values["anchor"] != Path(values["anchor"]).name:
         values["anchor"] = str(named.absolute())
-    if os.path.exists(folder / values.get("speech_encoder", "\0")):
-        values["speech_encoder"] = str((folder / values["speech_encoder"]).absolute())
-    job = Job(**values)
+    if "speech" in values:
+        values["speech"] = (folder / values["speech"]).absolute()
+    values.setdefault("output", f"{values['id']}.mp4")
+    job = Job(**values, options=GenerationConfig(**options))
     problems += _problems_of(job)
     return job
 
 
-def _are_of_their_kind(values: dict[str, Any], problems: list[str]) -> bool:
-    """Turn numbers and the face into their types, in place; whether all are of the kind they should be."""
-    before = len(problems)
-    for name, value in values.items():
-        if name in _NUMBERS:
-            values[name] = _number(name, value, problems)
-        elif name == "face":
-            values[name] = _face(value, problems)
-        elif not isinstance(value, str) or not value.strip() or "\0" in value:
-            problems.append(f"{name} has to be a text")
-    return len(problems) == before
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
 
-def _number(name: str, value: Any, problems: list[str]) -> float:
-    low, high = _NUMBERS[name]
+def _option(option: Option, value: object, folder: Path) -> Any:
+    """An option's value from a cell or from JSON, checked; paths are taken relative to a folder and made absolute.
+
+    Raises:
+        TalkingHeadError: the value is not allowed.
+    """
+    if isinstance(value, str) and not _is_text(value):
+        raise option.error(f"{option.name} has to be {option.expected}")
+    found = _converted(option, value)
+    option.check(found)
+    if isinstance(found, Path):
+        return (folder / found).absolute()
+    if option.may_be_folder and os.path.exists(folder / found):
+        return str((folder / found).absolute())
+    return found
+
+
+def _converted(option: Option, value: Any) -> Any:
+    """A cell of CSV or a JSON value as the option's type; returned as it is where it cannot be converted."""
     try:
-        number = float("nan" if isinstance(value, bool) else value)
+        if option.kind == FaceChoice:
+            return parse_face(str(value))
+        if option.kind in (float, int) and not isinstance(value, bool):
+            return option.kind(value)
+        if option.kind is Path and isinstance(value, str):
+            return Path(value)
+        if option.kind is bool and isinstance(value, str):
+            return {"true": True, "false": False}.get(value.strip().lower(), value)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not low <= number <= high:
-        problems.append(f"{name} has to be a number from {low:g} to {high:g}")
-    return number
-
-
-def _face(value: Any, problems: list[str]) -> FaceChoice:
-    if value in ("largest", "left", "right"):
-        return str(value)  # type: ignore[return-value]
-    if isinstance(value, int | str) and not isinstance(value, bool) and re.fullmatch("[0-9]{1,3}", str(value)):
-        return int(value)
-    problems.append("face has to be largest, left, right or a number from 0 on")
-    return "largest"
-
-
-def _placed(folder: Path, name: str) -> Path:
-    return (folder / name).absolute()
+        pass
+    return value
 
 
 def _problems_of(job: Job) -> Iterator[str]:
+    """What is wrong with a job whose values are of the right types."""
     if not _ID.fullmatch(job.id):
-        yield "id has to be of letters, digits, _, - and ., 100 at most, and begin with one of the first three"
+        yield "id has to be 1 to 100 letters, digits, _, - or ., of which - and . cannot come first"
     yield from _output_problems(job.output)
     if (job.speech is None) == (job.text is None):
-        yield "one of speech and text has to be given"
+        yield "give one of speech and text"
     if job.voice is not None and job.text is None:
-        yield "voice goes with text"
+        yield "voice can only be given with text"
     if job.text is not None:
         yield from _complaint(_check_voice, job.voice or DEFAULT_VOICE)
     yield from _complaint(_check_anchor, job.anchor)
-    for name in _PATHS:
-        path = getattr(job, name)
-        if path is not None and not _is_file(path):
+    for name, path in (("speech", job.speech), *((name, getattr(job.options, name)) for name in OPTIONS)):
+        if isinstance(path, Path) and not _is_file(str(path)):
             yield f"there is no file {path} ({name})"
 
 
@@ -232,7 +261,7 @@ def _output_problems(name: str) -> Iterator[str]:
     if name != Path(name).name or "\\" in name or name.startswith(".") or not name.isprintable():
         yield f"output {name[:60]!r} has to be a bare file name"
     elif len(name.encode("utf-8", "replace")) > LONGEST_NAME_BYTES:
-        yield "output is too long a name"
+        yield "the name of the output is too long"
     elif Path(name).suffix.lower() not in VIDEO_SUFFIXES:
         yield f"output has to end in {', '.join(VIDEO_SUFFIXES)}"
 
@@ -245,6 +274,7 @@ def _complaint(check: Callable[[str], str], value: str) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _check_voice(name: str) -> str:
+    """Why a voice cannot be used; empty where it can."""
     try:
         find_voice(name)
     except TalkingHeadError as error:
@@ -254,6 +284,7 @@ def _check_voice(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _check_anchor(anchor: str) -> str:
+    """Why an anchor cannot be used; empty where its description can be read."""
     try:
         read_description(anchor_folder(Path(anchor)))
     except (TalkingHeadError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What has become of each job of a batch, in a small SQLite file that survives a kill at any moment."""
+"""The state of each job of a batch, in a small SQLite file that is whole after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from talkinghead.batch.jobs import Job
-from talkinghead.errors import CheckpointError, MissingFileError, OutputError
+from talkinghead.errors import CheckpointError, MissingFileError, OutputError, TalkingHeadError
 
 FILE_NAME = "batch.sqlite"
 VERSION = 1
+"""Version of the table, as its file records it."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     position INTEGER PRIMARY KEY,
@@ -34,7 +35,7 @@ _COLUMNS = "position, id, job, state, attempts, reason, result, started_s, ended
 
 
 class State(StrEnum):
-    """Of one job."""
+    """State of one job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -44,22 +45,25 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """A job and what has become of it."""
+    """A job and its state."""
 
     position: int
+    """Its place in the job file, from 0."""
     job: Job
     state: State
     attempts: int
+    """Number of attempts that have ended."""
     reason: str | None
-    """Why the last attempt failed."""
+    """Why the last attempt failed; None where none has, or a later one was done."""
     result: dict[str, Any] | None
-    """What `generate` returned."""
+    """The report of the video, where the job is done."""
     started_s: float | None
-    """Unix time."""
+    """When the last attempt began, in Unix time."""
     ended_s: float | None
+    """When it ended, in Unix time."""
 
     def as_json(self) -> dict[str, Any]:
-        """For reports."""
+        """The row of a report."""
         seconds = None if self.started_s is None or self.ended_s is None else self.ended_s - self.started_s
         return {
             "id": self.job.id,
@@ -76,16 +80,16 @@ class BatchState:
     """The table of a batch's jobs. Every change is on disk when its method returns."""
 
     def __init__(self, folder: Path, *, must_exist: bool = False) -> None:
-        """Open the table in a folder, or make it.
+        """Open the table in a folder; where there is none, it is made.
 
         Raises:
-            MissingFileError: there is none, and there must be one.
-            CheckpointError: it is damaged, or of another version.
+            MissingFileError: there is none, and `must_exist` is set.
+            CheckpointError: it is damaged or of another version.
             OutputError: it cannot be written.
         """
         self.path = folder / FILE_NAME
         if must_exist and not self.path.is_file():
-            raise MissingFileError(f"There is no batch in {folder}.")
+            raise MissingFileError(f"There is no batch in {folder}; give the output folder of one.")
         with self._errors():
             self._database = sqlite3.connect(self.path, isolation_level=None, timeout=30)
         self._epoch_s = time.time() - time.monotonic()
@@ -93,7 +97,7 @@ class BatchState:
             with self._errors():
                 version = self._database.execute("PRAGMA user_version").fetchone()[0]
                 if version not in (0, VERSION):
-                    raise CheckpointError(f"{self.path} is of version {version}, not {VERSION}; use another folder.")
+                    raise CheckpointError(f"{self.path} has version {version}, not {VERSION}; use another folder.")
                 self._database.execute(_SCHEMA)
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
         except BaseException:
@@ -107,38 +111,48 @@ class BatchState:
         self._database.close()
 
     def lay_out(self, jobs: Iterable[Job], *, resume: bool) -> None:
-        """Take up a job file: what was done stays done where it is asked for in the same words; the rest is queued."""
+        """Replace the table by the jobs of a job file.
+
+        Args:
+            jobs: the jobs in order.
+            resume: keep a job as done where it was done before and has not been changed since; all others are queued.
+        """
         known = {row.job.id: row for row in self.rows()} if resume else {}
         with self._transaction():
             self._database.execute("DELETE FROM jobs")
             for position, job in enumerate(jobs):
                 old = known.get(job.id)
                 kept = old is not None and old.job == job and old.state == State.DONE
-                values = (position, job.id, _packed(job.as_json()), State.DONE if kept else State.QUEUED)
+                values = (position, job.id, _to_text(job.as_json()), State.DONE if kept else State.QUEUED)
                 self._database.execute("INSERT INTO jobs (position, id, job, state) VALUES (?, ?, ?, ?)", values)
                 if kept and old is not None:
-                    result = _packed(old.result or {})
+                    result = _to_text(old.result or {})
                     self._set(job.id, attempts=old.attempts, result=result, started_s=old.started_s)
                     self._set(job.id, ended_s=old.ended_s)
 
     def start(self, job_id: str) -> None:
+        """An attempt begins."""
         self._set(job_id, state=State.RUNNING, started_s=self._now_s(), ended_s=None)
 
     def finish(self, job_id: str, result: dict[str, Any]) -> None:
-        self._set(job_id, state=State.DONE, result=_packed(result), reason=None, ended_s=self._now_s())
+        """The job is done; `result` is the report of its video."""
+        self._set(job_id, state=State.DONE, result=_to_text(result), reason=None, ended_s=self._now_s())
         self._count_attempt(job_id)
 
     def fail(self, job_id: str, reason: str, *, again: bool) -> None:
-        """An attempt failed; queue the job again, or leave it failed."""
+        """An attempt failed; the job is queued again, or has failed."""
         self._set(job_id, state=State.QUEUED if again else State.FAILED, reason=reason, ended_s=self._now_s())
         self._count_attempt(job_id)
 
     def drop(self, job_id: str) -> None:
-        """Back into the queue, without an attempt having been made."""
+        """Queue the job again, without counting an attempt."""
         self._set(job_id, state=State.QUEUED, started_s=None, ended_s=None)
 
     def rows(self, state: State | None = None) -> list[Row]:
-        """All jobs, or those in one state, in the order of the job file."""
+        """All jobs, or those in one state, in the order of the job file.
+
+        Raises CheckpointError.
+        """
         with self._errors():
             found = self._database.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY position").fetchall()  # noqa: S608
             rows = [_row(values, self.path) for values in found]
@@ -156,7 +170,7 @@ class BatchState:
             self._database.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*values.values(), job_id))  # noqa: S608
 
     def _now_s(self) -> float:
-        """Unix time, counted since the table was opened by a clock that nobody sets: differences stay true."""
+        """Unix time, counted from the opening of the table by a monotonic clock, so that durations are right."""
         return self._epoch_s + time.monotonic()
 
     def _count_attempt(self, job_id: str) -> None:
@@ -181,10 +195,10 @@ class BatchState:
         except sqlite3.OperationalError as error:
             raise OutputError(f"{self.path} cannot be used: {error}.") from error
         except sqlite3.DatabaseError as error:
-            raise CheckpointError(f"{self.path} is damaged ({error}); remove it to start the batch anew.") from error
+            raise CheckpointError(f"{self.path} is damaged ({error}); remove it to start the batch again.") from error
 
 
-def _packed(value: dict[str, Any]) -> str:
+def _to_text(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -192,6 +206,6 @@ def _row(values: tuple[Any, ...], path: Path) -> Row:
     position, _, job, state, attempts, reason, result, started_s, ended_s = values
     try:
         found = None if result is None else dict(json.loads(result))
-        return Row(position, Job(**json.loads(job)), State(state), attempts, reason, found, started_s, ended_s)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); remove it to start the batch anew.") from error
+        return Row(position, Job.from_json(json.loads(job)), State(state), attempts, reason, found, started_s, ended_s)
+    except (ValueError, TypeError, TalkingHeadError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); remove it to start the batch again.") from error

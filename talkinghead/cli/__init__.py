@@ -1,1 +1,1 @@
-"""The command line; `talkinghead.cli.main` is the program."""
+"""The command line, one file for each family of commands; the program is `talkinghead.cli.main`."""

@@ -14,10 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from talkinghead.batch.config import BatchConfig
+from talkinghead.cli.options import config_options, shared_options
+from talkinghead.cli.output import print_json
 from talkinghead.errors import JobFileError
 
 if TYPE_CHECKING:
-    from talkinghead.batch.engine import Engine
+    from talkinghead.batch.executor import Executor
 
 
 class _RunByDefault(click.Group):
@@ -37,52 +40,32 @@ def batch() -> None:
 @batch.command()
 @click.argument("jobs", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder for the videos.")
-@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Jobs at the same time.")
-@click.option("--retries", type=click.IntRange(0), default=1, show_default=True, help="Further tries of a failed job.")
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Leave alone what is done already.")
-@click.option("--time-limit", type=click.FloatRange(0.01), help="Minutes after which an attempt is given up.")
-@click.option(
-    "--sign", nargs=2, type=click.Path(path_type=Path), metavar="CERT KEY", help="Sign every video (C2PA, PEM files)."
-)
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--address", help="Of a Ray cluster; without it Ray runs on this machine.")
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of a job, with --engine ray.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there and are not this batch's.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Write each event as a line of JSON on standard output.")
-def run(
-    jobs: Path,
-    output: Path,
-    workers: int,
-    retries: int,
-    resume: bool,
-    time_limit: float | None,
-    sign: tuple[Path, Path] | None,
-    engine: str,
-    address: str | None,
-    threads: int,
-    device: str,
-    overwrite: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Make the videos that JOBS asks for: CSV with a header line, or JSON Lines.
+@config_options(BatchConfig)
+@shared_options("overwrite", "quiet", "json")
+def run(jobs: Path, output: Path, config: BatchConfig, overwrite: bool, quiet: bool, as_json: bool) -> None:
+    """Make the videos that JOBS lists: CSV with a header line, or JSON Lines.
 
-    A job has an id, an anchor, a speech or a text, and what else `generate` takes; docs/batch.md tells all of it.
-    Exit code 0: all are done; 3: some failed; 2: JOBS is not in order, and nothing was started.
+    A job has an id, an ANCHOR, a speech file or a text, and options of `generate`; docs/batch.md lists the columns.
+    With --json, each event is one line of JSON. Exit code 0: all jobs are done; 3: some failed; 2: JOBS cannot be used
+    and no job was started.
     """
     from talkinghead.batch.jobs import read_jobs
     from talkinghead.batch.runner import run_batch
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended like this, a batch is left in order too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM cleans up as Ctrl-C does
     try:
-        chosen = _engine(engine, workers, threads, address, device, sign, retries, time_limit)
+        executor = _executor(config)
         found = read_jobs(jobs)
-        # Events alone go to standard output: Ray writes there too.
+        # Standard output is for events alone, and Ray prints to it too.
         with _Display(len(found), quiet, as_json) as display, contextlib.redirect_stdout(sys.stderr):
             summary = run_batch(
-                found, output, chosen, resume=resume, retries=retries, overwrite=overwrite, report=display.report
+                found,
+                output,
+                executor,
+                resume=config.resume,
+                retries=config.retries,
+                overwrite=overwrite,
+                report=display.report,
             )
     except JobFileError as error:
         for problem in error.problems:
@@ -98,15 +81,15 @@ def run(
 
 @batch.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@shared_options("json")
 def status(folder: Path, as_json: bool) -> None:
-    """Tell how far the batch in DIR is."""
+    """Show how many jobs of the batch in DIR are queued, running, done and failed."""
     from talkinghead.batch.state import BatchState
 
     with BatchState(folder, must_exist=True) as state:
         rows, counts = state.rows(), state.counts()
     if as_json:
-        click.echo(json.dumps({"counts": counts, "jobs": [row.as_json() for row in rows]}, indent=2))
+        print_json({"counts": counts, "jobs": [row.as_json() for row in rows]})
         return
     _echo_counts(counts)
     for row in rows:
@@ -114,23 +97,18 @@ def status(folder: Path, as_json: bool) -> None:
             click.echo(f"{row.job.id}: {row.state}" + (f", {row.reason}" if row.reason else ""))
 
 
-def _engine(
-    name: str,
-    workers: int,
-    threads: int,
-    address: str | None,
-    device: str,
-    sign: tuple[Path, Path] | None,
-    retries: int,
-    time_limit: float | None,
-) -> Engine:
-    if name == "ray":
-        from talkinghead.batch.ray_engine import RayEngine
+def _executor(config: BatchConfig) -> Executor:
+    """What --engine names."""
+    if config.engine == "ray":
+        from talkinghead.batch.ray_executor import RayExecutor
 
-        return RayEngine(address, threads=threads, device=device, sign=sign, retries=retries)
-    from talkinghead.batch.local_engine import LocalEngine
+        return RayExecutor(
+            config.address, threads=config.threads, device=config.device, sign=config.sign, retries=config.retries
+        )
+    from talkinghead.batch.local_executor import LocalExecutor
 
-    return LocalEngine(workers, device=device, sign=sign, time_limit_s=time_limit and time_limit * 60)
+    time_limit_s = None if config.time_limit is None else config.time_limit * 60
+    return LocalExecutor(config.workers, device=config.device, sign=config.sign, time_limit_s=time_limit_s)
 
 
 def _echo_counts(counts: dict[str, int]) -> None:
@@ -138,12 +116,12 @@ def _echo_counts(counts: dict[str, int]) -> None:
 
 
 class _Display:
-    """Progress bars for people, or events for machines."""
+    """Shows a batch as it runs: progress bars for people, or events as lines of JSON."""
 
     def __init__(self, jobs: int, quiet: bool, as_json: bool) -> None:
         self._as_json = as_json
         self._events = sys.stdout
-        self._tells_failures = not quiet and not as_json
+        self._prints_failures = not quiet and not as_json
         console = Console(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -165,6 +143,7 @@ class _Display:
         self._bars.stop()
 
     def report(self, event: dict[str, Any]) -> None:
+        """Show an event of the batch, see `runner.Report`."""
         if self._as_json:
             click.echo(json.dumps(event, ensure_ascii=False), file=self._events)
         kind, job_id = event["event"], event.get("id", "")
@@ -175,7 +154,7 @@ class _Display:
         elif kind in ("done", "failed", "retry"):
             self._bars.remove_task(self._jobs.pop(job_id))
             self._bars.advance(self._whole, kind != "retry")
-            if kind != "done" and self._tells_failures:
+            if kind != "done" and self._prints_failures:
                 self._bars.print(Text(f"{job_id}: {event['reason']}"))
         elif kind == "summary":
             self._bars.update(self._whole, completed=sum(event["counts"].values()))

@@ -1,4 +1,4 @@
-"""What is installed here, which device will be used, what is missing, and how to get it."""
+"""What `talkinghead doctor` examines: what is installed, which device is used, what is missing and how to get it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from talkinghead.speech.voice_activity import REQUIREMENT, detector_file
 from talkinghead.weights import registry as weights
 from talkinghead.weights.bundled import checkpoint_path
 
-# Distribution -> the name it is imported by.
 _REQUIRED = {
     "torch": "torch",
     "torchaudio": "torchaudio",
@@ -32,6 +31,7 @@ _REQUIRED = {
     "librosa": "librosa",
     "soundfile": "soundfile",
 }
+"""Name of a required package -> the module that it is imported as."""
 _CHECKPOINTS = (
     "face_model.safetensors",
     "speech_encoder/model.safetensors",
@@ -42,28 +42,28 @@ _ENCODERS = ("libx264", "aac")
 
 
 class State(StrEnum):
-    """How grave a finding is."""
+    """State of what was examined."""
 
     OK = "ok"
     NOTE = "note"
-    """Works without; what is lost, or when it will be fetched, is in the detail."""
+    """Not there, and the commands work without it; the detail says what is lost, or when it is downloaded."""
     MISSING = "missing"
-    """Some command cannot work."""
+    """Not there, and some command fails without it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result for one thing that was examined."""
 
     subject: str
     state: State
     detail: str
     remedy: str = ""
-    """What to do about it; empty where nothing is to be done."""
+    """What to do; empty where nothing is to be done."""
 
 
 def examine() -> list[Finding]:
-    """Look at everything the commands need. Fetches nothing, raises nothing; takes seconds, as all is imported."""
+    """Examine everything that the commands need; takes seconds, because it is imported. Downloads nothing."""
     return [
         Finding("talkinghead", State.OK, talkinghead.__version__),
         Finding("Python", State.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
@@ -79,7 +79,7 @@ def examine() -> list[Finding]:
 
 
 def _failure(module: str) -> str:
-    """Why a module cannot be imported; empty when it can."""
+    """Why a module cannot be imported; empty where it can."""
     try:
         importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:  # a wheel that does not fit raises any of the three
@@ -110,7 +110,7 @@ def _devices() -> Iterator[Finding]:
     if torch.cuda.is_available():
         yield Finding("CUDA", State.OK, torch.cuda.get_device_name())
     else:
-        yield Finding("CUDA", State.NOTE, "no device; everything runs on the CPU")
+        yield Finding("CUDA", State.NOTE, "no GPU; everything runs on the CPU")
 
 
 def _rasterizers() -> Iterator[Finding]:
@@ -174,4 +174,4 @@ def _third_party(weight: weights.Weight) -> Finding:
         return Finding(subject, State.OK, str(path))
     if os.environ.get(weights.MODELS_VARIABLE):
         return Finding(subject, State.MISSING, f"not in {path.parent}", f"put {weight.file_name} there")
-    return Finding(subject, State.NOTE, "fetched on first need", "talkinghead models --fetch")
+    return Finding(subject, State.NOTE, "downloaded when needed", "talkinghead models --fetch")

@@ -1,4 +1,4 @@
-"""The command group that shows each error once, with its exit code."""
+"""The command group that prints each error once and ends with its exit code."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import click
 
 from talkinghead.errors import TalkingHeadError
 
-INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
+INTERRUPTED = 130
+"""Exit code of an interrupted command, as shells report it."""
 
 
 class CommandGroup(click.Group):
-    """Shows an error once, in one line on standard error, and ends with its exit code."""
+    """A group whose commands print an error as one line on standard error and end with its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -13,14 +13,19 @@ from talkinghead.errors import MissingFileError
 
 @click.command()
 @click.argument("outputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@path_option("--reference", "The true video: one for all, one for each output, or a folder of the same names.")
-@path_option("--driving", "The sound that drives the output, likewise; without it the reference's own sound is taken.")
-@path_option("--phones", "Phone times in that sound (begin, end, phone on each line), likewise.")
-@path_option("--transcript", "Text of what is said in it, in English, to make phone times from, likewise.")
-@path_option("--against", "Another system's output, or a folder of them with the same names, to put beside.")
-@click.option("--anchor", type=click.Path(path_type=Path), help="ANCHOR of that person: adds the renderer ceiling.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the numbers as CSV.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Also write a report, one page of its own.")
+@path_option(
+    "--reference",
+    "Ground-truth video: one for all, one for each output, or a folder of videos with the outputs' names.",
+)
+@path_option("--driving", "Audio that drives the outputs, given likewise; by default the reference's own.")
+@path_option("--phones", "Phone times in that audio (begin, end, phone on each line), given likewise.")
+@path_option("--transcript", "Text of that audio, in English, from which phone times are aligned, given likewise.")
+@path_option("--against", "Output of another system to compare with, or a folder of them with the outputs' names.")
+@click.option(
+    "--anchor", type=click.Path(path_type=Path), help="ANCHOR of that person, to measure the renderer ceiling too."
+)
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the scores as CSV.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Also write a report as one HTML page.")
 @shared_options("overwrite", "quiet", "json")
 def evaluate(
     outputs: tuple[Path, ...],
@@ -36,10 +41,10 @@ def evaluate(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure OUTPUTS against true videos of the same speech. docs/evaluation.md says what each number means.
+    """Measure OUTPUTS against ground-truth videos of the same speech; docs/evaluation.md defines each score.
 
     OUTPUTS are videos, folders of them, or a CSV of pairs with the headings output, reference, driving, phones,
-    transcript, ceiling, twin, system. Without a reference, only what the sound tells is measured.
+    transcript, ceiling, twin, system. Without a reference, only scores of mouth and audio are measured.
     """
     from talkinghead.evaluation import tables
     from talkinghead.evaluation.evaluate import evaluate as evaluate_pairs
@@ -51,7 +56,7 @@ def evaluate(
             check_output_path(path, overwrite=overwrite, suffixes=(suffix,))
     work = find_pairs(outputs, reference, driving, phones, against, transcript)
     if not work.pairs:
-        raise MissingFileError(f"Nothing to compare: {work.left_out[0].output}: {work.left_out[0].reason}.")
+        raise MissingFileError(f"Nothing can be measured: {work.left_out[0].output}: {work.left_out[0].reason}.")
     with progress_bar(quiet or as_json) as bar:
         task = bar.add_task("Measuring", total=len(work.pairs), note="")
         evaluation = evaluate_pairs(
@@ -85,11 +90,13 @@ def evaluate(
 @click.command()
 @click.argument("name", type=click.Choice(["syncnet_v2", "lpips_alex", "fid_inception"]))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: where `evaluate` looks for it.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write; by default where `evaluate` looks for it."
+)
 def convert(name: str, files: tuple[Path, ...], output: Path | None) -> None:
-    """Turn the published weights NAME of others, in FILES that torch wrote, into safetensors.
+    """Convert the published weights NAME from FILES of PyTorch to safetensors.
 
-    Nothing that the files hold is run. docs/evaluation.md says where to get them.
+    No code in the files is run. docs/evaluation.md says where to get them.
     """
     from talkinghead.metrics.networks import JUDGES
     from talkinghead.metrics.networks import convert as convert_weights

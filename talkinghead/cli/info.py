@@ -1,4 +1,4 @@
-"""Commands that show what there is: `info`, `verify`, `voices`, `licenses`, `models`, `doctor`."""
+"""Commands that print information: `info`, `verify`, `voices`, `licenses`, `models`, `doctor`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from talkinghead.weights import registry as weights
 @click.argument("anchor", type=click.Path(path_type=Path))
 @shared_options("json")
 def info(anchor: Path, as_json: bool) -> None:
-    """Show what an ANCHOR was made from, and who consented."""
+    """Show what an ANCHOR was made from and who agreed to be animated."""
     from talkinghead.anchor import read_description
     from talkinghead.weights.bundled import anchor_folder
 
@@ -31,7 +31,7 @@ def info(anchor: Path, as_json: bool) -> None:
             value = ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items() if key != "sha256")
         if name not in ("sha256", "consent"):
             table.add_row(escaped(name), escaped(str(value)))
-    table.add_row("consent", escaped(description["consent"] or "nobody's is recorded"))
+    table.add_row("consent", escaped(description["consent"] or "none is recorded"))
     print_table(table)
 
 
@@ -39,18 +39,18 @@ def info(anchor: Path, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @shared_options("json")
 def verify(file: Path, as_json: bool) -> None:
-    """Tell how FILE is labelled: container tags, IPTC digital source type, C2PA manifest.
+    """Show how FILE is labeled: container tags, IPTC digital source type, C2PA manifest.
 
-    Exit code 1 means that it is not labelled as AI-generated, or that a manifest does not fit it.
+    Exit code 1: it is not labeled as AI-generated, or its manifest does not match it.
     """
-    from talkinghead.provenance.metadata import read_labels
+    from talkinghead.provenance.reader import read_provenance
 
-    found = read_labels(file)
+    found = read_provenance(file)
     if as_json:
         print_json({"file": str(file), **found.as_json()})
     else:
         table = text_table("", "")
-        table.add_row("labelled as AI-generated", "yes" if found.ai_generated else "no")
+        table.add_row("labeled as AI-generated", "yes" if found.ai_generated else "no")
         table.add_row("digital source type", escaped(found.digital_source_type or "none"))
         for name, value in found.tags.items():
             table.add_row(f"tag {name}", escaped(value))
@@ -69,7 +69,7 @@ def verify(file: Path, as_json: bool) -> None:
 @click.command()
 @shared_options("json")
 def voices(as_json: bool) -> None:
-    """List the voices that can read a text, and how to get more."""
+    """List the voices that can read a text and how to get more."""
     from talkinghead.text_to_speech import DEFAULT_VOICE, engines
 
     found = [(engine, engine.voices()) for engine in engines()]
@@ -85,30 +85,30 @@ def voices(as_json: bool) -> None:
     print_table(table)
     for engine, _ in found:
         if engine.missing():
-            click.echo(f"{engine.name} has more voices: {engine.missing()}")
+            click.echo(f"{engine.name} has more voices after: {engine.missing()}")
 
 
 @click.command()
 @shared_options("json")
 def licenses(as_json: bool) -> None:
-    """List every weight and package with its licence, and whether commercial use is open."""
+    """List every weight and package with its license and whether it may be used commercially."""
     from talkinghead.weights.licenses import all_licenses
 
     rows = all_licenses()
     if as_json:
         print_json({"licenses": [dataclasses.asdict(row) for row in rows]})
         return
-    table = text_table("name", "version", "kind", "licence", "commercial use", "")
+    table = text_table("name", "version", "kind", "license", "commercial use", "")
     for row in rows:
         table.add_row(row.name, row.version, row.kind, row.license, str(row.commercial), row.note)
     print_table(table)
 
 
 @click.command()
-@click.option("--fetch", is_flag=True, help="Fetch those that are not here yet.")
+@click.option("--fetch", is_flag=True, help="Download those that are missing.")
 @shared_options("json")
 def models(fetch: bool, as_json: bool) -> None:
-    """List the third-party weights: size, licence, origin, and where they lie."""
+    """List the third-party weights: size, license, origin and location."""
     if fetch:
         for name in weights.WEIGHTS:
             weights.locate(name)
@@ -126,10 +126,10 @@ def models(fetch: bool, as_json: bool) -> None:
         table.add_row("use", weight.role)
         table.add_row("file", f"{weight.file_name}, {weight.size_bytes:,} bytes")
         table.add_row("sha256", weight.sha256)
-        table.add_row("licence", f"{weight.license}, made by {weight.maker}")
+        table.add_row("license", f"{weight.license}, made by {weight.maker}")
         table.add_row("from", f"pip: {weight.requirement}, {weight.member}")
         table.add_row("or from", weight.address)
-        here = "here" if present[weight.name] else "not here yet (fetched on first need, or by --fetch)"
+        here = "present" if present[weight.name] else "missing (downloaded when needed, or by --fetch)"
         table.add_row("where", f"{folder / weight.file_name}: {here}")
         print_table(table)
 
@@ -137,7 +137,7 @@ def models(fetch: bool, as_json: bool) -> None:
 @click.command()
 @shared_options("json")
 def doctor(as_json: bool) -> None:
-    """Tell what is installed, which device is used, what is missing and how to get it."""
+    """Show what is installed, which device is used, what is missing and how to get it."""
     from talkinghead.cli.doctor import State, examine
 
     findings = examine()

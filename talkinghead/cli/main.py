@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="talkinghead")
 def main() -> None:
-    """Make a person's own video clip speak any recording or text."""
+    """Make the person in a video clip say any recording or text."""
 
 
 for command in (

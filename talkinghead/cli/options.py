@@ -19,10 +19,9 @@ TEXT_FILE_HELP = "Read the text from a file in UTF-8, or from standard input (-)
 VOICE_HELP = "Voice that reads the text; `talkinghead voices` lists them, the default first."
 
 _SHARED_OPTIONS = {
-    "device": click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    "overwrite": click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
+    "overwrite": click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
     "quiet": click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
-    "json": click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output."),
+    "json": click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
 }
 
 
@@ -61,13 +60,13 @@ def config_options(config: type[Any], parameter: str = "config") -> Callable[[Co
 
 def _click_option(option: Option) -> Callable[[Command], Command]:
     flag = "--" + option.name.replace("_", "-")
-    settings: dict[str, Any] = {"default": option.default, "help": option.description}
+    metavar = option.metavar or ("largest|left|right|N" if option.kind == FaceChoice else None)
+    settings: dict[str, Any] = {"default": option.default, "help": option.description, "metavar": metavar}
     if option.kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}" if option.default else flag, is_flag=True, **settings)
     if get_origin(option.kind) is tuple:
-        return click.option(flag, nargs=2, type=click.Path(path_type=Path), metavar="PATH PATH", **settings)
-    metavar = "largest|left|right|N" if option.kind == FaceChoice else None
-    return click.option(flag, type=_click_type(option.kind), metavar=metavar, **settings)
+        return click.option(flag, nargs=2, type=click.Path(path_type=Path), **settings)
+    return click.option(flag, type=_click_type(option.kind), **settings)
 
 
 def _click_type(kind: Any) -> click.ParamType[Any]:
@@ -95,15 +94,6 @@ class _Face(click.ParamType[Any]):
             return parse_face(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
-
-
-face_option = click.option(
-    "--face",
-    type=_Face(),
-    default="largest",
-    show_default=True,
-    help="Which face, where there are several; N counts from the left, from 0.",
-)
 
 
 def text_options(command: Command) -> Command:

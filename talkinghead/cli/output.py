@@ -13,27 +13,27 @@ from rich.table import Table
 from rich.text import Text
 
 LONGEST_SHOWN = 1000
-"""Characters of a foreign text."""
-
-
+"""Number of characters of a text out of a file that are printed."""
 TABLE_WIDTH = 100
-"""Characters of a table that goes into a file or a pipe, at least."""
+"""Least width, in characters, of a table that is printed into a file or a pipe."""
 
 
 def warn_of_missing_consent(consent: str | None, anchor: Path, quiet: bool) -> None:
+    """Tell on standard error that an ANCHOR records no consent."""
     if consent is None and not quiet:
         click.echo(
-            f"{anchor} records nobody's consent: animate only people who agreed to it (train --consent).", err=True
+            f"{anchor} records no consent: animate only people who have agreed to it (train --consent).", err=True
         )
 
 
 def echo_skipped(spoken: dict[str, Any] | None) -> None:
+    """Tell how much of a text its voice could not speak; `spoken` is what `write_speech` reports."""
     if spoken and spoken["skipped"]:
-        click.echo(f"{spoken['voice']} could not say {spoken['skipped']} sentences or words of the text.")
+        click.echo(f"{spoken['voice']} could not speak {spoken['skipped']} sentences or words of the text.")
 
 
 def progress_bar(hidden: bool) -> Progress:
-    """A progress bar on standard error, with the time left; nothing where there is no terminal to draw it on."""
+    """A progress bar with the time left, on standard error if that is a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -47,11 +47,12 @@ def progress_bar(hidden: bool) -> Progress:
 
 
 def print_json(value: dict[str, Any]) -> None:
+    """Print an object as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def text_table(*headings: str) -> Table:
-    """A table without lines that folds what is too long instead of cutting it off."""
+    """A table without lines, whose cells are wrapped instead of cut."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in headings:
         table.add_column(heading, overflow="fold")
@@ -59,12 +60,13 @@ def text_table(*headings: str) -> Table:
 
 
 def escaped(text: str) -> Text:
-    """A text out of a file that somebody else may have made: no markup, no control signs for the terminal, an end."""
-    shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in text[:LONGEST_SHOWN])
+    """A text out of an untrusted file, made safe to print: no markup, no control characters, not too long."""
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in text[:LONGEST_SHOWN])
     return Text(shown + "..." * (len(text) > LONGEST_SHOWN))
 
 
 def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pipe has no width: rich would take 80
         console = Console(highlight=False, width=max(console.width, TABLE_WIDTH))

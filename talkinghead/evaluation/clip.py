@@ -176,7 +176,7 @@ class LocalFace:
         self._reconstruction = reconstruct(track, self._model)
         self._lips = [self._model.local_index[number] for number in MOUTH_LANDMARKS]
         self._lips_mm = self._lips_of(self._reconstruction)
-        region = local_region(self._model, self._reconstruction.identity)
+        region = local_region(self._model.of(self._reconstruction.identity))
         self._region, self._crops = (
             region,
             place_crops(region, self._reconstruction, crop_size_px(region, self._reconstruction)),
@@ -188,7 +188,7 @@ class LocalFace:
         return [int(number) for number in self._model.local]
 
     def _lips_of(self, reconstruction: Reconstruction) -> FloatArray:
-        shape = self._model.local_shape(reconstruction.identity, reconstruction.expression)
+        shape = self._model.of(reconstruction.identity).local_shape(reconstruction.expression)
         return np.asarray(10 * shape[:, self._lips], np.float32)
 
     def lip_error_mm(self, aligned: Track) -> Values:
@@ -266,7 +266,7 @@ def late(track: Track, frames: int) -> Track:
     """The same clip so many frames late: its beginning shows nothing."""
     source = np.maximum(np.arange(len(track)) - frames, 0)
     valid = track.valid[source] & (np.arange(len(track)) >= frames)
-    return replace(track, landmarks=track.landmarks[source], blendshapes=track.blendshapes[source], valid=valid)
+    return replace(track, landmarks=track.landmarks[source], valid=valid)
 
 
 # By pixels

@@ -23,19 +23,21 @@ class GenerationConfig:
         OptionError: another field is not of its type or out of its range.
     """
 
-    clip: Path | None = option(None, help="Take the frames from this clip of the same person instead of ANCHOR's own.")
+    clip: Path | None = option(
+        None, help="Clip of the same person to take the frames from, instead of the anchor's own."
+    )
     face: FaceChoice = option(
         "largest",
         help="Face to use where a clip shows several: largest, left, right, or its number from the left, from 0.",
     )
     expression: Path | None = option(
         None,
-        help="Expression coefficients from a .safetensors or .csv file, or measured from a video, instead of from "
-        "SPEECH.",
+        help="File of expression coefficients (.safetensors, .csv), or video to measure them in, instead of predicting "
+        "them from the speech.",
     )
     speech_encoder: str | None = option(
         None,
-        help="Folder or cached Hugging Face name of another encoder of the wav2vec2 family.",
+        help="Folder, or name in the local Hugging Face cache, of another speech encoder of the wav2vec2 family.",
         may_be_folder=True,
     )
     intensity: float = option(
@@ -59,8 +61,10 @@ class GenerationConfig:
         high=100_000,
         unit="ms",
     )
-    visible_label: str | None = option(None, help="Short text to draw into a corner of every frame.")
-    label_font: Path | None = option(None, help="Font file for that text; needed for other than Latin letters.")
+    visible_label: str | None = option(
+        None, help="Short text to draw into a corner of every frame, such as AI-generated."
+    )
+    label_font: Path | None = option(None, help="Font file for the visible label; needed for other than Latin letters.")
     device: str = device_option()
 
     def __post_init__(self) -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.face.topology import LEFT_EYE, LEFT_EYE_INNER, NOSE_BASE, RIGHT_EYE, RIGHT_EYE_INNER
-from talkinghead.files import sha256_of
 from talkinghead.structures import ByteArray, FloatArray
+from talkinghead.weights.registry import packaged_file
 
 PACKAGE = "face_recognition_models"
 MODEL_FILE = Path("models/dlib_face_recognition_resnet_model_v1.dat")
@@ -58,8 +58,4 @@ def similarity(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def _model_file() -> Path:
-    found = importlib.util.find_spec(PACKAGE)
-    folder = Path(found.origin).parent if found and found.origin else None
-    if folder is None or not (folder / MODEL_FILE).is_file() or sha256_of(folder / MODEL_FILE) != MODEL_SHA256:
-        raise ModelUnavailableError(f"dlib's face descriptor is not installed: pip install '{REQUIREMENT}'")
-    return folder / MODEL_FILE
+    return packaged_file(PACKAGE, MODEL_FILE, MODEL_SHA256, REQUIREMENT)

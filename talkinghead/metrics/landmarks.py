@@ -56,7 +56,6 @@ def align(track: Track, reference: Track) -> Track:
         landmarks=np.asarray(
             _between(track.landmarks, before, after, share, valid) * (across, down, across), np.float32
         ),
-        blendshapes=_between(track.blendshapes, before, after, share, valid),
         valid=valid,
         times_s=reference.times_s,
         width=reference.width,

@@ -1,10 +1,11 @@
-"""Job files: what is right is read, and whatever is wrong is listed with its line before anything starts."""
+"""Job files: good ones are read, and all problems of bad ones are listed with their lines."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 from talkinghead.batch import jobs as batch_jobs
 from talkinghead.batch.jobs import Job, read_jobs
 from talkinghead.errors import JobFileError, MissingFileError
+from talkinghead.generation.config import GenerationConfig
+from talkinghead.options import option, options_of
 
 PRESENTER = "presenter"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "batch.md"
 
 
 @pytest.fixture
@@ -52,18 +56,16 @@ def test_json_lines(folder: Path) -> None:
         a_job(id="three", intensity=0.5, attack_ms=90, clip="clip.mp4", face="left", visible_label="AI"),
     )
     assert read_jobs(json_lines(folder, *rows)) == [
-        Job("one", PRESENTER, "one.mp4", speech=str(folder / "speech.wav")),
-        Job("二", PRESENTER, "two.mov", text="Good evening.", face=1),
+        Job("one", PRESENTER, "one.mp4", speech=folder / "speech.wav"),
+        Job("二", PRESENTER, "two.mov", text="Good evening.", options=GenerationConfig(face=1)),
         Job(
             "three",
             PRESENTER,
             "three.mp4",
-            speech=str(folder / "speech.wav"),
-            intensity=0.5,
-            attack_ms=90.0,
-            clip=str(folder / "clip.mp4"),
-            face="left",
-            visible_label="AI",
+            speech=folder / "speech.wav",
+            options=GenerationConfig(
+                intensity=0.5, attack_ms=90.0, clip=folder / "clip.mp4", face="left", visible_label="AI"
+            ),
         ),
     ]
 
@@ -81,19 +83,25 @@ def test_csv_gives_the_same(folder: Path) -> None:
             ]
         )
     assert read_jobs(path) == [
-        Job("one", PRESENTER, "one.mp4", speech=str(folder / "speech.wav")),
-        Job("two", PRESENTER, "two.mp4", text="Good evening.\n\nHere, the news.", intensity=1.5, face=2),
+        Job("one", PRESENTER, "one.mp4", speech=folder / "speech.wav"),
+        Job(
+            "two",
+            PRESENTER,
+            "two.mp4",
+            text="Good evening.\n\nHere, the news.",
+            options=GenerationConfig(intensity=1.5, face=2),
+        ),
     ]
 
 
-def test_an_anchor_of_ones_own(folder: Path, anchor_folder: Path) -> None:
+def test_an_anchor_by_its_folder(folder: Path, anchor_folder: Path) -> None:
     (folder / "me").symlink_to(anchor_folder)
     (job,) = read_jobs(json_lines(folder, a_job(anchor="me")))
     assert job.anchor == str(folder / "me")
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"id": None}, "id is missing"),
         ({"id": "../up"}, "id has to be"),
@@ -104,12 +112,12 @@ def test_an_anchor_of_ones_own(folder: Path, anchor_folder: Path) -> None:
         ({"anchor": None}, "anchor is missing"),
         ({"anchor": "nobody"}, "There is no ANCHOR folder"),
         ({"anchor": "speech.wav"}, "There is no ANCHOR folder"),
-        ({"speech": None}, "one of speech and text"),
-        ({"text": "both"}, "one of speech and text"),
+        ({"speech": None}, "give one of speech and text"),
+        ({"text": "both"}, "give one of speech and text"),
         ({"speech": "none.wav"}, "there is no file"),
         ({"speech": "x" * 5000}, "there is no file"),
         ({"speech": "a\0b"}, "speech has to be a text"),
-        ({"voice": "hibari"}, "voice goes with text"),
+        ({"voice": "hibari"}, "voice can only be given with text"),
         ({"speech": None, "text": "Hi.", "voice": "nobody's"}, "nobody's"),
         ({"output": "../up.mp4"}, "bare file name"),
         ({"output": "/tmp/up.mp4"}, "bare file name"),
@@ -126,13 +134,18 @@ def test_an_anchor_of_ones_own(folder: Path, anchor_folder: Path) -> None:
         ({"face": "middle"}, "face has to be"),
         ({"face": -1}, "face has to be"),
         ({"clip": "none.mp4"}, "there is no file"),
-        ({"colour": "red"}, "no option 'colour'"),
+        ({"clip": 3}, "clip has to be a path"),
+        ({"clip": "a\0b"}, "clip has to be a path"),
+        ({"visible_label": " "}, "visible_label has to be a text"),
+        ({"release_ms": 0}, "release_ms has to be a number from 1 to 100000 ms"),
+        ({"device": "cpu"}, "no column 'device'"),
+        ({"colour": "red"}, "no column 'colour'"),
     ],
 )
-def test_what_is_wrong_with_a_job(changes: dict[str, Any], said: str, folder: Path) -> None:
+def test_what_is_wrong_with_a_job(changes: dict[str, Any], message: str, folder: Path) -> None:
     problems = problems_of(json_lines(folder, a_job(id="first"), a_job(**changes)))
     assert problems and all(problem.startswith("line 2: ") for problem in problems)
-    assert any(said in problem for problem in problems)
+    assert any(message in problem for problem in problems)
 
 
 def test_every_problem_is_listed_with_its_line(folder: Path) -> None:
@@ -155,7 +168,7 @@ def test_tables_without_jobs(content: str, tmp_path: Path) -> None:
     assert problems_of(path)
 
 
-def test_files_that_are_no_job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_not_job_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingFileError):
         read_jobs(tmp_path / "none.csv")
     path = tmp_path / "jobs.jsonl"
@@ -169,6 +182,32 @@ def test_files_that_are_no_job_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_jobs(path)
 
 
+@dataclass(frozen=True)
+class LargerConfig(GenerationConfig):
+    """The options of `generate` and one more."""
+
+    brightness: float = option(1.0, help="A factor on the light.", low=0, high=2)
+
+
+def test_an_option_of_generate_is_a_column(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    larger = {found.name: found for found in options_of(LargerConfig) if found.name != "device"}
+    assert larger.keys() - {"brightness"} == batch_jobs.OPTIONS.keys()
+    monkeypatch.setattr(batch_jobs, "GenerationConfig", LargerConfig)
+    monkeypatch.setattr(batch_jobs, "OPTIONS", larger)
+    (job,) = read_jobs(json_lines(folder, a_job(brightness=0.5)))
+    assert job.options == LargerConfig(brightness=0.5)
+    assert job.as_json()["brightness"] == 0.5 and Job.from_json(job.as_json()) == job
+    assert "brightness has to be a number" in problems_of(json_lines(folder, a_job(brightness=3)))[0]
+
+
+def test_the_documentation_has_every_column() -> None:
+    rows = [line for line in DOCUMENTATION.read_text("utf-8").splitlines() if line.startswith("| `")]
+    columns = {line.split("`")[1]: line for line in rows}
+    assert [*columns] == [*batch_jobs.OWN_COLUMNS, *batch_jobs.OPTIONS]
+    for name, found in batch_jobs.OPTIONS.items():
+        assert columns[name] == f"| `{name}` | {found.description} |"
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -177,7 +216,12 @@ JSON_VALUES = st.recursive(
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.dictionaries(st.sampled_from([*batch_jobs.COLUMNS, "other"]), JSON_VALUES), max_size=3))
+@given(
+    rows=st.lists(
+        st.dictionaries(st.sampled_from([*batch_jobs.OWN_COLUMNS, *batch_jobs.OPTIONS, "other"]), JSON_VALUES),
+        max_size=3,
+    )
+)
 def test_whatever_is_in_a_row_no_output_leaves_the_folder(rows: list[dict[str, Any]], folder: Path) -> None:
     complete = [{"id": f"row-{number}", "anchor": PRESENTER, "text": "Hi.", **row} for number, row in enumerate(rows)]
     try:
@@ -187,7 +231,7 @@ def test_whatever_is_in_a_row_no_output_leaves_the_folder(rows: list[dict[str, A
     assert len(jobs) == len(rows)
     for job in jobs:
         assert Path(os.path.normpath(folder / "out" / job.output)).parent == folder / "out"
-        assert 0 <= job.intensity <= 3
+        assert 0 <= job.options.intensity <= 3
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

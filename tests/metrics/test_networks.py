@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pickle
-import pickletools
-import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,121 +15,6 @@ from talkinghead.metrics.lpips import Lpips, load_lpips
 from talkinghead.metrics.networks import JUDGES, LPIPS, SYNCNET, convert
 from talkinghead.metrics.syncnet import Embeddings, SyncNet, lip_sync, load_syncnet, mfcc, offset_distances
 from talkinghead.structures import Frame
-from talkinghead.weights.torch_files import read_tensors
-
-
-class Watch:
-    """What the interpreter's auditing (PEP 578) reports of unpickling and of calls to the system."""
-
-    SUSPECT = (
-        "pickle.",
-        "os.mkdir",
-        "os.system",
-        "os.exec",
-        "os.spawn",
-        "os.posix_spawn",
-        "subprocess.",
-        "socket.",
-    )
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.on = False
-        sys.addaudithook(self._hear)  # for ever: a hook cannot be taken off
-
-    def _hear(self, event: str, _: object) -> None:
-        if self.on and event.startswith(self.SUSPECT):
-            self.events.append(event)
-
-
-class Evil:
-    """A pickle that would make a file if it were unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.path),)
-
-
-STATE = {
-    "a.weight": torch.arange(12.0).reshape(3, 4),
-    "turned": torch.arange(6).reshape(2, 3).t(),
-    "half": torch.ones(2, dtype=torch.float16),
-    "count": torch.tensor(7),
-}
-
-
-class TestTorchFiles:
-    @pytest.mark.parametrize("archive", [True, False])
-    def test_both_forms_are_read(self, tmp_path: Path, archive: bool) -> None:
-        path = tmp_path / "state.pth"
-        torch.save(STATE, path, _use_new_zipfile_serialization=archive)
-        found = read_tensors(path)
-        assert found.keys() == STATE.keys()
-        for name, tensor in STATE.items():
-            np.testing.assert_array_equal(found[name], tensor.numpy())
-
-    @pytest.mark.parametrize("archive", [True, False])
-    def test_nothing_in_the_file_is_called(self, tmp_path: Path, archive: bool) -> None:
-        path = tmp_path / "evil.pth"
-        torch.save({"a": Evil(tmp_path / "made")}, path, _use_new_zipfile_serialization=archive)
-        with pytest.raises(CheckpointError, match="mkdir, which is not done"):
-            read_tensors(path)
-        assert not (tmp_path / "made").exists()
-
-    def test_a_plain_pickle_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "evil.pkl"
-        path.write_bytes(pickle.dumps(Evil(tmp_path / "made")))
-        with pytest.raises(CheckpointError):
-            read_tensors(path)
-        assert not (tmp_path / "made").exists()
-
-    @pytest.mark.parametrize("archive", [True, False])
-    def test_damaged_files_are_refused_or_read_and_never_run(self, tmp_path: Path, archive: bool) -> None:
-        """Bytes changed at random, some of them into calls: what is no state dict any more is an error of our own."""
-        path = tmp_path / "state.pth"
-        torch.save(STATE, path, _use_new_zipfile_serialization=archive)
-        whole, rng = path.read_bytes(), np.random.default_rng(0)
-        opcodes = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]
-        call = b"cos\nmkdir\n(V" + str(tmp_path / "made").encode() + b"\ntR."
-        watch, read = Watch(), 0
-        for number in range(400):
-            content = bytearray(whole)
-            for at in rng.integers(0, len(content), 1 + number % 5):
-                content[at : at + 1] = opcodes[rng.integers(len(opcodes))] if number % 2 else bytes([rng.integers(256)])
-            if number % 7 == 0:
-                at = int(rng.integers(0, len(content)))
-                content[at : at + len(call)] = call
-            path.write_bytes(bytes(content[: rng.integers(1, len(content)) if number % 11 == 0 else None]))
-            watch.on = True
-            with contextlib.suppress(CheckpointError):
-                read_tensors(path)
-                read += 1
-            watch.on = False
-        assert watch.events == []
-        assert 0 < read < 360
-        watch.on = True
-        with contextlib.suppress(Exception):
-            pickle.loads(pickle.dumps(Evil(tmp_path)))  # noqa: S301
-        watch.on = False
-        assert watch.events  # it would have heard
-        assert not (tmp_path / "made").exists()
-
-    def test_a_compressed_archive_is_refused(self, tmp_path: Path) -> None:
-        """It could hold more than there is memory."""
-        path = tmp_path / "state.pth"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("state/data.pkl", b"\x80\x02}q\x00.")
-        with pytest.raises(CheckpointError, match="compressed"):
-            read_tensors(path)
-
-    def test_a_file_cut_short_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "state.pth"
-        torch.save(STATE, path, _use_new_zipfile_serialization=False)
-        path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(CheckpointError):
-            read_tensors(path)
 
 
 class TestSyncNet:

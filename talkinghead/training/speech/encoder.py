@@ -28,8 +28,8 @@ from transformers import Wav2Vec2BertModel
 from talkinghead.device import mixed_precision
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays, write_text
-from talkinghead.speech.encoder import hidden_states
-from talkinghead.speech.encoder_files import FRONT_END_FILE, WEIGHT_FILE
+from talkinghead.speech.adapters import FRONT_END_FILE, hidden_states
+from talkinghead.speech.encoder_files import WEIGHT_FILE
 from talkinghead.speech.front_ends import LOG_MEL, RATE_HZ, LogMelFrontEnd
 from talkinghead.training.moving_average import moving_average, resume_average
 from talkinghead.training.optimizer_state import optimizer_arrays, restore_optimizer

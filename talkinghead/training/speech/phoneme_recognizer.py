@@ -6,16 +6,14 @@ every 20 ms. It is used in training and measuring only.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from talkinghead.errors import ModelUnavailableError
-from talkinghead.files import sha256_of
 from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.weights.registry import packaged_file
 
 REQUIREMENT = "hama==1.7.0"
 """The package, for pip."""
@@ -41,11 +39,7 @@ class PhonemeRecognizer:
         Raises:
             ModelUnavailableError: the package hama is not installed, or has other weights.
         """
-        spec = importlib.util.find_spec("hama")
-        if spec is None or spec.origin is None:
-            raise ModelUnavailableError(f"The phoneme recognizer is not installed; run pip install {REQUIREMENT}.")
-        if sha256_of(Path(spec.origin).parent / MODEL_FILE) != MODEL_SHA256:
-            raise ModelUnavailableError(f"The phoneme recognizer has other weights than {REQUIREMENT}; reinstall it.")
+        packaged_file("hama", MODEL_FILE, MODEL_SHA256, REQUIREMENT)
         from hama.asr import ASRModel
 
         model = ASRModel()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from speech_tools import babble
+from speech_models import babble
 from training_tools import ConstantExtractor
 
 from talkinghead.errors import CheckpointError, MissingFileError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from speech_tools import OTHERS, babble, other_encoders, write_encoder
+from speech_models import OTHERS, babble, other_encoders, write_encoder
 
 from talkinghead.face.face_model import load_face_model
 from talkinghead.media.audio_writer import write_audio
@@ -18,8 +18,6 @@ from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.training.speech import clips as clips_module
 from talkinghead.training.speech.__main__ import main
 from talkinghead.weights.bundled import checkpoint_folder
-
-torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -34,7 +32,9 @@ def test_one_command_trains_the_predictor_of_any_encoder(
     solved = SimpleNamespace(expression=walk, valid=np.ones(75, np.bool_))
     monkeypatch.setattr(clips_module, "track_file", lambda path: SimpleNamespace(times_s=times_s))
     monkeypatch.setattr(clips_module, "reconstruct", lambda track, model: solved)
-    monkeypatch.setattr(clips_module.metrics, "opening", lambda track: model.opening(np.zeros(model.identities), walk))
+    monkeypatch.setattr(
+        clips_module.metrics, "opening", lambda track: model.of(np.zeros(model.identities)).opening(walk)
+    )
     monkeypatch.setattr(clips_module.metrics, "mouth_width", lambda track: walk[:, 0])
     for speaker in ("anna", "bert"):
         write_audio(tmp_path / f"{speaker}.wav", [babble(3, seed=len(speaker))])

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from speech_tools import babble
+from speech_models import babble
 from training_tools import LevelBands, small_whisper, write_ctranslate2
 
 from talkinghead.media.audio_writer import write_audio
@@ -19,8 +19,6 @@ from talkinghead.training.speech.augmentation import Recordings, find_recordings
 from talkinghead.training.speech.encoder import EncoderTrainer
 from talkinghead.training.speech.student import EncoderTrainingConfig
 from talkinghead.training.speech.whisper import WhisperTeacher
-
-torch.set_num_threads(1)
 
 CONFIG = EncoderTrainingConfig(
     reaches=(8, 12),

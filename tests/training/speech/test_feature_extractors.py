@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from speech_tools import babble
+from speech_models import babble
 from training_tools import ConstantExtractor
 
 from talkinghead.training.speech.feature_extractors import ConcatenatedExtractor, chosen_layers

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import IO, Any
 
 import talkinghead
-from talkinghead.batch.engine import Finding
+from talkinghead.batch.executor import JobEvent
 from talkinghead.batch.jobs import Job
+from talkinghead.batch.worker import WorkerSettings
 
 LOG_TAIL_BYTES = 2000
+"""The end of a worker's log in which the reason of its end is looked for."""
 
 
-class LocalEngine:
-    """Worker processes on this machine, the processor's threads divided between them."""
+class LocalExecutor:
+    """Worker processes on this machine; the processor's threads are divided between them."""
 
     retries_itself = False
 
@@ -33,16 +35,19 @@ class LocalEngine:
         sign: tuple[Path, Path] | None = None,
         time_limit_s: float | None = None,
     ) -> None:
-        """Args: number of processes; auto, cpu or cuda; certificate and key; after how long an attempt is given up."""
+        """Workers start with the first jobs.
+
+        Args:
+            workers: number of processes, 1 or more.
+            device: auto, cpu or cuda.
+            sign: certificate and key to sign videos with, PEM files.
+            time_limit_s: time after which an attempt is stopped and has failed; None never stops one.
+        """
         self._count = workers
-        self._settings = {
-            "device": device,
-            "threads": max(1, len(os.sched_getaffinity(0)) // workers),
-            "sign": [str(path.absolute()) for path in sign] if sign else None,
-        }
+        self._settings = WorkerSettings(device, max(1, len(os.sched_getaffinity(0)) // workers), sign)
         self._time_limit_s = time_limit_s
         self._workers: list[_Worker] = []
-        self._told: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
+        self._messages: queue.Queue[_Message] = queue.Queue()
         self._logs = Path()
 
     def prepare(self, folder: Path) -> None:
@@ -55,47 +60,47 @@ class LocalEngine:
         worker = next((worker for worker in self._workers if worker.job_id is None), None)
         if worker is None:
             log = self._logs / f"worker-{len(self._workers)}.log"
-            worker = _Worker(self._settings, log, self._told)
+            worker = _Worker(self._settings, log, self._messages)
             self._workers.append(worker)
         worker.give(job, part)
 
-    def wait(self, seconds: float) -> list[Finding]:
-        findings = self._overdue()
+    def wait(self, seconds: float) -> list[JobEvent]:
+        events = self._stop_overdue()
         with contextlib.suppress(queue.Empty):
-            worker, event = self._told.get(timeout=seconds)
+            message = self._messages.get(timeout=seconds)
             while True:
-                found = self._finding(worker, event)
-                findings += [] if found is None else [found]
-                worker, event = self._told.get_nowait()
-        return findings
+                event = self._event(*message)
+                events += [] if event is None else [event]
+                message = self._messages.get_nowait()
+        return events
 
-    def _finding(self, worker: _Worker, event: dict[str, Any] | None) -> Finding | None:
-        """What an event means; None is the end of a worker."""
+    def _event(self, worker: _Worker, content: dict[str, Any] | None) -> JobEvent | None:
+        """What a message of a worker says of its job; None as content is the end of the worker."""
         job_id = worker.job_id
-        if event is None:
+        if content is None:
             if worker in self._workers:
                 self._workers.remove(worker)
-            reason = worker.cause_of_death()
-            return None if job_id is None else Finding(job_id, "failed", reason=reason)
+            reason = worker.reason_of_end()
+            return None if job_id is None else JobEvent(job_id, "failed", reason=reason)
         if job_id is None:
             return None
-        if event["event"] == "progress":
-            return Finding(job_id, "progress", frames=(event["done"], event["count"]))
+        if content["event"] == "progress":
+            return JobEvent(job_id, "progress", frames=(content["done"], content["count"]))
         worker.job_id = None
-        return Finding(job_id, event["event"], event.get("result"), event.get("reason", ""))
+        return JobEvent(job_id, content["event"], content.get("result"), content.get("reason", ""))
 
-    def _overdue(self) -> list[Finding]:
-        """Workers past the time limit are killed; their jobs have failed."""
+    def _stop_overdue(self) -> list[JobEvent]:
+        """Kill the workers whose attempts have passed the time limit; these attempts have failed."""
         if self._time_limit_s is None:
             return []
-        late = [w for w in self._workers if w.job_id is not None and w.busy_s() > self._time_limit_s]
-        findings = []
-        for worker in late:
-            findings.append(Finding(str(worker.job_id), "failed", reason=f"took longer than {self._time_limit_s:g} s"))
+        overdue = [w for w in self._workers if w.job_id is not None and w.busy_s() > self._time_limit_s]
+        events = []
+        for worker in overdue:
+            events.append(JobEvent(str(worker.job_id), "failed", reason=f"took longer than {self._time_limit_s:g} s"))
             worker.job_id = None
             self._workers.remove(worker)
             worker.kill()
-        return findings
+        return events
 
     def stop(self) -> None:
         for worker in self._workers:
@@ -104,40 +109,41 @@ class LocalEngine:
 
 
 class _Worker:
-    """A process of `talkinghead.batch_worker`, and a thread that hears what it tells."""
+    """A process of `talkinghead.batch.worker`, and a thread that reads its events."""
 
-    def __init__(
-        self, settings: dict[str, Any], log: Path, told: queue.Queue[tuple[_Worker, dict[str, Any] | None]]
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, log: Path, messages: queue.Queue[_Message]) -> None:
         self.job_id: str | None = None
-        self._since_s = 0.0
+        self._started_s = 0.0
         self._log = log
-        # -P: what lies in the current folder is not imported. The session of its own keeps Ctrl-C from it.
-        command = [sys.executable, "-P", "-m", "talkinghead.batch.worker", json.dumps(settings)]
+        # -P: modules in the current folder are not imported. The session of its own keeps Ctrl-C from the worker.
+        command = [sys.executable, "-P", "-m", "talkinghead.batch.worker", json.dumps(settings.as_json())]
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=_environment(settings["threads"]),
+                env=_environment(settings.threads),
                 start_new_session=True,
                 encoding="utf-8",
             )
         self._input, output = _pipe(self._process.stdin), _pipe(self._process.stdout)
-        self._listener = threading.Thread(target=self._listen, args=(output, told), daemon=True)
-        self._listener.start()
+        self._reader = threading.Thread(target=self._read, args=(output, messages), daemon=True)
+        self._reader.start()
 
     def give(self, job: Job, part: Path) -> None:
-        self.job_id, self._since_s = job.id, time.monotonic()
-        with contextlib.suppress(OSError):  # a worker that has died is heard of by its listener
+        """Let the worker render a job to the file `part`."""
+        self.job_id, self._started_s = job.id, time.monotonic()
+        with contextlib.suppress(OSError):  # a worker that has ended is reported by its reader
             self._input.write(json.dumps({"job": job.as_json(), "part": str(part)}) + "\n")
             self._input.flush()
 
     def busy_s(self) -> float:
-        return time.monotonic() - self._since_s
+        """Seconds since the job was given."""
+        return time.monotonic() - self._started_s
 
-    def cause_of_death(self) -> str:
+    def reason_of_end(self) -> str:
+        """Why the process ended, in one line; waits for its end."""
         code = self._process.wait()
         self._close()
         if code < 0:
@@ -147,21 +153,26 @@ class _Worker:
         return f"its worker ended with code {code}: {last}"
 
     def kill(self) -> None:
+        """End the process at once."""
         self._process.kill()
         self._process.wait()
         self._close()
 
     def _close(self) -> None:
-        self._listener.join()
+        self._reader.join()
         with contextlib.suppress(OSError):
             self._input.close()
 
-    def _listen(self, output: IO[str], told: queue.Queue[tuple[_Worker, dict[str, Any] | None]]) -> None:
+    def _read(self, output: IO[str], messages: queue.Queue[_Message]) -> None:
         with output:
             for line in output:
                 with contextlib.suppress(ValueError):  # half a line, of a worker that was killed
-                    told.put((self, json.loads(line)))
-        told.put((self, None))
+                    messages.put((self, json.loads(line)))
+        messages.put((self, None))
+
+
+_Message = tuple[_Worker, dict[str, Any] | None]
+"""A worker with one of its events, or with None when it has ended."""
 
 
 def _pipe(file: IO[str] | None) -> IO[str]:
@@ -171,7 +182,7 @@ def _pipe(file: IO[str] | None) -> IO[str]:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The parent's, with its talkinghead and a share of its threads."""
+    """The environment of a worker: the parent's, with the parent's talkinghead and a number of threads."""
     home = str(Path(talkinghead.__file__).resolve().parent.parent)
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {

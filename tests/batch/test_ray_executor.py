@@ -57,7 +57,7 @@ def test_two_nodes_share_a_batch(
     with jobs.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"id": "bad", "anchor": "broken", "speech": str(speech)}) + "\n")
     done = subprocess.run(
-        ray_command(jobs, out, cluster), env=environment(), capture_output=True, text=True, timeout=300, check=False
+        ray_command(jobs, out, cluster), env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 3, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -70,23 +70,22 @@ def test_two_nodes_share_a_batch(
 def test_a_node_that_goes_away_loses_no_job(
     cluster: Cluster, anchor_folder: Path, expression_file: Path, tmp_path: Path
 ) -> None:
-    """Its job is done again on the node that is left: one attempt more than there are jobs."""
+    """Its job is rendered again on the other node: one attempt more than there are jobs."""
     speech = tmp_path / "speech.wav"
     soundfile.write(speech, np.zeros(16000 * 12, np.float32), 16000)
     jobs, out = job_file(tmp_path, anchor_folder, speech, expression_file, 2), tmp_path / "out"
     attempts: set[str] = set()
-    log, deadline_s = tmp_path / "log", time.monotonic() + 240
+    log = tmp_path / "log"
     with (
-        log.open("wb") as said,
-        subprocess.Popen(ray_command(jobs, out, cluster), env=environment(), stdout=said, stderr=said) as batch,
+        log.open("wb") as output,
+        subprocess.Popen(ray_command(jobs, out, cluster), env=environment(), stdout=output, stderr=output) as batch,
     ):
-        while batch.poll() is None and time.monotonic() < deadline_s:
-            # Every attempt writes into a file whose name is drawn anew.
-            attempts |= {path.name for path in out.glob(f"{PARTS}/*/.*.mp4")}
+        while batch.poll() is None:
+            # Every attempt writes into a temporary file of a new name, which is looked for between short pauses.
+            attempts |= {path.name for path in out.glob(f"{PARTS}/*/.*.mp4*")}
             if len(attempts) == 2 and cluster.worker_nodes:
                 cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
             time.sleep(0.02)
-        batch.kill()
     assert batch.returncode == 0, log.read_text("utf-8")
     assert not cluster.worker_nodes and len(attempts) == 3
     assert frames_of(out / "j0.mp4") == frames_of(out / "j1.mp4") == 12 * 25
