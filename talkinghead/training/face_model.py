@@ -3,9 +3,11 @@
     python -m talkinghead.training.face_model CLIP... -o checkpoints/face_model.safetensors
 
 Each clip's landmarks are aligned rigidly on upper-face points; its speaker's rest shape is the median of its
-frames with closed lips; identity is the principal components of rest shapes, expression those of the
-differences from rest, over the lower face. Every clip counts the same, and mirror images are added: a
+frames with closed lips. The identity basis is made of the principal components of rest shapes, the expression basis of
+those of the differences from rest, over the lower face. Every clip counts the same, and mirror images are added: a
 mirrored face is a face.
+
+Shape letters beside those of `structures`: R rigid vertices, S samples, D coordinates of a sample.
 """
 
 from __future__ import annotations
@@ -30,9 +32,16 @@ Array = NDArray[np.float64]
 
 FRAMES_PER_CLIP = 600
 """At most this many frames of a clip are used, evenly spread."""
+ALIGNMENT_ROUNDS = 3
+"""Rounds in which mean shape and alignment are found."""
 ALIGNMENT_AXES = np.array([1.0, 1.0, 0.3])
+"""Weights of x, y and z in alignment and expression: depth is the landmark model's guess."""
+MIRRORED = np.array([-1.0, 1.0, 1.0])
+"""Factors on x, y and z of a mirrored shape."""
+REST_SHARE = 0.33
+"""Share of a clip's frames, those with the least open mouth, that its rest shape is the median of."""
 OPEN_MOUTH_SIGMA = 1.5
-"""How far the mouth is opened, in standard deviations, before the mesh is laid flat for its texture."""
+"""Standard deviations by which the mouth is opened before the mesh is laid flat for its texture."""
 
 
 def fit_face_model(
@@ -52,29 +61,26 @@ def fit_face_model(
     local = local_vertices(canonical)
     mirror = mirror_vertices(canonical)
     rigid = rigid_vertices()
+
+    # The mean shape defines the alignment and the alignment the mean shape: a few rounds settle both.
     neutral = canonical.astype(np.float64)
-    # The mean shape defines the alignment and the alignment the mean shape: a few turns settle both.
-    for _ in range(3):
+    for _ in range(ALIGNMENT_ROUNDS):
         aligned = [_align(track, neutral, rigid) for track in tracks]
         rests = np.stack([_rest_shape(shape) for shape in aligned])
-        rests = np.concatenate([rests, rests[:, mirror] * (-1, 1, 1)])
+        # A mirror image swaps the vertices of left and right besides negating x.
+        rests = np.concatenate([rests, rests[:, mirror] * MIRRORED])
         neutral = rests.mean(0)
     identity_basis = _components((rests - neutral).reshape(len(rests), -1), identities).reshape(-1, MESH_VERTICES, 3)
 
     importance = vertex_importance(canonical)[local]
-    moves = np.concatenate([_moves(shape, local) for shape in aligned])
-    mirrored = np.zeros((len(moves), MESH_VERTICES, 3))
-    mirrored[:, local] = moves
-    moves = np.concatenate([moves, (mirrored[:, mirror] * (-1, 1, 1))[:, local]])
-    expression_basis = np.zeros((expressions, MESH_VERTICES, 3))
-    root = np.sqrt(importance[:, None] * ALIGNMENT_AXES)
-    directions = _components((moves * root).reshape(len(moves), -1), expressions)
-    expression_basis[:, local] = directions.reshape(expressions, -1, 3) / root
+    expression_basis = _expression_basis(aligned, local, mirror, importance, expressions)
 
+    # The mesh is the canonical one's part between local vertices, renumbered, and the mouth's inside.
     number = np.full(MESH_VERTICES, -1)
     number[local] = np.arange(len(local))
     inside = (number[triangles] >= 0).all(1)
     mesh = np.concatenate([number[triangles[inside]], number[mouth_triangles()]])
+    # With the mouth closed, its inside would have no area in the texture.
     opened = neutral + OPEN_MOUTH_SIGMA * _opening_direction(expression_basis)
     return FaceModel(
         neutral=neutral.astype(np.float32),
@@ -88,20 +94,48 @@ def fit_face_model(
     )
 
 
+def _expression_basis(
+    aligned: Sequence[Array], local: NDArray[np.int64], mirror: NDArray[np.int64], importance: Array, expressions: int
+) -> Array:
+    """Principal components of the local vertices' movement, in standard deviations: (K, 468, 3) cm.
+
+    Args:
+        aligned: (T, 468, 3) shapes of each clip.
+        local: (V,) vertices that move.
+        mirror: (468,) counterpart of each vertex on the other side.
+        importance: (V,) weight of each local vertex.
+        expressions: K.
+    """
+    moves = np.concatenate([_moves(shape, local) for shape in aligned])
+    mirrored = np.zeros((len(moves), MESH_VERTICES, 3))
+    mirrored[:, local] = moves
+    moves = np.concatenate([moves, (mirrored[:, mirror] * MIRRORED)[:, local]])
+    # Components of weighted least squares: coordinates are multiplied by the roots of their weights before, and
+    # divided by them after.
+    root = np.sqrt(importance[:, None] * ALIGNMENT_AXES)
+    directions = _components((moves * root).reshape(len(moves), -1), expressions)
+    basis = np.zeros((expressions, MESH_VERTICES, 3))
+    basis[:, local] = directions.reshape(expressions, -1, 3) / root
+    return basis
+
+
 def local_vertices(canonical: FloatArray) -> NDArray[np.int64]:
     """Vertices below a line that runs under the nose and rises across the cheeks: (468, 3) -> (V,)."""
     x, y = np.abs(canonical[:, 0]), canonical[:, 1]
-    # The fourth root of "far from the middle" keeps the nostrils out and the moving part of the cheeks in.
+    # Level under the nose, so that the nostrils stay out, then rising, so that the moving part of the cheeks is in.
     line = -2.2 + 0.9 * np.clip((x - 1.2) / 2.0, 0.0, 1.0)
     return np.flatnonzero(y < line)
 
 
 def rigid_vertices() -> NDArray[np.int64]:
-    """Vertices that neither speech nor brows nor eyelids move, and that the landmark model does not move either.
+    """Vertices that speech, brows and eyelids do not move: corners of the eyes, temples, upper edge of the cheekbones.
 
-    Corners of the eyes, temples and the upper edge of the cheekbones, by number: (R,). Bridge of the nose and forehead
-    would be as rigid, but where only the mouth of a picture is changed, the landmark model moves them by about 2 px
-    in 512, the corners of the eyes by 0.5 (benchmarks/leak.py), and the pose would follow the old mouth.
+    Bridge of the nose and forehead would be as rigid, but where only the mouth of an image is changed, the landmark
+    model moves them by about 2 px in 512, the corners of the eyes by 0.5 (benchmarks/leak.py), and the pose would
+    follow the old mouth.
+
+    Returns:
+        (R,) numbers of the vertices, rising.
     """
     points = [133, 362, 33, 263, 130, 359, 226, 446, 35, 265, 143, 372, 111, 340, 156, 383, 8]
     points += [34, 264, 127, 356, 116, 345, 162, 389, 139, 368]
@@ -116,7 +150,11 @@ def vertex_importance(canonical: FloatArray) -> Array:
 
 
 def mirror_vertices(canonical: FloatArray) -> NDArray[np.int64]:
-    """For every vertex the number of the one across the face's middle plane: (468, 3) -> (468,)."""
+    """For every vertex the number of its counterpart on the other side of the face: (468, 3) -> (468,).
+
+    Raises:
+        ValueError: the face is not symmetric.
+    """
     distance = np.linalg.norm(canonical[:, None] * (-1, 1, 1) - canonical[None], axis=-1)
     mirror = distance.argmin(1)
     if not np.array_equal(mirror[mirror], np.arange(len(canonical))):
@@ -127,6 +165,7 @@ def mirror_vertices(canonical: FloatArray) -> NDArray[np.int64]:
 def mouth_triangles() -> NDArray[np.int64]:
     """Triangles that close the mouth between the inner lips, by landmark number: (18, 3)."""
     rows = []
+    # Two triangles between each pair of vertices and the next; at the corners, which the lips share, one.
     pairs = list(zip(INNER_LIP_UPPER, INNER_LIP_LOWER, strict=True))
     for (up, low), (next_up, next_low) in zip(pairs, pairs[1:], strict=False):
         rows += [(up, low, next_up), (next_up, low, next_low)]
@@ -140,16 +179,23 @@ def flatten(shape: Array) -> FloatArray:
     """
     flat = np.stack([np.arctan2(shape[:, 0], shape[:, 2] + 4.0) * 8.0, -shape[:, 1]], 1)
     center = (flat.max(0) + flat.min(0)) / 2
-    unit = (flat - center) / (flat.max(0) - flat.min(0)) * 2  # in [-1, 1]
+    # Both axes run from -1 to 1; a power below 1 spreads their middles.
+    unit = (flat - center) / (flat.max(0) - flat.min(0)) * 2
     drawn = np.sign(unit) * np.abs(unit) ** 0.75
     return np.asarray((drawn * 0.96 + 1) / 2, np.float32)
 
 
 def _align(track: Track, neutral: Array, rigid: NDArray[np.int64]) -> Array:
-    """Shapes in the head's own frame: up to FRAMES_PER_CLIP valid frames, (T, 468, 3) cm."""
+    """Shapes of up to FRAMES_PER_CLIP valid frames with their pose removed: (T, 468, 3) cm.
+
+    Args:
+        track: of a clip.
+        neutral: (468, 3) mean shape to align to, in cm.
+        rigid: (R,) vertices to align on.
+    """
     valid = np.flatnonzero(track.valid)
     if not len(valid):
-        raise NoFaceError("A clip shows no usable face.")
+        raise NoFaceError("A clip shows no usable face; leave it out.")
     chosen = valid[np.unique(np.linspace(0, len(valid) - 1, FRAMES_PER_CLIP).astype(int))]
     observed = track.landmarks[chosen, :MESH_VERTICES].astype(np.float64) * (1, -1, -1)
     pose = fit_similarity(neutral[rigid], observed[:, rigid], ALIGNMENT_AXES)
@@ -159,7 +205,7 @@ def _align(track: Track, neutral: Array, rigid: NDArray[np.int64]) -> Array:
 def _rest_shape(shape: Array) -> Array:
     """(T, 468, 3) -> (468, 3) median of the third of the frames with the least open mouth."""
     gap = np.linalg.norm(shape[:, UPPER_LIP] - shape[:, LOWER_LIP], axis=-1)
-    return np.asarray(np.median(shape[gap <= np.quantile(gap, 0.33)], axis=0))
+    return np.asarray(np.median(shape[gap <= np.quantile(gap, REST_SHARE)], axis=0))
 
 
 def _moves(shape: Array, local: NDArray[np.int64]) -> Array:
@@ -175,7 +221,8 @@ def _components(samples: Array, count: int) -> Array:
 
 
 def _opening_direction(expression_basis: Array) -> Array:
-    """(468, 3) displacement of one standard deviation of mouth opening: the likeliest way to open the lips."""
+    """(468, 3) cm displacement of one standard deviation of mouth opening: the likeliest way to open the lips."""
+    # Of all coefficients of length 1, those proportional to each component's own opening open the lips most.
     gap = expression_basis[:, UPPER_LIP, 1] - expression_basis[:, LOWER_LIP, 1]
     return np.asarray(np.tensordot(gap / np.linalg.norm(gap), expression_basis, 1))
 
@@ -183,8 +230,8 @@ def _opening_direction(expression_basis: Array) -> Array:
 def read_canonical_face(task: Path) -> tuple[FloatArray, NDArray[np.int64]]:
     """MediaPipe's canonical face from the geometry metadata inside face_landmarker.task: (468, 3) cm, (898, 3).
 
-    The metadata is a protocol buffer; its first field is the mesh, in which field 3 holds the vertices (x, y, z, u, v)
-    and field 4 the triangles.
+    The metadata is a protocol buffer; its field 1 is the mesh, in which field 3 holds the vertices (x, y, z, u, v)
+    and field 4 the triangles. Source: MediaPipe's geometry_pipeline_metadata.proto and mesh_3d.proto.
     """
     with zipfile.ZipFile(task) as archive:
         metadata = archive.read("geometry_pipeline_metadata_landmarks.binarypb")
@@ -197,7 +244,7 @@ def read_canonical_face(task: Path) -> tuple[FloatArray, NDArray[np.int64]]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and raw values of a protocol buffer message (wire types 0, 2 and 5 are all that occur)."""
+    """Field numbers and raw values of a protocol buffer message (of the wire types, only 0, 2 and 5 occur here)."""
     position = 0
 
     def number() -> int:
@@ -213,6 +260,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
     while position < len(message):
         key = number()
+        # The key holds the field's number above three bits of wire type: 0 a number, 5 four bytes, 2 length and bytes.
         if key & 7 == 0:
             yield key >> 3, number()
         else:

@@ -1,14 +1,14 @@
-"""The recipes behind the default speech weights, as commands.
+"""The commands that the default speech weights are trained with.
 
     python -m talkinghead.training.speech encoder FOLDER... --teacher model.bin -o checkpoints/speech_encoder
     python -m talkinghead.training.speech predictor CLIPS.tsv -o checkpoints/expression_predictor.safetensors
 
-The second one, with `--encoder`, is also how a predictor is made for any other encoder of the wav2vec2 family.
+The second one, with `--encoder`, also trains a predictor for any other encoder of the wav2vec2 family.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -17,57 +17,45 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from talkinghead.errors import OutputExistsError, TalkingHeadError
+from talkinghead.cli.errors import CommandGroup
+from talkinghead.errors import OutputExistsError
 from talkinghead.face.face_model import load_face_model
 from talkinghead.files import sha256_of
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.predictor import PredictorConfig
 from talkinghead.text_to_speech import join, speak
 from talkinghead.training.speech.augmentation import find_recordings
-from talkinghead.training.speech.clips import (
-    Example,
-    chosen_layers,
-    prepare_clip,
-    prepare_utterances,
-    read_clip_list,
-    read_scripts,
-)
+from talkinghead.training.speech.clips import prepare_clip, read_clip_list
 from talkinghead.training.speech.encoder import EncoderTrainer
+from talkinghead.training.speech.feature_extractors import chosen_layers
+from talkinghead.training.speech.leave_one_out import Score, leave_one_out
 from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
-from talkinghead.training.speech.predictor import PredictorTrainingConfig, Score, leave_one_out, train_predictor
-from talkinghead.training.speech.pseudo_labels import prepare_teacher
-from talkinghead.training.speech.transplant import EncoderTrainingConfig
+from talkinghead.training.speech.predictor import train_predictor
+from talkinghead.training.speech.predictor_config import PredictorTrainingConfig
+from talkinghead.training.speech.pseudo_labels import UnlabeledSpeech, prepare_pseudo_labeler
+from talkinghead.training.speech.student import EncoderTrainingConfig
+from talkinghead.training.speech.utterances import prepare_utterances, read_scripts
 from talkinghead.training.speech.whisper import WhisperTeacher
 from talkinghead.weights.bundled import checkpoint_path
 
 STEPS_PER_REPORT = 25
+"""Steps between two lines of the encoder's training."""
 
 
-class _Commands(click.Group):
-    """Shows an error raised on purpose as one line, with its own exit code."""
-
-    def invoke(self, context: click.Context) -> object:
-        try:
-            return super().invoke(context)
-        except TalkingHeadError as error:
-            click.echo(f"Error: {error}", err=True)
-            context.exit(error.exit_code)
-
-
-@click.group(cls=_Commands)
+@click.group(cls=CommandGroup)
 def main() -> None:
-    """Make the speech encoder, or an expression predictor for any encoder."""
+    """Train the speech encoder, or an expression predictor for any encoder."""
 
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--teacher", required=True, type=click.Path(path_type=Path), help="Whisper as a CTranslate2 model.bin.")
-@click.option("--held-out", multiple=True, help="Name of a folder to measure on and not to learn from.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the encoder.")
-@click.option("--minutes", default=60.0, show_default=True)
-@click.option("--start", type=click.Path(path_type=Path), help="Folder of an encoder to go on from.")
-@click.option("--resume", is_flag=True, help="Go on from the state of an interrupted training.")
-@click.option("--overwrite", is_flag=True)
+@click.option("--held-out", multiple=True, help="Name of a folder to measure on instead of training on it.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the encoder to write.")
+@click.option("--minutes", default=60.0, show_default=True, help="Length of the training.")
+@click.option("--start", type=click.Path(path_type=Path), help="Folder of an encoder to start from.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted training.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def encoder(
     folders: tuple[Path, ...],
     teacher: Path,
@@ -78,12 +66,11 @@ def encoder(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Teach the encoder from Whisper and a phoneme recogniser on all sound files under FOLDERS."""
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} is there already; give --overwrite to replace it.")
+    """Train the encoder on all audio files under FOLDERS, by distillation from Whisper and a phoneme recognizer."""
+    _check_output(output, overwrite)
     config = EncoderTrainingConfig()
-    learn, measure = find_recordings(folders, held_out)
-    trainer = EncoderTrainer(config, WhisperTeacher(teacher, config.reaches), PhonemeRecognizer(), learn, start)
+    training, measuring = find_recordings(folders, held_out)
+    trainer = EncoderTrainer(config, WhisperTeacher(teacher, config.reaches), PhonemeRecognizer(), training, start)
     state = output.with_name(f".{output.name}.state.safetensors")
     if resume:
         trainer.load(state)
@@ -92,25 +79,26 @@ def encoder(
             click.echo(f"step {step}  {seconds / 60:.1f} of {minutes:g} min  loss {loss:.3f}")
     trainer.export(output)
     state.unlink(missing_ok=True)
-    if len(measure):
-        explained = trainer.explained(measure)
-        click.echo("variance explained on held-out voices: " + ", ".join(f"{k} {v:.3f}" for k, v in explained.items()))
+    if len(measuring):
+        explained = trainer.explained(measuring)
+        shares = ", ".join(f"{name} {value:.3f}" for name, value in explained.items())
+        click.echo(f"variance explained on held-out voices: {shares}")
 
 
 @main.command()
 @click.argument("clips", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the clips. Default: where the list lies.")
-@click.option("--texts", type=click.Path(path_type=Path), help="List of texts to speak, to learn where lips close.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the clips. Default: the list's own folder.")
+@click.option("--texts", type=click.Path(path_type=Path), help="List of texts to speak, to train closed lips on.")
 @click.option("--encoder", "encoder_name", help="Folder or cached hub name. Default: the project's own.")
-@click.option("--speech", multiple=True, type=click.Path(path_type=Path), help="Folder of speech without pictures.")
+@click.option("--speech", multiple=True, type=click.Path(path_type=Path), help="Folder of speech without video.")
 @click.option("--teacher", type=click.Path(path_type=Path), help="Whisper-base as a CTranslate2 model.bin.")
-@click.option("--held-out", multiple=True, help="Name of a folder of speech not to learn from.")
-@click.option("--minutes", default=60.0, show_default=True, help="How much of the speech is labelled and learned.")
+@click.option("--held-out", multiple=True, help="Name of a folder of speech not to train on.")
+@click.option("--minutes", default=60.0, show_default=True, help="How much of the speech gets pseudo-labels.")
 @click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor.")
-@click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True)
-@click.option("--seed", default=PredictorTrainingConfig.seed, show_default=True)
-@click.option("--overwrite", is_flag=True)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor to write.")
+@click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True, help="Steps of each network.")
+@click.option("--seed", default=PredictorTrainingConfig.seed, show_default=True, help="Seed of the networks.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def predictor(
     clips: Path,
     data: Path | None,
@@ -126,57 +114,67 @@ def predictor(
     seed: int,
     overwrite: bool,
 ) -> None:
-    """Teach a predictor on the list CLIPS (tab-separated: clip, sound, lag_ms, speaker, end_s).
+    """Train a predictor on the list CLIPS (tab-separated: clip, sound, lag_ms, speaker, end_s).
 
-    With --texts (tab-separated: voice, text) it also learns where p, b and m close the lips, and how far open
-    each phone wants the mouth, from the phones of those text-to-speech voices that tell them.
+    With --texts (tab-separated: voice, text) it is also trained on text-to-speech voices whose phones are known: where
+    p, b and m close the lips, and how far open the mouth is for each phone.
 
-    With --speech and --teacher it learns, beside the clips, from recordings that nobody filmed: a teacher that hears
-    with three models, slow ones among them, labels them.
+    With --speech and --teacher it is trained, beside the clips, on recordings without video, which a larger predictor
+    with the features of three models labels.
 
-    Every speaker is first predicted by a predictor taught on the others: the table that is printed. The one that is
-    written has been taught on all.
+    The table that is printed is of a cross-validation: every speaker's mouth is predicted by a predictor that is
+    trained on the others. The predictor that is written is trained on all.
     """
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} is there already; give --overwrite to replace it.")
+    _check_output(output, overwrite)
     if bool(speech) != bool(teacher):
-        raise click.UsageError("--speech and --teacher belong together.")
+        raise click.UsageError("--speech and --teacher are needed together.")
     model_file = face_model or checkpoint_path("face_model.safetensors")
     model = load_face_model(model_file)
-    loaded = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
-    layers = chosen_layers(loaded.layer_count)
+    extractor = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
+    layers = chosen_layers(extractor.layer_count)
     entries = read_clip_list(clips, data)
-    prepared = [prepare_clip(entry, loaded, model, layers) for entry in entries]
-    config = PredictorConfig(
-        encoder=loaded.name,
-        encoder_sha256=loaded.sha256,
-        face_model_sha256=sha256_of(model_file),
-        layers=layers,
-        features=loaded.width,
-        expressions=model.expressions,
-        components=min(PredictorConfig.components, loaded.width),
-    )
+    prepared = [prepare_clip(entry, extractor, model, layers) for entry in entries]
+    config = _predictor_config(extractor, layers, model_file, model.expressions)
     training = PredictorTrainingConfig(steps=steps, seed=seed)
     utterances = None
     if texts is not None:
         spoken = [join(list(speak(script))) for script in read_scripts(texts)]
-        utterances = prepare_utterances(spoken, loaded, layers)
-    lesson_without: Callable[[str | None], list[Example]] | None = None
+        utterances = prepare_utterances(spoken, extractor, layers)
+    labels_without = None
     if teacher is not None:
-        recordings, _ = find_recordings(speech, held_out)
-        lesson_without = prepare_teacher(
-            entries, model, teacher, recordings, minutes, loaded, layers, training
-        ).lesson_without
-    scores, stretch = leave_one_out(prepared, config, training, loaded, utterances, lesson_without)
+        unlabeled = UnlabeledSpeech(find_recordings(speech, held_out)[0], minutes, teacher)
+        labels_without = prepare_pseudo_labeler(entries, model, unlabeled, extractor, layers, training).labels_without
+    scores, stretch = leave_one_out(prepared, config, training, extractor, utterances, labels_without)
     Console().print(_table(scores, stretch))
-    lesson = [] if lesson_without is None else lesson_without(None)
-    taught = train_predictor(prepared, config, training, utterances, lesson)
+    pseudo_labeled = [] if labels_without is None else labels_without(None)
+    trained = train_predictor(prepared, config, training, utterances, pseudo_labeled)
     with torch.no_grad():
-        taught.output_scale.fill_(stretch)
-    taught.save(output)
+        trained.output_scale.fill_(stretch)
+    trained.save(output)
 
 
-def _table(scores: list[Score], stretch: float) -> Table:
+def _check_output(output: Path, overwrite: bool) -> None:
+    """Raise OutputExistsError where an output exists that is not to be replaced."""
+    if output.exists() and not overwrite:
+        raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
+
+
+def _predictor_config(
+    encoder: SpeechEncoder, layers: tuple[int, ...], face_model: Path, expressions: int
+) -> PredictorConfig:
+    """The shape of a predictor for an encoder and a face model, with as many components as the encoder allows."""
+    return PredictorConfig(
+        encoder=encoder.name,
+        encoder_sha256=encoder.sha256,
+        face_model_sha256=sha256_of(face_model),
+        layers=layers,
+        features=encoder.width,
+        expressions=expressions,
+        components=min(PredictorConfig.components, encoder.width),
+    )
+
+
+def _table(scores: Sequence[Score], stretch: float) -> Table:
     table = Table(title=f"Mouth opening of speakers left out, output stretched by {stretch:.2f}")
     for column in ("speaker", "seconds", "r", "width r", "CCC", "std ratio", "lag ms"):
         table.add_column(column, justify="left" if column == "speaker" else "right")

@@ -1,4 +1,4 @@
-"""Recordings to train on, and their augmentation: rooms, voices, noise, codecs, levels, speed."""
+"""Recordings to train on, and their augmentation: speed, rooms, other voices, noise, codecs, levels, filters."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from talkinghead.speech.audio_window import normalize_loudness
 from talkinghead.speech.front_ends import RATE_HZ
 
 AUDIO_SUFFIXES = {".opus", ".ogg", ".wav", ".flac", ".mp3", ".m4a"}
-PLAYED_RATES_HZ = (13600, 14400, 15200, 16800, 17600, 18400)
-"""A recording at 16 kHz sounds like another speaker when it is taken for one at another rate."""
+"""Files with one of these endings are recordings."""
+PERTURBED_RATES_HZ = (13600, 14400, 15200, 16800, 17600, 18400)
+"""Speed perturbation: a recording at 16 kHz is taken for one at one of these rates. Source: Ko et al. 2015."""
+LONGEST_S = 3600
+"""Longer recordings are cut."""
 
 
 class Recordings:
-    """Speech files, read when first drawn and kept as 16-bit samples at one loudness."""
+    """Speech files, read when first drawn and then kept in memory, as 16-bit samples at one loudness."""
 
-    def __init__(self, files: Sequence[tuple[Path, float]]) -> None:
-        """`files`: paths, and up to which second each is used."""
+    def __init__(self, files: Sequence[Path]) -> None:
         self._files = list(files)
         self._samples: dict[int, Tensor] = {}
 
@@ -35,9 +37,8 @@ class Recordings:
     def __getitem__(self, number: int) -> Tensor:
         """(N,) float32 at 16 kHz; silence where a file cannot be read."""
         if number not in self._samples:
-            path, end_s = self._files[number]
             try:
-                audio = torch.from_numpy(read_audio(path).samples.copy())[: int(min(end_s, 3600) * RATE_HZ)]
+                audio = torch.from_numpy(read_audio(self._files[number]).samples.copy())[: LONGEST_S * RATE_HZ]
             except MediaError:
                 audio = torch.zeros(RATE_HZ)
             level = normalize_loudness(audio) if len(audio) else torch.zeros(RATE_HZ)
@@ -45,7 +46,7 @@ class Recordings:
         return self._samples[number].float() / 32767
 
     def stretch(self, length: int, draw: np.random.Generator) -> Tensor:
-        """A random stretch of (length,) samples; short recordings are strung together with pauses between."""
+        """A random stretch of (length,) samples at 16 kHz; short recordings are joined, with pauses between them."""
         audio = self[int(draw.integers(len(self)))]
         while len(audio) < length:
             pause = torch.zeros(int(draw.integers(800, 8000)))
@@ -55,28 +56,33 @@ class Recordings:
 
 
 def find_recordings(folders: Iterable[Path], held_out: Sequence[str]) -> tuple[Recordings, Recordings]:
-    """All sound files under the folders: those to learn from, and those with a held-out name on their path.
+    """All audio files under some folders: those to train on, and those to measure on.
+
+    Args:
+        folders: searched with all folders inside.
+        held_out: names of files and folders; what has one of them on its path is measured on.
 
     Raises:
-        MissingFileError: a folder is not there, or there is no sound in any.
+        MissingFileError: a folder does not exist, or none holds an audio file to train on.
     """
-    learn: list[tuple[Path, float]] = []
-    measure: list[tuple[Path, float]] = []
+    training: list[Path] = []
+    measuring: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise MissingFileError(f"There is no folder {folder}.")
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() in AUDIO_SUFFIXES:
-                (measure if any(part in held_out for part in path.parts) else learn).append((path, float("inf")))
-    if not learn:
-        raise MissingFileError("There is no sound file to learn from in the folders given.")
-    return Recordings(learn), Recordings(measure)
+                (measuring if any(part in held_out for part in path.parts) else training).append(path)
+    if not training:
+        raise MissingFileError("The folders hold no audio file to train on.")
+    return Recordings(training), Recordings(measuring)
 
 
 class Augmentation:
-    """What happens to sound on its way to the student: rooms, voices, noise, codecs, levels; never a shift in time."""
+    """Random augmentation of audio: rooms, other voices, noise, telephones, levels; never a shift in time."""
 
     def __init__(self, recordings: Recordings, draw: np.random.Generator) -> None:
+        """`recordings`: other voices are mixed in from there; `draw`: random numbers."""
         self._recordings = recordings
         self._draw = draw
         spectrum = torch.fft.rfft(torch.randn(12, 1 << 18))
@@ -84,7 +90,7 @@ class Augmentation:
         self._noises = torch.fft.irfft(spectrum / (torch.arange(spectrum.shape[1]) + 300.0) ** slope)
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """(N,) -> (N,)"""
+        """Augment audio at 16 kHz: (N,) -> (N,)."""
         draw = self._draw
         if draw.random() < 0.35:
             audio = self._in_room(audio)
@@ -102,7 +108,7 @@ class Augmentation:
         return audio
 
     def _in_room(self, audio: Tensor) -> Tensor:
-        """A decaying tail of noise behind the direct sound, which stays where it is."""
+        """Add reverberation, a decaying tail of noise behind the direct sound, which stays where it is."""
         length = int(self._draw.uniform(0.1, 0.6) * RATE_HZ)
         tail = torch.randn(length) * 10 ** (-3 * torch.arange(length) / length)
         tail[:16] = 0
@@ -113,16 +119,19 @@ class Augmentation:
 
 
 def speed_perturbed(recordings: Recordings, length: int, draw: np.random.Generator) -> Tensor:
-    """A stretch of (length,) samples, half of them played slower or faster: another pitch, other formants and tempo."""
+    """A random stretch of (length,) samples at 16 kHz, with speed perturbation in half of the cases.
+
+    Speed perturbation changes pitch, formants and tempo, as another speaker would.
+    """
     if draw.random() < 0.5:
         return recordings.stretch(length, draw)
-    rate_hz = int(draw.choice(PLAYED_RATES_HZ))
+    rate_hz = int(draw.choice(PERTURBED_RATES_HZ))
     audio = recordings.stretch(-(-length * rate_hz // RATE_HZ), draw)
     return torchaudio.functional.resample(audio, rate_hz, RATE_HZ)[:length]
 
 
 def _over_telephone(audio: Tensor) -> Tensor:
-    """Nothing above 4 kHz, eight bits to a sample: (N,) -> (N,)."""
+    """A telephone line, without anything above 4 kHz and with eight bits a sample: (N,) -> (N,)."""
     narrow = torchaudio.functional.resample(audio, RATE_HZ, RATE_HZ // 2)
     peak = narrow.abs().max().clamp(min=1e-6)
     coded = torchaudio.functional.mu_law_decoding(torchaudio.functional.mu_law_encoding(narrow / peak, 256), 256)
@@ -130,11 +139,15 @@ def _over_telephone(audio: Tensor) -> Tensor:
 
 
 def _mixed(audio: Tensor, other: Tensor, ratio_db: float) -> Tensor:
+    """Add other audio, so much weaker: (N,), (N,) -> (N,)."""
     return audio + other * (audio.norm() / (other.norm() + 1e-6) * 10 ** (-ratio_db / 20))
 
 
 def filter_augmented(spectra: Tensor) -> Tensor:
-    """Smooth random gains over frequency, as microphones and codecs have: (B, mels, S) -> the same."""
+    """Add a smooth random curve over frequency to log spectra, as microphones and codecs do: (B, mels, S) -> the same.
+
+    Source: FilterAugment, Nam et al. 2022.
+    """
     gains = torch.randn(len(spectra), 1, 6) * torch.rand(len(spectra), 1, 1) * 0.12
     curve = functional.interpolate(gains, size=spectra.shape[1], mode="linear", align_corners=True)
     return spectra + curve.transpose(1, 2)

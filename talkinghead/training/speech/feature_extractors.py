@@ -1,6 +1,6 @@
-"""What else can hear in an encoder's place: models that teach, or that results are compared with.
+"""Feature extractors beside the project's speech encoder: for pseudo-labels, and to compare results with.
 
-Each gives features every 20 ms, the first centred where the recording begins, as the project's own encoder does.
+Each gives 50 features a second, the first centered where the recording begins, as the project's own encoder does.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,73 +19,106 @@ from talkinghead.speech.audio_window import normalize_loudness
 from talkinghead.speech.encoder import SpeechFeatures
 from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
 from talkinghead.structures import Audio
-from talkinghead.training.speech.clips import Features
 from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 from talkinghead.training.speech.whisper import WhisperTeacher
 
 WHISPER_REACH = 750
-"""Frames to either side: 30 s in all, what Whisper was made for."""
+"""Feature frames to either side that Whisper attends to: 30 s in all, as it was trained."""
 FEATURE_RATE_HZ = 50.0
+"""Features a second."""
+FIRST_GOOD_LAYER = 3
+"""Lowest layer whose features are of use: those below represent acoustics rather than speech."""
 
 
-def samples_of(audio: Audio) -> Tensor:
-    """(N,) at the encoders' rate and loudness."""
-    samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
-    if audio.rate_hz != RATE_HZ:
-        samples = torchaudio.functional.resample(samples, audio.rate_hz, RATE_HZ)
-    return normalize_loudness(samples)
+class FeatureExtractor(Protocol):
+    """Makes the features that a predictor is trained on: a speech encoder, or anything in its place."""
+
+    @property
+    def layer_count(self) -> int:
+        """How many layers there are; the first is called 1."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """D, the width of a feature."""
+        ...
+
+    @property
+    def rate_hz(self) -> float:
+        """Features a second."""
+        ...
+
+    @property
+    def first_s(self) -> float:
+        """Time in the recording at which the center of the first feature lies."""
+        ...
+
+    def encode(self, audio: Audio, layers: tuple[int, ...]) -> SpeechFeatures:
+        """Features (S, layers, D) of a recording, of the layers named."""
+        ...
+
+
+def chosen_layers(last: int) -> tuple[int, ...]:
+    """Layers that a predictor takes, of `last` layers: the last, and the one half way up, or the third if higher."""
+    return tuple(sorted({min(last, max(FIRST_GOOD_LAYER, last // 2)), last}))
 
 
 @dataclass(frozen=True)
-class FeatureExtractor:
-    """Features that some function makes of a sound."""
+class FunctionExtractor:
+    """A feature extractor made of a function."""
 
     layer_count: int
     width: int
-    hear: Callable[[Tensor, tuple[int, ...]], Tensor]
-    """Samples (N,) and layers -> (S, layers, D)."""
+    """D, the width of a feature."""
+    extract: Callable[[Tensor, tuple[int, ...]], Tensor]
+    """Samples (N,) at 16 kHz, normalized in loudness, and layers -> features (S, layers, D)."""
     rate_hz: float = FEATURE_RATE_HZ
     first_s: float = 0.0
 
     @torch.inference_mode()
     def encode(self, audio: Audio, layers: tuple[int, ...]) -> SpeechFeatures:
-        return SpeechFeatures(self.hear(samples_of(audio), layers).numpy(), self.rate_hz, self.first_s)
+        """Features (S, layers, D) of a recording, of the layers named."""
+        return SpeechFeatures(self.extract(_encoder_samples(audio), layers).numpy(), self.rate_hz, self.first_s)
 
 
-def whisper(path: Path, layers: int) -> FeatureExtractor:
-    """The first so many layers of a Whisper encoder (a CTranslate2 model.bin), which hear 30 s and no positions.
+def whisper_extractor(path: Path, layers: int) -> FunctionExtractor:
+    """The first `layers` layers of a Whisper encoder (a CTranslate2 model.bin), with 30 s of context and no positions.
 
     Raises:
-        MissingFileError, CheckpointError: no such file, or no Whisper.
+        MissingFileError, CheckpointError: no such file, or no Whisper encoder.
     """
     teacher, front_end = WhisperTeacher(path, (WHISPER_REACH,) * layers), LogMelFrontEnd()
     every_unit = [torch.arange(4 * teacher.width)] * layers
 
-    def hear(samples: Tensor, wanted: tuple[int, ...]) -> Tensor:
+    def extract(samples: Tensor, chosen: tuple[int, ...]) -> Tensor:
         streams = teacher.streams(front_end.spectra_of(samples[None]), every_unit)
-        return torch.stack([streams[layer - 1][0] for layer in wanted], 1)
+        return torch.stack([streams[layer - 1][0] for layer in chosen], 1)
 
-    return FeatureExtractor(layers, teacher.width, hear)
+    return FunctionExtractor(layers, teacher.width, extract)
 
 
-def phonemes() -> FeatureExtractor:
-    """Log posteriors of the phoneme recogniser.
+def phoneme_extractor() -> FunctionExtractor:
+    """Log posteriors of the phoneme recognizer, as one layer.
 
     Raises:
         ModelUnavailableError: it is not installed.
     """
     recognizer = PhonemeRecognizer()
-    return FeatureExtractor(1, len(recognizer.tokens), lambda samples, _: recognizer.log_posteriors(samples)[:, None])
+    return FunctionExtractor(1, len(recognizer.tokens), lambda samples, _: recognizer.log_posteriors(samples)[:, None])
 
 
-class SideBySide:
-    """Several that hear the same, as the layers of one; narrower features end in zeros."""
+class ConcatenatedExtractor:
+    """Several feature extractors of the same times, whose layers become those of one; narrow features end in zeros."""
 
     rate_hz = FEATURE_RATE_HZ
     first_s = 0.0
 
-    def __init__(self, parts: Sequence[tuple[Features, tuple[int, ...]]]) -> None:
-        """`parts`: who hears, and which of its layers are taken."""
+    def __init__(self, parts: Sequence[tuple[FeatureExtractor, tuple[int, ...]]]) -> None:
+        """`parts`: the extractors, and which of their layers are taken.
+
+        Raises:
+            ValueError: one of them gives features at other times.
+        """
         if any(part.rate_hz != self.rate_hz or part.first_s != self.first_s for part, _ in parts):
             raise ValueError("all have to give features at the same times")
         self._parts = parts
@@ -92,9 +126,17 @@ class SideBySide:
         self.width = max(part.width for part, _ in parts)
 
     def encode(self, audio: Audio, layers: tuple[int, ...]) -> SpeechFeatures:
-        """(S, layers, D), as many frames as the shortest gives."""
-        heard = [part.encode(audio, own).values for part, own in self._parts]
-        frames = min(map(len, heard))
-        wide = [np.pad(one[:frames], ((0, 0), (0, 0), (0, self.width - one.shape[2]))) for one in heard]
+        """Features (S, layers, D), as many frames as the shortest gives."""
+        features = [part.encode(audio, own).values for part, own in self._parts]
+        frames = min(map(len, features))
+        wide = [np.pad(one[:frames], ((0, 0), (0, 0), (0, self.width - one.shape[2]))) for one in features]
         values = np.concatenate(wide, 1)[:, [layer - 1 for layer in layers]]
         return SpeechFeatures(values, self.rate_hz, self.first_s)
+
+
+def _encoder_samples(audio: Audio) -> Tensor:
+    """(N,) at the encoders' rate and loudness."""
+    samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
+    if audio.rate_hz != RATE_HZ:
+        samples = torchaudio.functional.resample(samples, audio.rate_hz, RATE_HZ)
+    return normalize_loudness(samples)

@@ -1,7 +1,7 @@
-"""The second teacher: a phoneme recogniser, for what is said as opposed to how it sounds.
+"""A phoneme recognizer, the second teacher of the speech encoder: for what is said as opposed to how it sounds.
 
-The recogniser is `hama`'s (Apache-2.0), which hears 191 phonemes and signs of many languages and gives their log
-posteriors every 20 ms. It is used for teaching and measuring only.
+It is that of the package hama (Apache-2.0), which gives log posteriors of 191 phonemes and signs of many languages
+every 20 ms. It is used in training and measuring only.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.weights.registry import packaged_file
 
 REQUIREMENT = "hama==1.7.0"
+"""The package, for pip."""
 MODEL_FILE = Path("assets/asr_waveform.hama")
+"""Its weights, in the package's folder."""
 MODEL_SHA256 = "a9fcfe73e179ca48e399cd76a90a6b3e1887bf5037ecc52b778d13a149563328"
 HOP = 320
+"""Samples from one frame of posteriors to the next."""
 CHUNK_S = 24
-"""The recogniser hears no more than 30 s at once."""
+"""Audio that is recognized at a time, without its context; the recognizer takes no more than 30 s."""
 CONTEXT_S = 2
+"""Audio on either side that a chunk is recognized with."""
 FLOOR = -12.0
-"""Least log posterior that is told apart."""
+"""Smaller log posteriors are set to this: they mean the same, absent."""
 
 
 class PhonemeRecognizer:
     """Log posteriors of phonemes at 50 Hz."""
 
     def __init__(self) -> None:
-        """Load the recogniser.
+        """Load the recognizer.
 
         Raises:
-            ModelUnavailableError: the package hama is not installed, or its weights are others.
+            ModelUnavailableError: the package hama is not installed, or has other weights.
         """
         packaged_file("hama", MODEL_FILE, MODEL_SHA256, REQUIREMENT)
         from hama.asr import ASRModel
@@ -49,11 +53,11 @@ class PhonemeRecognizer:
         parts = []
         for begin in range(0, len(samples), chunk):
             first = max(0, begin - context)
-            heard = samples[first : begin + chunk + context]
-            given = {"waveform": heard[None], "waveform_lengths": np.array([len(heard)])}
-            found = np.asarray(self._session.run(["log_probs"], given)[0][0], np.float32)[(begin - first) // HOP :]
+            part = samples[first : begin + chunk + context]
+            inputs = {"waveform": part[None], "waveform_lengths": np.array([len(part)])}
+            found = np.asarray(self._session.run(["log_probs"], inputs)[0][0], np.float32)[(begin - first) // HOP :]
             parts.append(found[: chunk // HOP] if begin + chunk < len(samples) else found)
         joined = torch.from_numpy(np.concatenate(parts)).clamp(min=FLOOR)
         count = len(audio) // HOP
-        # The recogniser's count may differ by a frame.
+        # The recognizer's count may differ by a frame.
         return torch.cat([joined, joined[-1:].expand(max(0, count - len(joined)), -1)])[:count]

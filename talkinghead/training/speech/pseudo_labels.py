@@ -1,10 +1,10 @@
-"""Pseudo-labels: what a teacher that hears more sees in speech without pictures.
+"""Pseudo-labels: the expression that a larger predictor predicts for speech without video.
 
-Minutes of paired clips are few, hours of speech are not. The teacher is a predictor like any other, but it hears with
-several models side by side, slow ones among them: the project's encoder, Whisper-base and a phoneme recogniser. Taught
-on the clips, it says what mouths do in recordings that nobody filmed. From those and the clips it learns a second time
-itself (a noisy student: Xie et al., "Self-training with Noisy Student improves ImageNet classification", 2020), and
-labels again; from these labels and the clips the predictor that is shipped learns, which hears with one small encoder.
+There are minutes of tracked clips, but hours of speech. The labels are made by a predictor like any other whose
+features are those of several models side by side, slow ones among them: the project's encoder, Whisper-base and a
+phoneme recognizer. Trained on the clips, it labels recordings without video. It is trained a second time on those and
+the clips (a noisy student: Xie et al., "Self-training with Noisy Student improves ImageNet classification", 2020) and
+labels again. On these labels and the clips the predictor that is shipped is trained, which has one small encoder.
 """
 
 from __future__ import annotations
@@ -24,128 +24,169 @@ from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.structures import Audio
 from talkinghead.training.speech.augmentation import Recordings
-from talkinghead.training.speech.clips import Clip, ClipEntry, Example, Features, chosen_layers, prepare_clip
-from talkinghead.training.speech.feature_extractors import SideBySide, phonemes, whisper
-from talkinghead.training.speech.predictor import PredictorTrainingConfig, train_predictor
+from talkinghead.training.speech.clips import Clip, ClipEntry, Example, prepare_clip
+from talkinghead.training.speech.feature_extractors import (
+    ConcatenatedExtractor,
+    FeatureExtractor,
+    chosen_layers,
+    phoneme_extractor,
+    whisper_extractor,
+)
+from talkinghead.training.speech.predictor import train_predictor
+from talkinghead.training.speech.predictor_config import PredictorTrainingConfig
 from talkinghead.weights.bundled import checkpoint_path
 
 STRETCH_S = 25.0
-"""Length of a recording that is labelled."""
+"""Length of a recording that is labeled."""
 ROUNDS = 2
-"""How often the teacher learns; from the second time on, from what it labelled itself besides the clips."""
+"""How often the labeling predictor is trained; from the second time on, on its own labels besides the clips."""
+WHISPER_LAYERS, WHISPER_CHOSEN = 6, (3, 6)
+"""Layers of Whisper-base's encoder, and those whose features are taken."""
+LABELER_COMPONENTS, LABELER_WIDTH = 64, 48
+"""Principal components of each layer, and width of the networks, of the labeling predictor."""
 
 
 @dataclass(frozen=True)
-class HeardTwice:
-    """A recording without pictures."""
+class UnlabeledSpeech:
+    """Speech without video that is to be labeled, and the model that it takes."""
+
+    recordings: Recordings
+    minutes: float
+    """How much of the recordings is drawn."""
+    whisper: Path
+    """Whisper-base as a CTranslate2 model.bin."""
+
+
+@dataclass(frozen=True)
+class EncodedRecording:
+    """Features of a recording without video, for the predictor to train and for the one that labels."""
 
     features: Tensor
-    """(S, layers, D) float16, as the student hears it."""
+    """(S, layers, D) float16, of the predictor to train."""
     times_s: NDArray[np.float64]
-    """(S,) centres of those."""
-    taught: Tensor
-    """(S', layers', D') float16, as the teacher does, at its own times."""
-    taught_times_s: NDArray[np.float64]
-    """(S',)"""
+    """(S,) their times in seconds."""
+    labeler_features: Tensor
+    """(S', layers', D') float16, of the predictor that labels."""
+    labeler_times_s: NDArray[np.float64]
+    """(S',) their times in seconds."""
 
 
-def hear_twice(
-    waveforms: Sequence[Tensor], student: Features, layers: tuple[int, ...], teacher: Features
-) -> list[HeardTwice]:
-    """Encode recordings, (N,) at 16 kHz each, for student and teacher."""
-    every = tuple(range(1, teacher.layer_count + 1))
-    heard = []
-    for samples in waveforms:
-        audio = Audio(samples.numpy(), RATE_HZ)
-        ours, theirs = student.encode(audio, layers), teacher.encode(audio, every)
-        values = (torch.from_numpy(ours.values).half(), torch.from_numpy(theirs.values).half())
-        heard.append(HeardTwice(values[0], ours.times_s, values[1], theirs.times_s))
-    return heard
-
-
-def prepare_teacher(
-    entries: Sequence[ClipEntry],
-    model: FaceModel,
-    whisper_file: Path,
-    speech: Recordings,
-    minutes: float,
-    student: Features,
-    layers: tuple[int, ...],
-    training: PredictorTrainingConfig,
-) -> Teacher:
-    """The usual teacher: the project's encoder, Whisper-base and a phoneme recogniser side by side.
+def encode_recordings(
+    waveforms: Sequence[Tensor], extractor: FeatureExtractor, layers: tuple[int, ...], labeler: FeatureExtractor
+) -> list[EncodedRecording]:
+    """Extract both kinds of features of recordings.
 
     Args:
-        entries: clips to learn from.
-        model: of the face.
-        whisper_file: Whisper-base as a CTranslate2 model.bin.
-        speech: recordings without pictures, of which stretches are drawn, so many minutes in all.
-        minutes: of speech.
-        student: whose lesson it will be, and which of its layers are used.
-        layers: of the student.
-        training: how the teacher learns.
+        waveforms: (N,) at 16 kHz each.
+        extractor: of the predictor to train.
+        layers: of that.
+        labeler: the extractor of the predictor that labels, which takes all its layers.
+    """
+    every = tuple(range(1, labeler.layer_count + 1))
+    encoded = []
+    for samples in waveforms:
+        audio = Audio(samples.numpy(), RATE_HZ)
+        ours, theirs = extractor.encode(audio, layers), labeler.encode(audio, every)
+        values = (torch.from_numpy(ours.values).half(), torch.from_numpy(theirs.values).half())
+        encoded.append(EncodedRecording(values[0], ours.times_s, values[1], theirs.times_s))
+    return encoded
+
+
+def prepare_pseudo_labeler(
+    entries: Sequence[ClipEntry],
+    model: FaceModel,
+    speech: UnlabeledSpeech,
+    extractor: FeatureExtractor,
+    layers: tuple[int, ...],
+    training: PredictorTrainingConfig,
+) -> PseudoLabeler:
+    """The labeler behind the shipped predictor: the project's encoder, Whisper-base and a phoneme recognizer.
+
+    Args:
+        entries: clips to train the labeling predictor on.
+        model: the face model.
+        speech: what to label.
+        extractor: of the predictor that the labels are for.
+        layers: of that extractor.
+        training: settings of the labeling predictor.
 
     Raises:
-        MissingFileError, CheckpointError, ModelUnavailableError: one of the models is not there.
+        MissingFileError, CheckpointError, ModelUnavailableError: one of the models is missing.
     """
     own = SpeechEncoder.load(checkpoint_path("speech_encoder"))
-    hears = SideBySide([(own, chosen_layers(own.layer_count)), (whisper(whisper_file, 6), (3, 6)), (phonemes(), (1,))])
-    every = tuple(range(1, hears.layer_count + 1))
-    clips = [prepare_clip(entry, hears, model, every) for entry in entries]
+    labeler = ConcatenatedExtractor(
+        [
+            (own, chosen_layers(own.layer_count)),
+            (whisper_extractor(speech.whisper, WHISPER_LAYERS), WHISPER_CHOSEN),
+            (phoneme_extractor(), (1,)),
+        ]
+    )
+    every = tuple(range(1, labeler.layer_count + 1))
+    clips = [prepare_clip(entry, labeler, model, every) for entry in entries]
     draw = np.random.default_rng(training.seed)
-    length = round(STRETCH_S * RATE_HZ)
-    waveforms = [speech.stretch(length, draw) for _ in range(max(1, round(60 * minutes / STRETCH_S)))]
-    return Teacher(clips, hears, hear_twice(waveforms, student, layers, hears), training)
+    length, count = round(STRETCH_S * RATE_HZ), max(1, round(60 * speech.minutes / STRETCH_S))
+    waveforms = [speech.recordings.stretch(length, draw) for _ in range(count)]
+    return PseudoLabeler(clips, labeler, encode_recordings(waveforms, extractor, layers, labeler), training)
 
 
-class Teacher:
-    """Labels recordings, having seen the clips of some speakers."""
+class PseudoLabeler:
+    """Labels recordings by a predictor that is trained on the clips of some speakers."""
 
     def __init__(
         self,
         clips: Sequence[Clip],
-        hears: Features,
-        recordings: Sequence[HeardTwice],
+        extractor: FeatureExtractor,
+        recordings: Sequence[EncodedRecording],
         training: PredictorTrainingConfig,
-        components: int = 64,
-        width: int = 48,
+        components: int = LABELER_COMPONENTS,
+        width: int = LABELER_WIDTH,
     ) -> None:
-        """`clips`: as the teacher hears them, all its layers."""
-        self._clips, self._recordings, self._training = clips, recordings, training
-        layers = tuple(range(1, hears.layer_count + 1))
-        outputs = clips[0].examples[0].expression.shape[1]
-        self._config = PredictorConfig("", "", "", layers, hears.width, outputs, components, width=width)
+        """Prepare to label.
 
-    def lesson_without(self, speaker: str | None) -> list[Example]:
-        """The recordings with the expression that a teacher sees in them who never saw this speaker.
+        Args:
+            clips: to train on, with the features of all layers of the extractor.
+            extractor: of the labeling predictor.
+            recordings: to label.
+            training: settings of the labeling predictor.
+            components: of its features.
+            width: of its networks.
+        """
+        self._clips, self._recordings, self._training = clips, recordings, training
+        layers = tuple(range(1, extractor.layer_count + 1))
+        outputs = clips[0].examples[0].expression.shape[1]
+        self._config = PredictorConfig("", "", "", layers, extractor.width, outputs, components, width=width)
+
+    def labels_without(self, speaker: str | None) -> list[Example]:
+        """The recordings, labeled by a predictor that is trained on the clips of everybody but this speaker.
 
         As in a clip, each coefficient has mean 0 over a recording; its standard deviation over all of them is 1.
         """
         clips = [clip for clip in self._clips if clip.entry.speaker != speaker]
-        to_shape = torch.stack([clip.examples[0].to_shape for clip in clips]).mean(0)
-        heard = [recording.taught for recording in self._recordings]
-        told: list[NDArray[np.float32]] = []
+        shape_map = torch.stack([clip.examples[0].shape_map for clip in clips]).mean(0)
+        features = [recording.labeler_features for recording in self._recordings]
+        labels: list[NDArray[np.float32]] = []
         for _ in range(ROUNDS):
-            lesson = [_example(*labelled, to_shape) for labelled in zip(heard, told, strict=True)] if told else []
-            told = _label(train_predictor(clips, self._config, self._training, lesson=lesson), heard)
+            labeled = [_example(*pair, shape_map) for pair in zip(features, labels, strict=True)] if labels else []
+            predictor = train_predictor(clips, self._config, self._training, pseudo_labeled=labeled)
+            labels = _predict_labels(predictor, features)
         return [
-            _example(recording.features, _at(recording.times_s, recording.taught_times_s, curves), to_shape)
-            for recording, curves in zip(self._recordings, told, strict=True)
+            _example(recording.features, _at(recording.times_s, recording.labeler_times_s, curves), shape_map)
+            for recording, curves in zip(self._recordings, labels, strict=True)
         ]
 
 
 @torch.inference_mode()
-def _label(teacher: ExpressionPredictor, heard: Sequence[Tensor]) -> list[NDArray[np.float32]]:
-    """(S, K) for each recording, normalised."""
-    told = [teacher(features.float()[None])[0].numpy() for features in heard]
-    std = np.maximum(np.concatenate(told).std(0), 1e-3)
-    return [(curves - curves.mean(0)) / std for curves in told]
+def _predict_labels(predictor: ExpressionPredictor, features: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    """(S, K) normalized expression for each recording."""
+    labels = [predictor(one.float()[None])[0].numpy() for one in features]
+    std = np.maximum(np.concatenate(labels).std(0), 1e-3)
+    return [(curves - curves.mean(0)) / std for curves in labels]
 
 
 def _at(times_s: NDArray[np.float64], known_s: NDArray[np.float64], curves: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Curves (S', K) known at some times, at others: (S, K)."""
+    """Curves (S', K), known at the times `known_s`, at the times `times_s`: (S, K)."""
     return np.stack([np.interp(times_s, known_s, curve) for curve in curves.T], 1).astype(np.float32)
 
 
-def _example(features: Tensor, curves: NDArray[np.float32], to_shape: Tensor) -> Example:
-    return Example(features, torch.from_numpy(curves), to_shape, torch.ones(len(curves), dtype=torch.bool))
+def _example(features: Tensor, curves: NDArray[np.float32], shape_map: Tensor) -> Example:
+    return Example(features, torch.from_numpy(curves), shape_map, torch.ones(len(curves), dtype=torch.bool))

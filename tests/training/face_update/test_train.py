@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,14 +13,14 @@ import pytest
 import torch
 from drawn_face import DrawnClip, drawn_clip
 
-from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.anchor import CALIBRATION_FILE, Anchor, load_anchor
 from talkinghead.errors import CheckpointError, MissingFileError, OutputExistsError
+from talkinghead.face.face_model import PersonFace
 from talkinghead.face.region_removal import crop_size_px
 from talkinghead.files import load_arrays, sha256_of
 from talkinghead.media.images import GAP_PX
-from talkinghead.speech import calibration as speech_calibration
-from talkinghead.speech import model as speech_model
-from talkinghead.speech.calibration import HeardClip
+from talkinghead.speech.calibration import SpeechCalibration, load_calibration
+from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import FloatArray
 from talkinghead.training.face_update import train as training
 from talkinghead.training.face_update.config import LoopConfig
@@ -113,7 +112,7 @@ def test_what_anchor_json_records_is_true(anchor: Anchor, anchor_folder: Path, c
     assert sha256_of(anchor.clip) == sha256_of(clip.path) == description["clip"]["sha256"]
     assert description["clip"]["frames"] == description["clip"]["frames_with_face"] == len(clip.truth)
     assert description["clip"]["original_name"] == clip.path.name
-    assert description["sound"] == {"lag_ms": None, "r": None}  # the clip is too short to measure it
+    assert description["audio"] == {"lag_ms": None, "r": None}  # the clip is too short to measure it
     assert description["network"]["expressions"] == anchor.model.expressions
     assert anchor.face_model_sha256 == sha256_of(checkpoint_path("face_model.safetensors"))
     assert {path.name for path in anchor_folder.iterdir()} == {
@@ -124,6 +123,7 @@ def test_what_anchor_json_records_is_true(anchor: Anchor, anchor_folder: Path, c
         "reconstruction.safetensors",
         "network.safetensors",
         "appearance.safetensors",
+        "speech_calibration.safetensors",
         "training.png",
     }
 
@@ -205,24 +205,28 @@ def test_an_existing_anchor_is_left_alone(anchor_folder: Path, clip: DrawnClip) 
     assert sha256_of(anchor_folder / "network.safetensors") == before
 
 
-def test_the_lag_of_the_audio_is_recorded_where_it_is_known(
-    anchor: Anchor, clip: DrawnClip, monkeypatch: pytest.MonkeyPatch
+def test_the_anchor_carries_the_calibration_and_says_its_lag(
+    short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def described() -> dict[str, object]:
-        return training._describe_audio(clip.path, anchor.model, anchor.reconstruction, anchor.times_s)
+    """The calibration of whatever speech model is installed; none where there is no speech model."""
 
-    def heard_at(lag_s: float, r: float) -> Callable[..., HeardClip]:
-        return lambda *_: HeardClip(lag_s, r, anchor.reconstruction.expression, anchor.reconstruction.expression)
+    def calibrated(clip: Path, face: PersonFace, *_: object) -> SpeechCalibration:
+        assert clip == short_clip.path
+        expressions = face.model.expressions
+        matrix, offset = np.eye(expressions, dtype=np.float32), np.zeros(expressions, np.float32)
+        return SpeechCalibration(matrix, offset, 0.26, 0.8912, "e" * 64, "p" * 64)
 
-    monkeypatch.setattr(speech_calibration, "FEWEST_FRAMES", 10)
-    monkeypatch.setattr(speech_model, "load_speech_model", lambda: (None, None))
-    monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.8912))
-    assert described() == {"lag_ms": 260, "r": 0.891}
-    monkeypatch.setattr(speech_calibration, "listen", heard_at(0.26, 0.2))
-    assert described() == {"lag_ms": None, "r": None}
+    monkeypatch.setattr(SpeechModel, "load", lambda: None)
+    monkeypatch.setattr(training, "calibrate", calibrated)
+    done = train(short_clip.path, tmp_path / "with", steps=1, device="cpu", loop=quick)
+    assert done["audio"] == {"lag_ms": 260, "r": 0.891}
+    kept = load_calibration(tmp_path / "with" / CALIBRATION_FILE, done["network"]["expressions"])
+    assert (kept.lag_s, kept.r, kept.encoder_sha256) == (0.26, 0.8912, "e" * 64)
 
     def missing() -> None:
         raise CheckpointError("no weights")
 
-    monkeypatch.setattr(speech_model, "load_speech_model", missing)
-    assert described() == {"lag_ms": None, "r": None}
+    monkeypatch.setattr(SpeechModel, "load", missing)
+    done = train(short_clip.path, tmp_path / "without", steps=1, device="cpu", loop=quick)
+    assert done["audio"] == {"lag_ms": None, "r": None}
+    assert not (tmp_path / "without" / CALIBRATION_FILE).exists()
