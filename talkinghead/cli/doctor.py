@@ -13,7 +13,7 @@ from enum import StrEnum
 import talkinghead
 from talkinghead.errors import CheckpointError, ModelUnavailableError, VoiceUnavailableError
 from talkinghead.speech.voice_activity import REQUIREMENT, detector_file
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 from talkinghead.weights.bundled import checkpoint_path
 
 _REQUIRED = {
@@ -74,7 +74,7 @@ def examine() -> list[Finding]:
         *_text_to_speech(),
         _voice_activity(),
         *(_checkpoint(name) for name in _CHECKPOINTS),
-        *(_third_party(weight) for weight in weights.WEIGHTS.values()),
+        *(_third_party(weight) for weight in registry.WEIGHTS.values()),
     ]
 
 
@@ -168,10 +168,10 @@ def _checkpoint(name: str) -> Finding:
     return Finding(f"checkpoint {name}", State.OK, str(path))
 
 
-def _third_party(weight: weights.Weight) -> Finding:
-    subject, path = f"weights {weight.name}", weights.folder() / weight.file_name
-    if weights.is_intact(path, weight):
+def _third_party(weight: registry.Weight) -> Finding:
+    subject, path = f"weights {weight.name}", registry.folder() / weight.file_name
+    if registry.is_intact(path, weight):
         return Finding(subject, State.OK, str(path))
-    if os.environ.get(weights.MODELS_VARIABLE):
+    if os.environ.get(registry.MODELS_VARIABLE):
         return Finding(subject, State.MISSING, f"not in {path.parent}", f"put {weight.file_name} there")
     return Finding(subject, State.NOTE, "downloaded when needed", "talkinghead models --fetch")

@@ -10,7 +10,7 @@ import click
 
 from talkinghead.cli.options import shared_options
 from talkinghead.cli.output import escaped, print_json, print_table, text_table
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 
 @click.command()
@@ -18,12 +18,13 @@ from talkinghead.weights import registry as weights
 @shared_options("json")
 def info(anchor: Path, as_json: bool) -> None:
     """Show what an ANCHOR was made from and who agreed to be animated."""
-    from talkinghead.anchor import read_description
+    from talkinghead.anchor import lacks, read_description
     from talkinghead.weights.bundled import anchor_folder
 
     description = read_description(anchor_folder(anchor))
+    missing = lacks(description)
     if as_json:
-        print_json({"anchor": str(anchor), **description})
+        print_json({"anchor": str(anchor), **description, "lacks": missing})
         return
     table = text_table("", "")
     for name, value in description.items():
@@ -32,6 +33,8 @@ def info(anchor: Path, as_json: bool) -> None:
         if name not in ("sha256", "consent"):
             table.add_row(escaped(name), escaped(str(value)))
     table.add_row("consent", escaped(description["consent"] or "none is recorded"))
+    for item in missing:
+        table.add_row("lacks", item)
     print_table(table)
 
 
@@ -110,18 +113,19 @@ def licenses(as_json: bool) -> None:
 def models(fetch: bool, as_json: bool) -> None:
     """List the third-party weights: size, license, origin and location."""
     if fetch:
-        for name in weights.WEIGHTS:
-            weights.locate(name)
-    folder = weights.folder()
-    present = {weight.name: weights.is_intact(folder / weight.file_name, weight) for weight in weights.WEIGHTS.values()}
+        for name in registry.WEIGHTS:
+            registry.locate(name)
+    folder = registry.folder()
+    known = registry.WEIGHTS.values()
+    present = {weight.name: registry.is_intact(folder / weight.file_name, weight) for weight in known}
     if as_json:
         rows = [
             {**dataclasses.asdict(weight), "path": str(folder / weight.file_name) if present[weight.name] else None}
-            for weight in weights.WEIGHTS.values()
+            for weight in registry.WEIGHTS.values()
         ]
         print_json({"folder": str(folder), "models": rows})
         return
-    for weight in weights.WEIGHTS.values():
+    for weight in registry.WEIGHTS.values():
         table = text_table("", weight.name)
         table.add_row("use", weight.role)
         table.add_row("file", f"{weight.file_name}, {weight.size_bytes:,} bytes")

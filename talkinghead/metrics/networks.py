@@ -22,7 +22,7 @@ from talkinghead.metrics.fid import FidInception
 from talkinghead.metrics.identity import FaceIdentity
 from talkinghead.metrics.lpips import Lpips
 from talkinghead.metrics.syncnet import SyncNet
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 from talkinghead.weights.torch_files import read_tensors
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -119,7 +119,7 @@ def load_metric_networks() -> MetricNetworks:
     hashes: dict[str, str] = {}
 
     def load(which: MetricNetwork[Network]) -> Network | None:
-        path = weights.folder() / which.file_name
+        path = registry.folder() / which.file_name
         try:
             network = load_metric_network(which, path)
         except MissingFileError:
@@ -187,7 +187,7 @@ def convert(which: MetricNetwork[Any], sources: Sequence[Path], output: Path | N
     except RuntimeError as error:
         first = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{', '.join(map(str, sources))}: not the weights of {which.name}: {first}") from error
-    path = output or weights.folder() / which.file_name
+    path = output or registry.folder() / which.file_name
     path.parent.mkdir(parents=True, exist_ok=True)
     origin = {f"sha256 of {source.name}": sha256_of(source) for source in sources}
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}

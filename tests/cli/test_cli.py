@@ -11,13 +11,13 @@ from talkinghead import __version__, errors
 from talkinghead.cli import doctor
 from talkinghead.cli.errors import CommandGroup
 from talkinghead.cli.main import main
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 
 @pytest.fixture(autouse=True)
 def empty_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test looks into the user's cache or fetches anything."""
-    monkeypatch.setenv(weights.MODELS_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(registry.MODELS_VARIABLE, str(tmp_path))
     return tmp_path
 
 
@@ -71,7 +71,7 @@ def test_an_unexpected_error_is_not_hidden() -> None:
 def test_models_lists_every_weight() -> None:
     result = CliRunner().invoke(main, ["models"])
     assert result.exit_code == 0
-    for weight in weights.WEIGHTS.values():
+    for weight in registry.WEIGHTS.values():
         assert weight.file_name in result.stdout and weight.license in result.stdout
         assert weight.sha256 in "".join(result.stdout.split())
 
@@ -79,7 +79,7 @@ def test_models_lists_every_weight() -> None:
 def test_models_as_json(empty_models_folder: Path) -> None:
     answer = json.loads(CliRunner().invoke(main, ["models", "--json"]).stdout)
     assert answer["folder"] == str(empty_models_folder)
-    assert [(row["name"], row["path"]) for row in answer["models"]] == [(name, None) for name in weights.WEIGHTS]
+    assert [(row["name"], row["path"]) for row in answer["models"]] == [(name, None) for name in registry.WEIGHTS]
 
 
 def test_models_cannot_fetch_into_a_named_folder(empty_models_folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_doctor_reports_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_doctor_finds_nothing_missing_in_a_complete_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(weights.MODELS_VARIABLE)
+    monkeypatch.delenv(registry.MODELS_VARIABLE)
     result = CliRunner().invoke(main, ["doctor", "--json"])
     findings = {finding["subject"]: finding for finding in json.loads(result.stdout)["findings"]}
     assert [finding for finding in findings.values() if finding["state"] == "missing"] == []
