@@ -29,8 +29,9 @@ demo: install
 	$(BIN)/talkinghead doctor
 	$(BIN)/talkinghead generate '$(ANCHOR)' --text '$(TEXT)' -o out/demo.mp4 --contact-sheet out/demo.png --overwrite
 
+# One process for each core; the tests of a file stay together, as they share what it prepares.
 test: install
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

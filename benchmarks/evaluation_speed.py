@@ -1,9 +1,9 @@
-"""Seconds that `talkinghead evaluate` takes for one pair of clips, nothing cached, and again with the tracks cached.
+"""Time of `talkinghead evaluate` for one pair of clips with nothing cached, and again with both tracks cached.
 
     python benchmarks/evaluation_speed.py [CLIP] [--seconds S] [--repeats N]
 
-The reference is the clip, repeated with its sound to so many seconds. The output is the same, its pictures two frames
-late and encoded harder. Each run is a process of its own, from its start to its end, the report's page included.
+The reference is the clip, repeated with its audio to the given length. The output is the same with its images two
+frames late and a higher CRF. Each run is a process of its own, timed from its start to its end, with the HTML report.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from harness import print_report, scratch_folder, write_speech
 
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import Frame
 
 PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     first, again = [], []
     with scratch_folder() as folder:
-        speech, reference, output = folder / "speech.wav", folder / "true.mp4", folder / "made.mp4"
+        speech, reference, output = folder / "speech.wav", folder / "reference.mp4", folder / "output.mp4"
         write_speech(options.clip, speech, options.seconds)
         size, frames = repeat(options.clip, reference, speech, options.seconds, crf=18)
         repeat(options.clip, output, speech, options.seconds, crf=OUTPUT_CRF, late_frames=LATE_FRAMES)
@@ -56,13 +56,19 @@ def main() -> None:
 
 
 def repeat(clip: Path, path: Path, speech: Path, seconds: float, *, crf: int, late_frames: int = 0) -> tuple[str, int]:
-    """Write a clip's pictures over and over; size and number of frames."""
+    """Write a clip's frames over and over; its size as text, and the number of frames written."""
     with VideoReader(clip) as reader:
         info = reader.info
     count = round(seconds * float(info.frame_rate))
     images = itertools.chain(itertools.repeat(next(endless(clip)).image, late_frames), (f.image for f in endless(clip)))
     with VideoWriter(
-        path, info.width, info.height, frame_rate=info.frame_rate, audio_from=speech, crf=crf, overwrite=True
+        path,
+        info.width,
+        info.height,
+        frame_rate=info.frame_rate,
+        audio_from=speech,
+        overwrite=True,
+        encoder=EncoderSettings(crf),
     ) as writer:
         for number, image in enumerate(itertools.islice(images, count)):
             writer.write(Frame(image, float(number / info.frame_rate)))
@@ -76,7 +82,7 @@ def endless(clip: Path) -> Iterator[Frame]:
 
 
 def timed(reference: Path, output: Path, cache: Path) -> float:
-    """Seconds of the command, its page and numbers written beside the clips."""
+    """Seconds that the command takes, with its report written beside the clips."""
     page = output.with_suffix(".html")
     command = [sys.executable, "-m", "talkinghead", "evaluate", output, "--reference", reference, "--html", page]
     started = time.monotonic()

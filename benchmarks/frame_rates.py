@@ -1,9 +1,9 @@
-"""Whether frames, times and sound come out exact at the frame rates there are, and at a variable one.
+"""Whether frames, times and audio come out exact at the frame rates there are, and at a variable one.
 
     python benchmarks/frame_rates.py [ANCHOR] [--expression FILE]
 
-The first pictures of the anchor's clip are written anew at each rate, and the anchor speaks over them. The speech is
-longer than the pictures last (they run forth and back) except at the variable rate, where each frame has a length of
+The first images of the anchor's clip are written anew at each rate, and the anchor speaks over them. The speech is
+longer than the images last (they run back and forth) except at the variable rate, where each frame has a length of
 its own: there the frames that begin before the speech ends are wanted. All that is counted is decoded from the files.
 """
 
@@ -49,7 +49,7 @@ class Measured:
 
     fps: float
     times_s: NDArray[np.float64]
-    sound_samples: int
+    audio_samples: int
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
         "samples in",
         "samples out",
     ]
-    print_report(f"{options.anchor.name}, {float(duration_s):.4f} s of its own sound", headings, rows)
+    print_report(f"{options.anchor.name}, {float(duration_s):.4f} s of its own audio", headings, rows)
 
 
 def parse_options() -> argparse.Namespace:
@@ -109,7 +109,7 @@ def measure(
     clip_times_s: NDArray[np.float64],
     rate: Fraction,
 ) -> Measured:
-    """Write the pictures at these times, let the anchor speak over them, decode what came out."""
+    """Write the images at these times, let the anchor speak over them, decode what came out."""
     clip = output.with_stem(output.stem + "-clip")
     with VideoReader(source) as reader:
         size = (reader.info.width, reader.info.height)
@@ -123,7 +123,7 @@ def measure(
 
 
 def retimed(frames: VideoReader, times_s: NDArray[np.float64]) -> Iterator[Frame]:
-    """The first pictures of a clip, each at its new time."""
+    """The first images of a clip, each at its new time."""
     for frame, time_s in zip(islice(frames, len(times_s)), times_s.tolist(), strict=True):
         yield Frame(frame.image, time_s)
 
@@ -138,7 +138,7 @@ def row(name: str, made: Measured, wanted_s: NDArray[np.float64], rate: float) -
         str(len(made.times_s)),
         f"{error_s * 1e6:.0f} µs",
         str(SPEECH_SAMPLES),
-        str(made.sound_samples),
+        str(made.audio_samples),
     ]
 
 

@@ -1,9 +1,9 @@
-"""The whole system against a truth that is known: the built-in people were computed, not filmed.
+"""The whole system against a known truth: the built-in people were computed, not recorded.
 
     python benchmarks/ground_truth.py [--frames N]
 
-Tracks and reconstructs data/presenter/*.mp4 and holds the result against data/presenter/*.safetensors; then the trained
-built-in anchor draws the frames that its training held out, and speaks its own clip's sound.
+Tracks and reconstructs data/presenter/*.mp4 and compares the result with data/presenter/*.safetensors; then the trained
+built-in anchor renders the frames that its training held out, and speaks its own clip's audio.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from scipy.spatial.transform import Rotation
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.face.face_model import FaceModel
-from talkinghead.face.landmarks import FaceLandmarker, track_clip
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import crop_size_px, local_region, place_crops, region_masks
+from talkinghead.face.tracking import track_clip
 from talkinghead.files import load_arrays
-from talkinghead.generation.driving import expression_from_speech
+from talkinghead.generation.driving import expression_from_speech, load_speech_model
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Reconstruction, Track
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.samples import held_out_frames
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 from talkinghead.weights.bundled import anchor_folder
 
 DATA = Path(__file__).parents[1] / "data" / "presenter"
@@ -87,8 +88,8 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the project sees in the first frames of a clip."""
+class Measured:
+    """What the project finds in the first frames of a clip."""
 
     track: Track
     reconstruction: Reconstruction
@@ -96,20 +97,20 @@ class Sight:
     """(T,) of the reconstruction, over the width of the face."""
 
 
-def see(name: str, model: FaceModel, landmarker: FaceLandmarker, frames: int | None = None) -> Sight:
+def measure(name: str, model: FaceModel, landmarker: FaceLandmarker, frames: int | None = None) -> Measured:
     """Track and reconstruct the first frames of a clip (None: all)."""
     with VideoReader(CLIPS[name]) as reader:
         track = track_clip(itertools.islice(reader, frames), landmarker, reader.info.width, reader.info.height)
     found = reconstruct(track, model)
-    return Sight(track, found, model.opening(found.identity, found.expression))
+    return Measured(track, found, model.of(found.identity).opening(found.expression))
 
 
-def lips_off_px(sight: Sight, truth: Truth) -> tuple[float, float]:
+def lips_off_px(measured: Measured, truth: Truth) -> tuple[float, float]:
     """Mean distance of the mouth's landmarks from the known ones; and what is left of it without each point's mean.
 
     Two models of the face need not mean the same place by a point; but it must move as the true one does.
     """
-    off = sight.track.landmarks[:, MOUTH_MEDIAPIPE, :2] - truth.landmarks_px[: len(sight.track), MOUTH_68]
+    off = measured.track.landmarks[:, MOUTH_MEDIAPIPE, :2] - truth.landmarks_px[: len(measured.track), MOUTH_68]
     return _mean_length(off), _mean_length(off - off.mean(0))
 
 
@@ -118,26 +119,26 @@ def opening_agrees(opening: NDArray[np.floating], truth: Truth) -> float:
     return float(np.corrcoef(opening, truth.opening_cm[: len(opening)])[0, 1])
 
 
-def pose_off(sight: Sight, truth: Truth) -> tuple[NDArray[np.float64], float, float]:
-    """Rigid pose against the known one, means taken off (what straight ahead is, is each model's own affair).
+def pose_off(measured: Measured, truth: Truth) -> tuple[NDArray[np.float64], float, float]:
+    """Rigid pose against the known one, means taken off (each model defines straight ahead for itself).
 
     Returns:
         (3,) mean error of turning about x, y, z in degrees; of the place in pixels; and how far the head seems to nod,
         in degrees, when the lips part by a centimetre.
     """
-    frames = len(sight.track)
-    turn = np.degrees(sight.reconstruction.rotation - truth.rotation[:frames])
+    frames = len(measured.track)
+    turn = np.degrees(measured.reconstruction.rotation - truth.rotation[:frames])
     turn -= turn.mean(0)
-    place = sight.reconstruction.translation - truth.landmarks_px[:frames, NOSE_BRIDGE_68]
+    place = measured.reconstruction.translation - truth.landmarks_px[:frames, NOSE_BRIDGE_68]
     nod = float(np.polyfit(truth.opening_cm[:frames], turn[:, 0], 1)[0])
     return np.abs(turn).mean(0), _mean_length(place - place.mean(0)), nod
 
 
-def share_removed(sight: Sight, model: FaceModel, truth: Truth) -> float:
+def share_removed(measured: Measured, model: FaceModel, truth: Truth) -> float:
     """The share of known lip and chin points, over all frames, that lie inside what region removal cuts out."""
-    region = local_region(model, sight.reconstruction.identity)
-    crops = place_crops(region, sight.reconstruction, crop_size_px(region, sight.reconstruction))
-    holes, _ = region_masks(region, sight.reconstruction, crops)
+    region = local_region(model.of(measured.reconstruction.identity))
+    crops = place_crops(region, measured.reconstruction, crop_size_px(region, measured.reconstruction))
+    holes, _ = region_masks(region, measured.reconstruction, crops)
     inside = []
     known = truth.landmarks_px[: len(holes), [*range(*MOUTH_68.indices(68)), CHIN_68]]
     for hole, to_frame, points in zip(holes, crops.to_frame, known, strict=True):
@@ -166,13 +167,14 @@ def held_out_psnr_db(anchor: Anchor, truth: Truth) -> float:
 
 
 def spoken_opening(anchor: Anchor, name: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Opening (T,) that the sound of clip `name` gives the anchor, at the times (T,) of that clip's frames.
+    """Opening (T,) that the audio of clip `name` gives the anchor, at the times (T,) of that clip's frames.
 
-    The anchor is calibrated on the sound of "presenter"; "second" says other words in a lower voice.
+    The anchor is calibrated on the audio of "presenter"; "second" says other words in a lower voice.
     """
     times_s = np.arange(len(Truth.load(name).opening_cm)) / FRAME_RATE_HZ
-    expression = expression_from_speech(anchor, read_audio(CLIPS[name]), times_s, None, "cpu")
-    return anchor.model.opening(anchor.reconstruction.identity, expression), times_s
+    speech_model = load_speech_model(anchor, None, torch.device("cpu"))
+    expression = expression_from_speech(anchor, speech_model, read_audio(CLIPS[name]), times_s)
+    return anchor.face.opening(expression), times_s
 
 
 def labial_opening(opening: NDArray[np.floating], times_s: NDArray[np.float64], truth: Truth) -> float:
@@ -187,25 +189,28 @@ def _mean_length(vectors: NDArray[np.floating]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, help="look at the first N frames of each clip only")
+    parser.add_argument("--frames", type=int, help="measure the first N frames of each clip only")
     options = parser.parse_args()
     anchor = load_anchor(anchor_folder(Path("presenter")))
-    landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
+    landmarker = FaceLandmarker.load(registry.locate("face_landmarker"))
     rows = []
     for name in CLIPS:
-        truth, sight = Truth.load(name), see(name, anchor.model, landmarker, options.frames)
-        raw_px, moving_px = lips_off_px(sight, truth)
-        turn, place_px, nod = pose_off(sight, truth)
+        truth, measured = Truth.load(name), measure(name, anchor.model, landmarker, options.frames)
+        raw_px, moving_px = lips_off_px(measured, truth)
+        turn, place_px, nod = pose_off(measured, truth)
         rows += [
             (f"{name}: lip landmarks off the known ones, px", f"{raw_px:.2f}"),
             (f"{name}: the same without each point's mean, px", f"{moving_px:.2f}"),
-            (f"{name}: reconstructed opening against the known one, r", f"{opening_agrees(sight.opening, truth):.3f}"),
+            (
+                f"{name}: reconstructed opening against the known one, r",
+                f"{opening_agrees(measured.opening, truth):.3f}",
+            ),
             (f"{name}: turning about x, y, z off, degrees", ", ".join(f"{value:.2f}" for value in turn)),
             (f"{name}: place off, px", f"{place_px:.2f}"),
             (f"{name}: nod for a centimetre of opening, degrees", f"{nod:.2f}"),
             (
                 f"{name}: known lips and chin inside the removed region",
-                f"{share_removed(sight, anchor.model, truth):.2%}",
+                f"{share_removed(measured, anchor.model, truth):.2%}",
             ),
         ]
     ceiling_db = held_out_psnr_db(anchor, Truth.load("presenter"))

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine they ran on, the table they print, the command they time, the speech they use.
+"""Shared by the benchmarks: the description of the machine, the table of results, and the command that is timed.
 
 python benchmarks/harness.py    # the machine alone
 """
@@ -23,7 +23,7 @@ from typing import Any
 import soundfile
 
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 DEFAULT_ANCHOR = Path("out/quality/anchor")
 """Where benchmarks/quality.py leaves its anchor."""
@@ -81,10 +81,10 @@ def anchor_clip(anchor: Path) -> Path:
 
 
 def write_speech(source: Path, path: Path, seconds: float) -> None:
-    """The sound of a file, repeated until it has lasted so long, as 16-bit WAV; memory holds it once."""
+    """The audio of a file, repeated to a length in seconds, as 16-bit WAV; only one repetition is in memory."""
     audio = read_audio(source, SPEECH_RATE_HZ)
     left = round(seconds * SPEECH_RATE_HZ)
-    with soundfile.AudioFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:
+    with soundfile.SoundFile(path, "w", SPEECH_RATE_HZ, 1, "PCM_16") as file:
         while left > 0:
             file.write(audio.samples[:left])
             left -= len(audio.samples)
@@ -93,7 +93,7 @@ def write_speech(source: Path, path: Path, seconds: float) -> None:
 @contextlib.contextmanager
 def scratch_folder(keep: Path | None = None) -> Iterator[Path]:
     """A temporary folder, or the one to keep; tracks of clips made here are cached in it, not in the user's cache."""
-    os.environ[weights.MODELS_VARIABLE] = str(weights.locate("face_landmarker").parent)
+    os.environ[registry.MODELS_VARIABLE] = str(registry.locate("face_landmarker").parent)
     with TemporaryDirectory() as temporary:
         os.environ["XDG_CACHE_HOME"] = temporary
         if keep is not None:
@@ -103,23 +103,23 @@ def scratch_folder(keep: Path | None = None) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Run:
-    """One `talkinghead generate`, seen from outside."""
+    """Measurements of one process of `talkinghead generate`."""
 
     report: Mapping[str, Any]
-    """What the command says of itself."""
+    """The JSON that the command prints."""
     seconds: float
     """From start of the process to its end, the output finished."""
     preparation_s: float
-    """From start of the process until the first frame was made; the end of the process counts as well."""
+    """Seconds of the process outside of making frames: from its start to the first frame, and its end."""
     peak_mb: float
-    """Largest resident memory, 10^6 bytes."""
+    """Peak of the resident memory, 10^6 bytes."""
 
 
 def generate(anchor: Path, speech: Path, output: Path, *options: object) -> Run:
-    """Run the command in a process of its own.
+    """Run `talkinghead generate` in a process of its own and measure it.
 
     Raises:
-        subprocess.CalledProcessError: it failed; its own message is on standard error.
+        subprocess.CalledProcessError: it failed; its message is on standard error.
     """
     arguments = [anchor, speech, "-o", output, "--overwrite", "--json", *options]
     command = [sys.executable, "-m", "talkinghead", "generate", *map(str, arguments)]

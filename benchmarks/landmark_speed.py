@@ -14,10 +14,11 @@ from pathlib import Path
 
 import cv2
 
-from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.face.landmarks import FaceLandmarker
+from talkinghead.face.tracking import FaceTracker
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import Frame
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 FRAMES = 100
 DEFAULT_CLIP = Path(__file__).parents[2] / "shared" / "data" / "clips" / "newsroom.mp4"
@@ -36,7 +37,7 @@ def median_ms(work: Callable[[Frame], object], frames: list[Frame]) -> float:
 def main() -> None:
     clips = [Path(name) for name in sys.argv[1:]] or [DEFAULT_CLIP]
     cv2.setNumThreads(1)
-    landmarker = FaceLandmarker.load(weights.locate("face_landmarker"))
+    landmarker = FaceLandmarker.load(registry.locate("face_landmarker"))
     for clip in clips:
         if not clip.exists():
             print(f"{clip.name}: not here; name a clip")

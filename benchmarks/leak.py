@@ -5,12 +5,12 @@
 Pose held: pixels inside the removed hole are replaced by those of the frame whose mouth stands most differently, or by
 noise, and the face update is run with all else equal. End to end: the clip is written anew with another mouth in each
 frame, well inside the hole and feathered, is tracked and reconstructed anew, and generated with the same expression
-as the untouched clip. The mouths come from elsewhere in the clip: as the clip would be had other things been said
+as the untouched clip. The mouths come from elsewhere in the clip: as the clip would be with other words
 (one shift in time for all, the one that changes the opening most), or the most open for the most closed. What writing
 the clip anew changes by itself is measured beside it. All changes are mean absolute differences of 255 within the
 region (feather > 0) of the untouched clip, between frames that have not been encoded.
 
-CLIP shows the anchor; without it, the anchor's own is taken. Pictures are kept only where --keep names a folder.
+CLIP shows the anchor; without it, the anchor's own is taken. Images are kept only where --keep names a folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import BoolArray, ByteArray, FloatArray, Frame
 
 Array = NDArray[np.float64]
@@ -94,22 +94,22 @@ class Clip:
 
     @property
     def expression(self) -> FloatArray:
-        """(T, K) what this clip shows itself."""
+        """(T, K) measured in this clip."""
         return self.timeline.reconstruction.expression[self.timeline.frames]
 
     @property
     def openings(self) -> Array:
         """(T,) of each frame of the timeline, over the width of the face."""
-        return np.asarray(self.anchor.model.opening(self.timeline.reconstruction.identity, self.expression))
+        return np.asarray(self.anchor.model.of(self.timeline.reconstruction.identity).opening(self.expression))
 
     @property
     def centers(self) -> Array:
-        """(T, 2) where the crop's centre lies in each frame of the timeline, px."""
+        """(T, 2) where the crop's center lies in each frame of the timeline, px."""
         to_frame, (height, width) = self.updater.crops.to_frame[self.timeline.frames], self.updater.crops.size_px
         return np.asarray(to_frame[..., :2] @ (width / 2, height / 2) + to_frame[..., 2])
 
     def images(self) -> Iterator[ByteArray]:
-        for frame in read_in_order(self.timeline.clip, self.timeline.frames, self.timeline.clip_times_s):
+        for frame in read_in_order(self.timeline.clip, self.timeline.frames, self.timeline.reconstruction.times_s):
             yield frame.image
 
     def masks(self, position: int) -> tuple[ByteArray, FloatArray, Array]:
@@ -249,14 +249,19 @@ def opposite(clip: Clip) -> NDArray[np.int64]:
 
 
 def write_with_mouths(clip: Clip, donors: NDArray[np.int64], path: Path) -> None:
-    """Write a clip in which each frame wears the mouth of its donor; a frame that is its own donor stays as it is."""
+    """Write a clip in which each frame has the mouth of its donor; a frame that is its own donor stays as it is."""
     mouths = [
         crop_frame(image, clip.masks(position)[2], clip.updater.crops.size_px)
         for position, image in enumerate(clip.images())
     ]
     timeline = clip.timeline
     with VideoWriter(
-        path, timeline.width, timeline.height, frame_rate=timeline.frame_rate, crf=PART_CRF, overwrite=True
+        path,
+        timeline.width,
+        timeline.height,
+        frame_rate=timeline.frame_rate,
+        overwrite=True,
+        encoder=EncoderSettings(PART_CRF),
     ) as writer:
         for position, image in enumerate(clip.images()):
             donor = int(donors[position])

@@ -28,7 +28,7 @@ from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.tracking import track_file
-from talkinghead.media.images import contact_sheet, write_png
+from talkinghead.media.images import image_grid, write_png
 from talkinghead.network.checkpoint import start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.training.face_update.config import LoopConfig
@@ -117,7 +117,7 @@ def main() -> None:
     model = load_face_model(checkpoint_path("face_model.safetensors"))
     track = track_file(options.clip)
     reconstruction = reconstruct(track, model)
-    region = local_region(model, reconstruction.identity)
+    region = local_region(model.of(reconstruction.identity))
     size_px = crop_size_px(region, reconstruction)
     samples = gather_samples(options.clip, model, region, reconstruction, size_px, len(track))
     times_s = track.times_s[reconstruction.valid]
@@ -131,7 +131,7 @@ def main() -> None:
         config = LoopConfig(**variant.loop)
         torch.manual_seed(config.seed)
         sizes = FaceUpdateConfig(model.expressions, size_px, widths=variant.widths)
-        network = FaceUpdateNetwork(sizes, model, reconstruction.identity)
+        network = FaceUpdateNetwork(sizes, model.of(reconstruction.identity))
         if config.generic_start:
             start_from(network, checkpoint_path(GENERIC_START))
         trainer = VariantTrainer(network, samples, own_std, config, torch.device("cpu"))
@@ -173,7 +173,7 @@ def measure(trainer: FaceUpdateTrainer, sheet: Path | None) -> list[str]:
     if sheet:
         sheet.parent.mkdir(parents=True, exist_ok=True)
         shown = np.linspace(0, len(pairs) - 1, SHOWN).astype(int)
-        write_png(sheet, contact_sheet([[truths[i] for i in shown], [results[i] for i in shown]]))
+        write_png(sheet, image_grid([[truths[i] for i in shown], [results[i] for i in shown]]))
     return [
         f"{np.mean([metrics.psnr(a, b) for a, b in pairs]):.2f}",
         f"{np.mean([metrics.ssim(a, b) for a, b in pairs]):.3f}",

@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [ANCHOR] [--speech FILE] [--expression FILE]
 
-The speech is a file's sound repeated to 10 s and to 10 min. The peak is the largest resident memory of the command's
+The speech is a file's audio repeated to 10 s and to 10 min. The peak is the largest resident memory of the command's
 own process, as the kernel counted it (ru_maxrss of a child that was waited for).
 """
 
@@ -35,7 +35,7 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = anchor_parser(__doc__)
-    parser.add_argument("--speech", type=Path, help="sound to repeat; default: that of the anchor's clip")
+    parser.add_argument("--speech", type=Path, help="audio to repeat; default: that of the anchor's clip")
     parser.add_argument("--expression", type=Path, help="take the coefficients from here, not from the speech")
     parser.add_argument("--seconds", type=float, nargs="+", default=[10.0, 600.0], help="lengths of speech")
     return parser.parse_args()

@@ -1,10 +1,10 @@
-"""Does each metric mean what it says? The built-in presenter's clip, made worse in known steps, judged against itself.
+"""Does each metric measure what it claims? The presenter's clip, degraded in known steps, scored against itself.
 
     python benchmarks/metrics.py [CLIP] [--seconds S]
 
-Each kind of damage is done in steps of growing strength; a metric responds when every step makes it worse, by more in
-all than encoding the clip anew does. Nothing is tracked before it is encoded: every damaged clip is a file. With the
-presenter's clips, closing at p, b and m is measured by their known phone times.
+Each kind of degradation comes in steps of growing strength. A metric responds when every step makes it worse, and the
+last one by more than encoding the clip again does. Every degraded clip is encoded before it is tracked. For the
+presenter's clips, lip closure at p, b and m is measured at their known phone times.
 """
 
 from __future__ import annotations
@@ -24,32 +24,34 @@ from safetensors import safe_open
 
 from talkinghead.evaluation.evaluate import evaluate
 from talkinghead.evaluation.pairs import Pair
-from talkinghead.evaluation.scores import BY_FIELD, METRICS, Scores
+from talkinghead.evaluation.registry import METRICS, Metric
+from talkinghead.evaluation.results import GROUND_TRUTH
+from talkinghead.evaluation.scores import Scores
 from talkinghead.face.tracking import track_file
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.metrics.images import mouth_crop
 from talkinghead.structures import ByteArray, Frame, Track
 
 PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"
 FINE_CRF = 8
 FEATHER = 0.2
-"""Of the crop's side: the damaged mouth fades into the frame."""
+"""Width of the blend between mouth crop and frame, as a share of the crop's side."""
 
 Change = Callable[[list[ByteArray]], list[ByteArray]]
 
 
 @dataclass(frozen=True)
-class Damage:
-    """One kind of damage in steps of growing strength."""
+class Degradation:
+    """One kind of degradation in steps of growing strength."""
 
     name: str
     steps: Sequence[tuple[str, Change, int]]
-    """What it is called, what it does to all frames, and the CRF to encode with."""
+    """Name, change to all frames, and the CRF to encode with."""
 
 
 class Mouths:
-    """The clip's frames, and changes to the square around the mouth."""
+    """Changes to the mouth crop of a clip's frames."""
 
     def __init__(self, track: Track) -> None:
         self._crop = mouth_crop(track)
@@ -58,7 +60,7 @@ class Mouths:
         self._opening = np.linalg.norm(track.landmarks[:, 13, :2] - track.landmarks[:, 14, :2], axis=1)
 
     def taken_from(self, images: list[ByteArray], sources: Sequence[int]) -> list[ByteArray]:
-        """Each frame with the mouth of another."""
+        """Each frame with the mouth of another one."""
         mouths = [self._crop.of(images[source], source) for source in sources]
         return [
             self._with(image, frame, mouth) for frame, (image, mouth) in enumerate(zip(images, mouths, strict=True))
@@ -68,27 +70,27 @@ class Mouths:
         return lambda images: self.taken_from(images, [max(frame - frames, 0) for frame in range(len(images))])
 
     def frozen_for(self, frames: int) -> Change:
-        """The mouth changes only every so many frames."""
+        """The mouth changes only once in so many frames."""
         return lambda images: self.taken_from(images, [frame - frame % frames for frame in range(len(images))])
 
     def other_speech(self, share: float) -> Change:
-        """That share of the clip, from its start, wears the mouth of half a clip later."""
+        """That share of the clip, from its start, gets the mouth of half a clip later."""
 
         def swap(images: list[ByteArray]) -> list[ByteArray]:
             count = len(images)
-            moved = round(share * count)
-            return self.taken_from(images, [(f + count // 2) % count if f < moved else f for f in range(count)])
+            swapped = round(share * count)
+            return self.taken_from(images, [(f + count // 2) % count if f < swapped else f for f in range(count)])
 
         return swap
 
     def less_open(self, amplitude: float) -> Change:
-        """The mouth of the frame near by whose opening is nearest to so much of the true one's way from the median."""
+        """A nearby frame's mouth whose opening is nearest to `amplitude` times the original's, from the median."""
 
         def change(images: list[ByteArray]) -> list[ByteArray]:
             opening = self._opening[: len(images)]
             wanted = np.median(opening) + amplitude * (opening - np.median(opening))
-            near = np.abs(np.subtract.outer(np.arange(len(images)), np.arange(len(images))))
-            cost = np.abs(wanted[:, None] - opening) + 0.02 * near
+            distance = np.abs(np.subtract.outer(np.arange(len(images)), np.arange(len(images))))
+            cost = np.abs(wanted[:, None] - opening) + 0.02 * distance
             return self.taken_from(images, cost.argmin(1).tolist())
 
         return change
@@ -100,7 +102,7 @@ class Mouths:
         ]
 
     def trembling(self, sigma_px: float) -> Change:
-        """The mouth shifted anew in every frame."""
+        """The mouth shifted at random in every frame."""
 
         def shake(images: list[ByteArray]) -> list[ByteArray]:
             shifts = np.random.default_rng(0).normal(0, sigma_px, (len(images), 2))
@@ -112,7 +114,7 @@ class Mouths:
         return shake
 
     def tinted(self, levels: int) -> Change:
-        """The mouth darker by so many levels, without the fading: a patch whose edge shows."""
+        """The mouth darker by so many levels, without blending: a patch with a visible edge."""
 
         def darken(images: list[ByteArray]) -> list[ByteArray]:
             results = [image.copy() for image in images]
@@ -126,8 +128,8 @@ class Mouths:
     def _with(self, image: ByteArray, frame: int, mouth: ByteArray) -> ByteArray:
         left, top, side = int(self._crop.left[frame]), int(self._crop.top[frame]), self._crop.side
         result = image.copy()
-        below = image[top : top + side, left : left + side].astype(np.float64)
-        result[top : top + side, left : left + side] = np.round(below + (mouth - below) * self._weight)
+        under = image[top : top + side, left : left + side].astype(np.float64)
+        result[top : top + side, left : left + side] = np.round(under + (mouth - under) * self._weight)
         return result
 
 
@@ -136,21 +138,21 @@ def _moved(image: ByteArray, across: float, down: float) -> ByteArray:
     return np.asarray(cv2.warpAffine(image, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
 
 
-def damages(mouths: Mouths) -> list[Damage]:
+def degradations(mouths: Mouths) -> list[Degradation]:
     return [
-        Damage("delay, frames", [(f"{n}", mouths.delayed(n), FINE_CRF) for n in (1, 2, 3, 5, 10)]),
-        Damage("smaller", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (0.75, 0.5, 0.25)]),
-        Damage("larger", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (1.25, 1.5)]),
-        Damage("blur, px", [(f"{s}", mouths.blurred(s), FINE_CRF) for s in (0.7, 1.5, 3)]),
-        Damage("tremble, px", [(f"{s}", mouths.trembling(s), FINE_CRF) for s in (0.5, 1, 2)]),
-        Damage("CRF", [(f"{c}", list, c) for c in (18, 28, 38)]),
-        Damage("other speech, share", [(f"{s}", mouths.other_speech(s), FINE_CRF) for s in (0.25, 0.5, 1)]),
-        Damage(
+        Degradation("delay, frames", [(f"{n}", mouths.delayed(n), FINE_CRF) for n in (1, 2, 3, 5, 10)]),
+        Degradation("smaller", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (0.75, 0.5, 0.25)]),
+        Degradation("larger", [(f"x{a}", mouths.less_open(a), FINE_CRF) for a in (1.25, 1.5)]),
+        Degradation("blur, px", [(f"{s}", mouths.blurred(s), FINE_CRF) for s in (0.7, 1.5, 3)]),
+        Degradation("tremble, px", [(f"{s}", mouths.trembling(s), FINE_CRF) for s in (0.5, 1, 2)]),
+        Degradation("CRF", [(f"{c}", list, c) for c in (18, 28, 38)]),
+        Degradation("other speech, share", [(f"{s}", mouths.other_speech(s), FINE_CRF) for s in (0.25, 0.5, 1)]),
+        Degradation(
             "frozen for, frames",
             [(f"{n}", mouths.frozen_for(n), FINE_CRF) for n in (2, 5, 25)]
             + [("all", mouths.frozen_for(1 << 30), FINE_CRF)],
         ),
-        Damage("darker patch, levels", [(f"{n}", mouths.tinted(n), FINE_CRF) for n in (4, 12, 30)]),
+        Degradation("darker patch, levels", [(f"{n}", mouths.tinted(n), FINE_CRF) for n in (4, 12, 30)]),
     ]
 
 
@@ -159,14 +161,17 @@ def write(clip: Path, path: Path, count: int, change: Change, crf: int) -> Path:
         info = reader.info
         frames = list(itertools.islice(reader, count))
     changed = change([frame.image for frame in frames])
-    with VideoWriter(path, info.width, info.height, frame_rate=info.frame_rate, crf=crf, overwrite=True) as writer:
+    encoder = EncoderSettings(crf)
+    with VideoWriter(
+        path, info.width, info.height, frame_rate=info.frame_rate, overwrite=True, encoder=encoder
+    ) as writer:
         for frame, image in zip(frames, changed, strict=True):
             writer.write(Frame(image, frame.time_s))
     return path
 
 
 def write_phones(clip: Path, path: Path) -> Path | None:
-    """The phone times known of the presenter's clips, as `talkinghead evaluate` reads them; None of any other clip."""
+    """Write the known phone times of a presenter clip as `talkinghead evaluate` reads them; None for another clip."""
     known = clip.with_suffix(".safetensors")
     if not known.exists():
         return None
@@ -186,43 +191,41 @@ def main() -> None:
     with VideoReader(options.clip) as reader:
         count = round(options.seconds * float(reader.info.frame_rate))
     with scratch_folder() as folder:
-        kinds = damages(Mouths(track_file(options.clip)))
-        truth = write(options.clip, folder / "truth.mp4", count, list, FINE_CRF)
+        kinds = degradations(Mouths(track_file(options.clip)))
+        reference = write(options.clip, folder / "reference.mp4", count, list, FINE_CRF)
         phones = write_phones(options.clip, folder / "phones.tsv")
         pairs = []
-        for kind, damage in enumerate(kinds):
-            for step, (_, change, crf) in enumerate(damage.steps):
-                made = write(options.clip, folder / f"{kind}-{step}.mp4", count, change, crf)
-                pairs.append(Pair(made, truth, driving=options.clip, phones=phones, system=f"{kind}-{step}"))
+        for kind, degradation in enumerate(kinds):
+            for step, (_, change, crf) in enumerate(degradation.steps):
+                output = write(options.clip, folder / f"{kind}-{step}.mp4", count, change, crf)
+                pairs.append(Pair(output, reference, driving=options.clip, phones=phones, system=f"{kind}-{step}"))
         result = evaluate(pairs)
         found = iter([scored.scores for scored in result.pairs])
-        steps = [[next(found) for _ in damage.steps] for damage in kinds]
-        perfect = result.rows["ground truth"]
+        steps = [[next(found) for _ in kind.steps] for kind in kinds]
+        ground_truth = result.rows[GROUND_TRUTH]
     headings = ["", *(f"{d.name} {', '.join(name for name, _, _ in d.steps)}" for d in kinds)]
-    print_report(f"{options.clip.name}, first {count} frames", headings, list(rows(perfect, steps)))
+    print_report(f"{options.clip.name}, first {count} frames", headings, list(rows(ground_truth, steps)))
 
 
-def rows(truth: Scores, steps: Sequence[Sequence[Scores]]) -> Iterator[list[str]]:
+def rows(ground_truth: Scores, steps: Sequence[Sequence[Scores]]) -> Iterator[list[str]]:
     """A metric's value at each step; in bold where every step is worse than the one before."""
     for metric in METRICS:
-        values = [[getattr(row, metric.field) for row in kind] for kind in steps]
-        if not metric.best or all(math.isnan(value) for kind in values for value in kind):
+        values = [[getattr(row, metric.name) for row in kind] for kind in steps]
+        if metric.is_count or all(math.isnan(value) for kind in values for value in kind):
             continue
-        first = getattr(truth, metric.field)
-        yield [f"`{metric.field}`", *(cell(metric.field, first, kind) for kind in values)]
+        best = getattr(ground_truth, metric.name)
+        yield [f"`{metric.name}`", *(cell(metric, best, kind) for kind in values)]
 
 
-def cell(name: str, truth: float, values: Sequence[float]) -> str:
-    metric = BY_FIELD[name]
+def cell(metric: Metric, best: float, values: Sequence[float]) -> str:
     text = ", ".join(metric.text(value) for value in values)
-    return f"**{text}**" if responds(name, truth, values) else text
+    return f"**{text}**" if responds(metric, best, values) else text
 
 
-def responds(name: str, truth: float, values: Sequence[float]) -> bool:
-    """Whether each step is worse than the one before it, and the last one worse than encoding alone makes it."""
-    metric = BY_FIELD[name]
-    losses = [metric.loss(value) for value in (truth, *values)]
-    return all(after > before for before, after in itertools.pairwise(losses)) and metric.is_worse(values[-1], truth)
+def responds(metric: Metric, best: float, values: Sequence[float]) -> bool:
+    """Whether each step is worse than the one before it, and the last one is worse by more than encoding alone."""
+    losses = [metric.loss(value) for value in (best, *values)]
+    return all(after > before for before, after in itertools.pairwise(losses)) and metric.is_worse(values[-1], best)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/quality.py [CLIP] [--train-until SECONDS] [--minutes M] [--anchor ANCHOR] [--work FOLDER]
 
-Cuts CLIP in two, trains an anchor on the first part and lets it speak the second part's own sound over the second
-part's own frames, once from the sound (from speech) and once from the coefficients measured in the second part (the
-renderer ceiling). Both are judged against the second part, beside the truth itself and its mouth frozen
+Cuts CLIP in two, trains an anchor on the first part and lets it speak the second part's own audio over the second
+part's own frames, once from the audio (from speech) and once from the coefficients measured in the second part (the
+renderer ceiling). Both are evaluated against the second part, beside the truth itself and its mouth frozen
 (docs/evaluation.md). Only the program's own commands are used. The anchor that FOLDER holds already is not trained
 anew; --anchor takes one that was trained on the first part elsewhere.
 """
@@ -28,10 +28,10 @@ from talkinghead.evaluation.scores import Scores
 from talkinghead.evaluation.tables import as_json
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import Frame
 
-SOUND_RATE_HZ = 48000
+AUDIO_RATE_HZ = 48000
 PART_CRF = 8  # so fine that cutting costs the truth nothing that the metrics can see
 
 COLUMNS = {
@@ -100,30 +100,30 @@ def describe(options: argparse.Namespace, anchor: Path, scores: Scores) -> str:
 
 
 def write_part(clip: Path, part: Path, start_s: float, end_s: float) -> Path:
-    """The frames of [start_s, end_s) with their sound, times counted from the first of them; the sound as WAV too."""
-    sound_path = part.with_suffix(".wav")
+    """The frames of [start_s, end_s) with their audio, times counted from the first of them; the audio as WAV too."""
+    audio_path = part.with_suffix(".wav")
     with VideoReader(clip) as reader:
         info = reader.info
-        end_s = min(end_s, info.duration_s or math.inf)  # the sound must not outlast the frames
+        end_s = min(end_s, info.duration_s or math.inf)  # the audio must not outlast the frames
         frames = ((frame.time_s, frame) for frame in reader if start_s <= frame.time_s < end_s)
         first_s, first = next(frames)
-        audio = read_audio(clip, SOUND_RATE_HZ).samples[round(first_s * SOUND_RATE_HZ) :]
+        audio = read_audio(clip, AUDIO_RATE_HZ).samples[round(first_s * AUDIO_RATE_HZ) :]
         if math.isfinite(end_s):
-            audio = audio[: round((end_s - first_s) * SOUND_RATE_HZ)]
-        soundfile.write(sound_path, audio, SOUND_RATE_HZ)
+            audio = audio[: round((end_s - first_s) * AUDIO_RATE_HZ)]
+        soundfile.write(audio_path, audio, AUDIO_RATE_HZ)
         with VideoWriter(
             part,
             info.width,
             info.height,
             frame_rate=info.frame_rate,
-            audio_from=sound_path,
-            crf=PART_CRF,
+            audio_from=audio_path,
             overwrite=True,
+            encoder=EncoderSettings(PART_CRF),
         ) as writer:
             writer.write(Frame(first.image, 0.0))
             for time_s, frame in frames:
                 writer.write(Frame(frame.image, time_s - first_s))
-    return sound_path
+    return audio_path
 
 
 def headings() -> list[str]:

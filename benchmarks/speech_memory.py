@@ -1,10 +1,11 @@
 """Peak memory and time of the speech side alone, for short and for long speech: memory must not grow with the length.
 
-    python benchmarks/speech_memory.py SOUND [--seconds 60 1200 3600]
-    python benchmarks/speech_memory.py SOUND --curve --seconds 10800    # what is resident at every half hour
+    python benchmarks/speech_memory.py AUDIO [--seconds 60 1200 3600]
+    python benchmarks/speech_memory.py AUDIO --curve --seconds 10800    # what is resident at every half hour
 
-What is measured is what `talkinghead generate` does with sound, each length in a process of its own: loudness, voice
-activity, the encoder, the predictor, at 25 frames a second. The peak is the process's largest resident memory.
+What is measured is what `talkinghead generate` does with audio, each length in a process of its own: one reading for
+loudness and voice activity, one for encoder and predictor, at 25 frames a second. The peak is the process's largest
+resident memory.
 """
 
 from __future__ import annotations
@@ -32,22 +33,22 @@ MARK_S = 1800.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("sound", type=Path, help="sound to repeat")
+    parser.add_argument("audio", type=Path, help="audio to repeat")
     parser.add_argument("--seconds", type=float, nargs="+", default=[60.0, 1200.0, 3600.0], help="lengths of speech")
-    parser.add_argument("--curve", action="store_true", help="resident memory along the sound, for the first length")
-    parser.add_argument("--once", action="store_true", help="listen to SOUND as it is, in this process")
+    parser.add_argument("--curve", action="store_true", help="resident memory along the audio, for the first length")
+    parser.add_argument("--once", action="store_true", help="predict from AUDIO as it is, in this process")
     options = parser.parse_args()
-    if not is_here(options.audio, "a sound file"):
+    if not is_here(options.audio, "an audio file"):
         return
     if options.once:
-        listen(AudioFile(options.audio))
+        predict(AudioFile(options.audio))
         return
     if options.curve:
         with TemporaryDirectory(dir=Path.cwd(), prefix=".speech_memory.") as folder:
             write_speech(options.audio, Path(folder) / "speech.wav", options.seconds[0])
-            audio = WatchedSound(Path(folder) / "speech.wav")
-            listen(audio)
-        print_report(f"{options.audio.name}, repeated", ["time the sound is read", "minute", "MB"], audio.rows)
+            audio = WatchedAudio(Path(folder) / "speech.wav")
+            predict(audio)
+        print_report(f"{options.audio.name}, repeated", ["reading of the audio", "minute", "MB"], audio.rows)
         return
     rows = []
     for length_s in options.seconds:
@@ -65,8 +66,8 @@ def measure(speech: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class WatchedSound(AudioFile):
-    """Sound that notes what is resident whenever MARK_S of it have gone by, each time that it is read."""
+class WatchedAudio(AudioFile):
+    """Audio that notes the resident memory whenever MARK_S of it have gone by, each time that it is read."""
 
     rows: list[list[str]] = field(default_factory=list)
     readings: list[None] = field(default_factory=list)
@@ -82,20 +83,22 @@ class WatchedSound(AudioFile):
                 self.rows.append([str(reading), f"{noted * MARK_S / 60:.0f}", f"{resident_mb():.0f}"])
 
 
-def listen(audio: AudioFile) -> None:
-    """Print the peak, the peak after loading, seconds, and seconds for a second of sound."""
-    from talkinghead.speech.model import load_speech_model, predict_expression
-    from talkinghead.speech.voice_activity import voice_activity
+def predict(audio: AudioFile) -> None:
+    """Print the peak, the peak after loading, seconds, and seconds for a second of audio."""
+    from talkinghead.speech.analysis import analyze
+    from talkinghead.speech.model import SpeechModel
+    from talkinghead.speech.voice_activity import VoiceActivityConfig, gate
 
-    encoder, predictor = load_speech_model()
+    speech_model, config = SpeechModel.load(), VoiceActivityConfig()
     loaded_mb = peak_mb()
     started = time.monotonic()
-    times_s = np.arange(0, audio.duration_s, 1 / FRAMES_HZ)
-    moving = voice_activity(audio, times_s)
-    expression = predict_expression(encoder, predictor, audio, times_s).values
-    assert len(moving) == len(expression)
+    analysis = analyze(audio, config)
+    times_s = np.arange(0, analysis.duration_s, 1 / FRAMES_HZ)
+    moving = gate(analysis.speech_s, times_s, config)
+    frames = sum(len(part.values) for part in speech_model.predict_parts(audio, times_s, analysis.level))
+    assert len(moving) == frames
     seconds = time.monotonic() - started
-    print(f"{peak_mb():.0f} {loaded_mb:.0f} {seconds:.1f} {seconds / audio.duration_s:.4f}")
+    print(f"{peak_mb():.0f} {loaded_mb:.0f} {seconds:.1f} {seconds / analysis.duration_s:.4f}")
 
 
 def resident_mb() -> float:

@@ -1,13 +1,13 @@
-"""What a mouth does to text-to-speech: whether it closes, opens and rests where the phones say.
+"""How the mouth follows text-to-speech: whether it closes, opens and rests where the phones say.
 
     python benchmarks/speech_voices.py [--anchor ANCHOR]
 
-Every voice speaks a text that nothing was taught on, and tells when each phone is said. The expression is the one that
+Every voice speaks a text that nothing was trained on, and gives the time of each phone. The expression is the one that
 `generate` would drive ANCHOR with, at its own frame rate. In each row:
 
 - closure: share of the p, b and m at whose time the gap between the lips falls below 15 % of the anchor's range;
-- openness: correlation of the gap with what the phones ask for by their class, joined over 100 ms
-  (`talkinghead.training.phone_openness`; the networks were taught by the same classes, on other texts);
+- openness: correlation of the gap with what the phones require by their class, joined over 100 ms
+  (`talkinghead.training.speech.phone_openness`; the networks were trained by the same classes, on other texts);
 - silence: standard deviation of the gap where the mouth is at rest in a pause, over that in speech. It is given from
   the end of the release to the beginning of the attack, and over the whole of each pause.
 """
@@ -24,8 +24,9 @@ import torchaudio
 
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
-from talkinghead.generation.driving import expression_from_speech
+from talkinghead.generation.driving import expression_from_speech, load_speech_model
 from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech import PAUSE, Script, join, speak
@@ -56,6 +57,8 @@ NEARNESS_S = 0.02
 
 @dataclass(frozen=True)
 class Row:
+    """One voice; see the module's text for what each number is."""
+
     closure: float
     openness: float
     lag_ms: float
@@ -64,39 +67,38 @@ class Row:
     phones: int
 
 
-def score_voice(anchor: Anchor, voice: str, text: str) -> Row:
-    said = join(list(speak(Script(text, voice))))
-    assert said.phones is not None
-    samples = torch.from_numpy(said.audio.samples)
-    audio = Audio(torchaudio.functional.resample(samples, said.audio.rate_hz, RATE_HZ).numpy(), RATE_HZ)
-    step_s = float(np.median(np.diff(anchor.times_s)))
-    times_s = np.arange(0, said.audio.duration_s, step_s)
-    identity, own = anchor.reconstruction.identity, anchor.reconstruction
-    gap = anchor.model.opening(identity, expression_from_speech(anchor, audio, times_s, None, "cpu")).astype(float)
-    seen = anchor.model.opening(identity, own.expression[own.valid])
-    low, high = np.quantile(seen, [0.02, 0.98])
+def score_voice(anchor: Anchor, speech_model: SpeechModel, voice: str, text: str) -> Row:
+    spoken = join(list(speak(Script(text, voice))))
+    assert spoken.phones is not None
+    samples = torch.from_numpy(spoken.audio.samples)
+    audio = Audio(torchaudio.functional.resample(samples, spoken.audio.rate_hz, RATE_HZ).numpy(), RATE_HZ)
+    step_s = float(np.median(np.diff(anchor.reconstruction.times_s)))
+    times_s = np.arange(0, spoken.audio.duration_s, step_s)
+    own = anchor.reconstruction
+    gap = anchor.face.opening(expression_from_speech(anchor, speech_model, audio, times_s)).astype(float)
+    low, high = np.quantile(anchor.face.opening(own.expression[own.valid]), [0.02, 0.98])
 
     share = (gap - low) / (high - low)
-    closures = [p for p in said.phones if p.symbol[0] in CLOSED]
+    closures = [p for p in spoken.phones if p.symbol[0] in CLOSED]
     near = [(times_s >= p.start_s - NEARNESS_S) & (times_s <= p.end_s + NEARNESS_S) for p in closures]
     closed = np.mean([share[inside].min() < 0.15 for inside in near if inside.any()])
 
-    asked = openness_of(said.phones, times_s)
-    spoken = np.ones(len(times_s), np.bool_)
+    required = openness_of(spoken.phones, times_s)
+    speaking = np.ones(len(times_s), np.bool_)
     resting = np.zeros(len(times_s), np.bool_)
     config = VoiceActivityConfig()
     before_s, after_s = (config.attack_ms + config.lead_ms) / 1000, config.release_ms / 1000
-    for phone in said.phones:
+    for phone in spoken.phones:
         if phone.symbol == PAUSE and phone.duration_s * 1000 >= config.shortest_pause_ms:
-            spoken[(times_s >= phone.start_s) & (times_s < phone.end_s)] = False
+            speaking[(times_s >= phone.start_s) & (times_s < phone.end_s)] = False
             resting |= (times_s >= phone.start_s + after_s) & (times_s < phone.end_s - before_s)
-    lag = metrics.best_lag(gap[spoken], times_s[spoken], asked[spoken], times_s[spoken])
+    lag = metrics.best_lag(gap[speaking], times_s[speaking], required[speaking], times_s[speaking])
     return Row(
         float(closed),
-        metrics.pearson_r(gap, asked),
+        metrics.pearson_r(gap, required),
         lag.lag_ms,
-        float(gap[resting].std() / gap[spoken].std()),
-        float(gap[~spoken].std() / gap[spoken].std()),
+        float(gap[resting].std() / gap[speaking].std()),
+        float(gap[~speaking].std() / gap[speaking].std()),
         len(closures),
     )
 
@@ -106,10 +108,11 @@ def score_voice(anchor: Anchor, voice: str, text: str) -> Row:
 def main(folder: Path) -> None:
     """Print the table as Markdown."""
     anchor = load_anchor(anchor_folder(folder))
+    speech_model = load_speech_model(anchor, None, torch.device("cpu"))
     print("| voice | p, b, m | closed | openness r | lag ms | std at rest / in speech | in whole pauses |")
     print("|---|---|---|---|---|---|---|")
     for voice, text in VOICES.items():
-        row = score_voice(anchor, voice, text)
+        row = score_voice(anchor, speech_model, voice, text)
         cells = [f"{100 * row.closure:.0f} %", f"{row.openness:.2f}", f"{row.lag_ms:+.0f}", f"{row.rest:.3f}"]
         print("| " + " | ".join([voice, str(row.phones), *cells, f"{row.pause:.2f}"]) + " |", flush=True)
 

@@ -1,4 +1,4 @@
-"""How many frames a second `talkinghead generate` makes, from its start to the finished file, and how many it could.
+"""How many frames a second `talkinghead generate` makes, from its start to the finished file, and how many at most.
 
     python benchmarks/speed.py [ANCHOR] [--speech FILE] [--seconds S] [--repeats N] [--expression FILE]
 
@@ -55,7 +55,7 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = anchor_parser(__doc__)
-    parser.add_argument("--speech", type=Path, help="sound to repeat; default: that of the anchor's clip")
+    parser.add_argument("--speech", type=Path, help="audio to repeat; default: that of the anchor's clip")
     parser.add_argument("--seconds", type=float, default=60.0, help="of speech")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--expression", type=Path, help="take the coefficients from here, not from the speech")
@@ -89,7 +89,7 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     from talkinghead.structures import Frame
 
     timeline = plan(load_anchor(anchor), None, read_audio(speech).duration_s)
-    frames = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    frames = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.reconstruction.times_s), BATCH)
     with VideoWriter(
         output,
         timeline.width,

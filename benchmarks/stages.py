@@ -31,8 +31,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from talkinghead import load_anchor
 from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device, mixed_precision
-from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
+from talkinghead.face.tracking import FaceTracker
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.frames import BATCH
@@ -42,13 +43,13 @@ from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_writer import VideoWriter
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.rasterize import rasterize
-from talkinghead.speech.model import load_speech_model, predicted_parts
+from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import Audio, FloatArray, Frame
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
-# Channels in, channels out, kernel, side of the picture that multiply-adds are counted on, how many of them.
+# Channels in, channels out, kernel, side of the image that multiply-adds are counted on, how many of them.
 # fmt: off
 WAV2LIP = (
     (6, 16, 7, (96, 96), 1), (16, 32, 3, (48, 48), 1), (32, 32, 3, (48, 48), 2), (32, 64, 3, (24, 24), 1),
@@ -129,15 +130,15 @@ def measure(anchor: Anchor, count: int, table: Table, output: Path) -> None:
 
     source = decoded(timeline)
     images = table.run("decode", lambda part: [next(source).image for _ in part], parts)
-    tracker = FaceTracker(FaceLandmarker.load(weights.locate("face_landmarker")))
+    tracker = FaceTracker(FaceLandmarker.load(registry.locate("face_landmarker")))
     table.run("track", lambda batch: [tracker.update(Frame(image, 0.0)) for image in batch], images)
-    hear(anchor, timeline, table)
+    predict(anchor, timeline, table)
 
     places = updater.crops
     crops = table.run("crop", lambda b: cut(b, places, frames), list(zip(parts, images, strict=True)), BATCH)
     masks = table.run("region masks", lambda part: region_of(anchor, timeline, places, part), parts)
     filled = table.run("region removal", lambda b: as_input(b[0], b[1][0]), list(zip(crops, masks, strict=True)), BATCH)
-    updated = render(anchor, timeline, updater, table, parts, masks, filled)
+    updated = render(timeline, updater, table, parts, masks, filled)
 
     pasted = table.run(
         "paste",
@@ -152,11 +153,10 @@ def measure(anchor: Anchor, count: int, table: Table, output: Path) -> None:
         times_s = iter(timeline.times_s.tolist())
         table.run("encode", lambda batch: [writer.write(Frame(image, next(times_s))) for image in batch], pasted)
     limit(timeline, table, output.with_stem("limit"))
-    yardstick(table, len(parts))
+    wav2lip(table, len(parts))
 
 
 def render(
-    anchor: Anchor,
     timeline: Timeline,
     updater: FaceUpdater,
     table: Table,
@@ -165,7 +165,8 @@ def render(
     filled: Sequence[Tensor],
 ) -> list[FloatArray]:
     """The network layer by layer, and then at once as `FaceUpdater` runs it."""
-    generator, compositor, device = anchor.network.generator, anchor.network.compositor, updater.device
+    network, device = updater.network, updater.device
+    generator, compositor = network.generator, network.compositor
     own = timeline.reconstruction.expression
 
     def inference(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -191,23 +192,23 @@ def render(
     inputs = [(a, b.to(device), *c) for a, b, c in zip(local, filled, planes, strict=True)]
     table.run("composite", inference(lambda b: compositor(*b)), inputs, BATCH)
     whole = [(c, b.to(device), *d) for c, b, d in zip(driven, filled, planes, strict=True)]
-    made = table.run("face update network, all at once", inference(lambda b: anchor.network(*b)[1]), whole, BATCH)
+    made = table.run("face update network, all at once", inference(lambda b: network(*b)[1]), whole, BATCH)
     return [image.permute(0, 2, 3, 1).cpu().numpy() for image in made]
 
 
-def hear(anchor: Anchor, timeline: Timeline, table: Table) -> None:
+def predict(anchor: Anchor, timeline: Timeline, table: Table) -> None:
     """Speech of the same length as the frames: its features, then what is predicted from them."""
-    encoder, predictor = load_speech_model(device=choose_device())
+    speech_model = SpeechModel.load(device=choose_device())
     length_s = len(timeline) / float(timeline.frame_rate)
     audio = read_audio(anchor.clip, longest_s=length_s)
     samples = np.resize(audio.samples, round(length_s * audio.rate_hz))  # repeated where the clip is shorter
     audio = Audio(samples, audio.rate_hz)
     frames = len(timeline)
-    layers = predictor.config.layers
-    table.run("speech encode", lambda heard: list(encoder.pieces(heard, layers)), [audio] * 2, frames)
+    layers = speech_model.predictor.config.layers
+    table.run("speech encode", lambda audio: list(speech_model.encoder.pieces(audio, layers)), [audio] * 2, frames)
     table.run(
         "speech encode and predict",
-        lambda heard: list(predicted_parts(encoder, predictor, heard, timeline.times_s)),
+        lambda audio: list(speech_model.predict_parts(audio, timeline.times_s)),
         [audio] * 2,
         frames,
     )
@@ -223,7 +224,7 @@ def limit(timeline: Timeline, table: Table, output: Path) -> None:
     table.add("limit: decode and encode alone", (time.perf_counter() - started) * 1000 / len(timeline))
 
 
-def yardstick(table: Table, batches: int) -> None:
+def wav2lip(table: Table, batches: int) -> None:
     """Wav2Lip's convolutions in the number format and layout of the project's own network."""
     layers = [
         (torch.randn(out, into, kernel, kernel), torch.randn(BATCH, into, *side))
@@ -234,18 +235,18 @@ def yardstick(table: Table, batches: int) -> None:
 
     def run(_: Any) -> None:
         with torch.inference_mode(), mixed_precision(torch.device("cpu")):
-            for weight, picture in layers:
-                functional.conv2d(picture, weight, padding=weight.shape[-1] // 2)
+            for weight, image in layers:
+                functional.conv2d(image, weight, padding=weight.shape[-1] // 2)
 
     table.run("Wav2Lip-sized convolutions", run, [None] * batches, BATCH)
 
 
 def anchor_rate(anchor: Anchor) -> float:
-    return float(1 / np.median(np.diff(anchor.times_s)))
+    return float(1 / np.median(np.diff(anchor.reconstruction.times_s)))
 
 
 def decoded(timeline: Timeline) -> Any:
-    return read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s)
+    return read_in_order(timeline.clip, timeline.frames, timeline.reconstruction.times_s)
 
 
 def cut(batch: Any, places: Crops, frames: Any) -> Any:

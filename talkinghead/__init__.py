@@ -1,6 +1,7 @@
-"""Lip-sync a person's own video clip to any speech, by expression coefficients and local 3D reconstruction.
+"""Audio-driven talking head: lip-syncs a person's own video clip to any speech.
 
-`import talkinghead` loads nothing heavy; each public function is imported when it is first asked for.
+Speech becomes expression coefficients, by which the lower face of every frame is reconstructed in 3D and drawn anew.
+`import talkinghead` loads nothing heavy: each public function is imported on its first use.
 """
 
 from __future__ import annotations
@@ -9,25 +10,27 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
+"""Version of the package."""
 
-_HOMES = {
+_MODULES = {
     "evaluate": "talkinghead.evaluation.evaluate",
     "generate": "talkinghead.generation.pipeline",
     "load_anchor": "talkinghead.anchor",
     "train": "talkinghead.training.face_update.train",
 }
-"""Public function -> the module that defines it."""
+"""Module that defines each public function."""
 
 __all__ = ["__version__", "evaluate", "generate", "load_anchor", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """A public function, imported on first use (PEP 562)."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
+    """The public names, so that completion shows them before they are imported."""
     return sorted(__all__)

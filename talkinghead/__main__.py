@@ -1,4 +1,4 @@
-"""`python -m talkinghead` is the command `talkinghead`."""
+"""The command `talkinghead`, run as `python -m talkinghead`."""
 
 from talkinghead.cli.main import main
 

@@ -1,42 +1,56 @@
 """The ANCHOR: one portable folder with everything that generating needs.
 
-anchor.json                 versions, sizes, hashes; made to be read
-clip.*                      the reference clip, byte for byte
-track.safetensors           landmarks of every frame
-face_model.safetensors      the face model that the coefficients belong to
-reconstruction.safetensors  identity, expression and pose of every frame
-network.safetensors         weights of the face update network
-appearance.safetensors      what the person's crops usually look like (anchors of older versions have none)
-training.png                truth, cut and result of held-out frames at the end of training
+anchor.json                     versions, sizes, hashes; made to be read
+clip.*                          the reference clip, byte for byte
+track.safetensors               landmarks of every frame
+face_model.safetensors          the face model that the coefficients belong to
+reconstruction.safetensors      identity, expression, pose and misfit of every frame
+network.safetensors             weights of the face update network
+appearance.safetensors          appearance statistics of the person's crops
+speech_calibration.safetensors  from the speech model's expression to the person's own; absent where there was no model
+training.png                    true image, image to be filled and result of held-out frames at the end of training
+
+Folders of format 1 have no misfit and no calibration, the oldest no appearance either: they still load, and `lacks`
+says what is missing. What can be computed is computed when it is needed and kept in the user's cache.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError, MissingFileError
 from talkinghead.face.appearance import Appearance, load_appearance
-from talkinghead.face.face_model import FaceModel, load_face_model
-from talkinghead.face.reconstruction import load_reconstruction
+from talkinghead.face.face_model import FaceModel, PersonFace, load_face_model
+from talkinghead.face.reconstruction import local_misfit_cm
+from talkinghead.face.reconstruction_files import load_reconstruction
 from talkinghead.face.region_removal import LocalRegion, local_region
-from talkinghead.files import replacing, sha256_of
+from talkinghead.face.tracking import load_track
+from talkinghead.files import sha256_of, write_text
 from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
+from talkinghead.speech.calibration import SpeechCalibration, load_calibration
 from talkinghead.structures import FloatArray, Reconstruction
 
-FORMAT = "talkinghead/anchor/1"
+FORMATS = ("talkinghead/anchor/1", "talkinghead/anchor/2")
 REST_QUANTILE = 0.15
-"""The share of least open frames that shows the anchor's mouth at rest."""
+"""The least open frames, this share of them, show the anchor's mouth at rest."""
 LARGEST_DESCRIPTION_BYTES = 1 << 20
-HASHED = ("track.safetensors", "face_model.safetensors", "reconstruction.safetensors", "network.safetensors")
+
+TRACK_FILE = "track.safetensors"
+FACE_MODEL_FILE = "face_model.safetensors"
+RECONSTRUCTION_FILE = "reconstruction.safetensors"
+NETWORK_FILE = "network.safetensors"
 APPEARANCE_FILE = "appearance.safetensors"
+CALIBRATION_FILE = "speech_calibration.safetensors"
+REQUIRED = (TRACK_FILE, FACE_MODEL_FILE, RECONSTRUCTION_FILE, NETWORK_FILE)
+"""Files that every ANCHOR has, beside anchor.json and the clip."""
+OPTIONAL = (APPEARANCE_FILE, CALIBRATION_FILE)
 
 
 @dataclass(frozen=True)
@@ -45,12 +59,12 @@ class Anchor:
 
     folder: Path
     clip: Path
-    model: FaceModel
+    """The anchor's own clip."""
+    face: PersonFace
+    """Face model and identity."""
     face_model_sha256: str
     reconstruction: Reconstruction
     """Of the anchor's own clip."""
-    times_s: NDArray[np.float64]
-    """(T,) presentation times of that clip's frames."""
     region: LocalRegion
     network: FaceUpdateNetwork
     """On the CPU, in evaluation mode."""
@@ -59,16 +73,18 @@ class Anchor:
     """Who agreed to be animated, in the words given to `train`; None where nobody was named."""
     appearance: Appearance | None
     """None where the anchor was trained before this was kept."""
+    calibration: SpeechCalibration | None
+    """Of the speech model that was installed at training; None where the folder has none."""
 
-    def expression_statistics(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of the anchor's own expression over the clip's valid frames, (K,) each."""
-        own = self.reconstruction.expression[self.reconstruction.valid]
-        return own.mean(0), own.std(0)
+    @property
+    def model(self) -> FaceModel:
+        """The face model."""
+        return self.face.model
 
     def rest_expression(self) -> FloatArray:
         """The anchor's own closed mouth: median expression over the least open frames of the clip, (K,)."""
         own = self.reconstruction.expression[self.reconstruction.valid]
-        opening = self.model.opening(self.reconstruction.identity, own)
+        opening = self.face.opening(own)
         return np.median(own[opening <= np.quantile(opening, REST_QUANTILE)], axis=0)
 
 
@@ -77,31 +93,44 @@ def load_anchor(folder: Path) -> Anchor:
 
     Raises:
         MissingFileError: no such folder.
-        CheckpointError: it is no ANCHOR, one of another version, or damaged.
+        CheckpointError: it is no ANCHOR, of another version, or damaged.
     """
     description = read_description(folder)
-    has_appearance = APPEARANCE_FILE in description["sha256"]
-    for name in (*HASHED, APPEARANCE_FILE) if has_appearance else HASHED:
-        if not (folder / name).is_file() or sha256_of(folder / name) != description["sha256"].get(name):
+    hashes = description["sha256"]
+    for name in (*REQUIRED, *(name for name in OPTIONAL if name in hashes)):
+        if not (folder / name).is_file() or sha256_of(folder / name) != hashes.get(name):
             raise CheckpointError(f"{folder / name} is missing or damaged; train the anchor again.")
     clip = folder / Path(description["clip"]["file"]).name
     if not clip.is_file() or sha256_of(clip) != description["clip"]["sha256"]:
         raise CheckpointError(f"{clip} is missing or not the clip that the anchor was trained on.")
-    model = load_face_model(folder / "face_model.safetensors")
-    reconstruction, times_s = load_reconstruction(folder / "reconstruction.safetensors", model)
+    model = load_face_model(folder / FACE_MODEL_FILE)
+    reconstruction = _reconstruction(folder, model)
+    face = model.of(reconstruction.identity)
+    calibration = load_calibration(folder / CALIBRATION_FILE, model.expressions) if CALIBRATION_FILE in hashes else None
     return Anchor(
         folder=folder,
         clip=clip,
-        model=model,
-        face_model_sha256=description["sha256"]["face_model.safetensors"],
+        face=face,
+        face_model_sha256=hashes[FACE_MODEL_FILE],
         reconstruction=reconstruction,
-        times_s=times_s,
-        region=local_region(model, reconstruction.identity),
-        network=load_network(folder / "network.safetensors", model, reconstruction.identity),
-        network_sha256=description["sha256"]["network.safetensors"],
+        region=local_region(face),
+        network=load_network(folder / NETWORK_FILE, face),
+        network_sha256=hashes[NETWORK_FILE],
         consent=description["consent"],
-        appearance=load_appearance(folder / APPEARANCE_FILE) if has_appearance else None,
+        appearance=load_appearance(folder / APPEARANCE_FILE) if APPEARANCE_FILE in hashes else None,
+        calibration=calibration,
     )
+
+
+def _reconstruction(folder: Path, model: FaceModel) -> Reconstruction:
+    """The clip's reconstruction; a folder of format 1 gets its misfit from the track."""
+    reconstruction, has_misfit = load_reconstruction(folder / RECONSTRUCTION_FILE, model)
+    if has_misfit:
+        return reconstruction
+    track = load_track(folder / TRACK_FILE)
+    if len(track) != len(reconstruction):
+        raise CheckpointError(f"{folder}: track and reconstruction are not of one clip; train the anchor again.")
+    return replace(reconstruction, misfit_cm=local_misfit_cm(model, track, reconstruction))
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -109,7 +138,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingFileError: no such folder.
-        CheckpointError: it is no ANCHOR, or one of another version.
+        CheckpointError: it is no ANCHOR, or of another version.
     """
     if not os.path.isdir(folder):  # unlike Path's, it is False for a name that cannot be
         raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
@@ -124,14 +153,39 @@ def read_description(folder: Path) -> dict[str, Any]:
         found = str(description["format"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder} is no ANCHOR folder: {path.name} is missing or damaged.") from error
-    if found != FORMAT or not valid:
-        raise CheckpointError(f"{folder} is of format {found[:80]!r}, this version reads {FORMAT!r}; train it again.")
+    if found not in FORMATS or not valid:
+        raise CheckpointError(
+            f"{folder} is of format {found[:80]!r}, this version reads {FORMATS[-1]!r}; train it again."
+        )
     return description
 
 
+def lacks(description: dict[str, Any]) -> list[str]:
+    """What a folder of an older format, or of a training without a speech model, does not hold.
+
+    Args:
+        description: of the folder, by `read_description`.
+
+    Returns:
+        One clause for each, with what follows from it; empty where nothing is missing.
+    """
+    missing = []
+    if description["format"] == FORMATS[0]:
+        missing.append("the misfit of its own track: computed at each start")
+    if CALIBRATION_FILE not in description["sha256"]:
+        missing.append("the speech calibration: computed at the first generation, then cached")
+    if APPEARANCE_FILE not in description["sha256"]:
+        missing.append("appearance statistics: covered faces are not found")
+    return missing
+
+
 def write_description(folder: Path, description: dict[str, Any]) -> None:
-    """Write anchor.json; the hashes of the other files are added here, so write it last."""
-    hashes = {name: sha256_of(folder / name) for name in (*HASHED, APPEARANCE_FILE)}
-    text = json.dumps({"format": FORMAT, **description, "sha256": hashes}, indent=2, ensure_ascii=False)
-    with replacing(folder / "anchor.json") as temporary:
-        temporary.write_text(text + "\n", "utf-8")
+    """Write anchor.json; the hashes of the other files are added here, so write it last.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    names = (*REQUIRED, *(name for name in OPTIONAL if (folder / name).is_file()))
+    hashes = {name: sha256_of(folder / name) for name in names}
+    text = json.dumps({"format": FORMATS[-1], **description, "sha256": hashes}, indent=2, ensure_ascii=False)
+    write_text(folder / "anchor.json", text + "\n")

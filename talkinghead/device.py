@@ -1,4 +1,4 @@
-"""Which device, and which number format a network runs in on it."""
+"""The device and the number format that networks run in."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from talkinghead.errors import TalkingHeadError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU.
+    """The torch device of a name: auto (CUDA where there is a GPU, else the CPU), cpu, cuda or cuda:N.
 
     Raises:
-        TalkingHeadError: the device is not there or not known.
+        TalkingHeadError: the device is unknown or not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,7 +25,7 @@ def choose_device(name: str = "auto") -> torch.device:
     except RuntimeError as error:
         raise TalkingHeadError(f"There is no device {name!r}; use auto, cpu or cuda.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise TalkingHeadError("CUDA was asked for, and no CUDA device is there; use --device cpu.")
+        raise TalkingHeadError("There is no CUDA device; use --device cpu.")
     if device.type not in ("cpu", "cuda"):
         raise TalkingHeadError(f"Device {name!r} is not supported; use auto, cpu or cuda.")
     return device
@@ -33,21 +33,21 @@ def choose_device(name: str = "auto") -> torch.device:
 
 @functools.cache
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is quicker than float32 on the device (AVX-512 BF16 or AMX; Ampere or later)."""
+    """Whether bfloat16 is faster than float32 on the device (CPU: AVX-512 BF16 or AMX; GPU: Ampere or later)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Autocast to bfloat16 where that is quicker; otherwise nothing."""
+    """Context of autocast to bfloat16 where that is faster, else a context that changes nothing."""
     if has_fast_bfloat16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on the device; one that goes to a GPU goes through pinned memory, and nobody waits for it."""
+    """A tensor on the device; a copy to a GPU goes through pinned memory and does not block."""
     if device.type == "cuda" and tensor.is_cpu:
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -1,44 +1,44 @@
-"""Every error that talkinghead raises on purpose.
+"""Every error that talkinghead raises on purpose, one class for each cause.
 
-One class a cause, so that a caller can catch just what it can handle. The message is one line and says
-what to do. `exit_code` follows BSD's sysexits.h, so that shell scripts can tell the causes apart.
+The message is one line: what is wrong and what to do about it. `exit_code` is the status of the command line, by BSD's
+sysexits.h where that has a fitting one, so that shell scripts can tell the causes apart.
 """
 
 from __future__ import annotations
 
 
 class TalkingHeadError(Exception):
-    """Base of all errors raised on purpose; the command line prints its message and exits with `exit_code`."""
+    """Base of all errors raised on purpose; the command line prints the message and exits with `exit_code`."""
 
     exit_code = 1
 
 
 class MissingFileError(TalkingHeadError):
-    """A file or folder that was named does not exist or cannot be opened for reading."""
+    """A named file or folder does not exist or cannot be opened; correct the path or its permissions."""
 
     exit_code = 66  # EX_NOINPUT
 
 
 class MediaError(TalkingHeadError):
-    """A media file is empty, truncated, not a media file at all, or of a kind that cannot be read."""
+    """An audio or video file is empty, cut short, damaged or of an unknown format; convert it or take another one."""
 
     exit_code = 65  # EX_DATAERR
 
 
 class NoVideoError(MediaError):
-    """A clip was wanted and the file has no video stream."""
+    """The file given as a clip has no video stream; give a video."""
 
 
 class NoAudioError(MediaError):
-    """Speech was wanted and the file has no audio stream."""
+    """The file given as speech has no audio stream; give one with audio."""
 
 
 class SpeechTooShortError(MediaError):
-    """The speech is too short to drive a single mouth movement."""
+    """The speech is too short to drive a mouth movement; give a longer recording."""
 
 
 class NoFaceError(TalkingHeadError):
-    """No frame of the clip shows a usable face."""
+    """The clip shows no usable face, or not in enough frames; take a clip in which the face is seen from the front."""
 
     exit_code = 65
 
@@ -50,75 +50,75 @@ class OptionError(TalkingHeadError):
 
 
 class CoefficientError(TalkingHeadError):
-    """Expression coefficients are of the wrong shape, not finite, or not readable."""
+    """A file of expression coefficients is unreadable, of the wrong shape, or not finite; write it anew."""
 
     exit_code = 65
 
 
 class CheckpointError(TalkingHeadError):
-    """A checkpoint or ANCHOR folder is damaged, incomplete, or of another version."""
+    """A checkpoint or ANCHOR folder is damaged, incomplete or of another version; train or install it again."""
 
     exit_code = 65
 
 
 class ModelUnavailableError(TalkingHeadError):
-    """A third-party weight is not in the cache and could not be fetched, or does not match its sha256."""
+    """Third-party weights or their package are missing, or have another sha256; the message says how to get them."""
 
     exit_code = 69  # EX_UNAVAILABLE
 
 
 class TextError(TalkingHeadError):
-    """A text that is to be spoken cannot be read."""
+    """The text to be spoken cannot be read; give a text file in UTF-8."""
 
     exit_code = 65
 
 
 class NothingToSpeakError(TextError):
-    """The text holds nothing that the voice could say: it is empty, or only blanks, signs, or another language."""
+    """The text holds nothing that the voice can say: it is empty, or has no words of the voice's language."""
 
 
 class VoiceUnavailableError(TalkingHeadError):
-    """There is no voice of that name, or what it needs is not installed, or it failed."""
+    """The voice is unknown, not installed, or failed; `talkinghead voices` lists those that can be used."""
 
     exit_code = 69
 
 
 class EngineUnavailableError(TalkingHeadError):
-    """What a batch shall run on is not installed or cannot be reached."""
+    """What a batch was asked to run on is not installed or cannot be reached; install it or run locally."""
 
     exit_code = 69
 
 
 class LabelError(TalkingHeadError):
-    """A label cannot be made: no C2PA library, an unfit certificate or key, a text that cannot be drawn."""
+    """A label cannot be made: no C2PA library, an unfit certificate or key, or a text that the font cannot show."""
 
     exit_code = 65
 
 
 class TableError(TalkingHeadError):
-    """A table that says what to compare with what, or which phone is spoken when, cannot be read."""
+    """A table of pairs or of phone times cannot be read; the message names the line or column to correct."""
 
     exit_code = 65
 
 
 class JobFileError(TalkingHeadError):
-    """The job file of a batch cannot be used; nothing was started."""
+    """The job file of a batch has errors, listed in `problems`; nothing was started. Correct them and start again."""
 
     exit_code = 2
 
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
-        """Everything that is wrong with it, one line each, with the line of the file."""
+        """Everything that is wrong with it, one entry each, with the line of the file."""
 
 
 class OutputExistsError(TalkingHeadError):
-    """The output is there already and overwriting was not asked for."""
+    """The output exists, or another process is writing it; choose another name or ask for overwriting."""
 
     exit_code = 73  # EX_CANTCREAT
 
 
 class OutputError(TalkingHeadError):
-    """The output cannot be written: no permission, no such folder, no space."""
+    """The output cannot be written: no permission, no such folder, no space, or a name with another suffix."""
 
     exit_code = 73

@@ -1,18 +1,23 @@
-"""Reading and writing arrays as safetensors: no pickle, written whole or not at all."""
+"""Files of the project: written whole or not at all, read with one clear error, locked, and cached.
+
+Arrays are stored as safetensors, never as pickles.
+"""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import filelock
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -22,12 +27,17 @@ from talkinghead.errors import (
     MissingFileError,
     OutputError,
     OutputExistsError,
+    TalkingHeadError,
 )
 
+T = TypeVar("T")
 Arrays = dict[str, NDArray[Any]]
 
+LARGEST_TEXT_BYTES = 64 << 20
+"""Text files beyond this size are refused unless the caller allows more."""
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+"""What the system answers where the user's folder or disk is the cause; other OSErrors are faults of the program."""
 
 
 @contextmanager
@@ -43,13 +53,16 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes that name when the block ends well, and goes when not.
+    """Give a temporary path in the folder of `path`, which replaces `path` at once when the block ends well.
+
+    Where the block raises, the temporary file is removed and `path` stays as it was. The temporary name has the suffix
+    of `path`, as libraries choose a file's format by it.
 
     Raises:
         OutputError: the folder cannot be written, or its disk is full.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f"{path.suffix}.part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise OutputError(f"Cannot write in {path.parent}: {error.strerror}.") from error
@@ -67,41 +80,33 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from working on `path` at the same time, by a lock file beside it.
+    """Keep other processes and threads from working on `path` at the same time, by a lock file beside it.
 
-    The system lifts the lock when the process ends, however it ends.
+    The system lifts the lock when the process ends, however it ends; a lock file that is left over locks nothing.
 
     Raises:
-        OutputExistsError: another process holds the lock.
+        OutputExistsError: someone else holds the lock.
         OutputError: the folder cannot be written.
     """
-    lock = path.with_name(f".{path.name}.lock")
+    if not path.parent.is_dir():  # the library would make it
+        raise OutputError(f"There is no folder {path.parent}; make it first.")
+    name = path.with_name(f".{path.name}.lock")
+    # The library's fallback for file systems without locks would outlive a killed process, so it is not used.
+    lock = filelock.FileLock(name, blocking=False, fallback_to_soft=False)
     try:
-        handle = _take_lock(lock)
-    except BlockingIOError as error:
+        lock.acquire()
+    except filelock.Timeout as error:
         raise OutputExistsError(f"Another process is working on {path}; wait for it or give another name.") from error
     except OSError as error:
         raise OutputError(f"Cannot write in {path.parent}: {error.strerror}.") from error
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _take_lock(lock: Path) -> int:
-    while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before may have removed the file since it was opened here; then it locks nothing.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), lock.stat()):
-                    return handle
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
+        # On Unix the file is removed while it is still locked: whoever opened it meanwhile sees, once it has the lock,
+        # that the file has no name any more. Windows removes no open file; there the release does it.
+        with suppress(OSError):
+            name.unlink(missing_ok=True)
+        lock.release()
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -140,8 +145,92 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON in UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, "utf-8")
+        temporary.write_bytes(content)
+
+
+def read_text(path: Path, *, error: type[TalkingHeadError], largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark; line ends stay as they are.
+
+    Args:
+        path: the file.
+        error: class of the error for a file that is too large or not UTF-8.
+        largest_bytes: more are not read.
+
+    Raises:
+        MissingFileError: there is no such file, or it cannot be opened.
+        `error`: it is larger than `largest_bytes`, or not text in UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(largest_bytes + 1)
+    except (OSError, ValueError) as cause:  # a name with a zero byte is a ValueError
+        raise MissingFileError(f"Cannot read {path}: {getattr(cause, 'strerror', None) or cause}.") from cause
+    if len(content) > largest_bytes:
+        raise error(f"{path} is larger than {largest_bytes / 1e6:g} MB, the most that is read of such a file.")
+    return decode_text(content, str(path), error=error)
+
+
+def decode_text(content: bytes, name: str, *, error: type[TalkingHeadError]) -> str:
+    """Decode UTF-8, with or without a byte order mark.
+
+    Args:
+        content: the encoded text.
+        name: what the message calls it.
+        error: class of the error for what is not UTF-8.
+
+    Raises:
+        `error`: it is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        raise error(f"{name} is not text in UTF-8 (byte {cause.start}); convert it first.") from cause
+
+
+def cached(
+    folder_name: str, key: str, make: Callable[[], T], load: Callable[[Path], T], save: Callable[[Path, T], None]
+) -> T:
+    """A value from the user's cache, or made anew and put there.
+
+    An entry that is missing or damaged is made anew. A cache that cannot be written costs time, not the result.
+
+    Args:
+        folder_name: the cache's own folder inside the user's cache of talkinghead.
+        key: names the entry; a hash of everything that the value depends on.
+        make: computes the value.
+        load: reads the value from a .safetensors file; raises MissingFileError or CheckpointError where it cannot.
+        save: writes the value to such a file.
+
+    Raises:
+        Whatever `make` raises.
+    """
+    path = platformdirs.user_cache_path("talkinghead") / folder_name / f"{key}.safetensors"
+    with suppress(MissingFileError, CheckpointError):
+        return load(path)
+    value = make()
+    with suppress(OSError, OutputError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(path, value)
+    return value
 
 
 def sha256_of(path: Path) -> str:

@@ -1,9 +1,9 @@
-"""The types that flow between the stages. Frozen, and every field says shape, dtype, unit and range.
+"""The types that pass between the stages: frozen dataclasses, each field with shape, dtype, unit and range.
 
-Shape letters, used all over the package: B batch, T frames, N samples, V vertices, F triangles,
+Shape letters, used in the whole package: B batch, T frames, N samples, V vertices, F triangles,
 L landmarks, K expression coefficients, I identity coefficients, C channels, H height, W width.
 
-Pixel coordinates have their origin at the top-left corner of the picture and pixel centres at +0.5.
+Pixel coordinates have their origin at the top-left corner of the image and pixel centers at +0.5.
 """
 
 from __future__ import annotations
@@ -17,36 +17,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+"""Array of float32 numbers."""
 BoolArray = NDArray[np.bool_]
+"""Array of truth values."""
 ByteArray = NDArray[np.uint8]
+"""Array of uint8 numbers."""
 
 FaceChoice = Literal["largest", "left", "right"] | int
-"""Which face of a clip that shows several: the largest, the leftmost, the rightmost, or by number from the left."""
+"""Choice among several faces in a clip: the largest, leftmost or rightmost, or by number from the left, from 0 on."""
 
 LANDMARKS = 478
-"""Points of MediaPipe's face landmarker: 468 on the face mesh, 2 x 5 on the irises."""
+"""L, landmarks of MediaPipe's face landmarker: 468 of the face mesh, 2 x 5 of the irises."""
 BLENDSHAPES = 52
-"""Blendshape scores of MediaPipe's face landmarker, in its order (see `landmarks.BLENDSHAPE_NAMES`)."""
+"""Blendshape scores of MediaPipe's face landmarker; `face.landmarks.BLENDSHAPE_NAMES` has their order."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video stream before a frame is decoded."""
+    """Properties of a video stream, read from its container before any frame is decoded."""
 
     width: int
-    """Pixels, after the rotation flag has been applied."""
+    """Width of the upright frame, pixels: after the rotation flag has been applied."""
     height: int
-    """Pixels, after the rotation flag has been applied."""
+    """Height of the upright frame, pixels: after the rotation flag has been applied."""
     frame_rate: Fraction
     """Average frames per second, exact (30000/1001 for NTSC)."""
     duration_s: float | None
-    """Length by the container's word, in seconds; None where it does not say."""
+    """Length as the container declares it, seconds; None where it does not."""
     has_audio: bool
+    """Whether the file has an audio stream."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a clip."""
+    """One frame of a clip."""
 
     image: ByteArray
     """(H, W, 3) uint8, RGB, full range, upright."""
@@ -55,33 +59,39 @@ class Frame:
 
 
 class Recording(Protocol):
-    """Mono sound that is read block by block, as often as wanted: a `Audio`, or a `media.AudioFile`."""
+    """Mono audio that can be read block by block any number of times: an `Audio`, or an `AudioFile` of `media`."""
 
     @property
-    def rate_hz(self) -> int: ...
+    def rate_hz(self) -> int:
+        """Samples per second."""
+        ...
 
     @property
-    def duration_s(self) -> float: ...
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        ...
 
     def blocks(self) -> Iterator[FloatArray]:
-        """(N,) float32 each, one after the other without a gap."""
+        """Read the samples from the beginning: blocks (N,) float32 without gaps between them."""
         ...
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A mono recording, all of it in memory."""
+    """A mono recording in memory."""
 
     samples: FloatArray
     """(N,) float32, nominally in [-1, 1]."""
     rate_hz: int
+    """Samples per second."""
 
     @property
     def duration_s(self) -> float:
+        """Length in seconds."""
         return len(self.samples) / self.rate_hz
 
     def blocks(self) -> Iterator[FloatArray]:
-        """The samples a second at a time; nothing is copied."""
+        """Read the samples in blocks of one second, without copies."""
         for start in range(0, len(self.samples), self.rate_hz):
             yield self.samples[start : start + self.rate_hz]
 
@@ -92,45 +102,54 @@ class Track:
 
     landmarks: FloatArray
     """(T, 478, 3) float32, x and y in pixels of the upright frame, z in the same unit, smaller is nearer."""
-    blendshapes: FloatArray
-    """(T, 52) float32 scores in [0, 1]."""
     valid: BoolArray
-    """(T,) False where no usable face was found; landmarks and scores are zero there."""
+    """(T,) bool, False where no usable face was found; landmarks and scores are zero there."""
     times_s: NDArray[np.float64]
-    """(T,) float64, presentation time of each frame."""
+    """(T,) float64, presentation time of each frame in seconds, rising."""
     width: int
+    """Width of the upright frame, pixels."""
     height: int
+    """Height of the upright frame, pixels."""
+    blendshapes: FloatArray | None = None
+    """(T, 52) float32 scores in [0, 1]; None where the blendshape network did not run."""
 
     def __len__(self) -> int:
+        """T, the number of frames."""
         return len(self.valid)
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Reconstruction coefficients of the local region, one set a frame (patent: local reconstruction coefficients).
+    """Coefficients of the local 3D reconstruction of a clip (patent: initial local reconstruction coefficients).
 
-    A vertex v of the face model (model units: centimetres, y up, z towards the viewer) is seen at
+    A vertex v of the face model (in centimeters, y up, z towards the viewer) is projected to
     scale * (R v)[:2] * (1, -1) + translation, in pixels.
     """
 
     identity: FloatArray
-    """(I,) float32, one for the whole clip, in standard deviations."""
+    """(I,) float32, in standard deviations, the same in all frames."""
     expression: FloatArray
     """(T, K) float32, in standard deviations."""
     rotation: FloatArray
     """(T, 3) float32, axis-angle in radians, of R."""
     translation: FloatArray
-    """(T, 2) float32, pixels: where the model's origin is seen."""
+    """(T, 2) float32, pixels: projection of the model's origin."""
     scale: FloatArray
-    """(T,) float32, pixels per model unit, > 0."""
+    """(T,) float32, pixels per cm, > 0."""
     valid: BoolArray
-    """(T,) False where the frame had no usable face; the numbers there are interpolated."""
+    """(T,) bool, False where the frame has no usable face; the coefficients there are interpolated."""
+    times_s: NDArray[np.float64]
+    """(T,) float64, presentation time of each frame in seconds, rising."""
+    misfit_cm: NDArray[np.float64]
+    """(T,) float64, mean distance of the local landmarks from their reconstruction in the image, cm; meaningless in
+    frames that are not valid."""
 
     def __len__(self) -> int:
+        """T, the number of frames."""
         return len(self.valid)
 
     def select(self, frames: NDArray[np.int64]) -> Reconstruction:
-        """The same person in some of the frames: (B,) frame numbers."""
+        """Coefficients of some of the frames, by their numbers (B,); they may repeat, and come in any order."""
         return Reconstruction(
             self.identity,
             self.expression[frames],
@@ -138,4 +157,6 @@ class Reconstruction:
             self.translation[frames],
             self.scale[frames],
             self.valid[frames],
+            self.times_s[frames],
+            self.misfit_cm[frames],
         )

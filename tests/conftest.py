@@ -1,11 +1,16 @@
-"""What the end-to-end tests share: drawn people, an ANCHOR trained on one of them, and where caches lie meanwhile."""
+"""What the end-to-end tests share: a drawn person's clip, an ANCHOR trained on it, and where caches lie meanwhile.
+
+With pytest-xdist every worker is a process with its own session fixtures. What takes long to make is therefore made by
+the first worker that asks for it, in the folder of the whole run, while the others wait at a lock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
+import filelock
 import pytest
 import soundfile
 import torch
@@ -16,7 +21,7 @@ from talkinghead.errors import ModelUnavailableError
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.train import train
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 SHARED_MODELS = Path(__file__).parents[2] / "shared" / "models"
 CLIP_S = 4.0
@@ -25,19 +30,43 @@ STEPS = 180
 
 
 @pytest.fixture(scope="session")
+def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if hasattr(request.config, "workerinput") else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills, unless another worker has made it already.
+
+    It appears under its name only when `make` has returned, so that a failure is not taken for a result.
+    """
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            make(partial)
+            partial.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def models_folder() -> Path:
     """The folder of the landmark model: what TALKINGHEAD_MODELS names, ../shared, or the cache, fetched once."""
-    beside = SHARED_MODELS / weights.FACE_LANDMARKER.file_name
+    beside = SHARED_MODELS / registry.FACE_LANDMARKER.file_name
     try:
-        found = beside if weights.is_intact(beside, weights.FACE_LANDMARKER) else weights.locate("face_landmarker")
+        found = beside if registry.is_intact(beside, registry.FACE_LANDMARKER) else registry.locate("face_landmarker")
     except ModelUnavailableError as error:
         pytest.skip(str(error))
     return found.parent
 
 
 @pytest.fixture(scope="session")
-def _caches(models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {weights.MODELS_VARIABLE: str(models_folder), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+def _caches(models_folder: Path, run_folder: Path) -> dict[str, str]:
+    return {registry.MODELS_VARIABLE: str(models_folder), "XDG_CACHE_HOME": str(run_folder / "cache")}
 
 
 @pytest.fixture
@@ -62,25 +91,25 @@ def quick() -> LoopConfig:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> DrawnClip:
-    """Four seconds of the first drawn person, with sound."""
+    """Four seconds of the first drawn person, with audio."""
     return drawn_clip(tmp_path_factory.mktemp("clip") / "person.mp4", CLIP_S)
 
 
 @pytest.fixture(scope="session")
-def anchor_folder(
-    clip: DrawnClip, quick: LoopConfig, _caches: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def anchor_folder(clip: DrawnClip, quick: LoopConfig, _caches: dict[str, str], run_folder: Path) -> Path:
     """An ANCHOR of the first drawn person, trained for seconds: blurred, but it moves its mouth."""
-    folder = tmp_path_factory.mktemp("anchors") / "person"
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in _caches.items():
-            patch.setenv(name, value)
-        torch.set_num_threads(1)
-        consent = "The drawn person is nobody."
-        train(clip.path, folder, steps=STEPS, device="cpu", loop=quick, consent=consent)
-        torch.set_num_threads(threads)
-    return folder
+
+    def make(folder: Path) -> None:
+        threads = torch.get_num_threads()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in _caches.items():
+                patch.setenv(name, value)
+            torch.set_num_threads(1)
+            consent = "The drawn person is nobody."
+            train(clip.path, folder / "person", steps=STEPS, device="cpu", loop=quick, consent=consent)
+            torch.set_num_threads(threads)
+
+    return made_once(run_folder / "anchors", make) / "person"
 
 
 @pytest.fixture(scope="session")
@@ -100,5 +129,5 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expression_file(anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Coefficients for a speech of any of these lengths: the anchor's own, at their own times."""
     path = tmp_path_factory.mktemp("expression") / "expression.safetensors"
-    save_expression(path, anchor.reconstruction.expression, np.asarray(anchor.times_s))
+    save_expression(path, anchor.reconstruction.expression, anchor.reconstruction.times_s)
     return path

@@ -1,7 +1,7 @@
-"""A drawn person who talks: clips whose coefficients, pictures and sound are known because they were made here.
+"""A drawn person who talks: clips whose coefficients, images and audio are known because they were made here.
 
 The head is the project's own face model: its 468 vertices, triangulated and shaded, with eyes, brows, lips and teeth
-painted over them, hair and neck behind. Everything comes from a seed; there is no picture file and no real person.
+painted over them, hair and neck behind. Everything comes from a seed; there is no image file and no real person.
 Motion is a function of continuous time, so that the same performance can be drawn at any frame rate.
 """
 
@@ -38,7 +38,7 @@ OVERSAMPLING = 2
 SYLLABLES_HZ = 3.0
 CLOSED_CM = 0.03
 WIDE_CM = 1.5
-"""Gap between the lips in silence, and what the loudest sound adds to it."""
+"""Gap between the lips in silence, and what the loudest audio adds to it."""
 
 # Contours on MediaPipe's face mesh, each a closed loop of landmark numbers.
 # fmt: off
@@ -62,7 +62,7 @@ GLINT = np.array([250.0, 250, 250])
 
 @dataclass(frozen=True)
 class DrawnPerson:
-    """Who is drawn. Colours are (3,) RGB in [0, 255]."""
+    """Who is drawn. Colors are (3,) RGB in [0, 255]."""
 
     identity: FloatArray
     """(I,) of the face model."""
@@ -85,7 +85,7 @@ class Performance:
     manner: CubicSpline
     """(K,) coefficients that have nothing to do with the loudness; the first is not used."""
     sway: CubicSpline
-    """(6,) rotation in radians, translation in shares of the picture's width, scale as a logarithm."""
+    """(6,) rotation in radians, translation in shares of the image's width, scale as a logarithm."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,8 @@ def perform(who: DrawnPerson, what: Performance, times_s: Array, size_px: int = 
         translation=((sway[:, 3:5] + (0.5, 0.49)) * size_px).astype(np.float32),
         scale=(size_px * 0.031 * np.exp(sway[:, 5])).astype(np.float32),
         valid=np.ones(len(times_s), np.bool_),
+        times_s=np.asarray(times_s, np.float64),
+        misfit_cm=np.zeros(len(times_s)),
     )
 
 
@@ -172,7 +174,7 @@ def audio_of(what: Performance, seconds: float) -> Audio:
 
 
 def draw_frames(who: DrawnPerson, seen: Reconstruction, size_px: int = SIZE) -> Iterator[ByteArray]:
-    """(size, size, 3) uint8 pictures of a person with these coefficients."""
+    """(size, size, 3) uint8 images of a person with these coefficients."""
     model = face_model()
     rest = model.neutral + np.tensordot(who.identity, model.identity_basis, 1)
     backdrop = _backdrop(who, size_px * OVERSAMPLING)
@@ -194,19 +196,19 @@ def drawn_clip(
     spoken: int = 0,
     size_px: int = SIZE,
     times_s: Array | None = None,
-    with_sound: bool = True,
+    with_audio: bool = True,
 ) -> DrawnClip:
     """Write a clip of a talking person.
 
     Args:
-        path: .mp4 to write; its sound is left beside it as .wav.
-        seconds: length; the sound has just this one.
+        path: .mp4 to write; its audio is left beside it as .wav.
+        seconds: length, of frames and audio alike.
         fps: frames a second.
         seed: the person.
         spoken: what is said and how the head moves.
-        size_px: side of the picture.
+        size_px: side of the image, in pixels.
         times_s: (T,) for a variable rate; None for a constant one.
-        with_sound: False for a silent clip.
+        with_audio: False for a clip without an audio stream.
     """
     rate = Fraction(fps).limit_denominator(1001)
     if times_s is None:
@@ -216,14 +218,14 @@ def drawn_clip(
     audio = audio_of(what, seconds)
     wav = path.with_suffix(".wav")
     soundfile.write(wav, audio.samples, audio.rate_hz)
-    write_frames(path, draw_frames(who, truth, size_px), times_s, rate, wav if with_sound else None)
-    return DrawnClip(path, truth, times_s, face_model().opening(truth.identity, truth.expression), audio)
+    write_frames(path, draw_frames(who, truth, size_px), times_s, rate, wav if with_audio else None)
+    return DrawnClip(path, truth, times_s, face_model().of(truth.identity).opening(truth.expression), audio)
 
 
 def write_frames(
     path: Path, images: Iterator[ByteArray], times_s: Array, rate: Fraction, audio_from: Path | None = None
 ) -> Path:
-    """Write square pictures as a clip."""
+    """Write square images as a clip."""
     first = next(images)
     height, width = first.shape[:2]
     with VideoWriter(path, width, height, frame_rate=rate, audio_from=audio_from) as writer:
@@ -240,7 +242,7 @@ def with_expression(seen: Reconstruction, expression: FloatArray) -> Reconstruct
 
 @dataclass
 class _Canvas:
-    """A picture that is drawn in larger, and one head's pose in it. Points are (n, 3) cm on the head."""
+    """An image that is drawn in at a larger size, and one head's pose in it. Points are (n, 3) cm on the head."""
 
     image: ByteArray
     """(H, W, 3) RGB."""
@@ -361,5 +363,5 @@ def _normals(shape: Array | FloatArray) -> Array:
 
 
 def _fixed(points: Array | FloatArray) -> NDArray[np.int32]:
-    """(n, 2 or 3) pixels with centres at +0.5 -> OpenCV's whole-number centres, in sixteenths."""
+    """(n, 2 or 3) pixels with centers at +0.5 -> OpenCV's whole-number centers, in sixteenths."""
     return np.round((points[:, :2] - 0.5) * 16).astype(np.int32)

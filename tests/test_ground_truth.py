@@ -1,4 +1,4 @@
-"""The whole system against a truth that is known: the built-in presenter was computed, not filmed.
+"""The whole system against a known truth: the built-in presenter was computed, not recorded.
 
 What is measured, and how, is benchmarks/ground_truth.py; here it is held to bounds.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import ground_truth
 import numpy as np
 import pytest
-from ground_truth import CLIPS, DATA, Sight, Truth
+from ground_truth import CLIPS, DATA, Measured, Truth
 
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
@@ -20,7 +20,7 @@ from talkinghead.face.region_removal import crop_frame, paste_back, place_crops
 from talkinghead.files import load_arrays
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 from talkinghead.weights.bundled import anchor_folder
 
 FRAMES = 260
@@ -34,13 +34,13 @@ def presenter() -> Anchor:
 
 
 @pytest.fixture(scope="module", params=sorted(CLIPS))
-def seen(request: pytest.FixtureRequest, presenter: Anchor, models_folder: Path) -> tuple[Sight, Truth]:
-    landmarker = FaceLandmarker.load(models_folder / weights.FACE_LANDMARKER.file_name)
-    return ground_truth.see(request.param, presenter.model, landmarker, FRAMES), Truth.load(request.param)
+def tracked(request: pytest.FixtureRequest, presenter: Anchor, models_folder: Path) -> tuple[Measured, Truth]:
+    landmarker = FaceLandmarker.load(models_folder / registry.FACE_LANDMARKER.file_name)
+    return ground_truth.measure(request.param, presenter.model, landmarker, FRAMES), Truth.load(request.param)
 
 
 @pytest.mark.parametrize(("name", "least_s"), [("presenter", 20), ("second", 8)])
-def test_clip_sound_and_truth_are_of_one_length(name: str, least_s: float) -> None:
+def test_clip_audio_and_truth_have_one_length(name: str, least_s: float) -> None:
     arrays, metadata = load_arrays(DATA / f"{name}.safetensors")
     about = json.loads(metadata["about"])
     with VideoReader(CLIPS[name]) as reader:
@@ -61,47 +61,47 @@ def test_the_end_of_a_clip_meets_its_beginning(name: str) -> None:
 
 
 def test_the_known_points_are_where_the_camera_sees_them() -> None:
-    """The picture of the points in space, by the camera's matrix, written out once more."""
+    """The image of the points in space by the camera's matrix, written out once more."""
     arrays, _ = load_arrays(DATA / "presenter.safetensors")
     across, up, towards = np.moveaxis(arrays["landmarks_cm"] - arrays["camera_cm"], -1, 0)
     focal, center = arrays["camera_intrinsics"][0, 0], arrays["camera_intrinsics"][0, 2]
-    picture = np.stack([center - focal * across / towards, center + focal * up / towards], -1)
-    np.testing.assert_allclose(picture, arrays["landmarks_px"], atol=0.01)
+    image_px = np.stack([center - focal * across / towards, center + focal * up / towards], -1)
+    np.testing.assert_allclose(image_px, arrays["landmarks_px"], atol=0.01)
 
 
-def test_lip_landmarks_lie_on_the_known_lips(seen: tuple[Sight, Truth]) -> None:
-    sight, truth = seen
-    assert sight.track.valid.all()
-    raw_px, moving_px = ground_truth.lips_off_px(sight, truth)
+def test_lip_landmarks_lie_on_the_known_lips(tracked: tuple[Measured, Truth]) -> None:
+    measured, truth = tracked
+    assert measured.track.valid.all()
+    raw_px, moving_px = ground_truth.lips_off_px(measured, truth)
     assert raw_px < 5.0
     assert moving_px < 1.5
 
 
-def test_the_reconstructed_opening_is_the_known_opening(seen: tuple[Sight, Truth]) -> None:
+def test_the_reconstructed_opening_is_the_known_opening(tracked: tuple[Measured, Truth]) -> None:
     """0.97 is wanted. The landmark model sets the inner edge of the upper lip too high where teeth show."""
-    sight, truth = seen
-    assert ground_truth.opening_agrees(sight.opening, truth) >= 0.92
+    measured, truth = tracked
+    assert ground_truth.opening_agrees(measured.opening, truth) >= 0.92
 
 
-def test_the_rigid_pose_is_the_known_pose(seen: tuple[Sight, Truth]) -> None:
-    turn, place_px, nod = ground_truth.pose_off(*seen)
+def test_the_rigid_pose_is_the_known_pose(tracked: tuple[Measured, Truth]) -> None:
+    turn, place_px, nod = ground_truth.pose_off(*tracked)
     assert turn.max() < 0.6
     assert place_px < 3.5
     assert abs(nod) < 1.5
 
 
-def test_the_removed_region_holds_the_known_lips_and_chin(seen: tuple[Sight, Truth], presenter: Anchor) -> None:
-    sight, truth = seen
-    assert ground_truth.share_removed(sight, presenter.model, truth) == 1.0
+def test_the_removed_region_holds_the_known_lips_and_chin(tracked: tuple[Measured, Truth], presenter: Anchor) -> None:
+    measured, truth = tracked
+    assert ground_truth.share_removed(measured, presenter.model, truth) == 1.0
 
 
-def test_the_network_draws_frames_it_never_saw(presenter: Anchor) -> None:
+def test_the_network_renders_held_out_frames(presenter: Anchor) -> None:
     assert ground_truth.held_out_psnr_db(presenter, Truth.load("presenter")) > 28.0
 
 
 @pytest.mark.parametrize(("name", "least_r"), [("presenter", 0.6), ("second", 0.5)])
 def test_speech_moves_the_mouth_as_it_truly_moved(name: str, least_r: float, presenter: Anchor) -> None:
-    """ "second" says words that the anchor was not calibrated on."""
+    """ "second" has other words than the anchor was calibrated on."""
     truth = Truth.load(name)
     opening, times_s = ground_truth.spoken_opening(presenter, name)
     assert ground_truth.opening_agrees(opening, truth) > least_r
@@ -110,7 +110,7 @@ def test_speech_moves_the_mouth_as_it_truly_moved(name: str, least_r: float, pre
 
 
 def test_a_frame_that_is_cut_and_pasted_back_stays_sharp(presenter: Anchor) -> None:
-    """What cutting costs no network brings back: bilinear weights would keep 0.70 of the sharpness."""
+    """No network restores what cutting costs: bilinear weights would keep 0.70 of the sharpness."""
     size_px = presenter.network.config.size_px
     places = place_crops(presenter.region, presenter.reconstruction, size_px)
     with VideoReader(presenter.clip) as reader:

@@ -52,6 +52,7 @@ def test_a_wheel_works_outside_the_repository(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     assert files_below(site / "talkinghead" / "checkpoints") == files_below(ROOT / "checkpoints")
+    assert (site / "talkinghead" / "evaluation" / "templates" / "report.html.j2").is_file()
 
     code = (
         "import talkinghead, talkinghead.weights.bundled as bundled;"

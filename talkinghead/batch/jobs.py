@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from talkinghead.anchor import read_description
-from talkinghead.errors import JobFileError, MissingFileError, TalkingHeadError
-from talkinghead.files import VIDEO_SUFFIXES
+from talkinghead.errors import JobFileError, TalkingHeadError
+from talkinghead.files import VIDEO_SUFFIXES, read_text
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.options import Option, options_of, parse_face
 from talkinghead.structures import FaceChoice
@@ -102,7 +102,7 @@ def read_jobs(path: Path) -> list[Job]:
     ids: dict[str, int] = {}
     outputs: dict[str, int] = {}
     rows = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
-    for line, row in rows(_read_text(path), problems):
+    for line, row in rows(read_text(path, error=JobFileError, largest_bytes=LARGEST_BYTES), problems):
         found: list[str] = []
         job = _job(row, path.parent, found)
         if job is not None:
@@ -121,20 +121,6 @@ def read_jobs(path: Path) -> list[Job]:
         noun = "problem" if len(problems) == 1 else "problems"
         raise JobFileError(f"{path} has {len(problems)} {noun}; no job was started.", tuple(problems))
     return jobs
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        raise MissingFileError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(raw) > LARGEST_BYTES:
-        raise JobFileError(f"{path} is larger than {LARGEST_BYTES >> 20} MB; split it.")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise JobFileError(f"{path} is not text in UTF-8 (byte {error.start}); convert it first.") from error
 
 
 def _json_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -54,15 +54,15 @@ def evaluate(
     for path, suffix in ((csv_file, ".csv"), (html_file, ".html")):
         if path is not None:
             check_output_path(path, overwrite=overwrite, suffixes=(suffix,))
-    work = find_pairs(outputs, reference, driving, phones, against, transcript)
-    if not work.pairs:
-        raise MissingFileError(f"Nothing can be measured: {work.left_out[0].output}: {work.left_out[0].reason}.")
+    matched = find_pairs(outputs, reference, driving, phones, against, transcript)
+    if not matched.pairs:
+        raise MissingFileError(f"Nothing to compare: {matched.left_out[0].output}: {matched.left_out[0].reason}.")
     with progress_bar(quiet or as_json) as bar:
-        task = bar.add_task("Measuring", total=len(work.pairs), note="")
+        task = bar.add_task("Scoring", total=len(matched.pairs), note="")
         evaluation = evaluate_pairs(
-            work.pairs,
+            matched.pairs,
             anchor=anchor,
-            left_out=work.left_out,
+            left_out=matched.left_out,
             progress=lambda done, count: bar.update(task, completed=done, note=f"{done} of {count}"),
         )
     if csv_file is not None:
@@ -98,7 +98,7 @@ def convert(name: str, files: tuple[Path, ...], output: Path | None) -> None:
 
     No code in the files is run. docs/evaluation.md says where to get them.
     """
-    from talkinghead.metrics.networks import JUDGES
+    from talkinghead.metrics.networks import METRIC_NETWORKS
     from talkinghead.metrics.networks import convert as convert_weights
 
-    click.echo(f"{convert_weights(JUDGES[name], files, output)}: ready for `talkinghead evaluate`")
+    click.echo(f"{convert_weights(METRIC_NETWORKS[name], files, output)}: ready for `talkinghead evaluate`")

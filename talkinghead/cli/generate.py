@@ -17,7 +17,7 @@ from talkinghead.cli.options import (
     text_options,
 )
 from talkinghead.cli.output import echo_skipped, print_json, progress_bar, warn_of_missing_consent
-from talkinghead.errors import MissingFileError, TextError
+from talkinghead.errors import TextError
 from talkinghead.generation.config import GenerationConfig
 
 if TYPE_CHECKING:
@@ -141,14 +141,8 @@ def _script(text: str | None, text_file: Path | None, voice: str | None) -> Scri
 
 def _read_text(path: Path) -> str:
     """The content of a text file in UTF-8, with or without a byte order mark; - is standard input."""
+    from talkinghead.files import decode_text, read_text
+
     if path == STANDARD_INPUT:
-        raw = sys.stdin.buffer.read()
-    else:
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise MissingFileError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TextError(f"{path} is not text in UTF-8 (byte {error.start}); convert it first.") from error
+        return decode_text(sys.stdin.buffer.read(), "The text on standard input", error=TextError)
+    return read_text(path, error=TextError)

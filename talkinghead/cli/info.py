@@ -43,9 +43,9 @@ def verify(file: Path, as_json: bool) -> None:
 
     Exit code 1: it is not labeled as AI-generated, or its manifest does not match it.
     """
-    from talkinghead.provenance.metadata import read_labels
+    from talkinghead.provenance.reader import read_provenance
 
-    found = read_labels(file)
+    found = read_provenance(file)
     if as_json:
         print_json({"file": str(file), **found.as_json()})
     else:

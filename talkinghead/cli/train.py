@@ -64,7 +64,7 @@ def _echo_description(description: dict[str, Any], output: Path) -> None:
     click.echo(f"{output}: trained for {steps} steps. Look at {output / 'training.png'}")
     if steps < FEW_STEPS:
         click.echo(f"Below about {FEW_STEPS} steps the mouth is blurred; train for more --minutes.")
-    lag_ms = description["sound"]["lag_ms"]
+    lag_ms = description["audio"]["lag_ms"]
     if lag_ms is not None and abs(lag_ms) > VISIBLE_LAG_MS:
         click.echo(
             f"The clip's audio is {abs(lag_ms)} ms {'behind' if lag_ms > 0 else 'ahead of'} its mouth; "

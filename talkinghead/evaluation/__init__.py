@@ -1,1 +1,1 @@
-"""Outputs scored against true videos, and the tables and the report of it."""
+"""Evaluation: outputs scored against real videos, and the tables and report of it."""

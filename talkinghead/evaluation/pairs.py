@@ -1,50 +1,53 @@
-"""What is to be compared with what: from files, folders whose files have the same names, or a table."""
+"""Which output is scored against which reference: from files, folders with equal file names, or a table."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from talkinghead.errors import MissingFileError, TableError
+from talkinghead.files import read_text
 
-SYSTEM = "output"
-"""What a system is called that nobody named."""
+DEFAULT_SYSTEM = "output"
+"""Name of a system that was not given one."""
 CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
-"""Files of a folder that are taken for clips."""
+"""Suffixes of the files in a folder that count as clips."""
 COLUMNS = ("output", "reference", "driving", "phones", "transcript", "ceiling", "twin")
-"""Columns of a table that name files; `system` is the other one that is read."""
+"""Columns of a table of pairs that name files; beside them there is `system`."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One clip to judge, and what it is judged by."""
+    """One output and the files it is scored against."""
 
     output: Path
     reference: Path | None = None
-    """The true video; without it only what needs none is measured."""
+    """The real video; without it only the metrics that need none are measured."""
     driving: Path | None = None
-    """Sound or video that the output was driven by; None takes the reference's sound."""
+    """Audio or video that the output was driven by; None takes the reference's audio."""
     phones: Path | None = None
-    """Table of phone times in that sound."""
+    """Table of phone times in that audio."""
     transcript: Path | None = None
-    """Text file of what is said in it, from which phone times are made where there is no table of them."""
+    """Text file of what is said in it, from which phone times are computed where there is no table of them."""
     ceiling: Path | None = None
-    """An output made for the same reference from its true coefficients."""
+    """An output generated for the same reference from its own coefficients."""
     twin: Path | None = None
-    """An output made just like this one, from a clip in which nothing but the original mouth differed."""
-    system: str = SYSTEM
+    """An output generated like this one from a clip that differs in the original mouth alone."""
+    system: str = DEFAULT_SYSTEM
 
     @property
     def name(self) -> str:
-        """By which outputs of several systems belong together: that of the truth, where there is one."""
+        """Name that matches the outputs of several systems: the reference's, where there is one."""
         return (self.reference or self.output).stem
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A clip that could not be judged."""
+    """A clip that could not be scored."""
 
     output: Path
     system: str
@@ -53,8 +56,8 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is to be judged, and what has no partner."""
+class MatchedPairs:
+    """Pairs to score, and outputs that have no partner."""
 
     pairs: tuple[Pair, ...]
     left_out: tuple[LeftOut, ...]
@@ -67,17 +70,23 @@ def find_pairs(
     phones: Sequence[Path] = (),
     against: Sequence[Path] = (),
     transcripts: Sequence[Path] = (),
-) -> Work:
-    """Match outputs with their references, sounds and phone times, and with the outputs of other systems.
+) -> MatchedPairs:
+    """Match outputs with their references, audio and phone times, and with the outputs of other systems.
 
-    Outputs are files, folders of clips, or tables (.csv, see `read_table`). References, sounds, phone times and
-    transcripts are each: one file for all, as many files as outputs in the same order, or a folder in which the file of
-    the same name is taken, whatever its suffix. What is given in `against` is a folder, or a file where there is one
-    output.
+    References, driving audio, phone times and transcripts are each one file for all outputs, or as many files as
+    outputs in the same order, or a folder in which the file of the same name is taken, whatever its suffix.
+
+    Args:
+        outputs: files, folders of clips, or tables (.csv, see `read_table`).
+        references: real videos.
+        driving: audio or video files that the outputs were driven by.
+        phones: tables of phone times.
+        against: outputs of other systems: a folder each, or a file each where there is a single output.
+        transcripts: text files.
 
     Raises:
-        MissingFileError: a file or folder is not there, or a folder is empty.
-        TableError: a table cannot be read, or there are too many or too few files of a kind.
+        MissingFileError: a file or folder does not exist, or a folder has no clips.
+        TableError: a table cannot be read, or the number of files of a kind does not match.
     """
     tables = [path for path in outputs if path.suffix.lower() == ".csv"]
     files, system = _expand([path for path in outputs if path not in tables])
@@ -92,44 +101,45 @@ def find_pairs(
         name = _unused(other.name if other.is_dir() else other.stem, names)
         names.add(name)
         pairs += _of_other_system(pairs, system, other, name, left_out)
-    return Work(tuple(pairs), tuple(left_out))
+    return MatchedPairs(tuple(pairs), tuple(left_out))
 
 
 def read_table(path: Path) -> list[Pair]:
-    """Pairs from a CSV with headings: output, and as wanted any other of `COLUMNS`, and system.
+    """Read pairs from a CSV file with the heading output and any others of `COLUMNS` and system.
 
-    Paths are relative to the table's own folder.
+    Paths in it are relative to the folder of the table.
 
     Raises:
-        MissingFileError, TableError: there is no such table, or it is none.
+        MissingFileError: there is no such file.
+        TableError: it is not such a table.
     """
+    text = read_text(path, error=TableError)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path} is not a table in UTF-8: {error}.") from error
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise TableError(f"{path} is not a table: {error}.") from error
     if not rows or not rows[0].get("output"):
-        raise TableError(f"{path} needs a line of headings with 'output' ({', '.join(COLUMNS[1:])}, system) and rows.")
+        raise TableError(
+            f"{path} needs a heading 'output' (others: {', '.join(COLUMNS[1:])}, system) and at least one row."
+        )
     without = next((line for line, row in enumerate(rows, 1) if not row.get("output")), 0)
     if without:
-        raise TableError(f"{path}, row {without} names no output.")
+        raise TableError(f"{path}, row {without} has no output.")
     unknown = set(rows[0]) - {*COLUMNS, "system", None}
     if unknown:
-        raise TableError(f"{path} has columns that mean nothing here: {', '.join(sorted(unknown))}.")
+        raise TableError(f"{path} has unknown columns: {', '.join(sorted(unknown))}.")
     return [_pair(row, path.parent) for row in rows]
 
 
 def _pair(row: dict[str, str | None], folder: Path) -> Pair:
     files = {name: folder / str(row[name]) for name in COLUMNS if row.get(name)}
-    return Pair(files.pop("output"), **files, system=row.get("system") or SYSTEM)
+    return Pair(files.pop("output"), **files, system=row.get("system") or DEFAULT_SYSTEM)
 
 
 def _expand(paths: Sequence[Path]) -> tuple[list[Path], str]:
-    """Files, folders opened; and what to call the system."""
+    """Files, with folders replaced by the clips in them; and the name of the system."""
     files = [file for path in paths for file in (_clips(path) if path.is_dir() else [path])]
-    return files, paths[0].name if len(paths) == 1 and paths[0].is_dir() and paths[0].name else SYSTEM
+    return files, paths[0].name if len(paths) == 1 and paths[0].is_dir() and paths[0].name else DEFAULT_SYSTEM
 
 
 def _clips(folder: Path) -> list[Path]:
@@ -140,11 +150,11 @@ def _clips(folder: Path) -> list[Path]:
 
 
 def _with_partners(pairs: list[Pair], kind: str, given: list[Path], left_out: list[LeftOut]) -> list[Pair]:
-    """The pairs with their file of a kind; a pair without its reference is left out, other files may be missing."""
+    """Pairs with their file of a kind; a pair without its reference is left out, other kinds may be missing."""
     if not given:
         return pairs
     if len(given) == 1 and given[0].is_dir():
-        matched = [_namesake(given[0], pair.output) for pair in pairs]
+        matched = [_file_of_same_name(given[0], pair.output) for pair in pairs]
     elif len(given) in (1, len(pairs)):
         matched = [*given] * (len(pairs) if len(given) == 1 else 1)
     else:
@@ -154,24 +164,17 @@ def _with_partners(pairs: list[Pair], kind: str, given: list[Path], left_out: li
         if partner is None and kind == "reference":
             left_out.append(LeftOut(pair.output, pair.system, f"{given[0]} has no file of this name"))
         else:
-            kept.append(_with(pair, kind, partner))
+            files: dict[str, Any] = {kind: partner}
+            kept.append(replace(pair, **files))
     return kept
 
 
-def _with(pair: Pair, kind: str, partner: Path | None) -> Pair:
-    if kind == "reference":
-        return replace(pair, reference=partner)
-    if kind == "driving":
-        return replace(pair, driving=partner)
-    return replace(pair, phones=partner) if kind == "phones" else replace(pair, transcript=partner)
-
-
-def _namesake(folder: Path, wanted: Path) -> Path | None:
+def _file_of_same_name(folder: Path, wanted: Path) -> Path | None:
     return next((path for path in sorted(folder.iterdir()) if path.stem == wanted.stem), None)
 
 
 def _of_other_system(pairs: list[Pair], system: str, other: Path, name: str, left_out: list[LeftOut]) -> list[Pair]:
-    """Another system's outputs for the same references."""
+    """Pairs of another system's outputs with the same references."""
     own = [pair for pair in pairs if pair.system == system]
     if not other.is_dir():
         if len(own) != 1:
@@ -179,7 +182,7 @@ def _of_other_system(pairs: list[Pair], system: str, other: Path, name: str, lef
         return [replace(own[0], output=other, system=name, ceiling=None, twin=None)]
     found = []
     for pair in own:
-        partner = _namesake(other, pair.output)
+        partner = _file_of_same_name(other, pair.output)
         if partner is None:
             left_out.append(LeftOut(other / pair.output.name, name, f"{other} has no file of this name"))
         else:

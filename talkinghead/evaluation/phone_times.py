@@ -1,4 +1,4 @@
-"""Which phone is spoken when, read from a table of three columns: begin, end (seconds), phone."""
+"""Phone times: which phone is spoken when, read from a table of begin, end (seconds) and phone."""
 
 from __future__ import annotations
 
@@ -9,53 +9,50 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.errors import MissingFileError, TableError
+from talkinghead.errors import TableError
+from talkinghead.files import read_text
 
 LABIALS = frozenset("pbm")
-"""Sounds that want the lips shut, in IPA and, in capitals, in ARPABET."""
+"""Phones that close the lips, as `plain` writes them."""
 PAUSES = frozenset({"", "|", "_", "sil", "sp", "spn", "pau", "<eps>", "breath", "h#"})
+"""Names for silence in the output of common aligners."""
 
 
 @dataclass(frozen=True)
 class PhoneTimes:
-    """P phones in the order of their times."""
+    """P phones and when each is spoken, in order of time."""
 
     phones: tuple[str, ...]
-    """As the table writes them."""
+    """IPA or ARPABET, as in the table."""
     times_s: NDArray[np.float64]
-    """(P, 2) begin and end."""
+    """(P, 2) begin and end of each."""
 
     @property
     def closures_s(self) -> NDArray[np.float64]:
-        """(C, 2) the times of p, b and m."""
+        """(C, 2) begin and end of each p, b and m."""
         return self.times_s[[plain(phone) in LABIALS for phone in self.phones]]
 
     @property
     def others_s(self) -> NDArray[np.float64]:
-        """(O, 2) the times of every other sound; pauses are none."""
+        """(O, 2) begin and end of every other phone, without pauses."""
         return self.times_s[[plain(phone) not in LABIALS | PAUSES for phone in self.phones]]
 
 
 def plain(phone: str) -> str:
-    """A phone without stress, length and the like: "P" and "pʰ" are p, "AA1" is aa."""
+    """A phone in lower case without stress, length and other marks: p for "P" and "pʰ", aa for "AA1"."""
     return re.sub(r"[0-9ˈˌːʰʲ̚]", "", phone).lower()
 
 
 def read_phone_times(path: Path) -> PhoneTimes:
-    """Read a table of phone times: columns apart by a tab, a comma or blanks; a line of headings may come first.
+    """Read a table of phone times: one phone a line, columns separated by a tab, a comma or blanks.
 
-    That is also what Audacity writes for labels, and what is left of other formats when their extras are cut off.
+    The first line may hold headings. Audacity's label files have this form too.
 
     Raises:
         MissingFileError: there is no such file.
-        TableError: a line is not a begin, a later end and a phone.
+        TableError: a line is not a begin, an end that is not earlier, and a phone.
     """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path} is not text in UTF-8.") from error
+    lines = read_text(path, error=TableError).splitlines()
     phones, times_s = [], []
     for number, line in enumerate(lines, 1):
         cells = re.split(r"[\t,]|\s+", line.strip(), maxsplit=2)
@@ -66,11 +63,13 @@ def read_phone_times(path: Path) -> PhoneTimes:
         except (ValueError, IndexError):
             if number == 1:
                 continue
-            raise TableError(f"{path}, line {number}: begin, end (seconds) and phone are wanted: {line!r}") from None
+            raise TableError(
+                f"{path}, line {number}: expected begin, end (seconds) and phone, found {line!r}"
+            ) from None
         if not 0 <= begin_s <= end_s:
-            raise TableError(f"{path}, line {number}: a phone that ends before it begins, or begins before 0")
+            raise TableError(f"{path}, line {number}: the phone ends before it begins, or begins before 0")
         phones.append(cells[2].strip() if len(cells) > 2 else "")
         times_s.append((begin_s, end_s))
     if not phones:
-        raise TableError(f"{path} holds no phone times: begin, end (seconds) and phone on each line are wanted.")
+        raise TableError(f"{path} has no phone times; each line has to be begin, end (seconds) and phone.")
     return PhoneTimes(tuple(phones), np.array(times_s, np.float64))

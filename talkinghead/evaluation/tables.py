@@ -1,4 +1,4 @@
-"""An evaluation for the terminal and for machines: tables, JSON, CSV."""
+"""An evaluation as tables for the terminal, and as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -10,46 +10,51 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from talkinghead.evaluation.evaluate import Evaluation
-from talkinghead.evaluation.scores import BY_FIELD, METRICS, NAMES, Metric, Scores
+from talkinghead.evaluation.registry import BY_NAME, METRICS, NAMES, FromAllClips, Metric
+from talkinghead.evaluation.results import SHIFT_FRAMES, Evaluation
+from talkinghead.evaluation.scores import Scores
 
 BLIND = "†"
-"""Beside a number that does not fall when the truth comes late."""
+"""Beside a metric that is no worse when the reference comes late."""
 NOT_MEASURED = "not measured"
 MEAN_OF = ", mean of "
 LONGEST_TEXT = 36
-"""Characters of a name that stand on one line; longer ones are folded where there is no room."""
+"""Characters of a name that are kept on one line; longer names are folded where there is no room."""
 
 
 def columns(evaluation: Evaluation) -> dict[str, Scores]:
-    """What is set side by side: each system's mean, then the rows that set the scale."""
+    """The columns of a table of all metrics: each system's mean, then the scale rows."""
     return {**{system: evaluation.mean(system) for system in evaluation.systems}, **evaluation.rows}
 
 
-def heading(evaluation: Evaluation, name: str) -> str:
-    """A column's name, with the clips it is the mean of."""
+def column_heading(evaluation: Evaluation, name: str) -> str:
+    """A column's name, with the number of clips it is the mean of."""
     count = len(evaluation.of(name)) if name in evaluation.systems else 0
     return f"{name}{MEAN_OF}{count}" if count > 1 else name
 
 
 def headline_table(evaluation: Evaluation) -> Table:
-    """One line a system and a row that sets the scale, one column a metric of the headline (`Metric.heading`)."""
-    chosen = headline(evaluation)
-    rows = [
-        [heading(evaluation, name), *(metric.text(getattr(row, metric.field)) for metric in chosen)]
-        for name, row in columns(evaluation).items()
-    ]
-    rows.append(["best", *(metric.best for metric in chosen)])
-    return _table("Headline", ["", *(metric.heading for metric in chosen)], rows)
+    """The headline: one line for each system and scale row, one column for each of the most telling metrics."""
+    return _table("Headline", ["", *(metric.heading for metric in headline(evaluation))], headline_rows(evaluation))
 
 
 def headline(evaluation: Evaluation) -> list[Metric]:
-    """The metrics that tell the most, less those that were measured for no clip."""
-    return [metric for metric in METRICS if metric.heading and metric.field not in evaluation.missing]
+    """The metrics of the headline that were measured for at least one clip."""
+    return [metric for metric in METRICS if metric.heading and metric.name not in evaluation.missing]
+
+
+def headline_rows(evaluation: Evaluation) -> list[list[str]]:
+    """Name and a cell for each metric of the headline; one row for each of `columns`, then the best values."""
+    chosen = headline(evaluation)
+    rows = [
+        [column_heading(evaluation, name), *(metric.text(getattr(row, metric.name)) for metric in chosen)]
+        for name, row in columns(evaluation).items()
+    ]
+    return [*rows, ["best", *(metric.best for metric in chosen)]]
 
 
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> Table:
-    """Numbers to the right; only headings are broken, between words, and nothing is left out."""
+    """A table with numbers aligned right; only headings are broken, between words, and no cell is cut."""
     lines = [list(row) for row in rows]
     table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=0)
     for number, name in enumerate(headings):
@@ -66,55 +71,55 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], t
 
 
 def scores_table(evaluation: Evaluation) -> Table:
-    """One line a metric, one column a system and a row that sets the scale."""
-    names = [heading(evaluation, name) for name in columns(evaluation)]
+    """All metrics: one line for each metric, one column for each system and scale row."""
+    names = [column_heading(evaluation, name) for name in columns(evaluation)]
     return _table("All metrics", ["metric", "best", *names], score_rows(evaluation, with_intervals=False), 2)
 
 
 def intervals_table(evaluation: Evaluation) -> Table:
-    """The means of more than one clip, and where each lies."""
+    """Means over more than one clip and their confidence intervals."""
     systems = evaluation.systems
     rows = [[row[0], *row[2 : 2 + len(systems)]] for row in score_rows(evaluation)]
     kept = [row for row in rows if any("[" in cell for cell in row)]
-    names = [heading(evaluation, name) for name in systems]
+    names = [column_heading(evaluation, name) for name in systems]
     return _table("Means and their 95 % intervals (bootstrap over clips)", ["metric", *names], kept)
 
 
 def score_rows(evaluation: Evaluation, *, with_intervals: bool = True) -> Iterator[list[str]]:
-    """Metric, best, and a cell for each of `columns`: the mean, and where it lies."""
+    """Metric, best value, and a cell for each of `columns`: the mean and its interval."""
     shown = columns(evaluation)
     intervals = {system: evaluation.intervals(system) for system in evaluation.systems} if with_intervals else {}
     for metric in METRICS:
-        mark = BLIND if metric.field in evaluation.blind_to_sync else ""
+        mark = BLIND if metric.name in evaluation.blind_to_sync else ""
         cells = []
         for name, row in shown.items():
-            low_high = intervals.get(name, {}).get(metric.field) if metric.source != "count" else None
-            cells.append(metric.text(getattr(row, metric.field)) + _spread(metric, low_high))
-        if metric.field in evaluation.missing:
+            low_high = intervals.get(name, {}).get(metric.name) if not metric.is_count else None
+            cells.append(metric.text(getattr(row, metric.name)) + _interval(metric, low_high))
+        if metric.name in evaluation.missing:
             cells[: len(evaluation.systems)] = [NOT_MEASURED] * len(evaluation.systems)
-        yield [metric.label + mark, metric.best, *cells]
+        yield [metric.title + mark, metric.best, *cells]
 
 
-def _spread(metric: Metric, low_high: tuple[float, float] | None) -> str:
+def _interval(metric: Metric, low_high: tuple[float, float] | None) -> str:
     return f" [{metric.text(low_high[0])}, {metric.text(low_high[1])}]" if low_high else ""
 
 
 def pairs_table(evaluation: Evaluation) -> Table:
-    """One line a clip, the metrics of the headline and the frames."""
-    counted = (BY_FIELD["frames_scored"], BY_FIELD["frames_total"])
+    """One line for each clip: the metrics of the headline, and frames scored of all frames."""
+    counts = (BY_NAME["frames_scored"], BY_NAME["frames_total"])
     chosen = headline(evaluation)
     rows = []
     for scored in evaluation.pairs:
-        cells = (metric.text(getattr(scored.scores, metric.field)) for metric in chosen)
-        frames = "/".join(metric.text(getattr(scored.scores, metric.field)) for metric in counted)
+        cells = (metric.text(getattr(scored.scores, metric.name)) for metric in chosen)
+        frames = "/".join(metric.text(getattr(scored.scores, metric.name)) for metric in counts)
         rows.append([scored.pair.system, scored.pair.output.name, *cells, frames])
     return _table("Clip by clip", ["system", "output", *(metric.heading for metric in chosen), "frames"], rows, 2)
 
 
 def differences_table(evaluation: Evaluation) -> Table:
-    """The first system less each of the others, over the clips that both have, with where the difference lies."""
+    """Differences of the first system to each other one over the clips that both have, and their intervals."""
     first, *others = evaluation.systems
-    title = f"{first} less the others, clip by clip, and its 95 % interval (paired bootstrap)"
+    title = f"{first} minus the others, clip by clip, and its 95 % interval (paired bootstrap)"
     return _table(title, ["metric", *others], difference_rows(evaluation))
 
 
@@ -123,22 +128,23 @@ def difference_rows(evaluation: Evaluation) -> Iterator[list[str]]:
     first, *others = evaluation.systems
     found = [evaluation.difference(first, other) for other in others]
     for metric in METRICS:
-        if metric.field in evaluation.missing or metric.source in ("count", "set"):
+        of_one_clip = not metric.is_count and not isinstance(metric.computed, FromAllClips)
+        if metric.name in evaluation.missing or not of_one_clip:
             continue
         cells = [
-            metric.text(getattr(apart, metric.field)) + _spread(metric, intervals.get(metric.field))
-            for apart, intervals in found
+            metric.text(getattr(difference, metric.name)) + _interval(metric, intervals.get(metric.name))
+            for difference, intervals in found
         ]
-        yield [metric.label, *cells]
+        yield [metric.title, *cells]
 
 
 def remarks(evaluation: Evaluation) -> list[str]:
-    """What has to be said beside the numbers, one line each."""
+    """Lines to show beside the scores: clips scored and left out, what was not measured and why, notes on clips."""
     given = len(evaluation.pairs) + len(evaluation.left_out)
     lines = [f"{len(evaluation.pairs)} of {given} clips scored"]
     lines += [f"left out: {left.output} ({left.system}): {left.reason}" for left in evaluation.left_out]
-    if any(metric in evaluation.blind_to_sync for metric in BY_FIELD):
-        lines.append(f"{BLIND} blind to sync here: no worse when the truth comes 5 frames late")
+    if evaluation.blind_to_sync:
+        lines.append(f"{BLIND} blind to sync here: no worse when the reference comes {SHIFT_FRAMES} frames late")
     reasons: dict[str, list[str]] = {}
     for name, reason in evaluation.missing.items():
         reasons.setdefault(reason, []).append(name)
@@ -148,7 +154,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything, ready for `json.dumps`; what was not measured is None, and `not_measured` says why."""
+    """Everything found, ready for `json.dumps`; scores that were not measured are None, `not_measured` says why."""
     return {
         "clips_given": len(evaluation.pairs) + len(evaluation.left_out),
         "clips_scored": len(evaluation.pairs),
@@ -181,12 +187,12 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "rows": {name.replace(" ", "_"): row.as_json() for name, row in evaluation.rows.items()},
         "blind_to_sync": list(evaluation.blind_to_sync),
         "not_measured": dict(evaluation.missing),
-        "judges_sha256": dict(evaluation.judges_sha256 or {}),
+        "metric_networks_sha256": dict(evaluation.metric_networks_sha256),
     }
 
 
 def as_csv(evaluation: Evaluation) -> str:
-    """One line a clip, then the means and the rows that set the scale; empty where a number was not measured."""
+    """One line for each clip, then for each of `columns`; cells of scores that were not measured are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["system", "output", "reference", *NAMES])

@@ -2,9 +2,9 @@
 
     shape = neutral + identity @ identity_basis + expression @ expression_basis
 
-Units are centimetres of the canonical face, y up, z towards the viewer. The expression basis moves the
-local region's vertices only; the identity basis moves those and the rigid vertices of the upper face, by
-which the head's pose is found. Both are scaled so that coefficients come in standard deviations.
+Units are centimeters of the canonical face, y up, z towards the viewer. The expression basis moves the
+vertices of the local region only; the identity basis moves those and the rigid vertices of the upper face, to
+which the head's pose is fitted. Both are scaled so that coefficients are in standard deviations.
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ from talkinghead.files import load_arrays, save_arrays
 from talkinghead.structures import FloatArray
 
 FORMAT = "talkinghead/face-model/1"
+"""Format of the file, stored in its metadata."""
 LARGEST_NUMBER = 1e4
-"""No coordinate, weight or number of a vertex is larger."""
+"""Largest coordinate (cm) and weight of a usable file: a larger one is damage."""
 
 
 @dataclass(frozen=True)
 class FaceModel:
-    """Arrays of the model; see the module's text for units."""
+    """Linear face model: a mean shape, its modes of identity and expression, and the mesh of the local region."""
 
     neutral: FloatArray
-    """(468, 3) mean shape."""
+    """(468, 3) float32, mean shape in cm."""
     identity_basis: FloatArray
-    """(I, 468, 3) offsets per standard deviation."""
+    """(I, 468, 3) float32, offsets in cm per standard deviation."""
     expression_basis: FloatArray
-    """(K, 468, 3) offsets per standard deviation, zero outside `local`."""
+    """(K, 468, 3) float32, offsets in cm per standard deviation, zero outside `local`."""
     local: NDArray[np.int64]
-    """(V,) vertices of the local region: the lower face."""
+    """(V,) int64, landmark numbers of the local region: the lower face."""
     rigid: NDArray[np.int64]
-    """(R,) vertices of the upper face that speech does not move."""
+    """(R,) int64, landmark numbers of the upper face that speech does not move."""
     triangles: NDArray[np.int64]
-    """(F, 3) triangles of the local mesh, the mouth's inside closed, numbered within `local`."""
+    """(F, 3) int64, triangles of the local mesh, which also cover the inside of the mouth; positions within `local`."""
     uv: FloatArray
-    """(V, 2) texture coordinates of the local vertices in [0, 1], u to the right, v downwards."""
+    """(V, 2) float32, texture coordinates of the local vertices in [0, 1], u to the right, v downwards."""
     importance: FloatArray
-    """(V,) weight of each local vertex in fitting, > 0: the lips count most."""
+    """(V,) float32, weight of each local vertex in fitting, > 0: the lips count most."""
 
     @property
     def expressions(self) -> int:
@@ -59,52 +60,82 @@ class FaceModel:
 
     @functools.cached_property
     def local_index(self) -> dict[int, int]:
-        """Landmark number -> position within `local`."""
+        """Position within `local` of each of its landmark numbers."""
         return {int(landmark): position for position, landmark in enumerate(self.local)}
 
-    def local_neutral(self, identity: FloatArray) -> FloatArray:
-        """The local region at rest, of one person: (I,) -> (V, 3) cm."""
-        return self.neutral[self.local] + np.tensordot(identity, self.identity_basis[:, self.local], 1)
-
-    def local_shape(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
-        """The local region with expressions: (I,), (T, K) -> (T, V, 3) cm."""
-        return self.local_neutral(identity) + np.tensordot(expression, self.expression_basis[:, self.local], 1)
-
-    def opening(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
-        """Gap between the inner lips over the width of the mesh's face oval: (I,), (T, K) -> (T,)."""
-        lips = [UPPER_LIP, LOWER_LIP]
-        shape = self.neutral[lips] + np.tensordot(identity, self.identity_basis[:, lips], 1)
-        shape = shape + np.tensordot(expression, self.expression_basis[:, lips], 1)
-        width = np.linalg.norm(self.neutral[RIGHT_CHEEK] - self.neutral[LEFT_CHEEK])
-        return np.asarray(np.linalg.norm(shape[:, 0] - shape[:, 1], axis=-1) / width, np.float32)
-
-    def lip_gap(self, identity: FloatArray, expression: FloatArray) -> FloatArray:
-        """Height of the gap between the inner lips in cm, below 0 where they overlap: (I,), (T, K) -> (T,).
-
-        Linear in the expression.
-        """
-        upper, lower = UPPER_LIP, LOWER_LIP
-        rest = (self.neutral[upper] - self.neutral[lower])[1]
-        rest = rest + identity @ (self.identity_basis[:, upper] - self.identity_basis[:, lower])[:, 1]
-        moves = (self.expression_basis[:, upper] - self.expression_basis[:, lower])[:, 1]
-        return np.asarray(rest + expression @ moves, np.float32)
+    def of(self, identity: FloatArray) -> PersonFace:
+        """The face of the person with these identity coefficients (I,)."""
+        return PersonFace(self, identity)
 
     @functools.cached_property
     def reach_basis(self) -> FloatArray:
-        """(K, V, 3) the expression basis over the local vertices."""
+        """(K, V, 3) expression basis of the local vertices."""
         return self.expression_basis[:, self.local]
 
     @functools.cached_property
     def boundary(self) -> NDArray[np.int64]:
-        """The local mesh's outer edge as a closed loop of positions within `local`, (E,)."""
+        """(E,) outer edge of the local mesh, a closed loop of positions within `local`."""
         return boundary_loop(self.triangles)
 
 
+@dataclass(frozen=True)
+class PersonFace:
+    """The face of one person: the face model and the person's identity coefficients."""
+
+    model: FaceModel
+    """The face model, the same for every person."""
+    identity: FloatArray
+    """(I,) float32, in standard deviations."""
+
+    @functools.cached_property
+    def local_neutral(self) -> FloatArray:
+        """(V, 3) cm, the local region with the expression 0."""
+        model = self.model
+        return model.neutral[model.local] + np.tensordot(self.identity, model.identity_basis[:, model.local], 1)
+
+    def local_shape(self, expression: FloatArray) -> FloatArray:
+        """Shape of the local region with given expressions: (T, K) -> (T, V, 3) cm."""
+        model = self.model
+        return self.local_neutral + np.tensordot(expression, model.expression_basis[:, model.local], 1)
+
+    def opening(self, expression: FloatArray) -> FloatArray:
+        """Mouth opening: the distance of the inner lips over the width of the mean face, (T, K) -> (T,) float32."""
+        model, lips = self.model, [UPPER_LIP, LOWER_LIP]
+        shape = model.neutral[lips] + np.tensordot(self.identity, model.identity_basis[:, lips], 1)
+        shape = shape + np.tensordot(expression, model.expression_basis[:, lips], 1)
+        width = np.linalg.norm(model.neutral[RIGHT_CHEEK] - model.neutral[LEFT_CHEEK])
+        return np.asarray(np.linalg.norm(shape[:, 0] - shape[:, 1], axis=-1) / width, np.float32)
+
+    def lip_gap(self, expression: FloatArray) -> FloatArray:
+        """Height of the gap between the inner lips, cm: (T, K) -> (T,) float32.
+
+        It is linear in the expression, and negative where the lips overlap.
+        """
+        model, upper, lower = self.model, UPPER_LIP, LOWER_LIP
+        # Only y counts, the axis along which the lips part.
+        rest = (model.neutral[upper] - model.neutral[lower])[1]
+        rest = rest + self.identity @ (model.identity_basis[:, upper] - model.identity_basis[:, lower])[:, 1]
+        per_coefficient = (model.expression_basis[:, upper] - model.expression_basis[:, lower])[:, 1]
+        return np.asarray(rest + expression @ per_coefficient, np.float32)
+
+
 def boundary_loop(triangles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The longest closed loop of edges that belong to one triangle only, in order: (F, 3) -> (E,)."""
+    """Outer edge of a mesh: the longest closed loop of edges that belong to one triangle only.
+
+    Args:
+        triangles: (F, 3) vertex numbers, all triangles wound in the same sense.
+
+    Returns:
+        (E,) vertex numbers in order along the edge.
+
+    Raises:
+        KeyError, ValueError: the edges form no closed loop.
+    """
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    # Two triangles that share an edge run along it in opposite directions: an edge without its opposite is outside.
     directed = {(int(a), int(b)) for a, b in edges}
     following = {a: b for a, b in directed if (b, a) not in directed}
+    # Each loop is followed from any of its edges until it closes.
     loops: list[list[int]] = []
     while following:
         start, here = following.popitem()
@@ -117,7 +148,11 @@ def boundary_loop(triangles: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def save_face_model(model: FaceModel, path: Path) -> None:
-    """Write the model as safetensors."""
+    """Write the model as safetensors.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     arrays = {name: getattr(model, name) for name in FaceModel.__dataclass_fields__}
     save_arrays(path, arrays, {"format": FORMAT})
 
@@ -140,6 +175,11 @@ def load_face_model(path: Path) -> FaceModel:
 
 
 def _check(model: FaceModel, path: Path) -> None:
+    """Check shapes, types and ranges of the arrays, and that the mesh has an edge.
+
+    Raises:
+        CheckpointError: they do not fit together; the message names those that are wrong.
+    """
     vertices = len(model.local)
     shapes = {
         "neutral": (MESH_VERTICES, 3),
@@ -161,7 +201,7 @@ def _check(model: FaceModel, path: Path) -> None:
     if not wrong:
         try:
             _ = model.boundary
-        except (KeyError, ValueError):  # the edge of the mesh is no loop
+        except (KeyError, ValueError):  # the edge of the mesh does not close
             wrong.append("triangles")
     if wrong or not all((np.abs(getattr(model, name)) <= LARGEST_NUMBER).all() for name in shapes):
         raise CheckpointError(f"{path} holds arrays that do not fit together{': ' if wrong else ''}{', '.join(wrong)}.")

@@ -1,19 +1,18 @@
 """Face landmarks: Google's face landmarker (MediaPipe), run by LiteRT alone.
 
-Three networks out of one .task file: a detector (BlazeFace, Bazarevsky et al. 2019) finds faces in the whole picture,
-a landmark network (Attention Mesh, Grishchenko et al. 2020) puts 478 points on one face in a square crop, and a small
-mixer turns 146 of those points into 52 blendshape scores. `FaceLandmarker` is these three, without memory;
-`FaceTracker` follows one face through a clip; `track_clip` makes a `Track` of a whole clip.
+Three networks from one .task file: a detector (BlazeFace, Bazarevsky et al. 2019) finds faces in the whole image, a
+landmark network (Attention Mesh, Grishchenko et al. 2020) predicts 478 points of one face in a square crop, and a
+small MLP-mixer predicts 52 blendshape scores from 146 of those points. `FaceLandmarker` runs the three on single
+images; `tracking` follows a face through a clip.
 
-Pixel centres are at +0.5 all through. The landmark network itself works that way: a mirrored crop gives mirrored
-points about 128.0, the middle of its 256 px, not about 127.5.
+Pixel centers are at +0.5. The landmark network itself has that convention: a mirrored crop gives points that are
+mirrored about 128.0, the middle of its 256 px, and not about 127.5.
 """
 
 from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError
 from talkinghead.face.topology import LEFT_EYE, RIGHT_EYE
-from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FaceChoice, FloatArray, Frame, Track
+from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FloatArray
 
 # fmt: off
 BLENDSHAPE_NAMES: tuple[str, ...] = (
@@ -42,9 +41,9 @@ BLENDSHAPE_NAMES: tuple[str, ...] = (
     "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
     "noseSneerLeft", "noseSneerRight",
 )
-"""The blendshape scores in the network's order (ARKit's names; left and right are the person's own)."""
+"""Names of the blendshape scores in the network's order: ARKit's, with the person's own left and right."""
 
-# The points that the blendshape network takes: lips, eyes, brows, irises, oval of the face, bridge of the nose.
+# Input landmarks of the blendshape network: lips, eyes, brows, irises, oval of the face, bridge of the nose.
 _BLENDSHAPE_POINTS = np.array([
     0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80,
     81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153,
@@ -57,34 +56,34 @@ _BLENDSHAPE_POINTS = np.array([
 # fmt: on
 
 DETECTION_THRESHOLD = 0.5
+"""Least score of a detection."""
 PRESENCE_THRESHOLD = 0.5
+"""Least probability, by the landmark network, that a region holds a face."""
 SUPPRESSION_OVERLAP = 0.3
-"""Two detections that overlap by more than this (intersection over union) are one face."""
+"""Intersection over union above which two detections are of one face."""
 REGION_MARGIN = 1.5
-"""Side of the square given to the landmark network, over the longer side of the face in it."""
+"""Side of the landmark network's input square over the longer side of the face in it."""
 JUMP_SHARE = 0.25
-"""A tracked face that moves or grows by more than this share of its size in one frame is looked for anew."""
-PATIENCE_S = 0.5
-"""How long a lost face is waited for where it was last seen, before another one may take its place."""
-
-_MEMBER_LIMIT_BYTES = 64 * 1024 * 1024
+"""Largest motion and change of size of one face between two frames, as a fraction of its size."""
+LARGEST_NETWORK_BYTES = 64 * 1024 * 1024
+"""Largest network in a .task file; a larger one is damage."""
 
 
 @dataclass(frozen=True)
 class FaceRegion:
-    """A square around a face, turned so that the face is upright in it."""
+    """A square around a face, rotated so that the face is upright in it."""
 
     x: float
-    """Centre, pixels from the left of the picture."""
+    """Center, pixels from the left edge of the image."""
     y: float
-    """Centre, pixels from the top of the picture."""
+    """Center, pixels from the top edge of the image."""
     size_px: float
-    """Side of the square."""
+    """Side of the square, pixels of the image."""
     angle_rad: float
-    """Clockwise turn of the face in the picture."""
+    """Clockwise rotation of the face in the image, radians."""
 
     def to_image(self, side: int) -> NDArray[np.float64]:
-        """(2, 3) affine map from the pixels of a crop of `side` x `side` to the pixels of the picture."""
+        """(2, 3) affine map from the pixels of a crop of `side` x `side` to pixels of the image."""
         scale = self.size_px / side
         cos, sin = scale * math.cos(self.angle_rad), scale * math.sin(self.angle_rad)
         half = side / 2
@@ -93,30 +92,28 @@ class FaceRegion:
         )
 
     def distance_px(self, other: FaceRegion) -> float:
-        """From centre to centre."""
+        """Distance of the centers, pixels."""
         return math.hypot(self.x - other.x, self.y - other.y)
 
     def is_near(self, other: FaceRegion) -> bool:
-        """Whether both can be the same face, one frame apart."""
-        grown = self.size_px / other.size_px
-        has_kept_size = 1 / (1 + JUMP_SHARE) < grown < 1 + JUMP_SHARE
-        return has_kept_size and self.distance_px(other) < JUMP_SHARE * other.size_px / REGION_MARGIN
+        """Whether both can be regions of one face in neighboring frames."""
+        growth = self.size_px / other.size_px
+        has_like_size = 1 / (1 + JUMP_SHARE) < growth < 1 + JUMP_SHARE
+        return has_like_size and self.distance_px(other) < JUMP_SHARE * other.size_px / REGION_MARGIN
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face in one picture."""
+    """Landmarks of one face in one image."""
 
     landmarks: FloatArray
-    """(478, 3) float32, x and y in pixels of the picture, z in the same unit, smaller is nearer."""
-    blendshapes: FloatArray
-    """(52,) float32 scores in [0, 1], in the order of `BLENDSHAPE_NAMES`."""
+    """(478, 3) float32, x and y in pixels of the image, z in the same unit, smaller is nearer."""
     presence: float
-    """Probability that the region held a face, in [0, 1]."""
+    """Probability that the region shows a face, in [0, 1]."""
 
     @property
     def region(self) -> FaceRegion:
-        """The square around the points, where the face is looked for in the next frame."""
+        """The upright square around the landmarks: the landmark network's input in the next frame."""
         points = self.landmarks[:, :2].astype(np.float64)
         across = points[LEFT_EYE] - points[RIGHT_EYE]
         angle = math.atan2(across[1], across[0])
@@ -128,14 +125,14 @@ class Face:
 
 
 class FaceLandmarker:
-    """Detector, landmark network and blendshape network. Keeps no memory between pictures.
+    """Face detector, landmark network and blendshape network, applied to single images.
 
-    Not safe for use by two threads at once; LiteRT releases the interpreter lock, so that a caller may decode the
+    Not safe for use by two threads at once. LiteRT releases Python's interpreter lock, so that a caller can decode the
     next frames in another thread meanwhile.
     """
 
     def __init__(self, detector: bytes, landmarks: bytes, blendshapes: bytes) -> None:
-        """Each argument is the content of a .tflite file.
+        """Load the three networks, each from the content of its .tflite file.
 
         Raises:
             ModelUnavailableError: one of them is not a network of the expected shape.
@@ -147,7 +144,7 @@ class FaceLandmarker:
 
     @classmethod
     def load(cls, path: Path) -> FaceLandmarker:
-        """From a `face_landmarker.task` file (a zip of three networks). Nothing is downloaded.
+        """Load a `face_landmarker.task` file, a zip of the three networks. Nothing is downloaded.
 
         Raises:
             MissingFileError: there is no such file.
@@ -161,165 +158,100 @@ class FaceLandmarker:
                     _read_network(archive, "face_blendshapes.tflite"),
                 )
         except OSError as error:
-            raise MissingFileError(f"cannot read {path}: {error.strerror}") from error
+            raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise ModelUnavailableError(f"{path} is not a face landmarker's .task file: {error}") from error
 
     def detect(self, image: ByteArray) -> list[FaceRegion]:
-        """Every face in a picture, largest first; (H, W, 3) uint8 RGB."""
+        """Detect all faces in an image (H, W, 3) uint8 RGB: their regions, largest first."""
         height, width = image.shape[:2]
         whole = FaceRegion(width / 2, height / 2, max(height, width), 0.0)
+        # The detector takes the image padded to a square, with values in [-1, 1].
         crop = _crop(image, whole, 128)
         boxes, logits = self._detector(crop[None].astype(np.float32) / 127.5 - 1)
         found = _suppress(*self._decode(boxes[0], logits[0, :, 0]))
         return sorted((_detected_region(face, whole) for face in found), key=lambda region: -region.size_px)
 
     def landmarks_in(self, image: ByteArray, region: FaceRegion) -> Face | None:
-        """The face in one region of a picture, or None when there is none; (H, W, 3) uint8 RGB."""
+        """Landmarks of the face in a region of an image (H, W, 3) uint8 RGB; None where the region shows no face."""
         crop = _crop(image, region, 256)
         raw, presence_logit = self._landmarks(crop[None].astype(np.float32) / 255)
         presence = float(_sigmoid(presence_logit.ravel())[0])
         points = raw.reshape(LANDMARKS, 3)
         if not (np.isfinite(points).all() and presence >= PRESENCE_THRESHOLD):
             return None
+        # From the crop back to the image; z has the scale of x and y.
         matrix = region.to_image(256)
         points = np.column_stack((_transform(matrix, points[:, :2]), points[:, 2] * (region.size_px / 256)))
-        (scores,) = self._blendshapes(points[None, _BLENDSHAPE_POINTS, :2])
-        if not np.isfinite(scores).all():
-            return None
-        return Face(points.astype(np.float32), np.clip(scores, 0, 1), presence)
+        return Face(points.astype(np.float32), presence)
+
+    def blendshapes(self, face: Face) -> FloatArray:
+        """Predict the blendshape scores of a face: (52,) float32 in [0, 1], in the order of `BLENDSHAPE_NAMES`."""
+        (scores,) = self._blendshapes(face.landmarks[None, _BLENDSHAPE_POINTS, :2])
+        return np.clip(np.nan_to_num(scores), 0, 1)
 
     def _decode(self, boxes: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Detections above the threshold: (n, 8, 2) centre, size and six points in [0, 1], and (n,) scores."""
+        """Decode the detector's output.
+
+        Args:
+            boxes: (896, 16) offsets in pixels of the detector's input: center, size and six points.
+            logits: (896,) of the scores.
+
+        Returns:
+            Detections above the threshold: (n, 8, 2) center, size and six points in [0, 1], and (n,) scores.
+        """
         scores = _sigmoid(logits)
-        kept = np.isfinite(boxes).all(-1) & (boxes[:, 2:4] > 0).all(-1) & (scores >= DETECTION_THRESHOLD)
-        faces = boxes[kept].reshape(-1, 8, 2) / np.float32(128)
-        faces[:, [0, 2, 3, 4, 5, 6, 7]] += self._anchors[kept, None]
-        return faces, scores[kept]
-
-
-class FaceTracker:
-    """Follows one face from frame to frame: looks where it was, and searches the whole picture only when it is lost."""
-
-    def __init__(self, landmarker: FaceLandmarker, face: FaceChoice = "largest") -> None:
-        self._landmarker = landmarker
-        self._choice = face
-        self._last: FaceRegion | None = None
-        self._last_time_s = -math.inf
-        self._is_lost = False
-
-    def update(self, frame: Frame) -> Face | None:
-        """The followed face in the next frame, or None when it is not to be seen there."""
-        face = None if self._last is None or self._is_lost else self._follow(frame.image, self._last)
-        if face is None:
-            face = self._search(frame)
-        self._is_lost = face is None
-        if face is not None:
-            self._last, self._last_time_s = face.region, frame.time_s
-        return face
-
-    def _follow(self, image: ByteArray, last: FaceRegion) -> Face | None:
-        face = self._landmarker.landmarks_in(image, last)
-        return face if face is not None and face.region.is_near(last) else None
-
-    def _search(self, frame: Frame) -> Face | None:
-        region = self._choose(self._landmarker.detect(frame.image), frame.time_s)
-        if region is None:
-            return None
-        first = self._landmarker.landmarks_in(frame.image, region)
-        # The detector's square is a rough one: look a second time where the points say that the face is.
-        return None if first is None else self._landmarker.landmarks_in(frame.image, first.region)
-
-    def _choose(self, regions: list[FaceRegion], time_s: float) -> FaceRegion | None:
-        """The face to follow among those detected, largest first."""
-        last = self._last
-        if last is not None and time_s - self._last_time_s <= PATIENCE_S:
-            # The same face again, or none: a neighbour must not be taken for it.
-            nearest = min(regions, key=last.distance_px, default=None)
-            return nearest if nearest is not None and last.distance_px(nearest) < last.size_px / 2 else None
-        if not regions or self._choice == "largest":
-            return regions[0] if regions else None
-        from_left = sorted(regions, key=lambda region: region.x)
-        if isinstance(self._choice, int):
-            return from_left[self._choice] if 0 <= self._choice < len(from_left) else None
-        return from_left[0 if self._choice == "left" else -1]
-
-
-def track_clip(
-    frames: Iterable[Frame],
-    landmarker: FaceLandmarker,
-    width: int,
-    height: int,
-    *,
-    face: FaceChoice = "largest",
-    progress: Callable[[int], None] | None = None,
-) -> Track:
-    """Landmarks of one face through a clip. Frames are taken one at a time and none is kept.
-
-    Args:
-        frames: the clip, in the order of time.
-        landmarker: the networks.
-        width: of the frames, in pixels.
-        height: of the frames, in pixels.
-        face: which one, where there are several.
-        progress: called after each frame with the number of frames done.
-
-    Returns:
-        The track; frames without that face are marked invalid and are zero. It may hold no valid frame at all.
-    """
-    tracker = FaceTracker(landmarker, face)
-    empty = Face(np.zeros((LANDMARKS, 3), np.float32), np.zeros(BLENDSHAPES, np.float32), 0.0)
-    faces, times_s, valid = [], [], []
-    for done, frame in enumerate(frames, start=1):
-        found = tracker.update(frame)
-        faces.append(found or empty)
-        valid.append(found is not None)
-        times_s.append(frame.time_s)
-        if progress is not None:
-            progress(done)
-    return Track(
-        landmarks=np.array([found.landmarks for found in faces], np.float32).reshape(-1, LANDMARKS, 3),
-        blendshapes=np.array([found.blendshapes for found in faces], np.float32).reshape(-1, BLENDSHAPES),
-        valid=np.array(valid, np.bool_),
-        times_s=np.array(times_s, np.float64),
-        width=width,
-        height=height,
-    )
+        usable = np.isfinite(boxes).all(-1) & (boxes[:, 2:4] > 0).all(-1) & (scores >= DETECTION_THRESHOLD)
+        faces = boxes[usable].reshape(-1, 8, 2) / np.float32(128)
+        # Everything but the size (entry 1) is an offset from the anchor.
+        faces[:, [0, 2, 3, 4, 5, 6, 7]] += self._anchors[usable, None]
+        return faces, scores[usable]
 
 
 class _Network:
-    """One .tflite network on one thread: array in, arrays out."""
+    """One .tflite network, run by LiteRT on one thread: array in, arrays out."""
 
     def __init__(self, content: bytes, *shapes: tuple[int, ...]) -> None:
-        """`shapes`: of the input, then of those outputs that are wanted, in their order."""
+        """Load a network and check its shapes.
+
+        Args:
+            content: of a .tflite file.
+            shapes: of the input, then of the first outputs, those that are returned.
+
+        Raises:
+            ModelUnavailableError: it does not load, or has other shapes.
+        """
         try:
             self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelUnavailableError(f"a network in the face landmarker does not load: {error}") from error
-        taken = self._interpreter.get_input_details()
-        given = self._interpreter.get_output_details()[: len(shapes) - 1]
-        if tuple(tuple(detail["shape"]) for detail in (*taken, *given)) != shapes:
-            raise ModelUnavailableError("a network in the face landmarker is of another version than expected")
-        self._input = taken[0]["index"]
-        self._outputs = [detail["index"] for detail in given]
+            raise ModelUnavailableError(f"A network of the face landmarker does not load: {error}") from error
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()[: len(shapes) - 1]
+        if tuple(tuple(detail["shape"]) for detail in (*inputs, *outputs)) != shapes:
+            raise ModelUnavailableError(
+                "A network of the face landmarker is of another version than expected; fetch it again."
+            )
+        self._input = inputs[0]["index"]
+        self._outputs = [detail["index"] for detail in outputs]
 
     def __call__(self, values: NDArray[np.floating[Any]]) -> list[FloatArray]:
+        """Run the network on one input and return its first outputs."""
         self._interpreter.set_tensor(self._input, values.astype(np.float32, copy=False))
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._outputs]
 
 
 def _read_network(archive: zipfile.ZipFile, name: str) -> bytes:
-    """One network out of the .task file, its size checked before it is unpacked."""
+    """Read one network from the .task file; its size is checked before it is unpacked."""
     size = archive.getinfo(name).file_size
-    if size > _MEMBER_LIMIT_BYTES:
-        raise ValueError(f"{name} is {size} bytes large")
+    if size > LARGEST_NETWORK_BYTES:
+        raise ValueError(f"{name} has {size} bytes")
     return archive.read(name)
 
 
 def _detector_anchors() -> FloatArray:
-    """(896, 2) centres in [0, 1] that the detector's boxes are relative to: 2 on a 16 x 16 grid, 6 on an 8 x 8 one."""
+    """Anchors of the detector: (896, 2) centers in [0, 1], 2 a cell of a 16 x 16 grid and 6 a cell of an 8 x 8 grid."""
     grids = []
     for cells, repeats in ((16, 2), (8, 6)):
         centers = (np.arange(cells, dtype=np.float32) + 0.5) / cells
@@ -331,20 +263,28 @@ def _detector_anchors() -> FloatArray:
 def _suppress(faces: FloatArray, scores: FloatArray) -> list[FloatArray]:
     """Non-maximum suppression by blending: overlapping detections become their score-weighted mean (BlazeFace §3.3).
 
-    Takes (n, 8, 2) detections and (n,) scores, gives one (8, 2) array a face, best score first.
+    The mean jitters less from frame to frame than the best detection alone.
+
+    Args:
+        faces: (n, 8, 2) detections.
+        scores: (n,) of them.
+
+    Returns:
+        One (8, 2) detection for each face, best score first.
     """
     blended = []
     remaining = np.argsort(-scores, kind="stable")
     while len(remaining):
+        # The best remaining detection and all that overlap it are one face.
         same = _overlap(faces[remaining[0]], faces[remaining]) > SUPPRESSION_OVERLAP
-        same[0] = True  # even a box without area counts as itself, so that the loop ends
+        same[0] = True  # a box without area does not overlap itself; without this, the loop would not end
         group, remaining = remaining[same], remaining[~same]
         blended.append(np.average(faces[group], axis=0, weights=scores[group]).astype(np.float32))
     return blended
 
 
 def _overlap(one: FloatArray, many: FloatArray) -> FloatArray:
-    """Intersection over union of one (8, 2) detection's box with those of (n, 8, 2) others."""
+    """Intersection over union of the boxes of one detection (8, 2) and of many (n, 8, 2): (n,) float32."""
     low = np.maximum(one[0] - one[1] / 2, many[:, 0] - many[:, 1] / 2)
     high = np.minimum(one[0] + one[1] / 2, many[:, 0] + many[:, 1] / 2)
     shared = np.clip(high - low, 0, None).prod(-1)
@@ -353,7 +293,7 @@ def _overlap(one: FloatArray, many: FloatArray) -> FloatArray:
 
 
 def _detected_region(face: FloatArray, whole: FaceRegion) -> FaceRegion:
-    """The region of an (8, 2) detection in [0, 1] of the square around the whole picture."""
+    """Region of a detection (8, 2) in [0, 1] of the square `whole`; the line of its eyes gives the rotation."""
     center, right_eye, left_eye = _transform(whole.to_image(1), face[[0, 2, 3]])
     across = left_eye - right_eye
     size_px = float(face[1].max()) * whole.size_px * REGION_MARGIN
@@ -361,12 +301,12 @@ def _detected_region(face: FloatArray, whole: FaceRegion) -> FaceRegion:
 
 
 def _crop(image: ByteArray, region: FaceRegion, side: int) -> ByteArray:
-    """A region of the picture as (side, side, 3) uint8, black where it reaches beyond the picture."""
+    """Sample a region of an image as (side, side, 3) uint8, black where it reaches beyond the image."""
     matrix = region.to_image(side)
     shrink = int(region.size_px / side)
     if shrink > 1:
         image, matrix = _shrunk(image, matrix, side, shrink)
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # cv2 has pixel centres at whole numbers
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centers at whole numbers
     warped = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return np.asarray(warped, np.uint8)
 
@@ -374,24 +314,37 @@ def _crop(image: ByteArray, region: FaceRegion, side: int) -> ByteArray:
 def _shrunk(
     image: ByteArray, matrix: NDArray[np.float64], side: int, shrink: int
 ) -> tuple[ByteArray, NDArray[np.float64]]:
-    """The part of the picture that a crop needs, averaged over blocks of `shrink` pixels, and the map into it.
+    """Reduce the part of an image that a crop needs, so that bilinear sampling does not alias.
 
-    Bilinear sampling alone would skip pixels of a large face, and its points would shiver.
+    Bilinear sampling of a large face skips pixels, and its landmarks would jitter.
+
+    Args:
+        image: (H, W, 3) uint8.
+        matrix: (2, 3) map from crop pixels to image pixels.
+        side: of the crop, pixels.
+        shrink: side of the blocks of pixels that are averaged.
+
+    Returns:
+        The reduced part, and the map from crop pixels to its pixels.
     """
+    # Bounds of the rotated crop in the image, cut to whole blocks inside the image; at least one block remains.
     corners = _transform(matrix, np.array([[0, 0], [side, 0], [0, side], [side, side]]))
     height, width = image.shape[:2]
     left, top = np.clip(np.floor(corners.min(0)), 0, (width - shrink, height - shrink)).astype(int)
     columns, rows = np.ceil((corners.max(0) - (left, top)) / shrink).astype(int)
     columns, rows = np.clip((columns, rows), 1, ((width - left) // shrink, (height - top) // shrink))
+    # Averaging whole blocks (INTER_AREA by an integer factor) keeps pixel centers at +0.5, so the map only has to be
+    # shifted to the part's corner and divided by the factor.
     part = image[top : top + rows * shrink, left : left + columns * shrink]
     matrix[:, 2] -= (left, top)
     return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8), matrix / shrink
 
 
 def _transform(matrix: NDArray[np.float64], points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """(n, 2) points through a (2, 3) affine map."""
+    """Apply a (2, 3) affine map to (n, 2) points."""
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:
+    """Logistic function, written by tanh so that it does not overflow."""
     return np.asarray(0.5 * (1 + np.tanh(logits / 2)), np.float32)

@@ -2,73 +2,122 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
-from talkinghead.device import choose_device
 from talkinghead.errors import CheckpointError, NoFaceError
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.tracking import track_file
+from talkinghead.files import cached, sha256_of
 from talkinghead.generation.expression_files import SUFFIXES, load_expression
 from talkinghead.generation.stream import prefetch
+from talkinghead.speech.analysis import AudioAnalysis, analyze
+from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_calibration, save_calibration
 from talkinghead.speech.lip_closure import close_lips
-from talkinghead.speech.voice_activity import VoiceActivityConfig, voice_activity
+from talkinghead.speech.model import SpeechModel
+from talkinghead.speech.voice_activity import VoiceActivityConfig, gate
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
 
 SAME_PERSON_RATIO = 1.35
-"""Up to this growth of the misfit, a video counts as showing the anchor's own person."""
+"""Up to this ratio of misfits, a video counts as showing the anchor's own person."""
+
+
+def load_speech_model(anchor: Anchor, encoder: str | None, device: torch.device) -> SpeechModel:
+    """The speech model for an anchor.
+
+    Args:
+        anchor: whose face model the predictor must have been trained for.
+        encoder: folder or cached hub name; None takes the project's own.
+        device: where the encoder runs.
+
+    Raises:
+        MissingFileError, CheckpointError, ModelUnavailableError: see `SpeechModel.load`; or the predictor was trained
+            for another face model than the anchor's.
+    """
+    speech_model = SpeechModel.load(encoder, device)
+    if speech_model.predictor.config.face_model_sha256 != anchor.face_model_sha256:
+        raise CheckpointError(
+            f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
+        )
+    return speech_model
+
+
+def calibration_for(anchor: Anchor, speech_model: SpeechModel) -> SpeechCalibration:
+    """The anchor's own calibration where it was fitted with this speech model, else one fitted now and cached."""
+    if anchor.calibration is not None and anchor.calibration.is_for(speech_model):
+        return anchor.calibration
+    hashes = (sha256_of(anchor.clip), sha256_of(anchor.folder / "reconstruction.safetensors"), speech_model.sha256)
+    return cached(
+        "calibrations",
+        hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32],
+        make=lambda: calibrate(anchor.clip, anchor.face, anchor.reconstruction, speech_model),
+        load=lambda path: load_calibration(path, anchor.model.expressions),
+        save=lambda path, calibration: save_calibration(path, calibration),
+    )
 
 
 def expression_from_speech(
     anchor: Anchor,
+    speech_model: SpeechModel,
     audio: Recording,
     times_s: NDArray[np.float64],
-    encoder: str | None,
-    device: str,
     pauses: VoiceActivityConfig | None = None,
 ) -> FloatArray:
-    """Expression predicted from speech at 16 kHz, in the anchor's own range: (T, K)."""
-    return np.concatenate(list(expression_parts(anchor, audio, times_s, encoder, device, pauses)))
+    """Expression predicted from speech, in the anchor's own range.
+
+    Args:
+        anchor: who speaks.
+        speech_model: see `load_speech_model`.
+        audio: at 16 kHz; it is read twice.
+        times_s: (T,) seconds, rising.
+        pauses: how the mouth comes to rest where nobody speaks; None is the default.
+
+    Returns:
+        (T, K) in standard deviations of the face model.
+
+    Raises:
+        SpeechTooShortError, ModelUnavailableError: see `SpeechModel.predict`; the voice activity detector is missing.
+    """
+    pauses = pauses or VoiceActivityConfig()
+    analysis = analyze(audio, pauses)
+    return np.concatenate(list(expression_parts(anchor, speech_model, audio, analysis, times_s, pauses)))
 
 
 def expression_parts(
     anchor: Anchor,
+    speech_model: SpeechModel,
     audio: Recording,
+    analysis: AudioAnalysis,
     times_s: NDArray[np.float64],
-    encoder: str | None,
-    device: str,
-    pauses: VoiceActivityConfig | None = None,
+    pauses: VoiceActivityConfig,
 ) -> Iterator[FloatArray]:
-    """The same part by part: (n, K) each, T rows in all.
+    """What `expression_from_speech` gives, part by part: (n, K) each, T rows in all.
 
-    What can fail fails here. The sound is read block by block, so its length does not matter to the memory; the parts
-    are predicted in a thread of their own, so that the first frames need not wait for the last words.
+    Memory does not grow with the length of the audio. The parts are predicted in a thread of their own, so that the
+    first frames need not wait for the last words.
+
+    Args:
+        anchor, speech_model, times_s, pauses: as there.
+        audio: at 16 kHz; it is read once.
+        analysis: of the audio.
     """
-    # Imported here: coefficient files and videos as drivers need none of it.
-    from talkinghead.speech.calibration import calibrate
-    from talkinghead.speech.model import load_speech_model, predicted_parts
-
-    loaded, predictor = load_speech_model(encoder, choose_device(device))
-    if predictor.config.face_model_sha256 != anchor.face_model_sha256:
-        raise CheckpointError(
-            f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
-        )
-    calibration = calibrate(anchor, loaded, predictor)
-    moving = voice_activity(audio, times_s, pauses)[:, None]
-    rest, identity = anchor.rest_expression(), anchor.reconstruction.identity
-    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
+    calibration = calibration_for(anchor, speech_model)
+    moving = gate(analysis.speech_s, times_s, pauses)[:, None]
+    rest, own = anchor.rest_expression(), anchor.reconstruction.expression[anchor.reconstruction.valid]
 
     def parts() -> Iterator[FloatArray]:
-        given = 0
-        for said in predicted_parts(loaded, predictor, audio, times_s):
-            moves = moving[given : given + len(said.values)]
-            given += len(said.values)
-            driven = close_lips(calibration.apply(said.values), said.closure, anchor.model, identity, own)
-            yield np.asarray(moves * driven + (1 - moves) * rest, np.float32)
+        done = 0
+        for predicted in speech_model.predict_parts(audio, times_s, analysis.level):
+            open_share = moving[done : done + len(predicted.values)]
+            done += len(predicted.values)
+            driven = close_lips(calibration.apply(predicted.values), predicted.closure, anchor.face, own)
+            yield np.asarray(open_share * driven + (1 - open_share) * rest, np.float32)
 
     return prefetch(parts(), 1)
 
@@ -76,7 +125,20 @@ def expression_parts(
 def expression_from_file(
     anchor: Anchor, source: Path, times_s: NDArray[np.float64], face: FaceChoice = "largest"
 ) -> FloatArray:
-    """Expression read from a coefficient file, or measured from a video, at the output's times: (T, K)."""
+    """Expression read from a coefficient file, or measured from a video, at the output's times.
+
+    Args:
+        anchor: who is driven.
+        source: .safetensors or .csv file, else a video.
+        times_s: (T,) seconds.
+        face: which face of the video.
+
+    Returns:
+        (T, K) in standard deviations of the face model.
+
+    Raises:
+        MissingFileError, CoefficientError, MediaError, NoFaceError: the source cannot be used.
+    """
     if source.suffix.lower() in SUFFIXES:
         values, own_times_s = load_expression(source, anchor.model.expressions)
         if own_times_s is None:
@@ -89,31 +151,35 @@ def expression_from_file(
 def measure_expression(
     anchor: Anchor, video: Path, face: FaceChoice = "largest"
 ) -> tuple[FloatArray, NDArray[np.float64]]:
-    """Expression seen in a video: (S, K) and its (S,) times.
+    """Expression measured in a video: (S, K) and its (S,) times.
 
-    Where the anchor's identity fits the video nearly as well as one found for it, the video shows the anchor and the
-    coefficients are taken as they are. Another person's are carried over: shifted and scaled, coefficient by
+    Where the anchor's identity fits the video nearly as well as one solved for it, the video shows the anchor and the
+    coefficients are taken as they are. Another person's are transferred: shifted and scaled, coefficient by
     coefficient, to the anchor's own mean and standard deviation.
+
+    Raises:
+        MissingFileError, MediaError, NoFaceError: the video cannot be used.
     """
     track = track_file(video, face=face)
     if not track.valid.any():
         raise NoFaceError(f"{video}: no frame shows a usable face.")
     as_anchor = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
     as_other = reconstruct(track, anchor.model)
-    own_misfit = _misfit(anchor, track.landmarks, as_other)
-    if _misfit(anchor, track.landmarks, as_anchor) <= SAME_PERSON_RATIO * own_misfit:
+    own_misfit = _rigid_misfit_cm(anchor, track.landmarks, as_other)
+    if _rigid_misfit_cm(anchor, track.landmarks, as_anchor) <= SAME_PERSON_RATIO * own_misfit:
         return as_anchor.expression, track.times_s
-    mean, std = anchor.expression_statistics()
-    seen = as_other.expression[as_other.valid]
-    normalized = (as_other.expression - seen.mean(0)) / np.maximum(seen.std(0), 1e-3)
+    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
+    mean, std = own.mean(0), own.std(0)
+    theirs = as_other.expression[as_other.valid]
+    normalized = (as_other.expression - theirs.mean(0)) / np.maximum(theirs.std(0), 1e-3)
     return (mean + std * normalized).astype(np.float32), track.times_s
 
 
-def _misfit(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstruction) -> float:
-    """Mean distance of the rigid and local landmarks from the reconstruction, in cm."""
+def _rigid_misfit_cm(anchor: Anchor, landmarks: FloatArray, reconstruction: Reconstruction) -> float:
+    """Mean distance of the rigid landmarks of the upper face from the reconstruction, over the valid frames."""
     model = anchor.model
     shape = model.neutral[model.rigid] + np.tensordot(reconstruction.identity, model.identity_basis[:, model.rigid], 1)
     still = np.broadcast_to(shape, (len(reconstruction), *shape.shape)).astype(np.float32)
-    seen = project(still, reconstruction, slice(None))
-    miss = np.linalg.norm((seen - landmarks[:, model.rigid])[..., :2], axis=-1) / reconstruction.scale[:, None]
-    return float(miss[reconstruction.valid].mean())
+    projected = project(still, reconstruction, slice(None))
+    distance = np.linalg.norm((projected - landmarks[:, model.rigid])[..., :2], axis=-1)
+    return float((distance / reconstruction.scale[:, None])[reconstruction.valid].mean())

@@ -1,64 +1,81 @@
-"""Expression coefficients in files: safetensors or CSV."""
+"""Files of expression coefficients: safetensors or CSV."""
 
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import CoefficientError, MissingFileError
-from talkinghead.files import load_arrays, save_arrays
+from talkinghead.files import load_arrays, read_text, save_arrays
 from talkinghead.structures import FloatArray
 
 FORMAT = "talkinghead/expression/1"
+"""Format of the safetensors file, stored in its metadata."""
 LARGEST_BYTES = 512 * 1024 * 1024
+"""Largest file that is read."""
 LARGEST_SIGMA = 20.0
-"""No face does more; a larger number is a mistake of units."""
+"""Largest coefficient, standard deviations: no face has a larger one, so it is a mistake of units."""
 SUFFIXES = (".safetensors", ".csv")
+"""Endings of files of expression coefficients."""
 
 
 def save_expression(path: Path, expression: FloatArray, times_s: NDArray[np.float64]) -> None:
-    """Write (T, K) coefficients in standard deviations and their (T,) times in seconds, as safetensors."""
+    """Write expression coefficients as safetensors.
+
+    Args:
+        path: the file.
+        expression: (T, K) in standard deviations.
+        times_s: (T,) seconds.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     save_arrays(path, {"expression": expression, "times_s": times_s}, {"format": FORMAT})
 
 
 def load_expression(path: Path, expressions: int) -> tuple[FloatArray, NDArray[np.float64] | None]:
-    """Read coefficients from a file.
+    """Read expression coefficients.
 
-    A .safetensors file holds `expression` (T, K) and, if the rows are not one an output frame, `times_s` (T,).
-    A .csv file has a header line; its columns are K coefficients in order, with `time_s` before them if given.
+    A .safetensors file holds `expression` (T, K) and optionally `times_s` (T,). A .csv file has a header line and K
+    columns in order, optionally with a column `time_s` before them. Without times, there is one row for each output
+    frame.
 
     Args:
         path: the file.
-        expressions: K that is wanted.
+        expressions: K, the number of coefficients that the anchor has.
 
     Returns:
-        (T, K) float32 and (T,) seconds, or None where the rows are one an output frame.
+        Coefficients (T, K) float32 and times (T,) float64 in seconds; None for the times where the file has none.
 
     Raises:
-        MissingFileError: no such file.
-        CoefficientError: wrong shape, not finite, out of range, or not readable.
+        MissingFileError: there is no such file.
+        CheckpointError: the safetensors file is damaged.
+        CoefficientError: the coefficients have the wrong shape, are not finite, out of range, or not readable.
     """
     if not path.is_file():
         raise MissingFileError(f"There is no file {path}.")
     if path.stat().st_size > LARGEST_BYTES:
-        raise CoefficientError(f"{path} is larger than {LARGEST_BYTES >> 20} MB: no coefficients file is.")
+        raise CoefficientError(
+            f"{path} is larger than {LARGEST_BYTES >> 20} MB, the limit for expression coefficients."
+        )
     if path.suffix.lower() == ".csv":
         values, times_s = _read_csv(path)
     else:
         arrays, _ = load_arrays(path)
         if "expression" not in arrays:
-            raise CoefficientError(f"{path} holds no array called 'expression'.")
+            raise CoefficientError(f"{path} has no array named 'expression'.")
         values, times_s = arrays["expression"], arrays.get("times_s")
     return _checked(path, values, expressions), _checked_times(path, times_s, len(values))
 
 
 def _read_csv(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Coefficients and times of a .csv file, whatever their number."""
+    text = read_text(path, error=CoefficientError, largest_bytes=LARGEST_BYTES)
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
+        rows = list(csv.reader(text.splitlines()))
         header, body = [name.strip() for name in rows[0]], [row for row in rows[1:] if row]
         table = np.array([[float(cell) for cell in row] for row in body])
     except (ValueError, IndexError, csv.Error) as error:
@@ -71,19 +88,25 @@ def _read_csv(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | No
 
 
 def _checked(path: Path, values: NDArray[np.floating], expressions: int) -> FloatArray:
+    """The coefficients as float32, after their shape and range were checked."""
     if values.ndim != 2 or values.shape[1] != expressions or not len(values):
-        raise CoefficientError(f"{path} holds coefficients of shape {values.shape}; (frames, {expressions}) is wanted.")
+        raise CoefficientError(
+            f"{path} has coefficients of shape {values.shape}; the anchor needs (frames, {expressions})."
+        )
     if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
-        raise CoefficientError(f"{path} holds coefficients that are not finite numbers.")
+        raise CoefficientError(f"{path} has coefficients that are not finite numbers.")
     if np.abs(values).max() > LARGEST_SIGMA:
-        raise CoefficientError(f"{path} holds coefficients beyond {LARGEST_SIGMA:g} standard deviations.")
+        raise CoefficientError(
+            f"{path} has coefficients above {LARGEST_SIGMA:g} standard deviations; check their unit."
+        )
     return values.astype(np.float32)
 
 
 def _checked_times(path: Path, times_s: NDArray[np.floating] | None, rows: int) -> NDArray[np.float64] | None:
+    """The times as float64, after their number and order were checked."""
     if times_s is None:
         return None
     times = np.asarray(times_s, np.float64)
     if times.shape != (rows,) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        raise CoefficientError(f"{path}: its times are not {rows} rising numbers of seconds.")
+        raise CoefficientError(f"{path} must have {rows} times in seconds, one for each row, that rise.")
     return times

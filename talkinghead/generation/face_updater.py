@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.device import mixed_precision, to_device
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
+from talkinghead.generation.passthrough import Reason
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction
@@ -19,25 +21,34 @@ from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruct
 
 @dataclass(frozen=True)
 class Prepared:
-    """A batch of frames on its way to the network."""
+    """A batch of B frames on its way to the network; U of them show a usable face."""
 
     images: Sequence[ByteArray]
     """B frames, (H, W, 3) uint8."""
     usable: NDArray[np.int64]
-    """(U,) which of them show a face."""
-    places: Crops
-    """Of those."""
+    """(U,) positions in the batch of the frames with a usable face."""
+    crops: Crops
+    """Where the crops of those lie."""
     coefficients: LocalCoefficients
+    """Target coefficients of those, as seen in the crops."""
     filled: FloatArray
-    """(U, h, w, 3), 0 in the hole."""
+    """(U, h, w, 3) images to be filled, 0 in the hole."""
     holes: ByteArray
-    """(U, h, w), 0 or 1."""
+    """(U, h, w), 1 where the region was removed."""
     feathers: FloatArray
-    """(U, h, w)"""
+    """(U, h, w) blend weight of each pixel, in [0, 1]."""
     covered: BoolArray
-    """(U,) where something seems to be before the face."""
+    """(U,) True where something seems to be in front of the face."""
     blend_weights: FloatArray
-    """(U,) how much of the new picture is to be shown, 0 to 1."""
+    """(U,) share of the generated image in each frame, 0 to 1."""
+    reject_reasons: Sequence[Reason | None]
+    """Of the B frames: why each is passed through; None where it is not."""
+
+    def frame_weights(self) -> list[float]:
+        """The blend weight of all B frames; 0 for frames without a usable face."""
+        weights = np.zeros(len(self.images))
+        weights[self.usable] = self.blend_weights
+        return [float(weight) for weight in weights]
 
 
 class FaceUpdater:
@@ -47,12 +58,18 @@ class FaceUpdater:
     """
 
     def __init__(self, anchor: Anchor, reconstruction: Reconstruction, device: torch.device) -> None:
-        """Args: the anchor, the reconstruction of the clip that the frames come from, where to compute."""
+        """Copy the network to a device.
+
+        Args:
+            anchor: whose network is used; it stays as it is.
+            reconstruction: of the clip that the frames come from.
+            device: where to compute.
+        """
         self.device = device
         self.region = anchor.region
         self.reconstruction = reconstruction
         self.appearance = anchor.appearance
-        self.network = anchor.network.placed(device)
+        self.network = copy.deepcopy(anchor.network).placed(device)
         self.crops = place_crops(anchor.region, reconstruction, self.network.config.size_px)
 
     def update(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> list[ByteArray]:
@@ -77,17 +94,23 @@ class FaceUpdater:
         crops = np.empty((len(usable), *places.size_px, 3), np.uint8)
         for crop, i, to_frame in zip(crops, usable.tolist(), places.to_frame, strict=True):
             crop[:] = crop_frame(images[i], to_frame, places.size_px)
-        filled = remove_region(crops, holes)
-        coefficients = crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable])
         covered = [self.appearance is not None and self.appearance.is_covered(crop) for crop in crops]
-        everything = np.ones(len(usable), np.float32)
         return Prepared(
-            images, usable, places, coefficients, filled, holes, feathers, np.array(covered, np.bool_), everything
+            images=images,
+            usable=usable,
+            crops=places,
+            coefficients=crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable]),
+            filled=remove_region(crops, holes),
+            holes=holes,
+            feathers=feathers,
+            covered=np.array(covered, np.bool_),
+            blend_weights=np.ones(len(usable), np.float32),
+            reject_reasons=(None,) * len(images),
         )
 
     @torch.inference_mode()
     def render(self, prepared: Prepared) -> tuple[Prepared, FloatArray]:
-        """Run the network: the same batch with its updated crops, (U, h, w, 3) float32."""
+        """Run the network: the same batch, and its updated crops, (U, h, w, 3) float32."""
         if not prepared.blend_weights.any():
             return prepared, prepared.filled
         image, hole, feather = (
@@ -100,7 +123,7 @@ class FaceUpdater:
         return prepared, np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
 
     def paste(self, prepared: Prepared, updated: FloatArray) -> Iterator[ByteArray]:
-        """The frames, one after the other, with the updated crops in their places."""
+        """The B frames, one after the other, with the updated crops in their places."""
         place_of = {number: place for place, number in enumerate(prepared.usable.tolist())}
         for number, image in enumerate(prepared.images):
             place = place_of.get(number)
@@ -108,4 +131,4 @@ class FaceUpdater:
                 yield image
             else:
                 feather = prepared.feathers[place] * prepared.blend_weights[place]
-                yield paste_back(image, updated[place], feather, prepared.places.to_frame[place])
+                yield paste_back(image, updated[place], feather, prepared.crops.to_frame[place])

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from talkinghead.generation.face_updater import FaceUpdater, Prepared
 from talkinghead.generation.frame_order import read_in_order
-from talkinghead.generation.passthrough import FADE_S, Fallbacks, Reason, blend_weights
+from talkinghead.generation.passthrough import FADE_S, Reason, UpdatedFrame, blend_weights
 from talkinghead.generation.stream import prefetch
 from talkinghead.generation.timeline import Timeline
-from talkinghead.structures import FloatArray, Frame
+from talkinghead.structures import FloatArray
 
 BATCH = 8
 """Frames that pass through the network at once."""
 
 
 def updated_frames(
-    updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray], fallbacks: Fallbacks | None = None
-) -> Iterator[Frame]:
+    updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray], *, passthrough: bool = True
+) -> Iterator[UpdatedFrame]:
     """Frames of the output, in order.
 
     Decoding, preparing and rendering each run in a thread of their own, pasting in the caller's.
@@ -33,20 +33,22 @@ def updated_frames(
         updater: of the timeline's clip.
         timeline: T frames.
         expression: T rows (K,), taken as they are needed; an array (T, K) is such rows.
-        fallbacks: filled in with the frames that cannot be trusted to the network, which are passed through; None
-            updates all that show a face.
+        passthrough: whether frames that cannot be given a new face are passed through; False updates every frame that
+            shows a face.
     """
     batches = _prepared(updater, timeline, expression)
-    prepared = prefetch(batches if fallbacks is None else _faded(batches, timeline, fallbacks), 1)
+    prepared = prefetch(_blended(batches, timeline) if passthrough else batches, 1)
     rendered = prefetch(map(updater.render, prepared), 1)
-    images = itertools.chain.from_iterable(itertools.starmap(updater.paste, rendered))
-    for image, time_s in zip(images, timeline.times_s.tolist(), strict=True):
-        yield Frame(image, time_s)
+    times_s = iter(timeline.times_s.tolist())
+    for batch, updated in rendered:
+        weights = batch.frame_weights()
+        for image, reason, weight in zip(updater.paste(batch, updated), batch.reject_reasons, weights, strict=True):
+            yield UpdatedFrame(image, next(times_s), reason, weight)
 
 
 def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
     """The timeline in batches that are ready for the network."""
-    source = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.clip_times_s), BATCH)
+    source = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.reconstruction.times_s), BATCH)
     rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
         frames = timeline.frames[start : start + BATCH]
@@ -54,10 +56,10 @@ def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[Flo
         yield updater.prepare(images, frames, np.stack(list(itertools.islice(rows, len(frames)))))
 
 
-def _faded(batches: Iterable[Prepared], timeline: Timeline, fallbacks: Fallbacks) -> Iterator[Prepared]:
-    """The batches with the share of the new picture in each frame.
+def _blended(batches: Iterable[Prepared], timeline: Timeline) -> Iterator[Prepared]:
+    """The batches with the reason to reject each frame, and the blend weights that follow.
 
-    Each is held back until it is known what comes within `FADE_S` after it.
+    Each batch is held back until the frames within `FADE_S` after it are known.
     """
     times_s = timeline.times_s
     waiting: deque[tuple[int, Prepared]] = deque()
@@ -71,21 +73,17 @@ def _faded(batches: Iterable[Prepared], timeline: Timeline, fallbacks: Fallbacks
         reasons += own
         known_until_s = times_s[len(reasons) - 1] if len(reasons) < len(timeline) else math.inf
         while waiting and times_s[waiting[0][0] + len(waiting[0][1].images) - 1] + FADE_S < known_until_s:
-            yield _with_blend_weights(*waiting.popleft(), reasons, times_s, fallbacks)
+            yield _with_blend_weights(*waiting.popleft(), reasons, times_s)
 
 
 def _with_blend_weights(
-    start: int,
-    batch: Prepared,
-    reasons: Sequence[Reason | None],
-    times_s: NDArray[np.float64],
-    fallbacks: Fallbacks,
+    start: int, batch: Prepared, reasons: Sequence[Reason | None], times_s: NDArray[np.float64]
 ) -> Prepared:
+    """A batch, whose first frame has number `start`, with its reasons and the weights that they and their neighbors
+    give it."""
     end = start + len(batch.images)
     first = int(np.searchsorted(times_s, times_s[start] - FADE_S))
     last = min(len(reasons), int(np.searchsorted(times_s, times_s[end - 1] + FADE_S)) + 1)
-    trusted = np.array([reason is None for reason in reasons[first:last]])
-    own = blend_weights(trusted, times_s[first:last])[start - first : end - first]
-    fallbacks.reasons.update(reason for reason in reasons[start:end] if reason is not None)
-    fallbacks.blended += int(((own > 0) & (own < 1)).sum())
-    return dataclasses.replace(batch, blend_weights=own[batch.usable])
+    accepted = np.array([reason is None for reason in reasons[first:last]])
+    own = blend_weights(accepted, times_s[first:last])[start - first : end - first]
+    return dataclasses.replace(batch, blend_weights=own[batch.usable], reject_reasons=reasons[start:end])

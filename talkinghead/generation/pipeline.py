@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -19,20 +19,21 @@ from talkinghead.errors import SpeechTooShortError
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import check_output_path, sha256_of
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
-from talkinghead.generation.driving import expression_from_file, expression_parts
+from talkinghead.generation.driving import expression_from_file, expression_parts, load_speech_model
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
-from talkinghead.generation.passthrough import Fallbacks
+from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile
-from talkinghead.media.images import SpeechSheet
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.images import ContactSheet
+from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
-from talkinghead.provenance.metadata import add_xmp, tags
+from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
-from talkinghead.structures import FloatArray, Frame
+from talkinghead.speech.analysis import analyze
+from talkinghead.structures import FloatArray
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -157,35 +158,38 @@ def write_video(
         performance = _prepare(loaded, recording, config)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
-        sheet = None if output.contact_sheet is None else SpeechSheet(len(timeline))
+        sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with VideoWriter(
             output.path,
             timeline.width,
             timeline.height,
             frame_rate=timeline.frame_rate,
             audio_from=recording,
-            metadata=tags(origin),
+            metadata=ContainerMetadata(
+                container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
+            ),
             overwrite=output.overwrite,
-            finishing=lambda complete: _finish(complete, output.path.name, origin, output.signer),
         ) as writer:
             frames = performance.frames()
             if sheet is not None:
                 frames = _collected(frames, sheet, performance.updater, timeline)
-            first_frame_s = _write_frames(writer, frames, len(timeline), progress) - started_s
+            first_at_s, passthrough = _write_frames(writer, frames, len(timeline), progress)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
         return {
             "output": str(output.path),
-            **_report(performance, time.monotonic() - started_s, first_frame_s),
+            **_report(performance, passthrough, time.monotonic() - started_s, first_at_s - started_s),
             "intensity": config.intensity,
             "consent": loaded.consent,
             **spoken,
         }
 
 
-def _report(performance: Performance, seconds: float, first_frame_s: float) -> dict[str, Any]:
+def _report(
+    performance: Performance, passthrough: PassthroughReport, seconds: float, first_frame_s: float
+) -> dict[str, Any]:
     """What a report says of the frames and the time they took."""
-    timeline, fallbacks = performance.timeline, performance.fallbacks
+    timeline = performance.timeline
     return {
         "frames": len(timeline),
         "fps": float(timeline.frame_rate),
@@ -193,9 +197,9 @@ def _report(performance: Performance, seconds: float, first_frame_s: float) -> d
         "seconds": round(seconds, 3),
         "first_frame_s": round(first_frame_s, 3),
         "frames_per_second": round(len(timeline) / seconds, 2),
-        "frames_passed_through": fallbacks.reasons.total(),
-        "passed_through": {str(reason): count for reason, count in sorted(fallbacks.reasons.items())},
-        "frames_blended": fallbacks.blended,
+        "frames_passed_through": passthrough.passed_through,
+        "passed_through": {str(reason): count for reason, count in sorted(passthrough.reasons.items())},
+        "frames_blended": passthrough.blended,
     }
 
 
@@ -220,7 +224,6 @@ def stream_frames(
             frame_rate=timeline.frame_rate,
             recording=recording,
             duration_s=performance.duration_s,
-            fallbacks=performance.fallbacks,
             progress=progress,
             held=opened.pop_all(),
         )
@@ -237,14 +240,12 @@ class Performance:
     duration_s: float
     """Length of the speech in seconds."""
     label: VisibleLabel | None
-    fallbacks: Fallbacks = field(default_factory=Fallbacks)
-    """Filled in as the frames are made."""
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[UpdatedFrame]:
         """The frames of the output, with the visible label if there is one; to be asked for once."""
-        frames = updated_frames(self.updater, self.timeline, self.expression, self.fallbacks)
+        frames = updated_frames(self.updater, self.timeline, self.expression)
         label = self.label
-        return frames if label is None else (Frame(label.drawn_on(f.image), f.time_s) for f in frames)
+        return frames if label is None else (replace(frame, image=label.drawn_on(frame.image)) for frame in frames)
 
 
 def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
@@ -255,28 +256,30 @@ def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
 
 def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Performance:
     """Lay out the output and find its expression."""
-    audio = AudioFile(recording)
-    if audio.duration_s < SHORTEST_SPEECH_S:
-        raise SpeechTooShortError(f"{recording} lasts {audio.duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-    timeline = plan(anchor, config.clip, audio.duration_s, config.face)
+    audio, device = AudioFile(recording), choose_device(config.device)
+    # One reading gives all that has to be known before the audio is encoded; a driving file needs its length alone.
+    analysis = analyze(audio, config.voice_activity) if config.expression is None else None
+    duration_s = audio.duration_s if analysis is None else analysis.duration_s
+    if duration_s < SHORTEST_SPEECH_S:
+        raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
+    timeline = plan(anchor, config.clip, duration_s, config.face)
     label = None
     if config.visible_label is not None:
         label = VisibleLabel(config.visible_label, timeline.width, timeline.height, config.label_font)
-    if config.expression is None:
-        parts = expression_parts(
-            anchor, audio, timeline.times_s, config.speech_encoder, config.device, config.voice_activity
-        )
-    else:
+    if config.expression is not None:
         parts = iter([expression_from_file(anchor, config.expression, timeline.times_s, config.face)])
+    elif analysis is not None:
+        speech_model = load_speech_model(anchor, config.speech_encoder, device)
+        parts = expression_parts(anchor, speech_model, audio, analysis, timeline.times_s, config.voice_activity)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
-    updater = FaceUpdater(anchor, timeline.reconstruction, choose_device(config.device))
-    return Performance(timeline, updater, target, audio.duration_s, label)
+    updater = FaceUpdater(anchor, timeline.reconstruction, device)
+    return Performance(timeline, updater, target, duration_s, label)
 
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
     """Label a complete output, before it takes its name."""
-    add_xmp(complete)
+    append_xmp(complete)
     if signer is not None:
         signer.sign(complete, name, origin)
 
@@ -296,8 +299,8 @@ def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Pat
 
 
 def _collected(
-    frames: Iterator[Frame], sheet: SpeechSheet, updater: FaceUpdater, timeline: Timeline
-) -> Iterator[Frame]:
+    frames: Iterator[UpdatedFrame], sheet: ContactSheet, updater: FaceUpdater, timeline: Timeline
+) -> Iterator[UpdatedFrame]:
     """The same frames; those that the contact sheet asks for are added to it, with a crop of their mouth."""
     for index, frame in enumerate(frames):
         if sheet.wants(index):
@@ -306,13 +309,20 @@ def _collected(
         yield frame
 
 
-def _write_frames(writer: VideoWriter, frames: Iterator[Frame], count: int, progress: Progress | None) -> float:
-    """Encode on this thread while others make the frames; returns the monotonic time at which the first was made."""
-    first_at_s = math.nan
+def _write_frames(
+    writer: VideoWriter, frames: Iterator[UpdatedFrame], count: int, progress: Progress | None
+) -> tuple[float, PassthroughReport]:
+    """Encode on this thread while the frames are generated in others.
+
+    Returns:
+        When, in monotonic time, the first frame was generated, and which frames were passed through.
+    """
+    first_at_s, passthrough = math.nan, PassthroughCount()
     for done, frame in enumerate(prefetch(frames, BATCH), 1):
         if done == 1:
             first_at_s = time.monotonic()
         writer.write(frame)
+        passthrough.add(frame)
         if progress:
             progress(done, count)
-    return first_at_s
+    return first_at_s, passthrough.report()

@@ -1,4 +1,4 @@
-"""Frames as they are made: an iterator for services, and the thread that makes them ahead of their use."""
+"""Frames as they are generated: an iterator for services, and prefetching in a thread."""
 
 from __future__ import annotations
 
@@ -12,52 +12,56 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from talkinghead.generation.passthrough import Fallbacks
-from talkinghead.structures import Frame
+from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 
 AHEAD = 16
-"""Frames that are made before they are asked for, at most."""
+"""Most frames that are generated before they are asked for."""
 
 Item = TypeVar("Item")
 
 
 @dataclass
 class FrameStream:
-    """The frames of an output, one after the other as they are made; iterated once.
+    """The frames of an output, one after the other as they are generated; iterated once.
 
     A context manager: leaving it, `close`, and the end of the iteration stop the work and give back what it holds.
     """
 
-    frames: InitVar[Iterator[Frame]]
-    """Not kept, so that nothing goes on making them once the stream is closed."""
+    frames: InitVar[Iterator[UpdatedFrame]]
+    """Not kept, so that nothing goes on generating them once the stream is closed."""
     count: int
     """Frames in all."""
     width: int
     height: int
     frame_rate: Fraction
     recording: Path
-    """The sound that belongs to the frames. Where a text is spoken, the file is gone once the stream is closed."""
+    """Audio that belongs to the frames. Where a text is spoken, the file is removed when the stream is closed."""
     duration_s: float
     """Of the recording."""
-    fallbacks: Fallbacks
-    """The frames that come, wholly or partly, as they are in the clip; complete with the last frame."""
     progress: Callable[[int, int], None] | None = None
     """Called after each frame with frames done and frames in all."""
     held: ExitStack = field(default_factory=ExitStack)
     """What is closed with the stream."""
 
-    def __post_init__(self, frames: Iterator[Frame]) -> None:
+    def __post_init__(self, frames: Iterator[UpdatedFrame]) -> None:
         self._ready = prefetch(frames, AHEAD)
         self._cancelled = threading.Event()
+        self._count = PassthroughCount()
 
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[Frame]:
+    @property
+    def passthrough(self) -> PassthroughReport:
+        """Frames so far that are, wholly or partly, as in the clip; complete with the last frame."""
+        return self._count.report()
+
+    def __iter__(self) -> Iterator[UpdatedFrame]:
         with self:
             for done, frame in enumerate(self._ready, 1):
                 if self._cancelled.is_set():
                     return
+                self._count.add(frame)
                 yield frame
                 if self.progress:
                     self.progress(done, self.count)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
-from talkinghead.errors import CheckpointError, NoFaceError
-from talkinghead.face.reconstruction import misfit_cm, reconstruct
-from talkinghead.face.tracking import load_track, track_file
+from talkinghead.errors import NoFaceError
+from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.tracking import track_file
 from talkinghead.generation.frame_order import EASE_S, ping_pong
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import FaceChoice, Reconstruction, Track
+from talkinghead.structures import FaceChoice, Reconstruction
 
 
 @dataclass(frozen=True)
@@ -28,71 +28,71 @@ class Timeline:
     clip: Path
     reconstruction: Reconstruction
     """Of the clip."""
-    clip_times_s: NDArray[np.float64]
     frames: NDArray[np.int64]
     """(T,) number in the clip of each output frame."""
     times_s: NDArray[np.float64]
     """(T,) presentation time of each output frame."""
     frame_rate: Fraction
     width: int
+    """Pixels."""
     height: int
+    """Pixels."""
     reject_reasons: Sequence[Reason | None]
-    """Of the clip's frames: why one cannot be given a new face, as far as its landmarks tell; None where it can."""
+    """Of each of the clip's frames: why it cannot be given a new lower face, as far as its landmarks show; None where
+    it can."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
 
 def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice = "largest") -> Timeline:
-    """Lay out the output: ceil(duration x fps) frames, from the anchor's own clip or from another one."""
+    """Lay out an output of ceil(duration x frame rate) frames.
+
+    Args:
+        anchor: who speaks.
+        clip: another clip of the same person, whose frames are taken one for one; None takes the anchor's own clip,
+            forth and back with eased turns.
+        duration_s: of the speech.
+        face: which face of the other clip.
+
+    Raises:
+        MissingFileError, MediaError, NoFaceError: the other clip cannot be used.
+    """
     source = clip or anchor.clip
     info = read_video_info(source)
     if clip is None:
-        reconstruction, clip_times_s = anchor.reconstruction, anchor.times_s
-        track = None
+        reconstruction = anchor.reconstruction
     else:
         track = track_file(clip, face=face)
         if not track.valid.any():
             raise NoFaceError(f"{clip}: no frame shows a usable face.")
         reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
-        clip_times_s = track.times_s
     count = frame_count(duration_s, info.frame_rate)
-    times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
-    if is_constant_rate(clip_times_s, info.frame_rate):
+    if is_constant_rate(reconstruction.times_s, info.frame_rate):
         ease = round(EASE_S * float(info.frame_rate)) if clip is None else 0
-        frames = ping_pong(len(clip_times_s), count, ease)
+        frames = ping_pong(len(reconstruction), count, ease)
+        times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
     else:
-        frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
+        frames, times_s = _variable_rate_plan(reconstruction.times_s, info.frame_rate, duration_s)
     return Timeline(
-        source,
-        reconstruction,
-        clip_times_s,
-        frames,
-        times_s,
-        info.frame_rate,
-        info.width,
-        info.height,
-        frame_reject_reasons(anchor, track, reconstruction),
+        clip=source,
+        reconstruction=reconstruction,
+        frames=frames,
+        times_s=times_s,
+        frame_rate=info.frame_rate,
+        width=info.width,
+        height=info.height,
+        reject_reasons=reject_reasons(reconstruction, anchor.reconstruction),
     )
 
 
-def frame_reject_reasons(anchor: Anchor, track: Track | None, reconstruction: Reconstruction) -> list[Reason | None]:
-    """Of the frames of another clip's track and reconstruction, or of the anchor's own."""
-    trained_track = load_track(anchor.folder / "track.safetensors")
-    if len(trained_track) != len(anchor.reconstruction):
-        raise CheckpointError(f"{anchor.folder}: track and reconstruction are not of one clip; train the anchor again.")
-    trained_misfit_cm = misfit_cm(anchor.model, trained_track, anchor.reconstruction)
-    seen_misfit_cm = trained_misfit_cm if track is None else misfit_cm(anchor.model, track, reconstruction)
-    return reject_reasons(reconstruction, seen_misfit_cm, anchor.reconstruction, trained_misfit_cm)
-
-
 def frame_count(duration_s: float, frame_rate: Fraction) -> int:
-    """ceil(duration x fps), where a duration within a microsecond of a whole number of frames counts as whole."""
+    """ceil(duration x frame rate); a duration within a microsecond of a whole number of frames counts as whole."""
     return max(1, math.ceil(duration_s * frame_rate - Fraction(1, 1_000_000) * frame_rate))
 
 
 def is_constant_rate(times_s: NDArray[np.float64], frame_rate: Fraction) -> bool:
-    """Whether the frames come at an even pace: no time is off by half a frame or more."""
+    """Whether frames come at an even pace: no time of (T,) is off by half a frame or more."""
     return bool(np.abs(times_s - np.arange(len(times_s)) / float(frame_rate)).max() < 0.5 / float(frame_rate))
 
 

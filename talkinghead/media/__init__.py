@@ -1,1 +1,1 @@
-"""Video, audio and image files, in and out. No other package opens a media file."""
+"""Audio, video and image files: reading and writing. No other package opens a media file."""

@@ -1,4 +1,4 @@
-"""Audio of any media file as mono or stereo samples at a wanted rate, in blocks, on the clock of its pictures."""
+"""Audio of any media file as mono or stereo samples at a chosen rate, block by block, on the clock of its video."""
 
 from __future__ import annotations
 
@@ -18,46 +18,49 @@ from talkinghead.errors import MediaError, NoAudioError
 from talkinghead.media.containers import (
     FALLBACK_FRAME_RATE,
     TRUNCATED_FRAMES,
-    declared_end,
-    decoded_frames,
-    first_picture_time,
-    main_audio_stream,
+    declared_end_s,
+    decode_frames,
+    find_audio_stream,
+    first_frame_time_s,
+    is_truncated,
     open_input,
-    stops_short,
-    time_base_of,
+    stream_time_base,
 )
 from talkinghead.structures import Audio, FloatArray
 
 CLOCK_TOLERANCE_S = 0.015
-"""Sound timestamps are rounded by some containers; a smaller step is no gap. Shorter than one packet of any codec."""
+"""Seconds. Some containers round audio timestamps; a smaller step is no gap. Shorter than one packet of any codec."""
 MAX_CLOCK_STEP_S = 60.0
-"""A larger jump of sound timestamps is a clock that was set anew, not a gap."""
+"""Seconds. A larger jump of the audio timestamps is a clock that was reset, not a gap."""
 MAX_SILENCE_S = 3600.0
-"""A longer gap, or sound that begins so long after the pictures, is a damaged clock."""
+"""Seconds. A longer gap, or audio that starts so long after the video, means that the clock is damaged."""
 _RESAMPLER_OPTIONS = {"filter_size": "64", "rematrix_maxval": "1.0"}
-"""A sharper filter than swresample's default (-1 dB instead of -3 at 7.5 kHz when going to 16 kHz), and mixing
-to fewer channels as a weighted mean, which cannot clip."""
+"""Options of swresample: a sharper filter than the default (-1 dB instead of -3 at 7.5 kHz when resampling to 16 kHz),
+and mixing to fewer channels as a weighted mean, which cannot clip."""
 
 
 @dataclass(frozen=True)
 class AudioFile:
-    """The sound of any sound or video file, mixed to mono and resampled to `rate_hz`, read anew as often as wanted.
+    """The audio of a media file, mixed to mono and resampled, decoded anew each time it is asked for.
 
-    Memory does not grow with the length of the file. On what lies where, see `read_audio`.
+    Memory does not grow with the length of the file. Sample 0 is where `read_audio` has it.
     """
 
     path: Path
     rate_hz: int = 16000
+    """Sampling rate of the blocks, whatever the file's is."""
 
     @cached_property
     def duration_s(self) -> float:
-        """Seconds; all of the file is decoded for it, once. Raises what `blocks` raises."""
+        """Length in seconds; the first access decodes the whole file. Raises what `blocks` raises."""
         return sum(map(len, self.blocks())) / self.rate_hz
 
     def blocks(self) -> Iterator[FloatArray]:
-        """(N,) float32 each, one after the other without a gap.
+        """Decode the file into blocks, (N,) float32 in [-1, 1], which follow each other without a gap.
 
-        Raises MissingFileError, MediaError (unreadable, truncated, samples that are not finite), NoSoundError.
+        Raises:
+            MissingFileError, NoAudioError: there is no such file, or it has no audio.
+            MediaError: it is damaged, truncated or not supported, or its samples are not finite.
         """
         with AudioSource(self.path) as source:
             for block in source.blocks(self.rate_hz, "mono"):
@@ -65,15 +68,18 @@ class AudioFile:
 
 
 def read_audio(path: Path, rate_hz: int = 16000, *, longest_s: float | None = None) -> Audio:
-    """The sound of any sound or video file, mixed to mono and resampled to `rate_hz`; its first `longest_s` at most.
+    """The audio of a media file, mixed to mono and resampled to `rate_hz`; at most its first `longest_s` seconds.
 
-    Sample 0 is at the time of the first picture where there are pictures (late sound is led by silence, early sound
-    is cut), else the first sample. Gaps in the recording are silence. libswresample mixes, resamples and streams in
-    one step, has no lag, and with the filter used here aliases below -90 dB one kilohertz past the band's edge.
+    Sample 0 is at the time of the first video frame if the file has video (silence is put before late audio, early
+    audio is cut), else it is the first sample. Gaps in the recording are filled with silence. libswresample mixes,
+    resamples and streams in one step, adds no delay, and with the filter used here aliases below -90 dB one kilohertz
+    past the band's edge.
 
-    Raises MissingFileError, MediaError (unreadable, truncated, samples that are not finite), NoSoundError.
+    Raises:
+        MissingFileError, NoAudioError: there is no such file, or it has no audio.
+        MediaError: it is damaged, truncated or not supported, or its samples are not finite.
     """
-    collected = bytearray()  # grows in place: the peak is the samples themselves
+    collected = bytearray()  # grows in place: at its peak, memory holds the samples once
     most = None if longest_s is None else round(longest_s * rate_hz)
     for block in AudioFile(path, rate_hz).blocks():
         collected += block.tobytes()
@@ -83,14 +89,21 @@ def read_audio(path: Path, rate_hz: int = 16000, *, longest_s: float | None = No
 
 
 class AudioSource:
-    """The sound of a file, block by block, from time 0 on."""
+    """The open audio stream of a media file, decoded once from time 0 on, in mono or stereo."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            MissingFileError, MediaError, NoAudioError: there is no such file, it is damaged or not supported, or it
+                has no audio.
+        """
         self._path = Path(path)
-        self._origin = first_picture_time(self._path)
+        self._origin_s = first_frame_time_s(self._path)
+        """Time 0 on the container's clock; None until the first audio frame sets it, where there is no video."""
         self._container = open_input(self._path)
         try:
-            self._stream = main_audio_stream(self._container, self._path)
+            self._stream = find_audio_stream(self._container, self._path)
         except BaseException:
             self._container.close()
             raise
@@ -106,148 +119,174 @@ class AudioSource:
         self.close()
 
     def close(self) -> None:
+        """Close the file; nothing can be read after it."""
         self._container.close()
 
     def blocks(self, rate_hz: int, layout: str) -> Iterator[FloatArray]:
-        """(C, N) float32 each, mixed to `layout` ("mono" or "stereo"); one after the other they have no gap."""
-        given = 0
-        for block in self._readable(self._placed_blocks(rate_hz, layout)):
+        """Decode into blocks, (C, N) float32, which follow each other without a gap.
+
+        Args:
+            rate_hz: sampling rate of the blocks.
+            layout: "mono" (C = 1) or "stereo" (C = 2).
+
+        Raises:
+            MediaError: the stream is damaged, truncated or not supported, or its samples are not finite.
+            NoAudioError: the stream holds no samples.
+        """
+        count = 0
+        for block in self._translate_errors(self._placed_blocks(rate_hz, layout)):
             if not np.isfinite(block).all():
-                raise MediaError(f"{self._path}: the sound holds samples that are not finite; export it again")
-            given += block.shape[1]
+                raise MediaError(f"{self._path}: the audio has samples that are not finite; export it again")
+            count += block.shape[1]
             if block.size:
                 yield block
-        if given == 0:
-            raise NoAudioError(f"{self._path}: the sound stream is empty; give a file with sound")
+        if count == 0:
+            raise NoAudioError(f"{self._path}: the audio stream is empty; give a file with audio")
 
-    def _readable(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    def _translate_errors(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
         try:
             yield from blocks
-        except av.FFmpegError as error:  # of the resampler: a layout or a rate that there is not
-            raise MediaError(f"{self._path}: the sound cannot be used ({error.strerror}); export it again") from error
+        except av.FFmpegError as error:  # the resampler's: a channel layout or a rate that it does not know
+            raise MediaError(f"{self._path}: the audio cannot be used ({error.strerror}); export it again") from error
 
     def _placed_blocks(self, rate_hz: int, layout: str) -> Iterator[FloatArray]:
-        run: _Run | None = None
+        """Blocks of each segment in turn, and of silence where there is a gap between two."""
+        segment: _Segment | None = None
         for frame in self._frames():
-            time = self._time(frame, expected=run.end if run else None)
-            if run is None or not run.continues(frame, time):
-                if run:
-                    yield run.finish()
-                previous = run
-                run = _Run(frame, time, rate_hz, layout, done=previous.position if previous else 0)
-                yield from self._silence_before(run)
-            yield run.push(frame)
-        if run:
-            yield run.finish()
-            self._check_complete(run.end)
+            start_s = self._start_of(frame, expected_s=segment.end_s if segment else None)
+            if segment is None or not segment.is_continued_by(frame, start_s):
+                if segment:
+                    yield segment.finish()
+                position = segment.position if segment else 0
+                segment = _Segment(frame, start_s, rate_hz, layout, position)
+                yield from self._silence_before(segment)
+            yield segment.push(frame)
+        if segment:
+            yield segment.finish()
+            self._check_complete(segment.end_s)
 
-    def _silence_before(self, run: _Run) -> Iterator[FloatArray]:
-        """A gap, second by second."""
-        gap_s = run.gap / run.rate_hz
+    def _silence_before(self, segment: _Segment) -> Iterator[FloatArray]:
+        """Zeros that fill the gap before a segment, at most a second at a time."""
+        gap_s = segment.gap / segment.rate_hz
         if gap_s > MAX_SILENCE_S:
             raise MediaError(
-                f"{self._path}: the sound has a gap of {gap_s:.0f} s: its clock is damaged; export it again"
+                f"{self._path}: the audio has a gap of {gap_s:.0f} s: its clock is damaged; export it again"
             )
-        while run.gap:
-            yield run.silence()
+        while segment.gap:
+            yield segment.fill_gap()
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        """Decoders hand out whole blocks; what the last one holds beyond the declared end is padding and is cut."""
-        end = declared_end(self._stream)
-        for frame in cast(Iterator[av.AudioFrame], decoded_frames(self._container, self._stream)):
+        """Decoded frames, the last one cut at the declared end: decoders give whole frames, padded beyond it."""
+        end_s = declared_end_s(self._stream)
+        for frame in cast(Iterator[av.AudioFrame], decode_frames(self._container, self._stream)):
             surplus = 0
-            if end is not None and frame.pts is not None:
-                start = frame.pts * (frame.time_base or time_base_of(self._stream))
-                surplus = frame.samples - round((end - start) * frame.sample_rate)
-            yield _shortened(frame, frame.samples - surplus) if 0 < surplus < frame.samples else frame
+            if end_s is not None and frame.pts is not None:
+                start_s = frame.pts * (frame.time_base or stream_time_base(self._stream))
+                surplus = frame.samples - round((end_s - start_s) * frame.sample_rate)
+            yield _first_samples(frame, frame.samples - surplus) if 0 < surplus < frame.samples else frame
 
-    def _time(self, frame: av.AudioFrame, expected: Fraction | None) -> Fraction:
-        """When a frame sounds, in seconds from time 0."""
+    def _start_of(self, frame: av.AudioFrame, expected_s: Fraction | None) -> Fraction:
+        """When a frame starts, in seconds from time 0; `expected_s` is where the frame before it ended."""
         if frame.pts is None:
-            return expected or Fraction(0)
-        time = frame.pts * (frame.time_base or time_base_of(self._stream))
-        if self._origin is None:
-            self._origin = time
-        if expected is not None and abs(time - self._origin - expected) > MAX_CLOCK_STEP_S:
-            self._origin = time - expected
-        return time - self._origin
+            return expected_s or Fraction(0)
+        time_s = frame.pts * (frame.time_base or stream_time_base(self._stream))
+        if self._origin_s is None:
+            self._origin_s = time_s
+        if expected_s is not None and abs(time_s - self._origin_s - expected_s) > MAX_CLOCK_STEP_S:
+            # The clock was reset, as where two recordings were joined: from here on it continues the old one.
+            self._origin_s = time_s - expected_s
+        return time_s - self._origin_s
 
-    def _check_complete(self, end: Fraction) -> None:
-        if stops_short(self._stream, end, tolerance=Fraction(TRUNCATED_FRAMES) / FALLBACK_FRAME_RATE):
-            raise MediaError(f"{self._path}: truncated: the sound stops after {float(end):.1f} s; copy the file again")
+    def _check_complete(self, end_s: Fraction) -> None:
+        if is_truncated(self._stream, end_s, tolerance_s=Fraction(TRUNCATED_FRAMES) / FALLBACK_FRAME_RATE):
+            raise MediaError(
+                f"{self._path}: truncated: the audio stops after {float(end_s):.1f} s; copy the file again"
+            )
 
 
-class _Run:
-    """A stretch of sound without a gap, mixed and resampled, cut to where the samples before it end."""
+class _Segment:
+    """A stretch of audio without a gap, in mono or stereo, resampled, and cut to start where the one before it ends.
 
-    def __init__(self, frame: av.AudioFrame, start: Fraction, rate_hz: int, layout: str, done: int) -> None:
-        self._format = _audio_format(frame)
-        self._start = start
-        self._taken = 0
-        """Samples of the source."""
+    Two counters of output samples from time 0 on: `_cursor`, where the resampler stands, and `position`, up to where
+    samples were handed out. The cursor is behind where this segment overlaps the one before it (those samples are
+    dropped), and ahead where there is a gap.
+    """
+
+    def __init__(self, frame: av.AudioFrame, start_s: Fraction, rate_hz: int, layout: str, position: int) -> None:
+        """Begin a segment with a frame (not pushed yet) at `start_s`, seconds from time 0."""
         self.rate_hz = rate_hz
+        self.position = position
+        self._format = _format_of(frame)
+        self._start_s = start_s
         self._channels = 1 if layout == "mono" else 2
         self._resampler = AudioResampler("fltp", layout, rate_hz, options=_RESAMPLER_OPTIONS)
-        self._cursor = round(start * rate_hz)
-        """Output sample that comes next, were nothing cut."""
-        self.position = done
-        """Output samples handed out, counted from time 0."""
+        self._cursor = round(start_s * rate_hz)
+        self._samples_in = 0
+        """At the source's sampling rate."""
 
     @property
-    def end(self) -> Fraction:
-        """Seconds."""
-        return self._start + Fraction(self._taken, self._format[2])
+    def end_s(self) -> Fraction:
+        """Seconds from time 0."""
+        return self._start_s + Fraction(self._samples_in, self._format[2])
 
-    def continues(self, frame: av.AudioFrame, time: Fraction) -> bool:
-        return _audio_format(frame) == self._format and abs(time - self.end) <= CLOCK_TOLERANCE_S
+    def is_continued_by(self, frame: av.AudioFrame, start_s: Fraction) -> bool:
+        """Whether a frame has this segment's format and starts where it ends."""
+        return _format_of(frame) == self._format and abs(start_s - self.end_s) <= CLOCK_TOLERANCE_S
 
     @property
     def gap(self) -> int:
-        """Output samples between those before this run and its first."""
+        """Output samples that are missing between the segment before and this one."""
         return max(0, self._cursor - self.position)
 
-    def silence(self) -> FloatArray:
-        """Up to a second of the gap."""
-        samples = min(self.gap, self.rate_hz)
-        self.position += samples
-        return np.zeros((self._channels, samples), np.float32)
+    def fill_gap(self) -> FloatArray:
+        """(C, N) zeros, at most a second."""
+        count = min(self.gap, self.rate_hz)
+        self.position += count
+        return np.zeros((self._channels, count), np.float32)
 
     def push(self, frame: av.AudioFrame) -> FloatArray:
-        self._taken += frame.samples
-        return self._cut(self._resampled(frame))
+        """Resample a frame: (C, N) float32, which lags behind by what the filter holds back."""
+        self._samples_in += frame.samples
+        return self._drop_overlap(self._resample(frame))
 
     def finish(self) -> FloatArray:
-        """The rest, to the very sample: resamplers may add one or leave one out."""
-        rest = self._resampled(None)
-        missing = max(0, round(self._start * self.rate_hz) + self._length - self._cursor)
+        """(C, N) float32, what the filter holds back; afterwards the segment has exactly its nominal length."""
+        rest = self._resample(None)
+        # Resamplers may add a sample or leave one out: the rest is cut, or padded with zeros.
+        missing = max(0, round(self._start_s * self.rate_hz) + self._nominal_length - self._cursor)
         exact = np.zeros((self._channels, missing), np.float32)
         exact[:, : rest.shape[1]] = rest[:, :missing]
-        return self._cut(exact)
+        return self._drop_overlap(exact)
 
     @property
-    def _length(self) -> int:
-        return round(Fraction(self._taken * self.rate_hz, self._format[2]))
+    def _nominal_length(self) -> int:
+        """Output samples that correspond to the samples pushed."""
+        return round(Fraction(self._samples_in * self.rate_hz, self._format[2]))
 
-    def _resampled(self, frame: av.AudioFrame | None) -> FloatArray:
+    def _resample(self, frame: av.AudioFrame | None) -> FloatArray:
+        """(C, N) float32; None flushes the filter."""
         blocks = [np.zeros((self._channels, 0), np.float32)]
         blocks += [cast(FloatArray, block.to_ndarray()) for block in self._resampler.resample(frame) if block]
         return np.concatenate(blocks, axis=1)
 
-    def _cut(self, block: FloatArray) -> FloatArray:
+    def _drop_overlap(self, block: FloatArray) -> FloatArray:
+        """Advance both counters over a block, less the samples that the segment before handed out already."""
         kept = block[:, max(0, self.position - self._cursor) :]
         self._cursor += block.shape[1]
         self.position += kept.shape[1]
         return kept
 
 
-def _shortened(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
-    """The first samples of a frame."""
-    values = samples if frame.format.is_planar else samples * len(frame.layout.channels)
+def _first_samples(frame: av.AudioFrame, count: int) -> av.AudioFrame:
+    """A copy of a frame's first samples, at the same time."""
+    # Packed formats hold the channels' samples in turn in one row, planar ones a row a channel.
+    values = count if frame.format.is_planar else count * len(frame.layout.channels)
     kept = cast(FloatArray, np.ascontiguousarray(frame.to_ndarray()[:, :values]))
     short = av.AudioFrame.from_ndarray(kept, frame.format.name, frame.layout.name)
     short.sample_rate, short.pts, short.time_base = frame.sample_rate, frame.pts, frame.time_base
     return short
 
 
-def _audio_format(frame: av.AudioFrame) -> tuple[str, str, int]:
+def _format_of(frame: av.AudioFrame) -> tuple[str, str, int]:
+    """Sample format, channel layout, sampling rate in Hz."""
     return frame.format.name, frame.layout.name, frame.sample_rate

@@ -1,4 +1,4 @@
-"""Still pictures: contact sheets and PNG files."""
+"""Still images: contact sheets of videos, and PNG files."""
 
 from __future__ import annotations
 
@@ -13,77 +13,103 @@ from talkinghead.files import replacing
 from talkinghead.structures import ByteArray
 
 GAP_PX = 4
-GROUND = 24
-"""Grey level between the pictures."""
+"""Between the images of a grid, and around them."""
+BACKGROUND = 24
+"""Gray level between the images, 0 to 255."""
 SHEET_FRAMES = 12
+"""Most frames that a contact sheet shows."""
 SHEET_WIDTH_PX = 256
+"""Width of each frame and each mouth on a contact sheet."""
 
 
-def contact_sheet(rows: Sequence[Sequence[ByteArray]]) -> ByteArray:
-    """Lay pictures out in rows: each (H, W, 3) uint8 of one size -> one picture on a dark ground."""
+def image_grid(rows: Sequence[Sequence[ByteArray]]) -> ByteArray:
+    """Lay out images in rows on a dark background.
+
+    Args:
+        rows: at least one image each, (H, W, 3) uint8, all of one size; a short row is filled with background.
+
+    Returns:
+        (rows * (H + GAP_PX) + GAP_PX, columns * (W + GAP_PX) + GAP_PX, 3) uint8.
+    """
     height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
-    sheet = np.full((len(rows) * (height + GAP_PX) + GAP_PX, columns * (width + GAP_PX) + GAP_PX, 3), GROUND, np.uint8)
+    grid = np.full(
+        (len(rows) * (height + GAP_PX) + GAP_PX, columns * (width + GAP_PX) + GAP_PX, 3), BACKGROUND, np.uint8
+    )
     for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
+        for c, image in enumerate(row):
             top, left = GAP_PX + r * (height + GAP_PX), GAP_PX + c * (width + GAP_PX)
-            sheet[top : top + height, left : left + width] = picture
-    return sheet
+            grid[top : top + height, left : left + width] = image
+    return grid
 
 
-class SpeechSheet:
-    """A contact sheet of a talking video: frames spread evenly over it, the mouth enlarged below each."""
+class ContactSheet:
+    """One image that sums up a talking video: frames spread evenly over it, below each its mouth, enlarged.
 
-    def __init__(self, count: int) -> None:
-        """Args: number of frames of the video."""
-        self._wanted = set(np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int).tolist())
+    Frames run from left to right, the second half of them in a second row.
+    """
+
+    def __init__(self, frame_count: int) -> None:
+        """Choose the frames of a video of so many; the first and the last are among them."""
+        count = min(SHEET_FRAMES, frame_count)
+        self._wanted = set(np.linspace(0, frame_count - 1, count).round().astype(int).tolist())
         self._frames: list[ByteArray] = []
         self._mouths: list[ByteArray] = []
 
     def wants(self, index: int) -> bool:
+        """Whether the sheet shows the frame of this index."""
         return index in self._wanted
 
     def add(self, frame: ByteArray, mouth: ByteArray) -> None:
-        """The next frame, (H, W, 3) uint8, and the picture of its mouth, of any size."""
-        height = round(frame.shape[0] * SHEET_WIDTH_PX / frame.shape[1])
-        self._frames.append(np.asarray(cv2.resize(frame, (SHEET_WIDTH_PX, height), interpolation=cv2.INTER_AREA)))
-        height = round(mouth.shape[0] * SHEET_WIDTH_PX / mouth.shape[1])
-        self._mouths.append(np.asarray(cv2.resize(mouth, (SHEET_WIDTH_PX, height), interpolation=cv2.INTER_CUBIC)))
+        """Add the next frame, and the image of its mouth: both (H, W, 3) uint8 RGB, of any size."""
+        self._frames.append(_scale_to_width(frame, cv2.INTER_AREA))
+        self._mouths.append(_scale_to_width(mouth, cv2.INTER_CUBIC))
 
     def write(self, path: Path) -> None:
-        """Write the sheet as PNG. Raises OutputError."""
+        """Write the sheet as a PNG file.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
         half = (len(self._frames) + 1) // 2
-        sheets = [
-            contact_sheet([row])
+        strips = [
+            image_grid([row])
             for part in (slice(half), slice(half, None))
             for row in (self._frames[part], self._mouths[part])
             if row
         ]
-        width = max(sheet.shape[1] for sheet in sheets)
+        # With an odd number of frames, the second half's strips are one column short.
+        width = max(strip.shape[1] for strip in strips)
         padded = [
-            np.pad(sheet, ((0, 0), (0, width - sheet.shape[1]), (0, 0)), constant_values=GROUND) for sheet in sheets
+            np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=BACKGROUND) for strip in strips
         ]
         write_png(path, np.vstack(padded))
 
 
-def encode_png(picture: ByteArray) -> bytes:
+def _scale_to_width(image: ByteArray, interpolation: int) -> ByteArray:
+    """Resize to `SHEET_WIDTH_PX` columns, the proportions kept."""
+    height = round(image.shape[0] * SHEET_WIDTH_PX / image.shape[1])
+    return np.asarray(cv2.resize(image, (SHEET_WIDTH_PX, height), interpolation=interpolation))
+
+
+def encode_png(image: ByteArray) -> bytes:
     """(H, W, 3) uint8 RGB as the content of a PNG file.
 
     Raises:
-        OutputError: the picture cannot be encoded.
+        OutputError: the image cannot be encoded.
     """
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
-        raise OutputError("Cannot encode a picture as PNG.")
+        raise OutputError("Cannot encode an image as PNG.")
     return data.tobytes()
 
 
-def write_png(path: Path, picture: ByteArray) -> None:
-    """Write (H, W, 3) uint8 RGB as PNG.
+def write_png(path: Path, image: ByteArray) -> None:
+    """Write (H, W, 3) uint8 RGB as a PNG file; it appears under its name only when it is complete.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    content = encode_png(picture)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    content = encode_png(image)
+    with replacing(path) as partial:
+        partial.write_bytes(content)

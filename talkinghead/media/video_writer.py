@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from talkinghead.errors import OutputError
-from talkinghead.files import check_output_path
+from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_writer import AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
 from talkinghead.structures import ByteArray, Frame
@@ -28,23 +27,40 @@ from talkinghead.structures import ByteArray, Frame
 MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
 STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "date", "description", "genre"})
-"""Metadata keys that the classic MP4 tag list knows; others need the key-value form."""
+"""Container tags that the classic MP4 tag list knows; any other needs the key-value form."""
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Settings of the H.264 encoder, libx264."""
+
+    crf: int = 18
+    """Constant rate factor, 0 (lossless) to 51 (worst); 18 looks like the source."""
+    preset: str = "veryfast"
+    """x264's trade of encoding time against file size: "ultrafast" to "veryslow"."""
+
+
+@dataclass(frozen=True)
+class ContainerMetadata:
+    """What a video file says about itself."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Container tags by name."""
+    add_to_file: Callable[[Path], None] | None = None
+    """Called with the complete file before it takes its name, to add what needs the finished bytes (an XMP packet, a
+    signature); an exception cancels the file."""
 
 
 class VideoWriter:
-    """Writes frames, and the sound of another file, as H.264 (yuv420p, BT.709, limited range) and AAC.
+    """Context manager that writes frames and the audio of another file: H.264 (yuv420p, BT.709, limited range), AAC.
 
-    Frame times are kept: exactly for a constant `frame_rate`, else to within 6 microseconds. The last frame lasts
-    1 / `frame_rate`. The whole sound of `audio_from` is taken over with its start and length, beside the frames and
-    not after them; its rate is kept where AAC knows it (else 48 kHz), mono and stereo stay, more channels become
-    stereo. A width or height that is odd grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
+    Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds. The last frame lasts
+    1 / `frame_rate`. An odd width or height grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
+    The whole audio of `audio_from` is copied, with its start and length, interleaved with the frames (see
+    `AudioTrack`).
 
     The file appears under its name only when it is complete: until the `with` block ends without an exception it is
-    a hidden file in the same folder, and an exception removes that. `finishing` is called with the complete file before
-    it takes its name, and may change it.
-
-    Raises, on entering: OutputExistsError, OutputError (also where PyAV lacks an encoder), and for `audio_from`
-    MissingFileError, MediaError, NoSoundError; while writing: OutputError (no space), MediaError (damaged sound).
+    a hidden file in the same folder, which an exception removes.
     """
 
     def __init__(
@@ -55,75 +71,94 @@ class VideoWriter:
         *,
         frame_rate: Fraction,
         audio_from: Path | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: ContainerMetadata | None = None,
         overwrite: bool = False,
-        finishing: Callable[[Path], None] | None = None,
-        crf: int = 18,
-        preset: str = "veryfast",
+        encoder: EncoderSettings | None = None,
     ) -> None:
+        """Describe the file; nothing is opened before the `with` block.
+
+        Args:
+            path: ends in .mp4, .m4v or .mov.
+            width, height: of the frames, pixels.
+            frame_rate: frames per second, their average if it varies.
+            audio_from: media file whose audio is copied.
+            metadata: what the file says about itself; None: nothing.
+            overwrite: replace an existing file.
+            encoder: quality and speed of the video encoder; None: the defaults.
+
+        Raises (on entering the `with` block, while writing, and on leaving it):
+            OutputExistsError, OutputError: the file exists; it cannot be written, no frame was, or PyAV lacks an
+                encoder.
+            MissingFileError, MediaError, NoAudioError: `audio_from` cannot be read, or has no audio.
+        """
         self._path = Path(path)
         self._width = width
         self._height = height
         self.frame_rate = Fraction(frame_rate)
         self._audio_from = audio_from
-        self._metadata = dict(metadata or {})
+        self._metadata = metadata or ContainerMetadata()
         self._overwrite = overwrite
-        self._finishing = finishing
-        # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
-        self._encoder_options = {"crf": str(crf), "preset": preset, "chroma_sample_location": "center"}
+        self._encoder = encoder or EncoderSettings()
         self._ticks_hz = _ticks_hz(self.frame_rate)
         self._last_tick = -1
-        self._partial = self._path.with_name(f".{self._path.stem}.{secrets.token_hex(4)}{self._path.suffix}")
         self._converter = VideoReformatter()
 
     def __enter__(self) -> Self:
         check_output_path(self._path, overwrite=self._overwrite)
-        self._audio = AudioTrack(self._audio_from) if self._audio_from else None
-        try:
+        with contextlib.ExitStack() as opened:
+            self._audio = AudioTrack(self._audio_from) if self._audio_from else None
+            if self._audio:
+                opened.callback(self._audio.close)
+            self._partial = opened.enter_context(replacing(self._path))
             with self._output_errors():
-                self._container = self._open()
-        except BaseException:
-            self._remove_partial()
-            raise
+                self._container = self._open(opened)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._discard()
+            self._opened.__exit__(kind, error, trace)
             return
-        try:
-            with self._output_errors():
-                self._finish()
-        except BaseException:
-            self._discard()
-            raise
+        with self._output_errors(), self._opened:
+            self._finish()
 
     def write(self, frame: Frame) -> None:
-        """Append a frame: (height, width, 3) uint8 RGB, its time later than that of the frame before it."""
+        """Append a frame.
+
+        Args:
+            frame: its image is (height, width, 3) uint8 RGB, its time later than that of the frame before it.
+
+        Raises:
+            ValueError: the frame has another size or type, or its time is not later.
+            OutputError: the file cannot be written, such as when the disk is full.
+            MediaError: the audio that belongs beside the frame is damaged.
+        """
         if frame.image.shape != (self._height, self._width, 3) or frame.image.dtype != np.uint8:
-            wanted = f"({self._height}, {self._width}, 3) uint8"
-            raise ValueError(f"a frame of {wanted} is wanted, not {frame.image.shape} {frame.image.dtype}")
+            expected = f"({self._height}, {self._width}, 3) uint8"
+            raise ValueError(f"a frame has to be {expected}, not {frame.image.shape} {frame.image.dtype}")
         tick = round(frame.time_s * self._ticks_hz)
         if tick <= self._last_tick:
-            raise ValueError(f"frame times must increase from 0 on: {frame.time_s} s comes too late")
+            raise ValueError(f"frame times have to increase from 0 on; {frame.time_s} s is too early")
         self._last_tick = tick
         with self._output_errors():
-            self._container.mux(self._stream.encode(self._picture(frame.image, tick)))
+            self._container.mux(self._stream.encode(self._to_video_frame(frame.image, tick)))
             if self._audio:
                 self._audio.mux_until(self._container, frame.time_s)
 
-    def _open(self) -> OutputContainer:
-        # Lengths in the edit list count in the movie's ticks: with the sound's rate not a sample is rounded away.
+    def _open(self, opened: contextlib.ExitStack) -> OutputContainer:
+        """Create the partial file, with its header; `opened` closes it after a failure."""
+        # Lengths in the edit list count in the movie's ticks: at the audio's rate, no sample is rounded away.
         movie_ticks_hz = self._audio.rate_hz if self._audio else self._ticks_hz
-        flags = "+faststart" if self._metadata.keys() <= STANDARD_TAGS else "+faststart+use_metadata_tags"
+        flags = "+faststart" if self._metadata.tags.keys() <= STANDARD_TAGS else "+faststart+use_metadata_tags"
         container = av.open(
             f"file:{self._partial}",
             "w",
             container_options={"movflags": flags, "movie_timescale": str(movie_ticks_hz)},
         )
-        container.metadata.update(self._metadata)
+        opened.callback(_close_quietly, container)
+        container.metadata.update(self._metadata.tags)
         self._stream = self._add_video_stream(container)
         if self._audio:
             self._audio.add_to(container)
@@ -131,7 +166,9 @@ class VideoWriter:
         return container
 
     def _add_video_stream(self, container: OutputContainer) -> VideoStream:
-        stream = container.add_stream("libx264", rate=self.frame_rate, options=self._encoder_options)
+        # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
+        settings = {"crf": str(self._encoder.crf), "preset": self._encoder.preset, "chroma_sample_location": "center"}
+        stream = container.add_stream("libx264", rate=self.frame_rate, options=settings)
         stream.width = self._width + self._width % 2
         stream.height = self._height + self._height % 2
         stream.pix_fmt = "yuv420p"
@@ -140,64 +177,60 @@ class VideoWriter:
         stream.color_primaries = ColorPrimaries.BT709
         stream.color_trc = ColorTrc.BT709
         stream.codec_context.time_base = Fraction(1, self._ticks_hz)
+        # The encoder passes on each frame's duration: without this flag the last frame would have none.
         stream.codec_context.flags |= av.codec.context.Flags.frame_duration
         return stream
 
-    def _picture(self, image: ByteArray, tick: int) -> VideoFrame:
+    def _to_video_frame(self, image: ByteArray, tick: int) -> VideoFrame:
+        """(H, W, 3) uint8 RGB as an even-sized yuv420p frame at a time."""
         if self._width % 2 or self._height % 2:
             image = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
-        picture = self._converter.reformat(
+        frame = self._converter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
             format="yuv420p",
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
             dst_colorspace=Colorspace.ITU709,
             interpolation=EXACT_COLORS,
-            threads=1,
+            threads=1,  # at these sizes swscale's own threads cost more than they save
         )
-        picture.pts = tick
-        picture.time_base = Fraction(1, self._ticks_hz)
-        picture.duration = round(self._ticks_hz / self.frame_rate)
-        return picture
+        frame.pts = tick
+        frame.time_base = Fraction(1, self._ticks_hz)
+        frame.duration = round(self._ticks_hz / self.frame_rate)
+        return frame
 
     def _finish(self) -> None:
+        """Complete the partial file; it takes its name when this returns."""
         if self._last_tick < 0:
             raise OutputError(f"{self._path}: no frame was written")
         self._container.mux(self._stream.encode())
         if self._audio:
             self._audio.mux_rest(self._container)
-            self._audio.close()
         self._container.close()
-        if self._finishing:
-            self._finishing(self._partial)
-        check_output_path(self._path, overwrite=self._overwrite)  # another process may have been quicker
-        os.replace(self._partial, self._path)
-
-    def _discard(self) -> None:
-        with contextlib.suppress(av.FFmpegError, OSError):  # what ended the writing is being raised already
-            self._container.close()
-        self._remove_partial()
-
-    def _remove_partial(self) -> None:
-        if self._audio:
-            self._audio.close()
-        with contextlib.suppress(OSError):  # a read-only file system: nothing was written there
-            self._partial.unlink(missing_ok=True)
+        if self._metadata.add_to_file:
+            self._metadata.add_to_file(self._partial)
+        check_output_path(self._path, overwrite=self._overwrite)  # another process may have written it meanwhile
 
     @contextlib.contextmanager
     def _output_errors(self) -> Iterator[None]:
         try:
             yield
         except UnknownCodecError as error:
-            raise OutputError(f"cannot write {self._path}: this build of PyAV has no encoder {error}") from error
+            raise OutputError(f"Cannot write {self._path}: this build of PyAV has no encoder {error}.") from error
         except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+            raise OutputError(f"Cannot write {self._path}: {error.strerror}.") from error
+
+
+def _close_quietly(container: OutputContainer) -> None:
+    """Close a container that may be closed already, or broken by an error that is being raised."""
+    with contextlib.suppress(av.FFmpegError, OSError):
+        container.close()
 
 
 def _ticks_hz(frame_rate: Fraction) -> int:
-    """A multiple of the rate's numerator, so that k / frame_rate is a whole number of ticks."""
+    """Ticks per second of the timestamps: a multiple of the rate's numerator, so that k / frame_rate is whole ticks."""
     if frame_rate <= 0:
-        raise ValueError(f"a frame rate above 0 is wanted, not {frame_rate}")
+        raise ValueError(f"a frame rate has to be above 0, not {frame_rate}")
     if frame_rate.numerator > 1_000_000:  # the average of a variable rate; containers count ticks in 32 bits
         return MIN_TICKS_HZ
     return frame_rate.numerator * -(-MIN_TICKS_HZ // frame_rate.numerator)

@@ -1,5 +1,7 @@
-"""Metrics: one file a kind. The pure functions on landmarks, curves and images are here under one name, `metrics`;
-the metric networks (SyncNet, LPIPS, FID, face identity) are modules of their own.
+"""Metrics, one file a kind. The functions on landmarks, curves and images are exported here as `metrics.NAME`.
+
+Metrics that need a network (SyncNet, LPIPS, FID, face identity) are modules of their own. Which metrics an evaluation
+reports, and what each of them needs, is listed in talkinghead/evaluation/registry.py.
 """
 
 from talkinghead.metrics.curves import (

@@ -1,13 +1,12 @@
-"""FID: how far two sets of pictures are apart, by the features of Inception v3 (Heusel et al. 2017).
+"""FID, the Fréchet distance of two sets of images by features of Inception v3 (Heusel et al. 2017).
 
-The network is the one that the first FID was computed with, which pools a little differently from the published
-Inception v3; the weights are those of `pytorch-fid`, brought over from TensorFlow, and not part of this package.
+The network is the one the first FID was computed with, which pools slightly differently from the published Inception
+v3. Its weights are those of `pytorch-fid`, ported from TensorFlow; they are not part of this package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,19 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkinghead.errors import CheckpointError
-from talkinghead.files import load_arrays
 from talkinghead.structures import ByteArray, FloatArray
 
-FORMAT = "talkinghead/fid-inception/1"
-FEATURES = 2048
-PICTURE_PX = 299
+IMAGE_PX = 299
+"""Side that images are scaled to before the network."""
 
 Kernel = int | tuple[int, int]
 
 
 class _Convolution(nn.Module):
-    """Convolution, batch normalisation, rectification."""
+    """Convolution, batch normalization, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: Kernel, stride: int = 1, padding: Kernel = 0) -> None:
         super().__init__()
@@ -141,7 +137,7 @@ class _BlockE(nn.Module):
 
 
 class FidInception(nn.Module):
-    """Inception v3 up to its last pooling, as FID wants it; layers and names are those of the published weights."""
+    """Inception v3 up to its last pooling, as FID uses it; layers have the names of the published weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,9 +158,9 @@ class FidInception(nn.Module):
         self.Mixed_7b = _BlockE(1280, largest=False)
         self.Mixed_7c = _BlockE(2048, largest=True)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 2048)."""
-        value = functional.interpolate(pictures, (PICTURE_PX, PICTURE_PX), mode="bilinear", align_corners=False)
+        value = functional.interpolate(images, (IMAGE_PX, IMAGE_PX), mode="bilinear", align_corners=False)
         value = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(2 * value - 1)))
         value = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(functional.max_pool2d(value, 3, 2)))
         value = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(functional.max_pool2d(value, 3, 2))))
@@ -173,32 +169,15 @@ class FidInception(nn.Module):
 
     @torch.inference_mode()
     def features(self, image: ByteArray) -> FloatArray:
-        """Of one picture (H, W, 3) uint8: (2048,)."""
+        """(2048,) features of one image (H, W, 3) uint8."""
         return np.asarray(self(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)[0].numpy(), np.float32)
 
 
-def load_inception(path: Path) -> FidInception:
-    """The network with the published weights, as `talkinghead convert` wrote them.
-
-    Raises:
-        MissingFileError, CheckpointError: there is no such file, or it is something else.
-    """
-    arrays, metadata = load_arrays(path)
-    network = FidInception()
-    try:
-        if metadata.get("format") != FORMAT:
-            raise RuntimeError(f"its format is not {FORMAT}")
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not hold FID's Inception: {error}") from error
-    return network.eval()
-
-
 def frechet_distance(output: Sequence[FloatArray], reference: Sequence[FloatArray]) -> float:
-    """Between the normal distributions of two sets of at least two features (F,) each; NaN of fewer.
+    """Fréchet distance between normal distributions fitted to two sets of features (F,); NaN of fewer than two.
 
-    |mean - mean|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2)); the root's trace is the sum of the singular values of the
-    product of both sets' centred features, which is exact with few pictures too.
+    |mean1 - mean2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2)). The trace of the root is the sum of the singular values of the
+    product of both sets' centered features, which is exact for few images too.
     """
     if len(output) < 2 or len(reference) < 2:
         return float("nan")
@@ -208,6 +187,6 @@ def frechet_distance(output: Sequence[FloatArray], reference: Sequence[FloatArra
 
 
 def _centered(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean, and what is left of each, so scaled that its Gram matrix has the covariance's trace."""
+    """(F,) mean, and the (N, F) centered features scaled so that their squares sum to the trace of the covariance."""
     mean = features.mean(0)
     return mean, (features - mean) / np.sqrt(len(features) - 1)

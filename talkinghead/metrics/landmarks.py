@@ -1,18 +1,18 @@
-"""How near an output is to the truth: metrics on landmarks, curves and pixels. Values in, numbers out, no files.
+"""Metrics on facial landmarks: distances of mouth points, mouth opening and width, jitter; and the frozen mouth.
 
-Landmark metrics take two `Track` of equal length, frame i of one against frame i of the other: `align` makes the
-output's track so. NaN stands for "not measured" all through: frames without a face give NaN, and means, correlations
-and ratios are taken over the frames where both sides are finite. docs/evaluation.md says what each number is blind to.
+Metrics that compare take two `Track` of equal length, frame i of one against frame i of the other; `align` brings an
+output's track into that form. Frames without a face give NaN. docs/evaluation.md says what each metric cannot see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.transform import SimilarityTransform
 
 from talkinghead.face.topology import (
     JAW_LANDMARKS,
@@ -31,19 +31,19 @@ from talkinghead.metrics.curves import Values, finite_mean
 from talkinghead.structures import BoolArray, FloatArray, Track
 
 LMD_FRAME_PX = 512
-"""LMD is given as if the longer side of the reference picture had this many pixels."""
-
-_SAME_TIME = 1e-3  # of a frame: timestamps are rounded to the container's clock
-
-
-# Tracks
+"""LMD is given in pixels of an image that is scaled to have this longer side."""
+_SAME_TIME = 1e-3  # of a frame; timestamps are rounded to the container's clock
 
 
 def align(track: Track, reference: Track) -> Track:
-    """The track as seen at the reference's times and in the reference's pixels.
+    """A track resampled to the times and scaled to the pixels of a reference.
 
-    Landmarks and scores are interpolated in time; a frame is valid where those it lies between are. Before the first
-    frame and after the last one there is nothing, but a frame stands for one period of the slower of the two clips.
+    Landmarks and blendshape scores are interpolated in time; a frame is valid where both frames it lies between are.
+    Frames before the track's first and after its last are not valid, where each frame counts as lasting one period of
+    the slower of the two clips.
+
+    Returns:
+        A track with the reference's length, times, width and height.
     """
     position, covered = _positions(track.times_s, reference.times_s)
     before = np.floor(position).astype(np.intp)
@@ -56,7 +56,6 @@ def align(track: Track, reference: Track) -> Track:
         landmarks=np.asarray(
             _between(track.landmarks, before, after, share, valid) * (across, down, across), np.float32
         ),
-        blendshapes=_between(track.blendshapes, before, after, share, valid),
         valid=valid,
         times_s=reference.times_s,
         width=reference.width,
@@ -65,24 +64,25 @@ def align(track: Track, reference: Track) -> Track:
 
 
 def is_padded(length_px: int, reference_px: int) -> bool:
-    """Whether a side is the reference's odd one made even by an encoder: a copied last line, nothing scaled."""
+    """Whether a side differs from the reference's only by the one row or column an encoder adds to an odd size."""
     return reference_px % 2 == 1 and length_px == reference_px + 1
 
 
 def nearest_frames(times_s: Values, reference_times_s: Values) -> NDArray[np.intp]:
-    """(T,) for each reference frame, the number of the frame nearest in time, or -1 where `align` has nothing.
+    """(T,) for each reference frame the number of the frame nearest in time, -1 where `align` finds no frame.
 
-    The numbers never fall, so that both clips can be read side by side in one go.
+    The numbers never decrease, so that both clips can be read side by side in one pass.
     """
     position, covered = _positions(times_s, reference_times_s)
     return np.where(covered, np.floor(position + 0.5).astype(np.intp), -1)
 
 
 def freeze_mouth(track: Track, landmarks: Sequence[int] = MOUTH_LANDMARKS + JAW_LANDMARKS) -> Track:
-    """The same head with a mouth that never moves: the clip's median mouth, worn at each frame's own pose.
+    """The same track with a mouth that never moves: the clip's median mouth at each frame's own head pose.
 
-    Every frame is laid on the clip's first valid one by the similarity (Umeyama 1991, in three dimensions) that fits
-    `RIGID_LANDMARKS`; the named points take their median over the clip there, and are carried back.
+    A similarity transform in three dimensions (Umeyama 1991), fitted to `RIGID_LANDMARKS`, takes the clip's first valid
+    frame to each other one. The given landmarks are carried to the first frame, replaced by their median over the clip,
+    and carried back. Frames without a face stay as they are.
     """
     if not track.valid.any():
         return track
@@ -90,34 +90,31 @@ def freeze_mouth(track: Track, landmarks: Sequence[int] = MOUTH_LANDMARKS + JAW_
     places = track.landmarks.astype(np.float64)
     frames = np.flatnonzero(track.valid)
     rigid = list(RIGID_LANDMARKS)
-    poses = [_similarity(places[frames[0], rigid], places[frame, rigid]) for frame in frames]
-    at_rest = [pose.undo(places[frame, moved]) for pose, frame in zip(poses, frames, strict=True)]
+    poses = [SimilarityTransform.from_estimate(places[frames[0], rigid], places[frame, rigid]) for frame in frames]
+    at_rest = [pose.inverse(places[frame, moved]) for pose, frame in zip(poses, frames, strict=True)]
     median = np.median(at_rest, axis=0)
     frozen = track.landmarks.copy()
     for pose, frame in zip(poses, frames, strict=True):
-        frozen[frame, moved] = pose.apply(median)
+        frozen[frame, moved] = pose(median)
     return replace(track, landmarks=frozen)
 
 
 def points(track: Track, landmarks: tuple[int, ...]) -> Values:
-    """(T, L, 2) where the named landmarks are, in pixels; NaN in frames without a face."""
+    """(T, L, 2) positions of the given landmarks in pixels; NaN in frames without a face."""
     chosen = track.landmarks[:, list(landmarks), :2].astype(np.float64)
     chosen[~track.valid] = np.nan
     return chosen
 
 
-# Landmarks
-
-
 def landmark_distance(output: Values, reference: Values) -> Values:
-    """(T,) mean distance between two sets of (T, L, 2) points, each set less its own centroid; in their unit."""
+    """(T,) mean distance between two sets of (T, L, 2) points, each minus its own centroid; in their unit."""
     output = output - output.mean(axis=1, keepdims=True)
     reference = reference - reference.mean(axis=1, keepdims=True)
     return np.asarray(np.linalg.norm(output - reference, axis=2).mean(axis=1))
 
 
 def lmd(output: Track, reference: Track) -> Values:
-    """(T,) mouth landmark distance in pixels of a picture whose longer side is `LMD_FRAME_PX` (Chen et al. 2018)."""
+    """(T,) mouth landmark distance in pixels of an image whose longer side is `LMD_FRAME_PX` (Chen et al. 2018)."""
     scale = LMD_FRAME_PX / max(reference.width, reference.height)
     return scale * landmark_distance(points(output, MOUTH_LANDMARKS), points(reference, MOUTH_LANDMARKS))
 
@@ -129,19 +126,19 @@ def lmd_iod(output: Track, reference: Track) -> Values:
 
 
 def landmark_velocity_difference(output: Track, reference: Track) -> Values:
-    """(T,) how differently the mouth's points move, px a second of a picture whose longer side is `LMD_FRAME_PX`.
+    """(T,) mean difference of the mouth points' velocities, px/s of an image whose longer side is `LMD_FRAME_PX`.
 
-    Velocity is the difference from the frame before; each set is less its own centroid, as in `lmd`. The first frame,
-    and one after a frame without a face, has none (NaN).
+    Velocity is the difference to the previous frame, of points minus their centroid as in `lmd`. NaN in the first frame
+    and in frames after one without a face.
     """
     scale = LMD_FRAME_PX / max(reference.width, reference.height)
-    moved = []
+    steps = []
     for track in (output, reference):
         places = points(track, MOUTH_LANDMARKS)
         places = places - places.mean(axis=1, keepdims=True)
-        moved.append(np.diff(places, axis=0, prepend=np.nan * places[:1]))
-    steps_s = np.diff(reference.times_s, prepend=np.nan)
-    return np.asarray(scale * np.linalg.norm(moved[0] - moved[1], axis=2).mean(axis=1) / steps_s)
+        steps.append(np.diff(places, axis=0, prepend=np.nan * places[:1]))
+    periods_s = np.diff(reference.times_s, prepend=np.nan)
+    return np.asarray(scale * np.linalg.norm(steps[0] - steps[1], axis=2).mean(axis=1) / periods_s)
 
 
 def lip_vertex_error(output: FloatArray, reference: FloatArray) -> Values:
@@ -150,60 +147,35 @@ def lip_vertex_error(output: FloatArray, reference: FloatArray) -> Values:
 
 
 def opening(track: Track) -> Values:
-    """(T,) gap between the inner lips over the width of the face."""
+    """(T,) mouth opening: gap between the inner lips over the width of the face."""
     return _distance(track, UPPER_LIP, LOWER_LIP) / face_width_px(track)
 
 
 def mouth_width(track: Track) -> Values:
-    """(T,) distance between the corners of the mouth over the width of the face."""
+    """(T,) mouth width: distance between the corners of the mouth over the width of the face."""
     return _distance(track, RIGHT_CORNER, LEFT_CORNER) / face_width_px(track)
 
 
 def face_width_px(track: Track) -> Values:
-    """(T,) distance between the sides of the face, in pixels."""
+    """(T,) width of the face: distance between the landmarks at its two sides, in pixels."""
     return _distance(track, RIGHT_CHEEK, LEFT_CHEEK)
 
 
 def jitter(moving: Values) -> float:
-    """Mean length of the second difference in time of (T, L, 2) points at even times, in their unit.
+    """Mean length of the second difference in time of (T, L, 2) points at a constant frame rate, in their unit.
 
-    Frames next to one without a face do not count; NaN when none is left.
+    Frames next to one without a face do not count; NaN when no frame is left.
     """
     return finite_mean(np.linalg.norm(np.diff(moving, n=2, axis=0), axis=2))
 
 
 def frame_period_s(times_s: Values) -> float:
-    """The usual time from one frame to the next; 0 for a clip of a single frame."""
+    """Median time from one frame to the next; 0 for a clip of a single frame."""
     return float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
 
 
-@dataclass(frozen=True)
-class _Similarity:
-    """x -> scale * rotation x + shift."""
-
-    scale: float
-    rotation: Values
-    shift: Values
-
-    def apply(self, at: Values) -> Values:
-        return np.asarray(self.scale * at @ self.rotation.T + self.shift)
-
-    def undo(self, at: Values) -> Values:
-        return np.asarray((at - self.shift) @ self.rotation / self.scale)
-
-
-def _similarity(source: Values, target: Values) -> _Similarity:
-    """The similarity that takes (n, 3) source points nearest to the target points, in the sense of least squares."""
-    source_center, target_center = source.mean(0), target.mean(0)
-    left, values, right = np.linalg.svd((target - target_center).T @ (source - source_center))
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
-    rotation = left * signs @ right
-    scale = float((values * signs).sum() / np.square(source - source_center).sum())
-    return _Similarity(scale, rotation, target_center - scale * rotation @ source_center)
-
-
 def _positions(times_s: Values, reference_times_s: Values) -> tuple[Values, BoolArray]:
-    """(T,) where among the frames each reference time falls, as a fractional number, and whether it falls on any."""
+    """(T,) fractional frame number of each reference time, and (T,) whether any frame covers that time."""
     position = np.interp(reference_times_s, times_s, np.arange(len(times_s), dtype=np.float64))
     whole = np.round(position)
     position = np.where(np.abs(position - whole) < _SAME_TIME, whole, position)
@@ -216,7 +188,7 @@ def _positions(times_s: Values, reference_times_s: Values) -> tuple[Values, Bool
 def _between(
     values: NDArray[np.float32], before: NDArray[np.intp], after: NDArray[np.intp], share: Any, valid: BoolArray
 ) -> NDArray[np.float32]:
-    """(T, ...) values between two frames each, zero where not valid."""
+    """(T, ...) values interpolated between two frames each, zero where not valid."""
     share = np.where(valid, share, 0).reshape(-1, *(1,) * (values.ndim - 1))
     mixed = (1 - share) * values[before] + share * values[after]
     mixed[~valid] = 0

@@ -1,28 +1,27 @@
-"""LPIPS: how different two pictures look to a network (Zhang et al. 2018, version 0.1, AlexNet).
+"""LPIPS, the perceptual distance of two images (Zhang et al. 2018, version 0.1, AlexNet).
 
-The weights, AlexNet's and those on top of it, are not part of this package; nothing else is called LPIPS here.
+The weights of AlexNet and of the layers on top of it are not part of this package.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
-from talkinghead.errors import CheckpointError
-from talkinghead.files import load_arrays
 from talkinghead.structures import ByteArray
 
-FORMAT = "talkinghead/lpips/1"
 CHANNELS = (64, 192, 384, 256, 256)
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-"""Colours in [-1, 1], less this, over that: what AlexNet was trained on."""
+"""Per channel, of RGB in [-1, 1]: AlexNet's input is (color - SHIFT) / SCALE."""
 SHORTEST_PX = 32
+"""Shortest side of an image, px, that the network can take."""
 
 
 class Lpips(nn.Module):
-    """AlexNet's five rectified layers, compared point by point; layers and names are those of the published weights."""
+    """AlexNet's features after each of its five ReLU layers, compared pixel by pixel.
+
+    Layers have the names of the published weights.
+    """
 
     shift: Tensor
     scale: Tensor
@@ -49,30 +48,30 @@ class Lpips(nn.Module):
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        """Two (B, 3, H, W) in [-1, 1] -> (B,)."""
+        """Two image batches (B, 3, H, W) in [-1, 1] -> (B,) distances."""
         total = one.new_zeros(len(one))
         for level, (first, second) in enumerate(zip(self._levels(one), self._levels(other), strict=True)):
-            apart = (_unit(first) - _unit(second)).square()
-            total = total + self.get_submodule(f"lin{level}")(apart).mean((1, 2, 3))
+            difference = (_unit(first) - _unit(second)).square()
+            total = total + self.get_submodule(f"lin{level}")(difference).mean((1, 2, 3))
         return total
 
-    def _levels(self, picture: Tensor) -> list[Tensor]:
-        found, value = [], (picture - self.shift) / self.scale
+    def _levels(self, images: Tensor) -> list[Tensor]:
+        levels, value = [], (images - self.shift) / self.scale
         for layer in self.features:
             value = layer(value)
             if isinstance(layer, nn.ReLU):
-                found.append(value)
-        return found
+                levels.append(value)
+        return levels
 
     @torch.inference_mode()
     def distance(self, output: ByteArray, reference: ByteArray) -> float:
-        """Of two pictures (H, W, 3) uint8 of at least 32 px."""
-        pictures = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1 for image in (output, reference))
-        return float(self(*pictures))
+        """Distance of two images (H, W, 3) uint8 whose sides are at least `SHORTEST_PX`."""
+        images = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1 for image in (output, reference))
+        return float(self(*images))
 
 
 class _Weighting(nn.Module):
-    """One weight a channel, under the name it has in the file."""
+    """A 1x1 convolution with one weight a channel, nested so that its weight has the name in the published file."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -84,20 +83,3 @@ class _Weighting(nn.Module):
 
 def _unit(value: Tensor) -> Tensor:
     return value / (value.square().sum(1, keepdim=True).sqrt() + 1e-10)
-
-
-def load_lpips(path: Path) -> Lpips:
-    """The network with the published weights, as `talkinghead convert` wrote them.
-
-    Raises:
-        MissingFileError, CheckpointError: there is no such file, or it is something else.
-    """
-    arrays, metadata = load_arrays(path)
-    network = Lpips()
-    try:
-        if metadata.get("format") != FORMAT:
-            raise RuntimeError(f"its format is not {FORMAT}")
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not hold LPIPS: {error}") from error
-    return network.eval()

@@ -1,6 +1,7 @@
-"""The networks of others that judge an output: which are here, how to get the rest, and their safe conversion.
+"""Third-party metric networks: which there are, how a user gets their weights, loading and converting those.
 
-None is part of this package, and none is replaced by something else: without its weights a number is not measured.
+None of the weights is part of this package. Without a network's weights its metrics are not measured; no other network
+is used in its place.
 """
 
 from __future__ import annotations
@@ -9,17 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError
-from talkinghead.files import save_arrays, sha256_of
-from talkinghead.metrics import fid as inception
-from talkinghead.metrics import lpips as perceptual
-from talkinghead.metrics import syncnet
+from talkinghead.files import load_arrays, save_arrays, sha256_of
 from talkinghead.metrics.fid import FidInception
 from talkinghead.metrics.identity import FaceIdentity
 from talkinghead.metrics.lpips import Lpips
@@ -27,137 +25,171 @@ from talkinghead.metrics.syncnet import SyncNet
 from talkinghead.weights import registry as weights
 from talkinghead.weights.torch_files import read_tensors
 
+Network = TypeVar("Network", bound=nn.Module)
+
+IDENTITY = "identity"
+"""Name of dlib's face recognition network among the metric networks; pip installs its weights (metrics/identity.py)."""
+
 
 @dataclass(frozen=True)
-class Judge:
-    """Weights that a user puts in place."""
+class MetricNetwork(Generic[Network]):
+    """A metric network whose published weights a user fetches and converts."""
 
     name: str
-    file_name: str
-    """Under which `load_judges` looks for the converted weights, in the folder of third-party weights."""
+    network: type[Network]
     format: str
-    network: type[nn.Module]
+    """Format name in the metadata of the converted file."""
     sources: tuple[str, ...]
     """Addresses of the published files."""
     license: str
-    numbers: tuple[str, ...]
-    """Fields of `Scores` that need it."""
     unused: tuple[str, ...] = ()
-    """Beginnings of names in the published files that are of no use here."""
+    """Prefixes of tensor names in the published files that this package does not need."""
 
     @property
-    def missing(self) -> str:
-        """What to do about its absence."""
+    def file_name(self) -> str:
+        """Name of the converted file in the folder of third-party weights."""
+        return f"{self.name}.safetensors"
+
+    @property
+    def how_to_get(self) -> str:
+        """Reason why its metrics are not measured without it, and what to do."""
         return f"needs {self.name}: `talkinghead convert {self.name} FILE` after fetching {' and '.join(self.sources)}"
 
 
-SYNCNET = Judge(
+SYNCNET = MetricNetwork(
     "syncnet_v2",
-    "syncnet_v2.safetensors",
-    syncnet.FORMAT,
     SyncNet,
-    ("https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",),
-    "MIT, by its repository",
-    ("lse_d", "lse_c", "lse_offset"),
+    format="talkinghead/syncnet/1",
+    sources=("https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",),
+    license="MIT, by its repository",
 )
-LPIPS = Judge(
+LPIPS = MetricNetwork(
     "lpips_alex",
-    "lpips_alex.safetensors",
-    perceptual.FORMAT,
     Lpips,
-    (
+    format="talkinghead/lpips/1",
+    sources=(
         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
         "https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/alex.pth",
     ),
-    "BSD-3-Clause and BSD-2-Clause, by their repositories",
-    ("lpips_full", "lpips_mouth"),
-    ("classifier.",),
+    license="BSD-3-Clause and BSD-2-Clause, by their repositories",
+    unused=("classifier.",),
 )
-FID = Judge(
+FID = MetricNetwork(
     "fid_inception",
-    "fid_inception.safetensors",
-    inception.FORMAT,
     FidInception,
-    ("https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",),
-    "Apache-2.0, by its repository",
-    ("fid",),
-    ("fc.", "AuxLogits."),
+    format="talkinghead/fid-inception/1",
+    sources=(
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+    ),
+    license="Apache-2.0, by its repository",
+    unused=("fc.", "AuxLogits."),
 )
-JUDGES: Mapping[str, Judge] = MappingProxyType({judge.name: judge for judge in (SYNCNET, LPIPS, FID)})
+METRIC_NETWORKS: Mapping[str, MetricNetwork[Any]] = MappingProxyType(
+    {network.name: network for network in (SYNCNET, LPIPS, FID)}
+)
 
 
 @dataclass(frozen=True)
-class Judges:
-    """What is here; None where it is not, and `missing` says why by the number that needs it."""
+class MetricNetworks:
+    """The metric networks that are installed; None for one that is not."""
 
     syncnet: SyncNet | None = None
     lpips: Lpips | None = None
     inception: FidInception | None = None
     identity: FaceIdentity | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    """Name of each network that is not installed -> how to get it."""
     sha256: Mapping[str, str] = field(default_factory=dict)
-    """Of the weights' files, by the judge's name."""
+    """Name of each loaded network -> hash of its file of weights."""
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """Names of the networks that are installed."""
+        loaded = {SYNCNET.name: self.syncnet, LPIPS.name: self.lpips, FID.name: self.inception, IDENTITY: self.identity}
+        return frozenset(name for name, network in loaded.items() if network is not None)
 
 
-def load_judges() -> Judges:
-    """Every judge whose weights are in place.
+def load_metric_networks() -> MetricNetworks:
+    """Load every metric network whose weights are installed.
 
     Raises:
-        CheckpointError: a file is there under the right name, and is something else.
+        CheckpointError: a file of the right name does not hold that network.
     """
-    found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     hashes: dict[str, str] = {}
-    loaders = {
-        SYNCNET: ("syncnet", syncnet.load_syncnet),
-        LPIPS: ("lpips", perceptual.load_lpips),
-        FID: ("inception", inception.load_inception),
-    }
-    for judge, (place, load) in loaders.items():
-        path = weights.folder() / judge.file_name
+
+    def load(which: MetricNetwork[Network]) -> Network | None:
+        path = weights.folder() / which.file_name
         try:
-            found[place] = load(path)
-            hashes[judge.name] = sha256_of(path)
+            network = load_metric_network(which, path)
         except MissingFileError:
-            missing |= dict.fromkeys(judge.numbers, judge.missing)
+            missing[which.name] = which.how_to_get
+            return None
+        hashes[which.name] = sha256_of(path)
+        return network
+
     try:
-        found["identity"] = FaceIdentity()
+        identity = FaceIdentity()
     except ModelUnavailableError as error:
-        missing["identity_similarity"] = str(error)
-    return Judges(**found, missing=missing, sha256=hashes)
+        identity = None
+        missing[IDENTITY] = str(error)
+    return MetricNetworks(load(SYNCNET), load(LPIPS), load(FID), identity, missing, hashes)
 
 
-def convert(judge: Judge, sources: Sequence[Path], output: Path | None = None) -> Path:
-    """Turn the published files of a judge into one safetensors file; nothing that they hold is run.
+def load_metric_network(which: MetricNetwork[Network], path: Path) -> Network:
+    """A metric network, in evaluation mode, with the weights that `convert` wrote.
 
     Args:
-        judge: which.
-        sources: the published files, in any order.
-        output: where to; None is the folder in which `load_judges` looks.
+        which: SYNCNET, LPIPS or FID.
+        path: file that `convert` wrote.
+
+    Raises:
+        MissingFileError: there is no such file.
+        CheckpointError: the file does not hold this network.
+    """
+    arrays, metadata = load_arrays(path)
+    network = which.network()
+    try:
+        if metadata.get("format") != which.format:
+            raise RuntimeError(f"its format is not {which.format}")
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not hold {which.name}: {error}") from error
+    return network.eval()
+
+
+def convert(which: MetricNetwork[Any], sources: Sequence[Path], output: Path | None = None) -> Path:
+    """Convert the published files of a metric network into one safetensors file; no code in them is run.
+
+    Args:
+        which: network to convert.
+        sources: its published files, in any order.
+        output: file to write; None writes to the folder in which `load_metric_networks` looks.
 
     Returns:
         Path of the file written.
 
     Raises:
-        MissingFileError, CheckpointError: a file is not there, or does not hold this network.
+        MissingFileError: a source is missing.
+        CheckpointError: the sources do not hold this network.
         OutputError: the result cannot be written.
     """
     tensors: dict[str, torch.Tensor] = {}
     for source in sources:
         for name, array in read_tensors(source).items():
-            if not name.startswith(judge.unused or "\0"):
+            if not name.startswith(which.unused):
                 tensors[name] = torch.from_numpy(np.ascontiguousarray(array))
-    network = judge.network()
-    # Batch norms that torch wrote before 0.4.1 did not count their batches; nothing here depends on the count.
+    network = which.network()
+    # Batch norms saved by torch before 0.4.1 have no count of batches; evaluation does not use the count.
     counters = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
     try:
         network.load_state_dict({**counters, **tensors})
     except RuntimeError as error:
         first = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{', '.join(map(str, sources))}: not the weights of {judge.name}: {first}") from error
-    path = output or weights.folder() / judge.file_name
+        raise CheckpointError(f"{', '.join(map(str, sources))}: not the weights of {which.name}: {first}") from error
+    path = output or weights.folder() / which.file_name
     path.parent.mkdir(parents=True, exist_ok=True)
     origin = {f"sha256 of {source.name}": sha256_of(source) for source in sources}
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
-    save_arrays(path, arrays, {"format": judge.format, **origin})
+    save_arrays(path, arrays, {"format": which.format, **origin})
     return path

@@ -1,13 +1,14 @@
-"""SyncNet: how well lips and sound go together (Chung and Zisserman 2016), to the definition of its first program.
+"""SyncNet, which scores how well lips and audio match (Chung and Zisserman 2016), after its published program.
 
-The network and its inputs are those of `syncnet_python` (model S, syncnet_v2): 25 frames a second, faces of 224 px in
-BGR with values up to 255, sound at 16 kHz as 13 cepstral coefficients every 10 ms, 5 frames against 20 coefficients,
-the sound moved by up to 15 frames either way and filled up with zeros. Distances are averaged over the clip for each
-offset; LSE-D is the least of them, LSE-C the median less the least, the offset 15 less where the least lies: 5 for a
-picture that is 5 frames late (Prajwal et al. 2020 named them so).
+Network and inputs are those of `syncnet_python` (model S, syncnet_v2): 25 frames a second, faces of 224 px in BGR with
+values up to 255, audio at 16 kHz as 13 cepstral coefficients every 10 ms, 5 frames against 20 coefficients, the audio
+shifted by up to 15 frames either way and padded with zeros. Distances are averaged over the clip for each offset. LSE-D
+is the smallest of them, LSE-C the median minus the smallest, and the offset 15 minus the index of the smallest: 5 for
+video that is 5 frames late (Prajwal et al. 2020 named them so).
 
-One thing differs: the face is found by landmarks, not by the S3FD detector, and its box is put where that one's would
-be. LSE compares between programs only as far as that agrees. The weights are not part of this package.
+One thing differs: the face is located by landmarks, not by the S3FD detector, and its box is placed where that
+detector's would be. LSE compares between programs only as far as the boxes agree. The weights are not part of this
+package.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,8 +26,7 @@ from scipy.signal import medfilt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkinghead.errors import CheckpointError, MediaError
-from talkinghead.files import load_arrays
+from talkinghead.errors import MediaError
 from talkinghead.structures import ByteArray, FloatArray, Frame, Track
 
 Values = NDArray[np.float64]
@@ -40,19 +39,19 @@ COEFFICIENTS_PER_FRAME = 4
 WINDOW_COEFFICIENTS = WINDOW_FRAMES * COEFFICIENTS_PER_FRAME
 SAMPLES_PER_FRAME = RATE_HZ // FRAME_RATE_HZ
 LARGEST_OFFSET = 15
-"""Frames."""
+"""Largest shift of the audio, frames, either way."""
 EMBEDDING = 1024
+"""Channels of an embedding."""
 
 CROP_SCALE = 0.4
-"""The box of the face is widened by this share of its half side left, right and, twice, below."""
+"""Margin added to the face box, as a share of its half side: left, right and, twice, below."""
 BOX_MEDIAN_FRAMES = 13
-FORMAT = "talkinghead/syncnet/1"
-AT_ONCE = 32
-"""So many windows pass through the network together."""
+"""Length of the median filter that smooths the face box over time."""
+WINDOWS_PER_BATCH = 32
 
 
 class SyncNet(nn.Module):
-    """The two towers; layers and names are those of the published weights."""
+    """The lip and the audio network; layers have the names of the published weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,12 +83,12 @@ class SyncNet(nn.Module):
         )
 
     def lips(self, faces: Tensor) -> Tensor:
-        """(B, 3, T, 224, 224) -> (B (T - 4), 1024): every window of 5 frames; nothing in it looks across windows."""
+        """(B, 3, T, 224, 224) faces -> (B (T - 4), 1024): an embedding for every window of 5 frames."""
         maps = self.netcnnlip(faces)  # (B, 512, T - 4, 1, 1)
         return self.netfclip(maps.flatten(2).transpose(1, 2).flatten(0, 1))
 
     def audio(self, cepstra: Tensor) -> Tensor:
-        """(B, 1, 13, 20) -> (B, 1024)."""
+        """(B, 1, 13, 20) cepstral coefficients -> (B, 1024) embeddings."""
         return self.netfcaud(self.netcnnaud(cepstra).flatten(1))
 
 
@@ -108,31 +107,17 @@ def _head() -> nn.Sequential:
     return nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING))
 
 
-def load_syncnet(path: Path) -> SyncNet:
-    """The network with the published weights, as `talkinghead convert` wrote them.
-
-    Raises:
-        MissingFileError, CheckpointError: there is no such file, or it is something else.
-    """
-    arrays, metadata = load_arrays(path)
-    network = SyncNet()
-    try:
-        if metadata.get("format") != FORMAT:
-            raise RuntimeError(f"its format is not {FORMAT}")
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not hold SyncNet: {error}") from error
-    return network.eval()
-
-
-# Features
-
-
 def mfcc(samples: FloatArray) -> FloatArray:
-    """(N,) sound at 16 kHz in [-1, 1] -> (13, C) cepstral coefficients every 10 ms, as python_speech_features has them.
+    """Mel-frequency cepstral coefficients as python_speech_features computes them.
 
     Windows of 25 ms, 26 mel filters up to 8 kHz, pre-emphasis 0.97, lifter 22, the log energy in place of the first
-    coefficient, and the sound with the values of 16-bit samples.
+    coefficient, and samples scaled to 16-bit values.
+
+    Args:
+        samples: (N,) audio at 16 kHz in [-1, 1].
+
+    Returns:
+        (13, C) coefficients, a column every 10 ms.
     """
     signal = np.clip(np.round(samples.astype(np.float64) * 32768), -32768, 32767)
     signal = np.append(signal[:1], signal[1:] - 0.97 * signal[:-1])
@@ -149,7 +134,7 @@ def mfcc(samples: FloatArray) -> FloatArray:
 
 
 def _mel_filters() -> Values:
-    """(26, 257) triangles with their corners on whole bins."""
+    """(26, 257) triangular mel filters over the bins of the spectrum, with their corners on whole bins."""
     mel = np.linspace(0, 2595 * np.log10(1 + RATE_HZ / 2 / 700), 28)
     corners = np.floor(513 * 700 * (10 ** (mel / 2595) - 1) / RATE_HZ)
     bins = np.arange(257)
@@ -161,7 +146,7 @@ def _mel_filters() -> Values:
 
 @dataclass(frozen=True)
 class FaceBoxes:
-    """Where the face is in each frame of a track, as the published pipeline crops it."""
+    """Square around the face in each frame of a track, as the published program crops it."""
 
     centers: Values
     """(T, 2) px."""
@@ -169,7 +154,7 @@ class FaceBoxes:
     """(T,) px."""
 
     def crop(self, image: ByteArray, frame: int) -> ByteArray:
-        """(H, W, 3) RGB -> (224, 224, 3) BGR; beyond the picture it is grey (110)."""
+        """Face crop (224, 224, 3) BGR of frame number `frame`, an image (H, W, 3) RGB; gray (110) beyond its edge."""
         (x, y), half = self.centers[frame], self.half_sides[frame]
         left, top, side = x - half * (1 + CROP_SCALE), y - half, 2 * half * (1 + CROP_SCALE)
         zoom = FACE_PX / side
@@ -181,44 +166,41 @@ class FaceBoxes:
 
 
 def face_boxes(track: Track) -> FaceBoxes:
-    """A square round the face mesh, smoothed by a median over 13 frames; filled in where no face was found.
+    """Squares around the face mesh, smoothed by a median over 13 frames, interpolated where no face was found.
 
     Raises:
         ValueError: no frame of the track is valid.
     """
     if not track.valid.any():
         raise ValueError("no frame shows a face")
-    seen = track.landmarks[:, :468, :2].astype(np.float64)
-    low, high = seen.min(1), seen.max(1)
-    found = np.column_stack([(low + high) / 2, (high - low).max(1) / 2])
+    places = track.landmarks[:, :468, :2].astype(np.float64)
+    low, high = places.min(1), places.max(1)
+    boxes = np.column_stack([(low + high) / 2, (high - low).max(1) / 2])
     frames = np.arange(len(track))
-    filled = [np.interp(frames, frames[track.valid], column[track.valid]) for column in found.T]
+    filled = [np.interp(frames, frames[track.valid], column[track.valid]) for column in boxes.T]
     reach = BOX_MEDIAN_FRAMES // 2
     smooth = [medfilt(np.pad(column, reach, mode="edge"), BOX_MEDIAN_FRAMES)[reach:-reach] for column in filled]
     return FaceBoxes(np.stack(smooth[:2], 1), smooth[2])
 
 
 def at_frame_rate(frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
-    """(number, frame) of a clip at 25 frames a second: at each of those times, the frame nearest to it."""
-    wanted, before, half_step_s = 0, None, 0.5 / FRAME_RATE_HZ
+    """(number, frame) of a clip resampled to 25 frames a second by taking the frame nearest to each time."""
+    index, before, half_step_s = 0, None, 0.5 / FRAME_RATE_HZ
     for number, frame in enumerate(frames):
         if before is not None:
             half_step_s = (frame.time_s - before[1].time_s) / 2
-            while wanted / FRAME_RATE_HZ < before[1].time_s + half_step_s:
+            while index / FRAME_RATE_HZ < before[1].time_s + half_step_s:
                 yield before
-                wanted += 1
+                index += 1
         before = number, frame
-    while before is not None and wanted / FRAME_RATE_HZ < before[1].time_s + half_step_s:
+    while before is not None and index / FRAME_RATE_HZ < before[1].time_s + half_step_s:
         yield before
-        wanted += 1
-
-
-# Scores
+        index += 1
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What the network makes of a clip: one row for each window."""
+    """SyncNet's embeddings of a clip, one row a window of 5 frames."""
 
     lips: Tensor
     """(W, 1024)"""
@@ -228,75 +210,75 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class LipSync:
-    """SyncNet's verdict."""
+    """SyncNet's scores of a clip."""
 
     distance: float
-    """LSE-D; small is good."""
+    """LSE-D; lower is better."""
     confidence: float
-    """LSE-C; large is good."""
+    """LSE-C; higher is better."""
     offset: int
-    """Frames; positive where the picture is late."""
+    """In frames at 25 fps; positive where the video is late."""
 
 
 @torch.inference_mode()
 def embed(network: SyncNet, frames: Iterable[Frame], track: Track, samples: FloatArray) -> Embeddings:
-    """Run a clip and its sound through the network, a few windows at a time.
+    """Embed a clip and its audio, a few windows at a time.
 
     Args:
-        network: the two towers.
-        frames: the clip's, all of them.
-        track: of the same clip.
-        samples: (N,) sound at 16 kHz from the clip's first frame on.
+        network: SyncNet with its weights.
+        frames: all frames of the clip.
+        track: landmarks of the same clip.
+        samples: (N,) audio at 16 kHz from the clip's first frame on.
 
     Raises:
-        MediaError: frames or sound last less than six frames.
+        MediaError: video or audio is shorter than six frames.
     """
     boxes = face_boxes(track)
     faces = (boxes.crop(frame.image, number) for number, frame in at_frame_rate(frames))
-    lips = torch.cat([network.lips(part) for part in _runs(faces)] or [torch.zeros(0, EMBEDDING)])
-    # The first program leaves out the last window that would fit.
+    lips = torch.cat([network.lips(part) for part in _batches(faces)] or [torch.zeros(0, EMBEDDING)])
+    # The published program leaves out the last window that would fit.
     count = min(len(lips) - 1, len(samples) // SAMPLES_PER_FRAME - WINDOW_FRAMES)
     if count < 1:
-        raise MediaError("SyncNet needs at least six frames with their sound")
+        raise MediaError("SyncNet needs at least six frames with audio")
     cepstra = torch.from_numpy(mfcc(samples))
     windows = cepstra.unfold(1, WINDOW_COEFFICIENTS, COEFFICIENTS_PER_FRAME).transpose(0, 1)[:count, None]
-    audio = torch.cat([network.audio(part) for part in windows.split(AT_ONCE)])
+    audio = torch.cat([network.audio(part) for part in windows.split(WINDOWS_PER_BATCH)])
     count = min(count, len(audio))
     return Embeddings(lips[:count], audio[:count])
 
 
-def _runs(faces: Iterable[ByteArray]) -> Iterator[Tensor]:
-    """Faces in runs (1, 3, T, 224, 224) that overlap by four frames, so that every window is in one of them."""
-    run: list[ByteArray] = []
+def _batches(faces: Iterable[ByteArray]) -> Iterator[Tensor]:
+    """Face crops in batches (1, 3, T, 224, 224) that overlap by four frames, so that every window is in one."""
+    batch: list[ByteArray] = []
     for face in faces:
-        run.append(face)
-        if len(run) == AT_ONCE + WINDOW_FRAMES - 1:
-            yield _stacked(run)
-            run = run[AT_ONCE:]
-    if len(run) >= WINDOW_FRAMES:
-        yield _stacked(run)
+        batch.append(face)
+        if len(batch) == WINDOWS_PER_BATCH + WINDOW_FRAMES - 1:
+            yield _stacked(batch)
+            batch = batch[WINDOWS_PER_BATCH:]
+    if len(batch) >= WINDOW_FRAMES:
+        yield _stacked(batch)
 
 
-def _stacked(run: list[ByteArray]) -> Tensor:
-    return torch.from_numpy(np.stack(run)).permute(3, 0, 1, 2)[None].float()
+def _stacked(faces: list[ByteArray]) -> Tensor:
+    return torch.from_numpy(np.stack(faces)).permute(3, 0, 1, 2)[None].float()
 
 
 def lip_sync(embeddings: Embeddings, *, late_frames: int = 0) -> LipSync:
-    """Distance, confidence and offset of a clip; as if its picture were so many frames late, where asked for."""
+    """Distance, confidence and offset of a clip, computed as if its video came `late_frames` (at 25 fps) late."""
     lips, audio = embeddings.lips, embeddings.audio
     if late_frames:
         lips, audio = lips[: len(lips) - late_frames], audio[late_frames:]
     distances = offset_distances(lips, audio)
-    least = int(distances.argmin())
+    best = int(distances.argmin())
     return LipSync(
-        distance=float(distances[least]),
-        confidence=float(distances.median() - distances[least]),
-        offset=LARGEST_OFFSET - least,
+        distance=float(distances[best]),
+        confidence=float(distances.median() - distances[best]),
+        offset=LARGEST_OFFSET - best,
     )
 
 
 def offset_distances(lips: Tensor, audio: Tensor) -> Tensor:
-    """(31,) the mean distance of (W, 1024) lips and sound for each offset, from sound 15 frames early to late."""
+    """(31,) mean distance of (W, 1024) lip and audio embeddings for each offset, from audio 15 frames early to late."""
     padded = functional.pad(audio, (0, 0, LARGEST_OFFSET, LARGEST_OFFSET))
     count = len(lips)
     shifted = (padded[start : start + count] for start in range(2 * LARGEST_OFFSET + 1))

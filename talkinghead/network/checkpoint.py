@@ -1,4 +1,4 @@
-"""Weights of a face update network in a safetensors file."""
+"""Checkpoints of the face update network: weights and sizes as safetensors."""
 
 from __future__ import annotations
 
@@ -11,49 +11,65 @@ import torch
 from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
-from talkinghead.face.face_model import FaceModel
+from talkinghead.face.face_model import FaceModel, PersonFace
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
-from talkinghead.structures import FloatArray
 
 
 def save_network(path: Path, network: FaceUpdateNetwork, state: dict[str, torch.Tensor] | None = None) -> None:
-    """Write the network's weights (or `state` in their place) with its sizes.
+    """Write a network's weights and sizes.
 
-    The learned ones are written in 16 bits, which halves the file.
+    Trained weights are written in half precision, which halves the file; buffers stay in single precision.
+
+    Args:
+        path: the file.
+        network: of which sizes, names and weights are written.
+        state: weights that are written in place of the network's own, such as a moving average.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     weights = network.state_dict() if state is None else state
-    learned = {name for name, _ in network.named_parameters()}
+    trained = {name for name, _ in network.named_parameters()}
     arrays: dict[str, NDArray[Any]] = {
-        name: (value.half() if name in learned else value.float()).detach().cpu().numpy()
+        name: (value.half() if name in trained else value.float()).detach().cpu().numpy()
         for name, value in weights.items()
     }
     save_arrays(path, arrays, {"config": json.dumps(network.config.as_json())})
 
 
-def load_network(path: Path, model: FaceModel, identity: FloatArray) -> FaceUpdateNetwork:
-    """Read weights that `save_network` wrote, into a network for this person, on the CPU.
+def load_network(path: Path, face: PersonFace) -> FaceUpdateNetwork:
+    """Read a network that `save_network` wrote.
+
+    Args:
+        path: the file.
+        face: of the person that the network was trained on.
+
+    Returns:
+        The network on the CPU, in evaluation mode.
 
     Raises:
-        MissingFileError, CheckpointError: no such file; damaged, or not fitting.
+        MissingFileError, CheckpointError: no such file; damaged, of another version, or not fitting the face model.
     """
     arrays, metadata = load_arrays(path)
     try:
         values = json.loads(metadata["config"])
-        values["sharpening"]  # without it, the network is of a version whose texture held no colours
+        values["sharpening"]  # a network without it is of an older version, whose texture had no color channels
         config = FaceUpdateConfig(**{**values, "size_px": tuple(values["size_px"]), "widths": tuple(values["widths"])})
-        _check_config(config, model)
-        network = FaceUpdateNetwork(config, model, identity)
+        _check_config(config, face.model)
+        network = FaceUpdateNetwork(config, face)
         network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} does not hold a face update network of this version.") from error
+        raise CheckpointError(
+            f"{path} does not hold a face update network of this version; train the ANCHOR again."
+        ) from error
     if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise CheckpointError(f"{path} holds numbers that are not finite.")
+        raise CheckpointError(f"{path} holds weights that are not finite; train the ANCHOR again.")
     return network.eval()
 
 
 def start_from(network: FaceUpdateNetwork, path: Path) -> None:
-    """Give a new network the weights of another person's, as far as their shapes agree.
+    """Initialize a network with the weights of another person's, where names and shapes agree.
 
     Args:
         network: changed in place.
@@ -69,7 +85,11 @@ def start_from(network: FaceUpdateNetwork, path: Path) -> None:
 
 
 def _check_config(config: FaceUpdateConfig, model: FaceModel) -> None:
-    """Sizes are checked before memory is taken for them."""
+    """Check the sizes before memory is allocated for them.
+
+    Raises:
+        ValueError: they are out of range, or do not fit the face model.
+    """
     height, width = config.size_px
     fits = config.expressions == model.expressions and height % 16 == width % 16 == 0
     fits = fits and all(16 <= side <= 1024 for side in (height, width, config.texture_size))

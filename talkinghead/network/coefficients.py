@@ -1,4 +1,4 @@
-"""Reconstruction coefficients of frames, as seen in their crops."""
+"""Reconstruction coefficients of frames, transformed into the pixels of their crops."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from talkinghead.structures import FloatArray, Reconstruction
 def crop_coefficients(
     reconstruction: Reconstruction, crops: Crops, frames: NDArray[np.int64], expression: FloatArray
 ) -> LocalCoefficients:
-    """Target local reconstruction coefficients as seen in the crops.
+    """Target local reconstruction coefficients, with the poses in crop pixels (patent: claim 4).
 
     Args:
         reconstruction: poses of the clip.
-        crops: where each frame's crop lies.
-        frames: (B,) frame numbers.
-        expression: (B, K) the expression that replaces the frames' own.
+        crops: position of each frame's crop.
+        frames: (B,) frame numbers of the clip.
+        expression: (B, K) target expression, in place of the frames' own.
     """
-    # frame = zoom * Rot(roll) crop + shift, so the pose seen in the crop is turned back, scaled back, moved back.
-    turn, shift = crops.to_frame[frames, :, :2], crops.to_frame[frames, :, 2]
-    zoom = np.linalg.norm(turn[:, :, 0], axis=-1)
-    roll = np.arctan2(turn[:, 1, 0], turn[:, 0, 0])
-    # A turn by roll in the picture (y down) is one by -roll in the model's axes (y up); undoing it turns by +roll.
+    # frame = zoom * Rot(roll) @ crop + shift: the inverse of this similarity is applied to the pose.
+    linear, shift = crops.to_frame[frames, :, :2], crops.to_frame[frames, :, 2]
+    zoom = np.linalg.norm(linear[:, :, 0], axis=-1)
+    roll = np.arctan2(linear[:, 1, 0], linear[:, 0, 0])
+    # A rotation by roll in the image (y down) is one by -roll in the model's axes (y up); its inverse is by +roll.
     upright = Rotation.from_rotvec(roll[:, None] * (0, 0, 1)).as_matrix()
-    translation = np.linalg.solve(turn, (reconstruction.translation[frames] - shift)[..., None])[..., 0]
+    translation = np.linalg.solve(linear, (reconstruction.translation[frames] - shift)[..., None])[..., 0]
     parts = (
         expression,
         upright @ rotation_matrices(reconstruction.rotation[frames]),

@@ -1,4 +1,4 @@
-"""Image composition network: local image + image to be filled -> updated face image."""
+"""Image composition network: local image + image to be filled -> updated face image (patent: claim 2)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CORRECTION = 0.1
-"""Largest change of colour that the compositor may make, of 1."""
+"""Largest change of a color value by the compositor, of 1."""
 
 
 class Compositor(nn.Module):
-    """Learns how the local image goes over into the rest: the course of the fade, and a correction of colour.
+    """Blends the local image into the image to be filled by a learned weight, with a learned correction of color.
 
-    In the hole the weight is 1 (there is nothing else to show), beyond the feather it is 0. Both things learned are
-    smooth over the picture, so they are found at a quarter of its resolution.
+    The blend weight is 1 in the hole, where there is nothing else to show, and 0 beyond the feather. Weight and
+    correction are smooth over the image, so they are predicted at a quarter of its resolution.
     """
 
     def __init__(self, width: int = 16, sharpening: float = 0.0) -> None:
-        """Args: channels inside; how much of its fine detail is added to the local image once more."""
+        """Args: channels of the hidden layers; weight of the local image's fine detail that is added to it, >= 0."""
         super().__init__()
         self.sharpening = sharpening
         self.layers = nn.Sequential(
@@ -30,18 +30,21 @@ class Compositor(nn.Module):
         )
 
     def forward(self, local: Tensor, filled: Tensor, hole: Tensor, feather: Tensor) -> Tensor:
-        """-> (B, 3, H, W) updated face image.
+        """Compose the updated face image, (B, 3, H, W) float32, nominally in [0, 1].
 
         Args:
             local: (B, 3, H, W) local image.
             filled: (B, 3, H, W) image to be filled, 0 in the hole.
-            hole, feather: (B, 1, H, W), see `region_removal.region_masks`.
+            hole: (B, 1, H, W), 1 where the region was removed.
+            feather: (B, 1, H, W) in [0, 1], see `region_removal.region_masks`.
         """
         inputs = torch.cat([functional.avg_pool2d(part, 4) for part in (local, filled, hole, feather)], dim=1)
+        # (B, 8, H / 4, W / 4) -> (B, 4, H / 4, W / 4): log of the feather's exponent, and a correction of R, G and B.
         smooth = self.layers(inputs.contiguous(memory_format=torch.channels_last)).float()
+        # Both are bounded: neither can the feather vanish nor the compositor draw what the generator should.
         smooth = torch.cat([smooth[:, :1].clamp(-1.5, 1.5), CORRECTION * torch.tanh(smooth[:, 1:])], dim=1)
-        out = functional.interpolate(smooth, scale_factor=4.0, mode="bilinear")
-        # A learned exponent bends the feather without moving its ends.
+        out = functional.interpolate(smooth, scale_factor=4.0, mode="bilinear")  # (B, 4, H, W)
+        # A positive exponent bends the course of the feather and leaves 0 and 1 as they are.
         weight = feather ** torch.exp(out[:, :1])
         corrected = local + out[:, 1:]
         if self.sharpening:
@@ -50,6 +53,6 @@ class Compositor(nn.Module):
 
 
 def fine_detail(image: Tensor) -> Tensor:
-    """What an image (B, 3, H, W) has over its own mean of 3 x 3 pixels; beyond its edge it counts as black."""
+    """Fine detail of an image: its difference from its 3 x 3 box mean, black beyond its edge; (B, 3, H, W) both."""
     mean = image.new_full((3, 1, 3, 3), 1 / 9)
     return image - functional.conv2d(image, mean, padding=1, groups=3)

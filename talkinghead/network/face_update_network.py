@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from talkinghead.face.face_model import FaceModel
+from talkinghead.face.face_model import PersonFace
 from talkinghead.network.compositor import Compositor
 from talkinghead.network.local_image_generator import LocalImageGenerator
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
@@ -16,40 +16,46 @@ from talkinghead.network.rasterize import Backend
 from talkinghead.network.texture_decoder import TextureDecoder
 from talkinghead.network.texture_map_generator import TextureMapGenerator
 from talkinghead.network.texture_renderer import TextureRenderer
-from talkinghead.structures import FloatArray
 
 
 @dataclass(frozen=True)
 class FaceUpdateConfig:
-    """Sizes of the network, stored with its weights."""
+    """Sizes of the network, stored in its checkpoint."""
 
     expressions: int
-    """K, coefficients that drive it."""
+    """K, expression coefficients that drive it."""
     size_px: tuple[int, int]
     """Height and width of the crop, multiples of 16."""
     texture_channels: int = 11
-    """Eleven, with coverage, picture and hole, make sixteen inputs of the decoder: the width that processors like."""
+    """C, channels of the texture map; with coverage, image and hole, 11 give the decoder 16 inputs, which are fast."""
     texture_size: int = 256
+    """Side of the texture map, texels."""
     widths: tuple[int, ...] = (16, 48, 64, 96)
+    """Channels of the decoder's levels, from half resolution downwards."""
     sharpening: float = 0.0
-    """How much of its fine detail is added to the local image once more; found when the training has ended."""
+    """Weight of the local image's fine detail that is added to it; chosen on held-out frames after training."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
+        """The sizes as plain values for JSON."""
         return asdict(self)
 
 
 class FaceUpdateNetwork(nn.Module):
-    """Updates a face image so that its lower face takes on given expression coefficients."""
+    """Draws the lower face of a person anew in a face image, with given expression coefficients."""
 
-    def __init__(
-        self, config: FaceUpdateConfig, model: FaceModel, identity: FloatArray, backend: Backend | None = None
-    ) -> None:
-        """Args: sizes, the face model, the person's identity (I,), and the rasterizer (None: the quickest)."""
+    def __init__(self, config: FaceUpdateConfig, face: PersonFace, backend: Backend | None = None) -> None:
+        """Build it with random weights.
+
+        Args:
+            config: sizes.
+            face: the person's, which gives the neutral shape of the local region.
+            backend: of the rasterizer; None chooses the fastest for the device.
+        """
+        model = face.model
         super().__init__()
         self.config = config
         self.generator = LocalImageGenerator(
-            LocalModeller(torch.from_numpy(model.local_neutral(identity)), torch.from_numpy(model.reach_basis)),
+            LocalModeller(torch.from_numpy(face.local_neutral), torch.from_numpy(model.reach_basis)),
             TextureMapGenerator(config.expressions, config.texture_channels, config.texture_size),
             TextureRenderer(torch.from_numpy(model.triangles), torch.from_numpy(model.uv), config.size_px, backend),
             TextureDecoder(config.texture_channels + 5, config.widths),
@@ -59,18 +65,22 @@ class FaceUpdateNetwork(nn.Module):
     def forward(
         self, coefficients: LocalCoefficients, filled: Tensor, hole: Tensor, feather: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """-> local image and updated face image, both (B, 3, H, W) float32, nominally in [0, 1].
+        """Generate the local image and the updated face image, both (B, 3, H, W) float32, nominally in [0, 1].
 
         Args:
             coefficients: target local reconstruction coefficients of B crops.
             filled: (B, 3, H, W) float32 image to be filled, 0 in the hole.
-            hole, feather: (B, 1, H, W) float32, see `region_removal.region_masks`.
+            hole: (B, 1, H, W) float32, 1 where the region was removed.
+            feather: (B, 1, H, W) float32 in [0, 1], see `region_removal.region_masks`.
         """
         local = self.generator(coefficients, filled, hole)
         return local, self.compositor(local, filled, hole, feather)
 
     def placed(self, device: torch.device) -> FaceUpdateNetwork:
-        """This network, moved to a device and laid out channels-last, which is quicker everywhere."""
+        """Move this network to a device and its weights to channels-last order, which is faster on all devices.
+
+        Changes the network in place and returns it.
+        """
         self.to(device)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""Local image generation network: coefficients + image to be filled -> local image."""
+"""Local image generation network: coefficients + image to be filled -> local image (patent: claim 3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from talkinghead.network.texture_renderer import TextureRenderer
 
 
 class LocalImageGenerator(nn.Module):
-    """Local modelling, texture map generation, texture rendering, texture decoding (patent: claim 3)."""
+    """The four layers in sequence: local modelling, texture map generation, texture rendering, texture decoding."""
 
     def __init__(
         self,
@@ -20,6 +20,7 @@ class LocalImageGenerator(nn.Module):
         renderer: TextureRenderer,
         decoder: TextureDecoder,
     ) -> None:
+        """Args: the four layers."""
         super().__init__()
         self.modeller = modeller
         self.texture_map = texture_map
@@ -27,15 +28,15 @@ class LocalImageGenerator(nn.Module):
         self.decoder = decoder
 
     def forward(self, coefficients: LocalCoefficients, filled: Tensor, hole: Tensor) -> Tensor:
-        """-> (B, 3, H, W) local image.
+        """Generate the local image, (B, 3, H, W) float32, nominally in [0, 1].
 
         Args:
             coefficients: target local reconstruction coefficients of B crops.
             filled: (B, 3, H, W) image to be filled, 0 in the hole.
             hole: (B, 1, H, W) float32, 1 where the region was removed.
         """
-        texture = self.texture_map(coefficients.expression)
-        drawn = self.renderer(texture, self.modeller(coefficients), filled, hole)
-        image: Tensor = self.decoder(drawn)
-        # The first channels of the texture are colours: what lies still on the skin need not pass through the decoder.
-        return image.float() + drawn[:, :3]
+        texture = self.texture_map(coefficients.expression)  # (C, h, w) + (B, C, h', w')
+        rendered = self.renderer(texture, self.modeller(coefficients), filled, hole)  # (B, C + 5, H, W)
+        image: Tensor = self.decoder(rendered)  # (B, 3, H, W)
+        # The first three channels of the texture are colors: the static detail of the skin bypasses the decoder.
+        return image.float() + rendered[:, :3]

@@ -1,4 +1,4 @@
-"""Texture decoding layer: multi-channel local image + image to be filled -> local image."""
+"""Texture decoding layer: multi-channel local image + image to be filled -> local image (patent: claim 3)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch.nn import functional
 
 
 class TextureDecoder(nn.Module):
-    """A U-Net whose width sits at half resolution and below: at full resolution it would take most of the time.
+    """A U-Net whose layers run at half resolution and below: at full resolution they would take most of the time.
 
-    The first layer, 6 x 6 with stride 2, is a 3 x 3 behind a 2x pixel-unshuffle without the copying.
+    The first layer, 6 x 6 with stride 2, equals a 3 x 3 after a 2x pixel-unshuffle, without the copy.
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
-        """Args: channels of the input picture; widths from half resolution downwards, each level half the last."""
+        """Args: channels of the input; channels of the levels, from half resolution downwards by halves."""
         super().__init__()
         self.enter = nn.Sequential(
             nn.Conv2d(in_channels, widths[0], 6, stride=2, padding=2), nn.LeakyReLU(0.1, inplace=True)
@@ -29,17 +29,20 @@ class TextureDecoder(nn.Module):
         self.leave = nn.Conv2d(widths[0], 12, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, in_channels, H, W), H and W multiples of 16 -> (B, 3, H, W), nominally in [0, 1]."""
-        x = self.first(self.enter(image))
+        """Decode (B, in_channels, H, W), H and W multiples of 16 -> (B, 3, H, W), nominally in [0, 1]."""
+        x = self.first(self.enter(image))  # (B, widths[0], H / 2, W / 2)
         levels = [x]
         for down in self.down:
-            levels.append(down(levels[-1]))
+            levels.append(down(levels[-1]))  # half the resolution of the level before
         x = levels.pop()
         for up in reversed(self.up):
             skip = levels.pop()
+            # Nearest-neighbor upsampling, then convolutions: no checkerboard, as transposed convolutions leave.
             x = up(torch.cat([functional.interpolate(x, size=skip.shape[-2:], mode="nearest"), skip], dim=1))
+        # 12 channels at half resolution are 3 at full. The output starts at mid gray.
         return functional.pixel_shuffle(self.leave(x), 2) + 0.5
 
 
 def _conv(a: int, b: int, stride: int = 1) -> nn.Sequential:
+    """A 3 x 3 convolution from `a` to `b` channels, and its activation."""
     return nn.Sequential(nn.Conv2d(a, b, 3, stride=stride, padding=1), nn.LeakyReLU(0.1, inplace=True))

@@ -1,1 +1,1 @@
-"""What an output says about how it was made: metadata, C2PA manifest, visible label."""
+"""What an output says about how it was made: container tags, XMP, a C2PA manifest, a visible label."""

@@ -10,15 +10,15 @@ from PIL import Image, ImageDraw, ImageFont
 from talkinghead.errors import LabelError, MissingFileError
 from talkinghead.structures import ByteArray
 
+LETTER_SHARE = 0.05
+"""Height of the capital letters, as a share of the frame's shorter side: the least that GB 45438-2025 allows."""
+MAX_CHARACTERS = 80
+BACKGROUND_BRIGHTNESS = 0.35
+"""What is left of the frame's brightness behind the letters."""
+
 
 class VisibleLabel:
-    """A short text in the corner of every frame.
-
-    The letters are 5 % of the frame's shorter side high, the least that GB 45438-2025 asks for in pictures.
-    """
-
-    SHARE = 0.05
-    LONGEST = 80
+    """A short text in the lower right corner of every frame: white letters on a darkened background."""
 
     def __init__(self, text: str, width: int, height: int, font: Path | None = None) -> None:
         """Draw the text once.
@@ -29,40 +29,42 @@ class VisibleLabel:
             font: TrueType or OpenType file; None takes a built-in font, which has Latin letters only.
 
         Raises:
-            LabelError: the text is empty, too long or wider than the frame, or the font lacks its letters.
+            LabelError: the text is empty, too long or wider than the frame; or the font lacks its letters, or is none.
             MissingFileError: there is no such font.
         """
-        if not text.strip() or len(text) > self.LONGEST or not text.isprintable():
-            raise LabelError(f"The visible label has to be one line of 1 to {self.LONGEST} characters.")
+        if not text.strip() or len(text) > MAX_CHARACTERS or not text.isprintable():
+            raise LabelError(f"The visible label has to be one line of 1 to {MAX_CHARACTERS} characters.")
         if font is None and not text.isascii():
             raise LabelError(
                 "The built-in font of the visible label has Latin letters only; name a font that has more."
             )
-        size_px = self.SHARE * min(width, height)
-        letters = _load_font(font, size_px)
+        letter_px = LETTER_SHARE * min(width, height)
+        letters = _load_font(font, letter_px)
         left, top, right, bottom = (round(side) for side in letters.getbbox(text))
-        margin = max(2, round(size_px / 3))
-        box = (right - left + 2 * margin, bottom - top + 2 * margin)
-        if box[0] > width or box[1] > height:
-            raise LabelError(f"The visible label {text!r} is wider than the picture; make it shorter.")
-        picture = Image.new("L", box, 0)
-        ImageDraw.Draw(picture).text((margin - left, margin - top), text, fill=255, font=letters)
-        self._letters = np.asarray(picture, np.float32)[..., None] / 255
-        self._corner = (slice(height - box[1], height), slice(width - box[0], width))
+        margin = max(2, round(letter_px / 3))
+        box_width, box_height = right - left + 2 * margin, bottom - top + 2 * margin
+        if box_width > width or box_height > height:
+            raise LabelError(f"The visible label {text!r} is wider than the frame; make it shorter.")
+        drawn = Image.new("L", (box_width, box_height), 0)
+        ImageDraw.Draw(drawn).text((margin - left, margin - top), text, fill=255, font=letters)
+        self._opacity = np.asarray(drawn, np.float32)[..., None] / 255
+        """(h, w, 1), of the white letters."""
+        self._corner = (slice(height - box_height, height), slice(width - box_width, width))
 
     def drawn_on(self, image: ByteArray) -> ByteArray:
-        """A copy of a frame, (H, W, 3) uint8, with the text in white on a darkened ground at the lower right."""
-        labelled = image.copy()
-        ground = image[self._corner] * np.float32(0.35)
-        labelled[self._corner] = np.round(ground + self._letters * (255 - ground)).astype(np.uint8)
-        return labelled
+        """A copy of a frame's image, (H, W, 3) uint8, with the label."""
+        labeled = image.copy()
+        background = image[self._corner] * np.float32(BACKGROUND_BRIGHTNESS)
+        labeled[self._corner] = np.round(background + self._opacity * (255 - background)).astype(np.uint8)
+        return labeled
 
 
 def _load_font(path: Path | None, letter_px: float) -> ImageFont.FreeTypeFont:
-    """A font whose capital letters are so many pixels high."""
+    """A font whose capital letters are `letter_px` high; None is the built-in one."""
     if path is not None and not path.is_file():
         raise MissingFileError(f"There is no font {path}.")
     try:
+        # A font's size is not the height of its letters: measure one, then scale.
         trial = _font_of_size(path, 100.0)
         top, bottom = trial.getbbox("H")[1::2]
         return _font_of_size(path, 100.0 * letter_px / max(bottom - top, 1))

@@ -1,1 +1,1 @@
-"""From speech to expression coefficients: encoder, predictor, and what is applied behind the predictor."""
+"""From speech to expression coefficients: encoder, predictor, and the steps that follow the predictor."""

@@ -1,171 +1,180 @@
-"""How one anchor speaks: fitted to the sound and the mouth of the anchor's own clip.
+"""Calibration of the speech model to one anchor, by audio and mouth of the anchor's own clip.
 
-The predictor tells normalised expression, which is the same for everybody. How far this person opens the mouth, what
-the corners do meanwhile, and which of the predictor's coefficients can be believed for this face, is read off the clip:
-a ridge regression from predicted to seen coefficients, after the clip's own lag of sound has been found and taken out.
-Where the clip has no sound, or one that does not belong to the mouth, mean and standard deviation must do.
-
-What the predictor says to a clip's sound takes seconds to find, and is cached by the content of the clip and of both
-networks.
+The predictor's output is normalized expression, which does not depend on the person. How far this person opens the
+mouth, and what the corners do meanwhile, is fitted on the clip: a ridge regression from predicted to measured
+coefficients, after the lag of the clip's audio has been estimated and removed. Where the clip has no audio, or audio
+that does not belong to the mouth, mean and standard deviation of the measured coefficients take its place.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
-from talkinghead.anchor import Anchor
-from talkinghead.errors import CheckpointError, MediaError, MissingFileError, OutputError
-from talkinghead.face.face_model import FaceModel
-from talkinghead.files import load_arrays, save_arrays, sha256_of
+from talkinghead.errors import CheckpointError, MediaError
+from talkinghead.face.face_model import PersonFace
+from talkinghead.files import load_arrays, save_arrays
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.speech.encoder import SpeechEncoder
-from talkinghead.speech.model import predict_expression
-from talkinghead.speech.predictor import ExpressionPredictor
+from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import FloatArray, Reconstruction
 
 LONGEST_S = 60.0
-"""So much of the clip is enough to calibrate on."""
+"""Length of the beginning of a clip that is used, seconds."""
 FEWEST_FRAMES = 250
+"""Least number of frames with a face for a regression."""
 LAGS_S = np.arange(-0.4, 0.4001, 0.02)
+"""Lags of the audio that are compared, seconds."""
 LEAST_R = 0.35
-"""Below this correlation of mouth opening, sound and mouth are not taken to belong together."""
+"""Least correlation of predicted and measured mouth opening at which audio and mouth belong together."""
 RIDGE = 0.1
+"""Weight of the ridge penalty, per frame."""
 STEP_S = 0.01
-"""The predictor's curves are read off this often."""
-FORMAT = "talkinghead/heard/1"
+"""Time step of the predicted curves, seconds."""
 LARGEST_GAIN = 1.4
+"""Largest factor by which the fitted movement is enlarged."""
+FORMAT = "talkinghead/speech-calibration/1"
+"""Format of the file, stored in its metadata."""
 
 
 @dataclass(frozen=True)
 class SpeechCalibration:
-    """Affine map from normalised expression to the anchor's own."""
+    """Affine map from normalized expression to the anchor's own, for one speech model."""
 
     matrix: FloatArray
-    """(K, K)"""
+    """(K, K) float32, from normalized expression (rows) to the anchor's (columns)."""
     offset: FloatArray
-    """(K,)"""
+    """(K,) float32, in standard deviations of the face model."""
     lag_s: float | None
-    """Seconds by which the clip's sound comes late; None where it was not found."""
+    """Lag of the clip's audio in seconds, > 0 where it is late; None where there was no regression."""
+    r: float | None
+    """Correlation of predicted and measured mouth opening at that lag; None where there was no regression."""
+    encoder_sha256: str
+    """Hash of the encoder with which it was fitted."""
+    predictor_sha256: str
+    """Hash of the predictor with which it was fitted."""
 
     def apply(self, normalized: FloatArray) -> FloatArray:
-        """(T, K) normalised -> (T, K) in standard deviations of the face model."""
+        """Map normalized expression (T, K) to the anchor's, (T, K) float32 in standard deviations of the face model."""
         return np.asarray(normalized @ self.matrix + self.offset, np.float32)
+
+    def is_for(self, speech_model: SpeechModel) -> bool:
+        """Whether it was fitted with this speech model."""
+        own = (self.encoder_sha256, self.predictor_sha256)
+        return own == (speech_model.encoder.sha256, speech_model.predictor.sha256())
+
+    def describe(self) -> dict[str, float | int | None]:
+        """Lag in ms and correlation, as plain values for anchor.json."""
+        lag_ms = None if self.lag_s is None else round(self.lag_s * 1000)
+        return {"lag_ms": lag_ms, "r": None if self.r is None else round(self.r, 3)}
 
 
 @dataclass(frozen=True)
-class HeardClip:
-    """A clip's own sound beside what its pictures show, as far as both are used."""
+class ClipPrediction:
+    """Expression predicted from a clip's audio and expression measured in its frames, for the same N frames."""
 
     lag_s: float
-    """Seconds by which the sound comes late at the best fit; negative is early."""
+    """Lag of the audio of highest correlation, seconds; > 0 where the audio is late."""
     r: float
-    """Correlation of predicted and seen mouth opening at that lag."""
+    """Correlation of predicted and measured mouth opening at that lag."""
     predicted: FloatArray
-    """(T, K) normalised expression predicted from the sound for the frames, its lag taken out."""
-    seen: FloatArray
-    """(T, K) expression of those frames."""
+    """(N, K) float32 normalized expression, with the lag removed."""
+    measured: FloatArray
+    """(N, K) float32, in standard deviations of the face model."""
 
     @property
     def belongs(self) -> bool:
-        """Whether sound and mouth can be taken to belong together."""
+        """Whether the correlation is high enough for audio and mouth to belong together."""
         return self.r >= LEAST_R
 
 
-def calibrate(anchor: Anchor, encoder: SpeechEncoder, predictor: ExpressionPredictor) -> SpeechCalibration:
-    """Fit the map to the anchor's clip; by its mean and standard deviation alone where its sound is of no use."""
-    heard = listen(anchor.clip, anchor.model, anchor.reconstruction, anchor.times_s, encoder, predictor)
-    if heard is None or not heard.belongs:
-        mean, std = anchor.expression_statistics()
-        return SpeechCalibration(np.diag(std).astype(np.float32), mean, None)
-    matrix, offset = ridge(heard.predicted, heard.seen)
-    # A regression plays safe and moves too little; its opening gets the clip's own range back.
-    opening = anchor.model.opening(anchor.reconstruction.identity, heard.seen)
-    fitted = (heard.predicted @ matrix + offset).astype(np.float32)
-    gain = float(opening.std() / max(anchor.model.opening(anchor.reconstruction.identity, fitted).std(), 1e-6))
+def calibrate(
+    clip: Path, face: PersonFace, reconstruction: Reconstruction, speech_model: SpeechModel
+) -> SpeechCalibration:
+    """Fit the calibration to a clip; by mean and standard deviation alone where its audio cannot be used.
+
+    Args:
+        clip: video, with audio or without.
+        face: of the person in it.
+        reconstruction: of the clip's frames.
+        speech_model: of which the predictions are mapped.
+    """
+    # Without usable audio, normalized expression is given the mean and standard deviation of the clip's.
+    hashes = (speech_model.encoder.sha256, speech_model.predictor.sha256())
+    prediction = predict_clip(clip, face, reconstruction, speech_model)
+    if prediction is None or not prediction.belongs:
+        own = reconstruction.expression[reconstruction.valid]
+        return SpeechCalibration(np.diag(own.std(0)).astype(np.float32), own.mean(0), None, None, *hashes)
+    matrix, offset = ridge(prediction.predicted, prediction.measured)
+    # A regression underestimates movement: all of it is enlarged about its mean until the opening has the standard
+    # deviation of the clip's.
+    opening = face.opening(prediction.measured)
+    fitted = (prediction.predicted @ matrix + offset).astype(np.float32)
+    gain = float(opening.std() / max(face.opening(fitted).std(), 1e-6))
     gain = float(np.clip(gain, 1.0, LARGEST_GAIN))
     center = fitted.mean(0)
     return SpeechCalibration(
-        (matrix * gain).astype(np.float32), (center + gain * (offset - center)).astype(np.float32), heard.lag_s
+        (matrix * gain).astype(np.float32),
+        (center + gain * (offset - center)).astype(np.float32),
+        prediction.lag_s,
+        prediction.r,
+        *hashes,
     )
 
 
-def listen(
-    clip: Path,
-    model: FaceModel,
-    reconstruction: Reconstruction,
-    times_s: NDArray[np.float64],
-    encoder: SpeechEncoder,
-    predictor: ExpressionPredictor,
-) -> HeardClip | None:
-    """Predict the mouth from the clip's own sound, and find the lag of the sound at which that fits what is seen.
+def predict_clip(
+    clip: Path, face: PersonFace, reconstruction: Reconstruction, speech_model: SpeechModel
+) -> ClipPrediction | None:
+    """Predict the mouth from a clip's own audio, and find the lag at which that fits what was measured.
 
     Args:
-        clip: video with sound; its first minute is used.
-        model: of the reconstruction.
+        clip: video; its first minute is used.
+        face: of the person in it.
         reconstruction: of the clip's frames.
-        times_s: (T,) when the frames are shown.
-        encoder: any.
-        predictor: the encoder's.
+        speech_model: any.
 
     Returns:
-        None where the clip is too short, shows too few faces, or its sound is missing, too short or damaged.
+        The prediction; None where too few frames have a face, or the audio is missing, too short or damaged.
     """
+    times_s = reconstruction.times_s
     chosen = reconstruction.valid & (times_s < LONGEST_S)
     if chosen.sum() < FEWEST_FRAMES:
         return None
     try:
-        curves = _predicted_curves(clip, encoder, predictor)
-    except MediaError:  # the clip's pictures serve all the same
+        audio = read_audio(clip, longest_s=LONGEST_S)
+        grid_s = np.arange(0.0, audio.duration_s, STEP_S)
+        curves = speech_model.predict(audio, grid_s).values
+    except MediaError:  # the frames can be used without the audio
         return None
     grid_s = np.arange(len(curves), dtype=np.float64) * STEP_S
-    seen, seen_s = reconstruction.expression[chosen], times_s[chosen]
-    true = model.opening(reconstruction.identity, seen)
-    mean, std = seen.mean(0), seen.std(0)
-    scores = []
+    measured, measured_s = reconstruction.expression[chosen], times_s[chosen]
+    target = face.opening(measured)
+    mean, std = measured.mean(0), measured.std(0)
+    # The lag is that at which the predicted opening, sampled at the frames' times, correlates best with the measured
+    # one. The opening is not linear in the expression, so the prediction is first given the clip's mean and deviation.
+    correlations = []
     for lag_s in LAGS_S:
-        opening = model.opening(reconstruction.identity, _at(curves, grid_s, seen_s + lag_s) * std + mean)
-        flat = opening.std() < 1e-6 or true.std() < 1e-6
-        scores.append(0.0 if flat else float(np.corrcoef(opening, true)[0, 1]))
-    best = int(np.argmax(scores))
+        opening = face.opening(_at(curves, grid_s, measured_s + lag_s) * std + mean)
+        is_flat = opening.std() < 1e-6 or target.std() < 1e-6
+        correlations.append(0.0 if is_flat else float(np.corrcoef(opening, target)[0, 1]))
+    best = int(np.argmax(correlations))
     lag_s = float(LAGS_S[best])
-    return HeardClip(lag_s, scores[best], _at(curves, grid_s, seen_s + lag_s), seen)
-
-
-def _predicted_curves(clip: Path, encoder: SpeechEncoder, predictor: ExpressionPredictor) -> FloatArray:
-    """Normalised expression predicted from the clip's first minute of sound, every `STEP_S`; cached: (G, K)."""
-    key = hashlib.sha256(f"{sha256_of(clip)} {encoder.sha256} {predictor.sha256()}".encode()).hexdigest()[:32]
-    cached = platformdirs.user_cache_path("talkinghead") / "heard" / f"{key}.safetensors"
-    try:
-        return _load_curves(cached, predictor.config.expressions)
-    except (MissingFileError, CheckpointError):
-        pass  # not there yet, or damaged: it is made anew
-    audio = read_audio(clip, longest_s=LONGEST_S)
-    curves = predict_expression(encoder, predictor, audio, np.arange(0.0, audio.duration_s, STEP_S)).values
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        save_arrays(cached, {"curves": curves}, {"format": FORMAT})
-    except (OSError, OutputError):
-        pass  # a cache that cannot be written costs time, not the result
-    return curves
-
-
-def _load_curves(path: Path, expressions: int) -> FloatArray:
-    arrays, metadata = load_arrays(path)
-    curves = arrays.get("curves", np.zeros(0))
-    fits = curves.ndim == 2 and curves.shape[1] == expressions and curves.dtype == np.float32
-    if metadata.get("format") != FORMAT or not fits or not np.isfinite(curves).all():
-        raise CheckpointError(f"{path} does not hold curves of this version ({FORMAT}).")
-    return curves
+    return ClipPrediction(lag_s, correlations[best], _at(curves, grid_s, measured_s + lag_s), measured)
 
 
 def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ridge regression with an unpenalised offset: (T, A), (T, B) -> (A, B), (B,)."""
+    """Ridge regression with an offset that is not penalized.
+
+    Args:
+        inputs: (T, A).
+        targets: (T, B).
+
+    Returns:
+        Matrix (A, B) and offset (B,), by which targets are inputs @ matrix + offset.
+    """
+    # On centered data the offset drops out of the problem, and so of the penalty.
     x, y = inputs.astype(np.float64), targets.astype(np.float64)
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y = x - x_mean, y - y_mean
@@ -173,5 +182,51 @@ def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64],
     return matrix, y_mean - x_mean @ matrix
 
 
+def save_calibration(path: Path, calibration: SpeechCalibration) -> None:
+    """Write a calibration as safetensors.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    metadata = {
+        "format": FORMAT,
+        "encoder_sha256": calibration.encoder_sha256,
+        "predictor_sha256": calibration.predictor_sha256,
+        "lag_s": "" if calibration.lag_s is None else repr(calibration.lag_s),
+        "r": "" if calibration.r is None else repr(calibration.r),
+    }
+    save_arrays(path, {"matrix": calibration.matrix, "offset": calibration.offset}, metadata)
+
+
+def load_calibration(path: Path, expressions: int) -> SpeechCalibration:
+    """Read what `save_calibration` wrote.
+
+    Args:
+        path: the file.
+        expressions: K that is wanted.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged, or of another shape.
+    """
+    arrays, metadata = load_arrays(path)
+    shapes = {"matrix": (expressions, expressions), "offset": (expressions,)}
+    fits = metadata.get("format") == FORMAT and all(
+        name in arrays
+        and arrays[name].shape == shape
+        and arrays[name].dtype == np.float32
+        and np.isfinite(arrays[name]).all()
+        for name, shape in shapes.items()
+    )
+    try:
+        lag_s, r = (float(metadata[name]) if metadata[name] else None for name in ("lag_s", "r"))
+        hashes = metadata["encoder_sha256"], metadata["predictor_sha256"]
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a speech calibration: {error}.") from error
+    if not fits or not all(value is None or abs(value) <= 1 for value in (lag_s, r)):
+        raise CheckpointError(f"{path} is not a speech calibration of this version ({FORMAT}).")
+    return SpeechCalibration(arrays["matrix"], arrays["offset"], lag_s, r, *hashes)
+
+
 def _at(curves: FloatArray, grid_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> FloatArray:
+    """Curves (N, K) at the times `grid_s` (N,), interpolated linearly at `times_s` (T,): (T, K)."""
     return np.stack([np.interp(times_s, grid_s, curve) for curve in curves.T], 1).astype(np.float32)

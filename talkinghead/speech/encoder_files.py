@@ -1,4 +1,4 @@
-"""A speech encoder's folder in Hugging Face's format: checked, bounded, loaded without pickle."""
+"""Folders of speech encoders in Hugging Face's format: completeness, bounds, and loading without pickle."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ import torch
 
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.files import sha256_of
-from talkinghead.speech.front_ends import (
-    LOG_MEL,
-    FilterBankFrontEnd,
-    FrontEnd,
-    LogMelFrontEnd,
-    WaveformFrontEnd,
-    WhisperFrontEnd,
-)
+from talkinghead.speech.adapters import ADAPTERS, FRONT_END_FILE
+from talkinghead.speech.front_ends import FrontEnd
 
-# transformers, huggingface_hub and librosa are imported where they are used: together they take three seconds.
+# transformers and huggingface_hub are imported where they are used: together they take two seconds.
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-FAMILY = ("wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "wav2vec2-conformer", "unispeech", "unispeech-sat", "whisper")
-"""Values of `model_type` in config.json that can be loaded; XLS-R is a wav2vec2."""
 WEIGHT_FILE = "model.safetensors"
-FRONT_END_FILE = "preprocessor_config.json"
+"""File of the weights in an encoder's folder."""
 FILES = ("config.json", FRONT_END_FILE, WEIGHT_FILE)
-LAYOUT = f"{', '.join(FILES[:-1])} and {FILES[-1]} of a Hugging Face model of the kinds {', '.join(FAMILY)}"
+"""Files that an encoder's folder must hold."""
+LAYOUT = f"{', '.join(FILES[:-1])} and {FILES[-1]} of a Hugging Face model of the kinds {', '.join(ADAPTERS)}"
+"""Description of an encoder's folder for error messages."""
 PICKLED_FILE = "pytorch_model.bin"
-"""Never opened: loading it may run code."""
+"""File of pickled weights, which is never opened: unpickling can run code."""
 LARGEST_NUMBER = 1e6
-"""In an encoder's configuration."""
+"""Largest number in the configuration of a usable encoder."""
 MOST_LAYERS = 100
+"""Largest number of layers in the configuration of a usable encoder."""
 
 
 def encoder_sha256(folder: Path) -> str:
-    """One hash for an encoder's folder: over the hashes of its configuration, front end and weights."""
+    """Hash of an encoder's folder, over the hashes of its configuration, front end and weights."""
     parts = [sha256_of(folder / name) for name in FILES]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
+    """Load the model of a folder, on the CPU in float32, and its front end.
+
+    Args:
+        folder: with all of `FILES`, see `check_layout`.
+
+    Raises:
+        ModelUnavailableError: the configuration cannot be used, or weights are missing.
+    """
     from transformers import AutoModel, WhisperModel
 
     config = _configuration(folder)
@@ -55,18 +58,18 @@ def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
             config=config,
             local_files_only=True,
             use_safetensors=True,
-            dtype=torch.float32,  # the weights may be stored in half precision
+            dtype=torch.float32,  # weights in half precision are converted
             output_loading_info=True,
         )
     _check_weights(folder, report["missing_keys"])
     if isinstance(model, WhisperModel):
         model = model.get_encoder()
-    return model, _front_end(folder, config)
+    return model, ADAPTERS[config.model_type].front_end(folder, config)
 
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No progress bar for a second of loading, no table of weights left over; those lacking are checked."""
+    """Suppress transformers' progress bar and its table of unused weights."""
     from transformers.utils import logging
 
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -81,14 +84,29 @@ def _quiet_transformers() -> Iterator[None]:
 
 
 def _check_weights(folder: Path, missing: Iterable[str]) -> None:
-    """What a file lacks, transformers makes up at random; that may be Whisper's decoder and the mask of pretraining."""
+    """Refuse a file that lacks weights, which transformers would initialize at random.
+
+    Whisper's decoder and the mask of pretraining are not used, so they may be missing.
+
+    Raises:
+        ModelUnavailableError: weights are missing.
+    """
     needed = sorted(name for name in missing if not name.startswith("decoder.") and "masked_spec_embed" not in name)
     if needed:
-        raise ModelUnavailableError(f"{folder / WEIGHT_FILE} lacks {len(needed)} weights, {needed[0]} among them.")
+        raise ModelUnavailableError(
+            f"{folder / WEIGHT_FILE} lacks {len(needed)} weights, {needed[0]} among them; fetch it again."
+        )
 
 
 def local_folder(name: str) -> Path:
-    """The folder itself, or the cached snapshot of a hub name."""
+    """Find an encoder's folder. Nothing is downloaded.
+
+    Args:
+        name: a folder, or a hub name that is in the local Hugging Face cache.
+
+    Raises:
+        ModelUnavailableError: it is neither.
+    """
     if Path(name).is_dir():
         return Path(name)
     from huggingface_hub import snapshot_download
@@ -98,13 +116,17 @@ def local_folder(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
         raise ModelUnavailableError(
-            f"{name} is neither a folder nor a model in the local Hugging Face cache, and none is fetched from here; "
+            f"{name} is neither a folder nor a model in the local Hugging Face cache, and nothing is downloaded here; "
             f"give a folder with {LAYOUT}: hf download {name} {' '.join(FILES)} --local-dir FOLDER"
         ) from error
 
 
 def check_layout(folder: Path) -> None:
-    """Whether the folder is complete."""
+    """Check that an encoder's folder is complete.
+
+    Raises:
+        ModelUnavailableError: files are missing; the message names them.
+    """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelUnavailableError(
@@ -114,26 +136,35 @@ def check_layout(folder: Path) -> None:
 
 
 def _configuration(folder: Path) -> Any:
-    """The model's configuration, where it is of the family."""
+    """Read a model's configuration.
+
+    Raises:
+        ModelUnavailableError: it cannot be read, or its model type is not one of `ADAPTERS`.
+    """
     from transformers import AutoConfig
 
     try:
         _check_numbers(json.loads((folder / "config.json").read_text("utf-8")))
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # anything can be wrong with a configuration, and transformers checks little of it
+    except Exception as error:  # transformers checks little of a configuration, and can raise anything
         raise ModelUnavailableError(
-            f"{folder}/config.json cannot be used ({one_line(error)}); needed are {LAYOUT}."
+            f"{folder}/config.json cannot be used ({one_line(error)}); a speech encoder is a folder with {LAYOUT}."
         ) from error
-    if config.model_type not in FAMILY:
-        raise ModelUnavailableError(f"{folder} holds a {config.model_type} model; needed are {LAYOUT}.")
+    if config.model_type not in ADAPTERS:
+        raise ModelUnavailableError(
+            f"{folder} holds a {config.model_type} model; a speech encoder is a folder with {LAYOUT}."
+        )
     return config
 
 
 def _check_numbers(described: Any) -> None:
-    """No size that is taken from a configuration is one that would fill the memory by itself.
+    """Check that no size in a configuration would exhaust the memory.
+
+    Args:
+        described: content of config.json, or of a part of it.
 
     Raises:
-        ValueError: there is a number beyond reason, or more layers than any model of the family has.
+        ValueError: a number is above `LARGEST_NUMBER`, or a number of layers above `MOST_LAYERS`.
     """
     parts = described.items() if isinstance(described, dict) else enumerate(described)
     for name, value in parts:
@@ -146,27 +177,15 @@ def _check_numbers(described: Any) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """One line."""
+    """Type and message of an exception in one line of at most 200 characters."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 def _conversion_hint(folder: Path, missing: list[str]) -> str:
-    """What to do where there are weights, but pickled ones."""
+    """Advice for a folder that has pickled weights only; empty for others."""
     if WEIGHT_FILE not in missing or not (folder / PICKLED_FILE).is_file():
         return ""
     return (
-        f" {PICKLED_FILE} may run code when it is loaded, so it is not; "
-        "if you trust it, convert it by transformers' from_pretrained and save_pretrained."
+        f" {PICKLED_FILE} is not loaded, since it may run code; "
+        "if you trust it, convert it with transformers' from_pretrained and save_pretrained."
     )
-
-
-def _front_end(folder: Path, config: Any) -> FrontEnd:
-    described = dict(json.loads((folder / FRONT_END_FILE).read_text("utf-8")))
-    if config.model_type == "whisper":
-        return WhisperFrontEnd(config.num_mel_bins)
-    if config.model_type != "wav2vec2-bert":
-        unit_variance = bool(described.get("do_normalize", True))
-        return WaveformFrontEnd(list(config.conv_kernel), list(config.conv_stride), unit_variance=unit_variance)
-    if described.get("feature_extractor_type") == LOG_MEL:
-        return LogMelFrontEnd()
-    return FilterBankFrontEnd(folder)

@@ -1,43 +1,42 @@
-"""Lips that meet where p, b and m are heard.
+"""Lip closure: closes the lips where p, b or m is predicted.
 
-A regression of the mouth on speech plays safe: at the short closures it lowers the gap between the lips, but does not
-shut it. The ear of a viewer knows better. Where the predictor hears such a closure, the expression is led back along
-the way on which this mouth itself opens and closes, as far as its lips were seen to close.
+A regression from speech to the mouth underestimates short closures: it narrows the gap between the lips without
+closing it, which viewers notice. Where the predictor detects such a closure, the expression is moved along the
+direction in which this person's mouth opens and closes, as far as the lips close in the person's own clip.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from talkinghead.face.face_model import FaceModel
+from talkinghead.face.face_model import PersonFace
 from talkinghead.structures import FloatArray
 
 CLOSED_QUANTILE = 0.02
-"""The gap between the lips that so much of a clip stays below counts as closed."""
-SURELY_OPEN, SURELY_CLOSED = 0.15, 0.5
-"""Probabilities of a closure between which the lips are drawn together more and more."""
+"""Quantile of the lip gaps of a clip that counts as closed."""
+FROM_PROBABILITY, FULL_PROBABILITY = 0.15, 0.5
+"""Probabilities of a closure at which the lips begin to close, and at which they are closed."""
 
 
-def close_lips(
-    expression: FloatArray, closure: FloatArray, model: FaceModel, identity: FloatArray, seen: FloatArray
-) -> FloatArray:
-    """Draw the lips together where a closure is heard.
+def close_lips(expression: FloatArray, closure: FloatArray, face: PersonFace, own: FloatArray) -> FloatArray:
+    """Close the lips by the probability of a closure.
 
     Args:
-        expression: (T, K), of the anchor.
-        closure: (T,) probability that the sound comes through closed lips.
-        model: of the coefficients.
-        identity: (I,) the anchor's.
-        seen: (N, K) expression of the anchor's own clip.
+        expression: (T, K), in standard deviations of the face model.
+        closure: (T,) probability of p, b or m.
+        face: the anchor's.
+        own: (N, K) expression measured in the anchor's clip.
 
     Returns:
-        (T, K): the same or with a smaller gap between the lips, never smaller than they were seen to close.
+        (T, K) float32 expression whose lip gap is the same or smaller, but not smaller than the clip's closed gap.
     """
-    gap_seen = model.lip_gap(identity, seen).astype(np.float64)
-    variance = gap_seen.var()
-    if variance < 1e-12:
+    own_gap = face.lip_gap(own).astype(np.float64)
+    variance = own_gap.var()
+    if variance < 1e-12:  # the mouth never moves in the clip, so how it closes is not known
         return expression
-    way = (gap_seen - gap_seen.mean()) @ (seen - seen.mean(0)) / (len(seen) * variance)
-    too_wide = np.maximum(model.lip_gap(identity, expression) - np.quantile(gap_seen, CLOSED_QUANTILE), 0)
-    drawn = np.clip((closure - SURELY_OPEN) / (SURELY_CLOSED - SURELY_OPEN), 0, 1)
-    return np.asarray(expression - (drawn * too_wide)[:, None] * way, np.float32)
+    # Regression of the expression on the gap: how the whole mouth moves when the gap changes by 1 cm, (K,).
+    direction = (own_gap - own_gap.mean()) @ (own - own.mean(0)) / (len(own) * variance)
+    # The gap that is to be removed, cm, and the fraction of it that is, which rises linearly with the probability.
+    excess = np.maximum(face.lip_gap(expression) - np.quantile(own_gap, CLOSED_QUANTILE), 0)
+    strength = np.clip((closure - FROM_PROBABILITY) / (FULL_PROBABILITY - FROM_PROBABILITY), 0, 1)
+    return np.asarray(expression - (strength * excess)[:, None] * direction, np.float32)

@@ -1,6 +1,6 @@
-"""How loud a recording is, by EBU R128: the gated, K-weighted loudness of ITU-R BS.1770, measured by FFmpeg's ebur128.
+"""Loudness of a recording by EBU R128: the gated, K-weighted loudness of ITU-R BS.1770, by FFmpeg's filter ebur128.
 
-It is measured block by block in constant memory, some thousand times faster than the sound lasts.
+Recordings are measured block by block in constant memory, about a thousand times faster than real time.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from av.filter import Graph
 
 from talkinghead.structures import FloatArray, Recording
 
+LOUDNESS_LUFS = -23.0
+"""Integrated loudness to which every recording is normalized, LUFS: the target of EBU R128."""
 GATE_LUFS = -70.0
-"""What stays below this all the time is silence to the standard."""
+"""Absolute gate of the standard, LUFS: a recording below it is silence."""
 SHORTEST_S = 0.4
-"""The standard measures over this long; what is shorter is measured as if it went on."""
+"""Length of the standard's measuring block, seconds; a shorter recording is repeated to be measured."""
 
 
 class LoudnessMeter:
-    """Integrated loudness of a mono recording that is handed over piece by piece."""
+    """Measures the integrated loudness of a mono recording that is pushed block by block."""
 
     def __init__(self, rate_hz: int) -> None:
+        """Args: sample rate of the recording."""
         self._rate_hz = rate_hz
         self._taken = 0
         self._head = np.zeros(0, np.float32)
@@ -45,9 +48,9 @@ class LoudnessMeter:
         self._measure(samples)
 
     def integrated_lufs(self) -> float | None:
-        """Loudness of all that was pushed, in LUFS; None where nothing of it reaches the standard's gate.
+        """Loudness of the whole recording, LUFS; None where all of it is below the standard's gate.
 
-        Nothing can be pushed afterwards.
+        Nothing may be pushed afterwards.
         """
         if 0 < self._taken < round(SHORTEST_S * self._rate_hz):
             repeats = 2 * round(SHORTEST_S * self._rate_hz) // len(self._head) + 1
@@ -55,10 +58,11 @@ class LoudnessMeter:
         return self._lufs if self._lufs > GATE_LUFS else None
 
     def lufs_so_far(self) -> float | None:
-        """Loudness of what was pushed up to now, after which more can be; None for too little of it, or silence."""
+        """Loudness of the recording so far, LUFS; None where it is silent, or shorter than a measuring block."""
         return self._lufs if self._lufs > GATE_LUFS else None
 
     def _measure(self, samples: FloatArray) -> None:
+        """Pass samples through the filter; its newest metadata has the loudness so far."""
         if not len(samples):
             return
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None], np.float32), "flt", "mono")
@@ -74,42 +78,58 @@ class LoudnessMeter:
 
 
 def integrated_lufs(samples: FloatArray, rate_hz: int) -> float | None:
-    """Loudness of a whole recording, (N,) float32; None where nothing of it reaches -70 LUFS."""
+    """Loudness of a recording (N,) float32, LUFS; None where all of it is below -70 LUFS."""
     meter = LoudnessMeter(rate_hz)
     for start in range(0, len(samples), rate_hz):
         meter.push(samples[start : start + rate_hz])
     return meter.integrated_lufs()
 
 
-LOUDNESS_LUFS = -23.0
-"""Integrated loudness that every recording is brought to: the target of EBU R128."""
-
-
 @dataclass(frozen=True)
 class Level:
-    """What a first pass over a recording tells."""
+    """Length and level of a recording, by which it is normalized."""
 
     samples: int
-    """N"""
+    """Length, samples."""
     mean: float
+    """Mean of the samples, which is subtracted."""
     gain: float
-    """Brings what remains without the mean to `LOUDNESS_LUFS`; 1 where there is nothing but silence."""
+    """Factor that brings the remainder to `LOUDNESS_LUFS`; 1 for silence."""
 
     def applied(self, samples: FloatArray) -> FloatArray:
-        """(N,) -> (N,)"""
+        """Normalize samples to `LOUDNESS_LUFS`: (N,) -> (N,) float32."""
         return np.asarray((samples - np.float32(self.mean)) * np.float32(self.gain), np.float32)
 
 
+class LevelMeasurement:
+    """Measures the level of a recording that is pushed block by block."""
+
+    def __init__(self, rate_hz: int) -> None:
+        """Args: sample rate of the recording."""
+        self._meter = LoudnessMeter(rate_hz)
+        self._count, self._total = 0, 0.0
+        self._offset = np.float32(0)
+
+    def push(self, block: FloatArray) -> None:
+        """Take the next samples, (N,) float32."""
+        if self._count == 0 and len(block):
+            # The mean of the whole is not known yet; without that of the first block, a constant offset would be a step
+            # at the input of the meter's filter.
+            self._offset = block.mean()
+        self._meter.push(block - self._offset)
+        self._count += len(block)
+        self._total += float(block.sum(dtype=np.float64))
+
+    def finish(self) -> Level:
+        """The level of the whole recording."""
+        lufs = self._meter.integrated_lufs()
+        gain = 1.0 if lufs is None else 10 ** ((LOUDNESS_LUFS - lufs) / 20)
+        return Level(self._count, self._total / max(self._count, 1), gain)
+
+
 def measure_level(recording: Recording) -> Level:
-    """Length, mean and integrated loudness of a recording, in constant memory."""
-    meter = LoudnessMeter(recording.rate_hz)
-    count, total, offset = 0, 0.0, np.float32(0)
+    """Measure length, mean and loudness of a recording, which is read once, in constant memory."""
+    measurement = LevelMeasurement(recording.rate_hz)
     for block in recording.blocks():
-        if count == 0 and len(block):
-            offset = block.mean()  # the meter's filter would hear a constant as a blow at the beginning
-        meter.push(block - offset)
-        count += len(block)
-        total += float(block.sum(dtype=np.float64))
-    lufs = meter.integrated_lufs()
-    gain = 1.0 if lufs is None else 10 ** ((LOUDNESS_LUFS - lufs) / 20)
-    return Level(count, total / max(count, 1), gain)
+        measurement.push(block)
+    return measurement.finish()

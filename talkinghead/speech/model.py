@@ -1,7 +1,8 @@
-"""The speech model: an encoder and the predictor that was trained on its features."""
+"""The speech model: a speech encoder and the expression predictor that was trained on its features."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,94 +14,123 @@ from numpy.typing import NDArray
 from talkinghead.errors import CheckpointError
 from talkinghead.speech.encoder import Piece, SpeechEncoder
 from talkinghead.speech.encoder_files import local_folder
+from talkinghead.speech.loudness import Level
 from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.structures import FloatArray, Recording
 from talkinghead.weights.bundled import checkpoint_path
 
 PREDICTOR_FILE = "expression_predictor.safetensors"
-"""Looked for in the encoder's folder first, then among the default checkpoints."""
-
-
-def load_speech_model(
-    encoder: str | None = None, device: torch.device | str = "cpu"
-) -> tuple[SpeechEncoder, ExpressionPredictor]:
-    """An encoder, by folder or cached hub name (None is the project's own), and the predictor taught for it.
-
-    Raises:
-        MissingFileError, CheckpointError, ModelUnavailableError: one of them is not there, damaged, or of no use.
-    """
-    folder = checkpoint_path("speech_encoder") if encoder is None else local_folder(encoder)
-    own = folder / PREDICTOR_FILE
-    predictor = ExpressionPredictor.load(own if own.is_file() else checkpoint_path(PREDICTOR_FILE))
-    loaded = SpeechEncoder.load(folder if encoder is None else encoder, device)
-    _check_pair(loaded, predictor)
-    return loaded, predictor
-
-
-def _check_pair(encoder: SpeechEncoder, predictor: ExpressionPredictor) -> None:
-    if predictor.config.encoder_sha256 != encoder.sha256:
-        raise CheckpointError(
-            f"The expression predictor belongs to the speech encoder {predictor.config.encoder}, not to "
-            f"{encoder.name}; teach one: python -m talkinghead.training.speech predictor CLIPS.tsv "
-            f"--encoder {encoder.name} -o FOLDER/{PREDICTOR_FILE}, FOLDER being the encoder's."
-        )
-    if max(predictor.config.layers) > encoder.layer_count or predictor.config.features != encoder.width:
-        raise CheckpointError("The expression predictor is damaged: it names another shape than its encoder has.")
+"""File of the predictor, searched in the encoder's folder first, then among the bundled checkpoints."""
 
 
 @dataclass(frozen=True)
 class PredictedExpression:
-    """What a mouth does at some times while it says something."""
+    """Expression predicted from speech at T times."""
 
     values: FloatArray
-    """(T, K) normalised expression."""
+    """(T, K) float32, normalized expression: mean 0 and standard deviation 1 over a speaker's clip."""
     closure: FloatArray
-    """(T,) probability that the sound comes through closed lips: p, b or m."""
+    """(T,) float32, probability of p, b or m, which are spoken with closed lips."""
 
 
-def predict_expression(
-    encoder: SpeechEncoder, predictor: ExpressionPredictor, audio: Recording, times_s: NDArray[np.float64]
-) -> PredictedExpression:
-    """Normalised expression and closure of the lips at the wanted times, (T,), which rise.
-
-    Times beyond the recording take what is predicted at its end.
+@dataclass(frozen=True)
+class SpeechModel:
+    """A speech encoder and the expression predictor that was trained on its features.
 
     Raises:
-        CheckpointError: the predictor was taught on another encoder.
-        SpeechTooShortError: under 0.2 s of speech.
+        CheckpointError: the predictor was trained on another encoder, or its shape is not that of this encoder.
     """
-    parts = list(predicted_parts(encoder, predictor, audio, times_s))
-    return PredictedExpression(
-        np.concatenate([part.values for part in parts]), np.concatenate([part.closure for part in parts])
-    )
+
+    encoder: SpeechEncoder
+    """From audio to features."""
+    predictor: ExpressionPredictor
+    """From features to normalized expression."""
+
+    def __post_init__(self) -> None:
+        config = self.predictor.config
+        if config.encoder_sha256 != self.encoder.sha256:
+            raise CheckpointError(
+                f"The expression predictor was trained on the speech encoder {config.encoder}, not on "
+                f"{self.encoder.name}; train one: python -m talkinghead.training.speech predictor CLIPS.tsv "
+                f"--encoder {self.encoder.name} -o FOLDER/{PREDICTOR_FILE}, FOLDER being the encoder's."
+            )
+        if max(config.layers) > self.encoder.layer_count or config.features != self.encoder.width:
+            raise CheckpointError(
+                "The expression predictor is damaged: its shape does not fit its encoder; fetch or train it again."
+            )
+
+    @classmethod
+    def load(cls, encoder: str | None = None, device: torch.device | str = "cpu") -> SpeechModel:
+        """Load an encoder and the predictor that was trained on its features.
+
+        Args:
+            encoder: a folder, or a hub name that is in the local cache; None takes the project's own.
+            device: where the encoder runs.
+
+        Raises:
+            MissingFileError: there is no predictor.
+            ModelUnavailableError: there is no usable encoder.
+            CheckpointError: the predictor is damaged, or was trained on another encoder.
+        """
+        folder = checkpoint_path("speech_encoder") if encoder is None else local_folder(encoder)
+        own = folder / PREDICTOR_FILE
+        predictor = ExpressionPredictor.load(own if own.is_file() else checkpoint_path(PREDICTOR_FILE))
+        return cls(SpeechEncoder.load(folder if encoder is None else encoder, device), predictor)
+
+    @property
+    def sha256(self) -> str:
+        """One hash over encoder and predictor."""
+        return hashlib.sha256(f"{self.encoder.sha256} {self.predictor.sha256()}".encode()).hexdigest()
+
+    def predict(self, audio: Recording, times_s: NDArray[np.float64]) -> PredictedExpression:
+        """Predict normalized expression at given times; beyond the end of the recording, that at its end.
+
+        Args:
+            audio: speech at any sample rate.
+            times_s: (T,) seconds, rising.
+
+        Raises:
+            SpeechTooShortError: the recording is shorter than 0.2 s.
+            ModelUnavailableError: the encoder's output is not finite.
+        """
+        parts = list(self.predict_parts(audio, times_s))
+        return PredictedExpression(
+            np.concatenate([part.values for part in parts]), np.concatenate([part.closure for part in parts])
+        )
+
+    def predict_parts(
+        self, audio: Recording, times_s: NDArray[np.float64], level: Level | None = None
+    ) -> Iterator[PredictedExpression]:
+        """Predict as `predict` does, but yield the parts in order while the recording is encoded.
+
+        Args:
+            audio: speech at any sample rate.
+            times_s: (T,) seconds, rising.
+            level: of the recording, see `SpeechEncoder.pieces`.
+        """
+        encoder, config = self.encoder, self.predictor.config
+        # `curves` are predicted at the encoder's frame times, and interpolated at the requested times up to their end.
+        # The last frame of each piece is put before the next one, for requested times that lie between two pieces.
+        yielded, encoded, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
+        for piece in encoder.pieces(audio, config.layers, config.reach / encoder.rate_hz, level=level):
+            curves = np.concatenate([last, self._predict_piece(piece)])
+            first, encoded = encoded - len(last), encoded - len(last) + len(curves)
+            frame_times_s = encoder.first_s + np.arange(first, encoded) / encoder.rate_hz
+            end = int(np.searchsorted(times_s, frame_times_s[-1]))
+            yield _split(np.stack([np.interp(times_s[yielded:end], frame_times_s, curve) for curve in curves.T], 1))
+            yielded, last = end, curves[-1:]
+        yield _split(np.repeat(last, len(times_s) - yielded, axis=0))
+
+    @torch.inference_mode()
+    def _predict_piece(self, piece: Piece) -> FloatArray:
+        """Expression and closure of the frames that a piece keeps: (S, K + 1), the closure last."""
+        predictor = self.predictor
+        values = torch.from_numpy(piece.values).to(predictor.projection.device)
+        inputs = predictor.components(values[None])
+        both = torch.cat([predictor.expression(inputs), predictor.closure(inputs)[..., None]], 2)
+        return np.asarray(both[0, piece.kept].cpu().numpy(), np.float32)
 
 
-def predicted_parts(
-    encoder: SpeechEncoder, predictor: ExpressionPredictor, audio: Recording, times_s: NDArray[np.float64]
-) -> Iterator[PredictedExpression]:
-    """What `predict_expression` gives, part by part as the recording is heard."""
-    _check_pair(encoder, predictor)
-    config = predictor.config
-    given, heard, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
-    for piece in encoder.pieces(audio, config.layers, config.reach / encoder.rate_hz):
-        curves = np.concatenate([last, _predict(predictor, piece)])
-        first, heard = heard - len(last), heard - len(last) + len(curves)
-        own_times_s = encoder.first_s + np.arange(first, heard) / encoder.rate_hz
-        reached = int(np.searchsorted(times_s, own_times_s[-1]))
-        yield _spoken(np.stack([np.interp(times_s[given:reached], own_times_s, curve) for curve in curves.T], 1))
-        given, last = reached, curves[-1:]
-    yield _spoken(np.repeat(last, len(times_s) - given, axis=0))
-
-
-def _spoken(curves: NDArray[Any]) -> PredictedExpression:
-    """(T, K + 1) expression and closure beside each other."""
+def _split(curves: NDArray[Any]) -> PredictedExpression:
+    """Separate expression and closure: (T, K + 1), the closure last."""
     return PredictedExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))
-
-
-@torch.inference_mode()
-def _predict(predictor: ExpressionPredictor, piece: Piece) -> FloatArray:
-    """(S, K + 1): expression and closure of the frames that are kept."""
-    values = torch.from_numpy(piece.values).to(predictor.projection.device)
-    inputs = predictor.components(values[None])
-    both = torch.cat([predictor.expression(inputs), predictor.closure(inputs)[..., None]], 2)
-    return np.asarray(both[0, piece.kept].cpu().numpy(), np.float32)

@@ -1,4 +1,4 @@
-"""The expression predictor: speech features to normalized expression coefficients."""
+"""The expression predictor: from speech features to normalized expression coefficients."""
 
 from __future__ import annotations
 
@@ -19,53 +19,60 @@ from talkinghead.files import load_arrays, save_arrays
 from talkinghead.speech.encoder import CONTEXT_S
 
 FORMAT = "talkinghead/expression-predictor/2"
+"""Format of the file, stored in its metadata."""
 NEVER = -20.0
-"""Logit of what does not happen."""
+"""Logit of a probability of practically 0, that of closures before their network is trained."""
 LARGEST_SIZE = 1 << 14
-"""Of anything that a predictor's description counts."""
+"""Largest number in the configuration of a usable predictor."""
 MOST_PARTS = 64
-"""Layers, taps, networks or convolutions of a predictor."""
+"""Largest number of layers, taps, networks or convolutions of a usable predictor."""
 
 
 @dataclass(frozen=True)
 class PredictorConfig:
-    """Shape of a predictor, and what it belongs to."""
+    """Sizes of a predictor, and the encoder and face model for which it was trained; stored in its file."""
 
     encoder: str
-    """Name of the encoder it was taught on."""
+    """Name of the encoder on whose features it was trained."""
     encoder_sha256: str
+    """Hash of that encoder."""
     face_model_sha256: str
+    """Hash of the face model that its coefficients belong to."""
     layers: tuple[int, ...]
-    """Layers of the encoder that it takes."""
+    """Numbers of the encoder's layers whose outputs it takes."""
     features: int
     """D, the width of a feature."""
     expressions: int
     """K, the number of expression coefficients."""
     components: int = 256
-    """C, the principal components of each layer's features that are kept."""
+    """Principal components of each layer's features that are used."""
     taps: tuple[int, ...] = (-8, -5, -3, -1, 0, 1, 3, 5, 8)
-    """Feature frames, counted from the one predicted, that the linear member sees."""
+    """Inputs of the linear member: feature frames, counted from the predicted one."""
     networks: int = 2
+    """Number of temporal networks in the ensemble."""
     width: int = 96
+    """Channels of a temporal network."""
     kernel: int = 5
+    """Kernel size of its convolutions, feature frames, odd."""
     dilations: tuple[int, ...] = (1, 2, 4, 6)
-    """With kernels of 5 these reach 26 frames, 0.52 s, to either side."""
+    """Dilations of its convolutions; with kernels of 5, these reach 26 frames, 0.52 s, to either side."""
 
     @property
     def inputs(self) -> int:
-        """Width of what the members are given."""
+        """Width of the members' input: the components of all layers."""
         return len(self.layers) * self.components
 
     @property
     def reach(self) -> int:
-        """Feature frames on either side that an output depends on."""
+        """Feature frames on either side on which an output depends."""
         return max(*map(abs, self.taps), self.kernel // 2 * sum(self.dilations))
 
 
 class TemporalNetwork(nn.Module):
-    """A residual stack of dilated temporal convolutions."""
+    """A residual stack of dilated temporal convolutions (as in WaveNet and TCN; Bai et al. 2018)."""
 
     def __init__(self, config: PredictorConfig, outputs: int) -> None:
+        """Args: sizes; number of output channels."""
         super().__init__()
         width, kernel = config.width, config.kernel
         self.enter = nn.Linear(config.inputs, width)
@@ -76,33 +83,42 @@ class TemporalNetwork(nn.Module):
         self.leave = nn.Linear(width, outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, S, inputs) -> (B, S, outputs)"""
-        hidden = self.enter(inputs)
+        """Predict outputs for every feature frame: (B, S, inputs) -> (B, S, outputs)."""
+        hidden = self.enter(inputs)  # (B, S, width)
+        # Norm, activation, convolution, sum: without a norm on the residual path, as in pre-norm transformers. The
+        # convolutions run over S and pad with zeros, so that the length stays.
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             hidden = hidden + convolution(functional.gelu(norm(hidden)).transpose(1, 2)).transpose(1, 2)
-        outcome: Tensor = self.leave(functional.gelu(hidden))
-        return outcome
+        outputs: Tensor = self.leave(functional.gelu(hidden))
+        return outputs
 
 
 class ExpressionPredictor(nn.Module):
-    """Speech features -> normalised expression: principal components, of which several members make the mean.
+    """An ensemble that predicts normalized expression from the principal components of speech features.
 
-    One member is linear in some frames around, the others are small temporal networks. Taught on minutes of speech
-    each errs in its own way: together they do better than any of them, however large.
+    One member is linear in some neighboring frames, the others are small temporal networks; the prediction is their
+    mean. Trained on minutes of speech, their errors differ: the mean is better than any of them, however large.
 
-    Normalised means: in each coefficient, mean 0 and standard deviation 1 over a speaker's own clip. An anchor's own
-    mean and standard deviation bring it back.
+    Normalized means that each coefficient has mean 0 and standard deviation 1 over a speaker's own clip. An anchor's
+    calibration maps it to the anchor's own expression.
     """
 
     feature_mean: Tensor
+    """(layers, D) mean of the features."""
     projection: Tensor
+    """(layers, D, components) principal components of the features."""
     tap_weights: Tensor
+    """(taps, inputs, K) weights of the linear member."""
     tap_bias: Tensor
+    """(K,) offset of the linear member."""
     output_scale: Tensor
+    """() factor on the mean of the members."""
 
     def __init__(self, config: PredictorConfig) -> None:
+        """Args: sizes. Temporal networks start at random, everything else at 0."""
         super().__init__()
         self.config = config
+        # Buffers are fitted in closed form in training, and not by gradient descent.
         layers = len(config.layers)
         self.register_buffer("feature_mean", torch.zeros(layers, config.features))
         self.register_buffer("projection", torch.zeros(layers, config.features, config.components))
@@ -111,43 +127,44 @@ class ExpressionPredictor(nn.Module):
         self.register_buffer("output_scale", torch.ones(()))
         self.networks = nn.ModuleList(TemporalNetwork(config, config.expressions) for _ in range(config.networks))
         self.closing = TemporalNetwork(config, 1)
-        """Hears closed lips; until it is taught, none."""
+        """Detects p, b and m; before it is trained, it detects none."""
         nn.init.zeros_(self.closing.leave.weight)
         nn.init.constant_(self.closing.leave.bias, NEVER)
 
     def components(self, values: Tensor) -> Tensor:
-        """Features (B, S, layers, D) -> what the members are given, (B, S, inputs)."""
+        """Principal components of features, the members' input: (B, S, layers, D) -> (B, S, inputs)."""
         return torch.einsum("bsld,ldc->bslc", values - self.feature_mean, self.projection).flatten(2)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Features (B, S, layers, D) -> normalised expression (B, S, K)."""
+        """Predict normalized expression from features: (B, S, layers, D) -> (B, S, K)."""
         return self.expression(self.components(values))
 
     def expression(self, inputs: Tensor) -> Tensor:
-        """The mean of the members: (B, S, inputs) -> normalised expression (B, S, K)."""
+        """Normalized expression as the mean of the members: (B, S, inputs) -> (B, S, K)."""
+        # A mean of differing members varies less than its targets; the trained scale restores the range.
         members = [self.linear(inputs), *(network(inputs) for network in self.networks)]
         return torch.stack(members).mean(0) * self.output_scale
 
     def closure(self, inputs: Tensor) -> Tensor:
         """Probability of p, b or m: (B, S, inputs) -> (B, S)."""
-        heard: Tensor = self.closing(inputs)[..., 0].sigmoid()
-        return heard
+        probability: Tensor = self.closing(inputs)[..., 0].sigmoid()
+        return probability
 
     def linear(self, inputs: Tensor) -> Tensor:
-        """The linear member: (B, S, inputs) -> (B, S, K)."""
+        """Prediction of the linear member: (B, S, inputs) -> (B, S, K)."""
         return torch.einsum("btsi,tik->bsk", self.tapped(inputs), self.tap_weights) + self.tap_bias
 
     def tapped(self, inputs: Tensor) -> Tensor:
-        """Every tap's view of the frames, whose ends are repeated: (B, S, inputs) -> (B, taps, S, inputs)."""
+        """Inputs shifted by every tap, the ends repeated: (B, S, inputs) -> (B, taps, S, inputs)."""
         position = torch.arange(inputs.shape[1], device=inputs.device)
         return torch.stack([inputs[:, (position + tap).clamp(0, len(position) - 1)] for tap in self.config.taps], 1)
 
     def sha256(self) -> str:
-        """One hash over configuration and weights."""
-        found = hashlib.sha256(json.dumps(asdict(self.config)).encode())
+        """Hash over configuration and weights."""
+        digest = hashlib.sha256(json.dumps(asdict(self.config)).encode())
         for name, value in sorted(self.state_dict().items()):
-            found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()
+            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write weights and configuration as one safetensors file.
@@ -163,24 +180,28 @@ class ExpressionPredictor(nn.Module):
         """Read a predictor that `save` wrote.
 
         Raises:
-            MissingFileError, CheckpointError: no such file; damaged, or no predictor of this version.
+            MissingFileError, CheckpointError: no such file; damaged, or not a predictor of this version.
         """
         arrays, metadata = load_arrays(path)
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path} is not an expression predictor of this version ({FORMAT}).")
         try:
-            # Nothing is as large as it claims before the weights that are there have been found to fit.
+            # The meta device allocates no memory: a damaged size does no harm before it is compared with the weights.
             with torch.device("meta"):
                 predictor = cls(_predictor_config(json.loads(metadata["config"])))
             state = {name: _finite(array) for name, array in arrays.items()}
             predictor.load_state_dict(state, assign=True)
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{path} is a damaged expression predictor.") from error
+            raise CheckpointError(f"{path} is a damaged expression predictor; fetch or train it again.") from error
         return predictor.eval()
 
 
 def _predictor_config(described: dict[str, Any]) -> PredictorConfig:
-    """From JSON, where tuples are lists."""
+    """Configuration from parsed JSON, which has lists in place of tuples.
+
+    Raises:
+        ValueError: a field is unknown or out of range.
+    """
     unknown = set(described) - {field.name for field in fields(PredictorConfig)}
     if unknown:
         raise ValueError(f"unknown fields {sorted(unknown)}")
@@ -193,14 +214,18 @@ def _predictor_config(described: dict[str, Any]) -> PredictorConfig:
             raise ValueError(f"{name} has {len(numbers)} parts")
     config = PredictorConfig(**values)
     if config.networks > MOST_PARTS or config.kernel % 2 == 0 or min(config.dilations, default=1) < 1:
-        raise ValueError("such networks are not made")
+        raise ValueError("networks, kernel or dilations are out of range")
     if min(config.layers) < 0 or config.reach > CONTEXT_S * 50:
-        raise ValueError("that is not what an encoder hears")
+        raise ValueError("layers or reach are out of range")
     return config
 
 
 def _finite(array: NDArray[Any]) -> Tensor:
-    """Weights in single precision, without NaN and infinity."""
+    """Tensor of an array of weights.
+
+    Raises:
+        ValueError: they are not float32, or not finite.
+    """
     if array.dtype != np.float32 or not np.isfinite(array).all():
-        raise ValueError("weights have to be finite numbers in single precision")
+        raise ValueError("weights are not finite float32 numbers")
     return torch.from_numpy(array)

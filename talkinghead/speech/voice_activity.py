@@ -1,15 +1,14 @@
-"""Voice activity: where nobody speaks, the mouth comes to rest.
+"""Voice activity: stretches of speech in a recording, and the gate that brings the mouth to rest between them.
 
-What is speech, and what is noise, music or a breath, is told by Silero's voice activity detector (MIT; its weights
-come inside the package silero-vad, and nothing of that package is run). It hears steps of 32 ms and is a step late at
-the soft beginning of a word; where exactly speech begins and ends is therefore read off the level of the sound,
-near to where the detector hears it.
+Speech is distinguished from noise, music and breath by Silero's voice activity detector (MIT license; its weights are
+a file of the package silero-vad, whose code is not run). The detector has steps of 32 ms, and detects the soft
+beginning of a word a step late; begin and end of speech are therefore refined by the level of the audio near its
+detections.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,153 +16,206 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talkinghead.errors import ModelUnavailableError
-from talkinghead.files import sha256_of
 from talkinghead.structures import BoolArray, FloatArray, Recording
+from talkinghead.weights.registry import packaged_file
 
 RATE_HZ = 16000
 """Sample rate of the detector."""
 STEP = 512
-"""Samples to a step of the detector."""
+"""Samples of a step of the detector, 32 ms."""
 BEFORE = 64
-"""Samples before its step that the detector sees too."""
+"""Samples before each step that are input of the detector too."""
 MOST_STEPS = 512
-"""So many, 16 s, are heard at once."""
+"""Steps that the detector takes at a time, 16 s."""
 HOP = 160
-"""Samples, 10 ms: the level is taken this often,"""
+"""Samples from one measurement of the level to the next."""
 HOP_S = HOP / RATE_HZ
+"""Time from one measurement of the level to the next, 10 ms."""
 WINDOW_HOPS = 3
-"""over so many hops."""
+"""Hops over which the level is averaged."""
 QUIETEST_DB = -90.0
+"""Level of digital silence, dB of full scale."""
 
 MODEL_FILE = Path("data/silero_vad_16k_sequence.onnx")
+"""The detector's weights inside the package silero-vad."""
 MODEL_SHA256 = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85"
+"""Hash of the detector's weights."""
 REQUIREMENT = "silero-vad==6.2.3"
+"""Package that has these weights, for pip."""
 
 
 @dataclass(frozen=True)
 class VoiceActivityConfig:
-    """When a pause is a pause, and how the mouth comes to rest in it."""
+    """Thresholds of speech and pauses, and the times in which the mouth comes to rest and moves again."""
 
     attack_ms: float = 140.0
-    """Time from rest to free movement; it is over `lead_ms` before the sound begins."""
+    """Time from rest to full movement, which is reached `lead_ms` before speech begins."""
     release_ms: float = 180.0
-    """Time from free movement to rest, counted from where the sound ends."""
+    """Time from full movement to rest, which begins where speech ends."""
     lead_ms: float = 80.0
-    """Lips open before they are heard."""
+    """Time by which the mouth moves before speech begins, since lips open before they are audible."""
     shortest_pause_ms: float = 250.0
-    """Less silence than this is part of the speech: the closure of a plosive."""
+    """Least length of a pause; shorter silence, such as the closure of a plosive, is part of the speech."""
     begin_probability: float = 0.5
-    """Speech begins where the detector is this sure of it,"""
+    """Probability of the detector from which a stretch of speech is accepted."""
     end_probability: float = 0.35
-    """and lasts for as long as it stays this sure."""
+    """Probability of the detector below which a stretch of speech ends."""
     reach_before_ms: float = 160.0
-    """Sound so long before what the detector hears belongs to it: the soft beginning of a word."""
+    """Time before detected speech in which audible hops belong to it: the soft beginning of a word."""
     reach_after_ms: float = 60.0
-    """Sound so long after it does too."""
+    """Time after detected speech in which audible hops belong to it."""
     below_speech_db: float = 36.0
-    """Sound this far below the recording's speech level is silence."""
+    """Distance below the level of the recording's speech at which hops are silent, dB."""
     above_noise_db: float = 3.0
-    """Beside what the detector hears, so is sound less than this above the level where nobody speaks."""
+    """Least distance above the noise level at which hops next to detected speech are audible, dB."""
 
 
 def voice_activity(
     recording: Recording, times_s: NDArray[np.float64], config: VoiceActivityConfig | None = None
 ) -> FloatArray:
-    """How much of the driven movement is let through at each time: (T,) float32, 0 in silence, 1 in speech.
+    """Weight of the predicted movement at each time: (T,) float32, 0 in pauses, 1 in speech.
 
     Args:
         recording: at 16 kHz; it is read once, in constant memory.
         times_s: (T,) seconds.
-        config: thresholds and times.
+        config: thresholds and times; None for the default.
 
     Raises:
         ModelUnavailableError: the detector's weights are not installed, or damaged.
+        ValueError: the recording is not at 16 kHz.
     """
     config = config or VoiceActivityConfig()
     return gate(speech_stretches(recording, config), times_s, config)
 
 
 def gate(stretches: NDArray[np.float64], times_s: NDArray[np.float64], config: VoiceActivityConfig) -> FloatArray:
-    """Stretches of speech (R, 2), in seconds, to how much is let through at each time: (T,)."""
+    """Weight of the predicted movement at each time, by the stretches of speech.
+
+    Args:
+        stretches: (R, 2) begin and end of each in seconds, in order.
+        times_s: (T,) seconds.
+        config: attack, release and lead.
+
+    Returns:
+        (T,) float32, 0 in pauses, 1 in speech, with cosine ramps between them.
+    """
     if not len(stretches):
         return np.zeros(len(times_s), np.float32)
     begins_s, ends_s = stretches.T
+    # For each time, the first stretch that has not ended: how long until it begins (with its lead), and how long since
+    # the one before it ended. Within a stretch, the former is negative and the weight is 1.
     following = np.searchsorted(ends_s, times_s, side="left")
     until_s = np.append(begins_s, np.inf)[following] - times_s - config.lead_ms / 1000
     since_s = times_s - np.append(-np.inf, ends_s)[following]
+    # The nearer of the two decides; it is 1 at the edge of speech and 0 at the length of the ramp from it.
     nearness = np.maximum(1 - until_s * 1000 / config.attack_ms, 1 - since_s * 1000 / config.release_ms).clip(0, 1)
     return (0.5 - 0.5 * np.cos(np.pi * nearness)).astype(np.float32)
 
 
 def speech_stretches(recording: Recording, config: VoiceActivityConfig) -> NDArray[np.float64]:
-    """Where in the recording somebody speaks: (R, 2), begin and end of each stretch in seconds, in order."""
+    """Detect the stretches of speech in a recording: (R, 2), begin and end of each in seconds, in order.
+
+    Args:
+        recording: at 16 kHz; it is read once, in constant memory.
+        config: thresholds and times.
+
+    Raises:
+        ModelUnavailableError: the detector's weights are not installed, or damaged.
+        ValueError: the recording is not at 16 kHz.
+    """
     if recording.rate_hz != RATE_HZ:
-        raise ValueError(f"voice activity is heard at {RATE_HZ} Hz, not at {recording.rate_hz} Hz")
-    detector, meter = _Detector(), _LevelMeter()
+        raise ValueError(f"voice activity is detected at {RATE_HZ} Hz, not at {recording.rate_hz} Hz")
+    detection = SpeechDetection(config)
     for block in recording.blocks():
-        detector.push(block)
-        meter.push(block)
-    probability, level_db = detector.finish(), meter.finish()
-    hops = np.arange(len(level_db))
-    heard = _lasting(probability, config)[hops * HOP // STEP]
-    if not heard.any():
-        return np.zeros((0, 2))
-    active = _audible(level_db, heard, config)
-    edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2) * HOP_S
-    pauses = edges[1:, 0] - edges[:-1, 1] >= config.shortest_pause_ms / 1000
-    return np.stack([edges[np.append(True, pauses), 0], edges[np.append(pauses, True), 1]], 1)
+        detection.push(block)
+    return detection.finish()
+
+
+class SpeechDetection:
+    """Detects stretches of speech in a recording that is pushed block by block, at 16 kHz.
+
+    Raises:
+        ModelUnavailableError: the detector's weights are not installed, or damaged.
+    """
+
+    def __init__(self, config: VoiceActivityConfig) -> None:
+        """Args: thresholds and times."""
+        self._config = config
+        self._detector, self._meter = _Detector(), _LevelMeter()
+
+    def push(self, block: FloatArray) -> None:
+        """Take the next samples, (N,) float32."""
+        self._detector.push(block)
+        self._meter.push(block)
+
+    def finish(self) -> NDArray[np.float64]:
+        """Stretches of speech of the whole recording: (R, 2) begin and end of each in seconds, in order."""
+        probability, level_db = self._detector.finish(), self._meter.finish()
+        hops = np.arange(len(level_db))
+        # Steps of the detector, 32 ms, are refined to hops of the level, 10 ms.
+        detected = _lasting(probability, self._config)[hops * HOP // STEP]
+        if not detected.any():
+            return np.zeros((0, 2))
+        active = _audible(level_db, detected, self._config)
+        # Every change of `active` is an edge; begins and ends alternate. Gaps that are too short are no pauses, and the
+        # stretches on both sides of them are joined.
+        edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2) * HOP_S
+        pauses = edges[1:, 0] - edges[:-1, 1] >= self._config.shortest_pause_ms / 1000
+        return np.stack([edges[np.append(True, pauses), 0], edges[np.append(pauses, True), 1]], 1)
 
 
 def _lasting(probability: FloatArray, config: VoiceActivityConfig) -> BoolArray:
-    """Steps of speech: from one that is surely speech for as long as it may be."""
-    may = probability >= config.end_probability
-    run = np.cumsum(np.diff(may, prepend=False))  # the same for the steps of a run
-    return may & np.isin(run, run[probability >= config.begin_probability])
+    """Steps of speech by hysteresis: runs above the lower threshold that reach the upper one; (steps,) bool."""
+    possible = probability >= config.end_probability
+    run = np.cumsum(np.diff(possible, prepend=False))  # number of the run of equal values that a step belongs to
+    return possible & np.isin(run, run[probability >= config.begin_probability])
 
 
-def _audible(level_db: NDArray[np.float64], heard: BoolArray, config: VoiceActivityConfig) -> BoolArray:
-    """Hops of speech: those heard as speech but for silence at their ends, and the sound next to them."""
-    near = _spread(heard, config.reach_before_ms, config.reach_after_ms)
-    speech_db = float(np.quantile(level_db[heard], 0.9))
+def _audible(level_db: NDArray[np.float64], detected: BoolArray, config: VoiceActivityConfig) -> BoolArray:
+    """Hops of speech: detected ones that are not silent, and audible ones next to detected ones; (hops,) bool."""
+    near = _spread(detected, config.reach_before_ms, config.reach_after_ms)
+    # Speech and noise are both represented by nearly their loudest hops, since either is interrupted by silence.
+    speech_db = float(np.quantile(level_db[detected], 0.9))
     noise_db = float(np.quantile(level_db[~near], 0.9)) if (~near).any() else QUIETEST_DB
     least_db = max(speech_db - config.below_speech_db, QUIETEST_DB)
     audible_db = max(least_db, noise_db + config.above_noise_db)
-    # However loud the noise: what is heard as speech is not thrown away for it.
-    return (heard & (level_db > least_db)) | (near & (level_db > audible_db))
+    # The noise level is no criterion for detected speech, which may be quieter than noise elsewhere.
+    return (detected & (level_db > least_db)) | (near & (level_db > audible_db))
 
 
 def _spread(active: BoolArray, before_ms: float, after_ms: float) -> BoolArray:
-    """Widen every run of True to the left and to the right."""
+    """Widen every run of True by `before_ms` to the left and by `after_ms` to the right: (hops,) bool."""
     before, after = (round(value / 1000 / HOP_S) for value in (before_ms, after_ms))
-    edges = np.concatenate([[0], np.cumsum(active)])
+    # A hop is near when any hop from `after` before it to `before` after it is active: a difference of cumulative
+    # counts.
+    count = np.concatenate([[0], np.cumsum(active)])
     position = np.arange(len(active))
     first = np.maximum(position - after, 0)
     last = np.minimum(position + before + 1, len(active))
-    return np.asarray(edges[last] > edges[first])
+    return np.asarray(count[last] > count[first])
 
 
 class _Blocks:
-    """Cuts what comes in pieces of any length into blocks of one length."""
+    """Divides samples that are pushed in pieces of any length into blocks of one length."""
 
     def __init__(self, length: int) -> None:
         self._length = length
         self._rest = np.zeros(0, np.float32)
 
     def push(self, samples: FloatArray) -> FloatArray:
-        """(N,) -> (blocks, length); what remains is kept for the next."""
+        """Append samples (N,) and return the complete blocks, (blocks, length); the rest waits for the next call."""
         joined = np.concatenate([self._rest, samples])
         whole = len(joined) // self._length * self._length
         self._rest = joined[whole:]
         return joined[:whole].reshape(-1, self._length)
 
     def finish(self) -> FloatArray:
-        """(0 or 1, length): the rest, filled up with silence."""
+        """The rest, padded with silence: (0 or 1, length)."""
         return self.push(np.zeros(-len(self._rest) % self._length, np.float32))
 
 
 class _Detector:
-    """Probability of speech in every step of `STEP` samples."""
+    """Silero's detector: the probability of speech in every step of `STEP` samples."""
 
     def __init__(self) -> None:
         self._session = _session()
@@ -171,52 +223,57 @@ class _Detector:
         self._waiting: list[FloatArray] = []
         self._before = np.zeros(BEFORE, np.float32)
         self._state = [np.zeros((1, 1, 128), np.float32), np.zeros((1, 1, 128), np.float32)]
-        self._heard: list[FloatArray] = []
+        self._probabilities: list[FloatArray] = []
 
     def push(self, samples: FloatArray) -> None:
+        """Take the next samples, (N,) float32."""
         self._waiting.append(self._blocks.push(samples))
         if sum(map(len, self._waiting)) >= MOST_STEPS:
-            self._hear()
+            self._run()
 
     def finish(self) -> FloatArray:
-        """(steps,) in [0, 1]."""
+        """Probabilities of the whole recording: (steps,) float32 in [0, 1]."""
         self._waiting.append(self._blocks.finish())
-        self._hear()
-        return np.concatenate([np.zeros(0, np.float32), *self._heard])
+        self._run()
+        return np.concatenate([np.zeros(0, np.float32), *self._probabilities])
 
-    def _hear(self) -> None:
+    def _run(self) -> None:
+        """Run the detector on the steps that wait."""
         steps = np.concatenate(self._waiting)
         self._waiting = []
         for start in range(0, len(steps), MOST_STEPS):
             part = steps[start : start + MOST_STEPS]
+            # Each step comes with the last samples of the step before. The detector is recurrent: its state goes on.
             before = np.concatenate([self._before[None], part[:-1, -BEFORE:]])
             self._before = part[-1, -BEFORE:]
-            fed = {"input": np.concatenate([before, part], 1), "h": self._state[0], "c": self._state[1]}
-            found, *self._state = self._session.run(["speech_probs", "hn", "cn"], fed)
-            self._heard.append(found.reshape(-1))
+            inputs = {"input": np.concatenate([before, part], 1), "h": self._state[0], "c": self._state[1]}
+            probabilities, *self._state = self._session.run(["speech_probs", "hn", "cn"], inputs)
+            self._probabilities.append(probabilities.reshape(-1))
 
 
 class _LevelMeter:
-    """Root mean square level every `HOP_S`, without what is constant, in dB of full scale."""
+    """Root mean square level of every hop, without the hop's mean, in dB of full scale."""
 
     def __init__(self) -> None:
         self._blocks = _Blocks(HOP)
         self._powers: list[NDArray[np.float64]] = []
 
     def push(self, samples: FloatArray) -> None:
+        """Take the next samples, (N,) float32."""
         self._powers.append(self._blocks.push(samples).var(1, dtype=np.float64))
 
     def finish(self) -> NDArray[np.float64]:
-        """(hops,)"""
+        """Levels of the whole recording: (hops,) float64, dB."""
         self._powers.append(self._blocks.finish().var(1, dtype=np.float64))
         power = np.concatenate(self._powers)
+        # Averaged over neighboring hops, whose ends are repeated; the added power keeps the logarithm finite.
         smooth = np.convolve(np.pad(power, WINDOW_HOPS // 2, mode="edge"), np.ones(WINDOW_HOPS) / WINDOW_HOPS, "valid")
         return np.asarray(10 * np.log10(smooth + 10 ** (QUIETEST_DB / 10)))
 
 
 @functools.cache
 def _session() -> Any:
-    """The detector in onnxruntime, on one thread."""
+    """The detector in onnxruntime, on one thread; loaded once."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -225,13 +282,9 @@ def _session() -> Any:
 
 
 def detector_file() -> Path:
-    """The detector's weights inside the installed package silero-vad, which is not imported.
+    """Find the detector's weights inside the installed package silero-vad, which is not imported.
 
     Raises:
-        ModelUnavailableError: it is not installed, or of another version.
+        ModelUnavailableError: the package is not installed, or of another version.
     """
-    found = importlib.util.find_spec("silero_vad")
-    folder = Path(found.origin).parent if found and found.origin else None
-    if folder is None or not (folder / MODEL_FILE).is_file() or sha256_of(folder / MODEL_FILE) != MODEL_SHA256:
-        raise ModelUnavailableError(f"The voice activity detector is not installed: pip install {REQUIREMENT}")
-    return folder / MODEL_FILE
+    return packaged_file("silero_vad", MODEL_FILE, MODEL_SHA256, REQUIREMENT)

@@ -1,8 +1,8 @@
-"""Text in, speech out: engines with voices, one sentence at a time.
+"""Text to speech: engines with voices, which synthesize one sentence at a time.
 
     for utterance in speak(Script("Good evening. Here is the news.")): ...
 
-Nothing here loads a model before something is spoken.
+No model is loaded before the first sentence is synthesized.
 """
 
 from talkinghead.text_to_speech.engine import PAUSE, Engine, Phone, Utterance, Voice, join

@@ -1,7 +1,7 @@
-"""Chinese text as phonemes of Kokoro's alphabet: numbers to words, characters to pinyin, pinyin to IPA.
+"""Chinese text to phonemes in Kokoro's alphabet: numbers to words, characters to pinyin, pinyin to IPA.
 
-Pinyin to IPA after Lin, The Sounds of Chinese (2007), and Wikipedia's Help:IPA/Mandarin; tones are the arrows that
-Kokoro was trained on, behind the vowel.
+The IPA of pinyin follows Lin, The Sounds of Chinese (2007), and Wikipedia's Help:IPA/Mandarin. Tones are the arrows
+that Kokoro was trained on, written after the vowel.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ INITIALS = {
     "g": "k", "k": "kʰ", "h": "x", "j": "ʨ", "q": "ʨʰ", "x": "ɕ", "z": "ʦ", "c": "ʦʰ", "s": "s",
     "zh": "ꭧ", "ch": "ꭧʰ", "sh": "ʂ", "r": "ɻ",
 }  # fmt: skip
+"""Pinyin initial -> IPA."""
 FINALS = {
     "a": "a0", "ai": "ai0", "an": "a0n", "ang": "a0ŋ", "ao": "au0", "e": "ɤ0", "ei": "ei0", "en": "ə0n", "eng": "ə0ŋ",
     "er": "ɚ0", "i": "i0", "ia": "ja0", "ian": "jɛ0n", "iang": "ja0ŋ", "iao": "jau0", "ie": "je0", "in": "i0n",
@@ -21,36 +22,48 @@ FINALS = {
     "ua": "wa0", "uai": "wai0", "uan": "wa0n", "uang": "wa0ŋ", "uei": "wei0", "uen": "wə0n", "ueng": "wə0ŋ",
     "uo": "wo0", "v": "y0", "van": "ɥɛ0n", "ve": "ɥe0", "vn": "y0n", "ê": "ɛ0", "n": "n0", "ng": "ŋ0", "m": "m0",
 }  # fmt: skip
-"""Pinyin final (v for ü) -> IPA with 0 where the tone goes."""
-BUZZED = frozenset(["z", "c", "s", "zh", "ch", "sh", "r"])
-"""Initials whose i is the consonant held on."""
+"""Pinyin final (v for ü) -> IPA, with 0 where the tone goes."""
+APICAL = frozenset(["z", "c", "s", "zh", "ch", "sh", "r"])
+"""Initials after which i is an apical vowel: the consonant prolonged."""
 TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
+"""Number of a tone, 5 for the neutral one -> Kokoro's arrow."""
 
 PUNCTUATION = str.maketrans({
     "，": ", ", "、": ", ", "；": "; ", "：": ": ", "。": ". ", "！": "! ", "？": "? ", "．": ". ", "·": " ",
     "（": " (", "）": ") ", "《": " “", "》": "” ", "「": " “", "」": "” ",
     "『": " “", "』": "” ", "【": " “", "】": "” ",
 })  # fmt: skip
+"""Chinese punctuation -> that of Kokoro's alphabet."""
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff〇"
+"""Ranges of Chinese characters, for a regular expression."""
 _RUN = re.compile(rf"[{_HAN}]+|[^{_HAN}]+")
 _NUMBER = re.compile(r"(\d{4})(?=年)|(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?([%％])?", re.ASCII)
+"""A year, or a whole number with an optional fraction and percent sign."""
 DIGITS = "零一二三四五六七八九"
-_LONGEST_QUANTITY = 8
-"""Digits; a longer number without commas is read digit by digit, as a telephone number is."""
+_MAX_QUANTITY_DIGITS = 8
+"""A longer number without commas is read digit by digit, as telephone numbers are."""
+_MAX_WORD_DIGITS = 16
+"""Longer numbers have no common word, and are read digit by digit."""
 
 
 def chinese_phonemes(text: str, foreign: Callable[[str], str]) -> str:
-    """Chinese text in Kokoro's alphabet; `foreign` gives the phonemes of the runs of other letters in it."""
-    spoken: list[str] = []
+    """Phonemes of a Chinese text.
+
+    Args:
+        text: may have words in other scripts.
+        foreign: gives the phonemes of a run of such words.
+    """
+    phonemes: list[str] = []
     for run in _RUN.findall(spell_numbers(text).translate(PUNCTUATION)):
         if re.match(f"[{_HAN}]", run):
-            spoken.append("".join(_syllables(run)))
+            phonemes.append("".join(_syllables(run)))
         else:
-            spoken.append(f" {foreign(run)} " if any(map(str.isalpha, run)) else run)
-    return " ".join("".join(spoken).split())
+            phonemes.append(f" {foreign(run)} " if any(map(str.isalpha, run)) else run)
+    return " ".join("".join(phonemes).split())
 
 
 def _syllables(characters: str) -> Iterator[str]:
+    """IPA of each character of a run, read in context: pypinyin knows words of several characters, and tone sandhi."""
     from pypinyin import Style, lazy_pinyin
 
     initials, finals, whole = (
@@ -58,32 +71,38 @@ def _syllables(characters: str) -> Iterator[str]:
         for style in (Style.INITIALS, Style.FINALS_TONE3, Style.TONE3)
     )
     for initial, final, pinyin in zip(initials, finals, whole, strict=True):
-        # Interjections such as ng2 have neither an initial nor a final for pypinyin.
+        # For interjections such as ng2, pypinyin gives neither an initial nor a final.
         yield syllable(initial, final or pinyin.removeprefix(initial))
 
 
 def syllable(initial: str, final: str) -> str:
-    """IPA of a syllable from its pinyin initial ("zh", "") and final with its tone's number ("ong1", "ve4").
+    """IPA of a syllable.
 
-    A syllable that is none, such as a rare character without a known reading, is empty.
+    Args:
+        initial: in pinyin ("zh"), may be empty.
+        final: in pinyin with the number of its tone ("ong1", "ve4").
+
+    Returns:
+        Empty if there is no such syllable, as for a rare character without a known reading.
     """
     vowel, tone = (final[:-1], final[-1]) if final[-1:] in TONES else (final, "5")
     if initial not in INITIALS or vowel not in FINALS:
         return ""
-    audio = "ɨ0" if vowel == "i" and initial in BUZZED else FINALS[vowel]
-    return INITIALS[initial] + audio.replace("0", TONES[tone])
+    ipa = "ɨ0" if vowel == "i" and initial in APICAL else FINALS[vowel]
+    return INITIALS[initial] + ipa.replace("0", TONES[tone])
 
 
 def spell_numbers(text: str) -> str:
-    """Digits as Chinese words: 2026年 digit by digit, 1,200 and 3.14 and 50% as quantities."""
-    return _NUMBER.sub(_spelled, text)
+    """Replace ASCII digits by Chinese words: 2026年 digit by digit; 1,200 and 3.14 and 50% as quantities."""
+    return _NUMBER.sub(_number_words, text)
 
 
-def _spelled(number: re.Match[str]) -> str:
+def _number_words(number: re.Match[str]) -> str:
+    """Words of a match of `_NUMBER`."""
     year, whole, fraction, percent = number.groups()
     if year:
         return _digit_by_digit(year)
-    is_quantity = "," in whole or (len(whole) <= _LONGEST_QUANTITY and not re.match(r"0\d", whole))
+    is_quantity = "," in whole or (len(whole) <= _MAX_QUANTITY_DIGITS and not re.match(r"0\d", whole))
     words = quantity(whole.replace(",", "")) if is_quantity else _digit_by_digit(whole)
     if fraction:
         words += "点" + _digit_by_digit(fraction)
@@ -95,10 +114,12 @@ def _digit_by_digit(digits: str) -> str:
 
 
 def quantity(digits: str) -> str:
-    """A whole number in words, up to sixteen digits; longer ones digit by digit."""
+    """A whole number in words; one of more than sixteen digits is read digit by digit."""
     digits = digits.lstrip("0")
-    if len(digits) > 16:
+    if len(digits) > _MAX_WORD_DIGITS:
         return _digit_by_digit(digits)
+    # Chinese counts in powers of ten thousand. Zeros between two digits, however many, are one 零; those at the end
+    # are none.
     groups = [digits[max(0, end - 4) : end] for end in range(len(digits), 0, -4)]
     words = ""
     for group, unit in reversed(list(zip(groups, ("", "万", "亿", "万亿"), strict=False))):
@@ -108,7 +129,7 @@ def quantity(digits: str) -> str:
         elif words and not words.endswith("零"):
             words += "零"
     words = words.rstrip("零") or "零"
-    return words.removeprefix("一") if words.startswith("一十") else words
+    return words.removeprefix("一") if words.startswith("一十") else words  # ten is 十, not 一十
 
 
 def _thousands(group: str) -> str:

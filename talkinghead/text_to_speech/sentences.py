@@ -1,6 +1,6 @@
-"""Plain text of any length, cut into pieces that an engine can speak at once.
+"""Cutting plain text of any length into sentences that an engine can synthesize at once.
 
-Nothing is lost: put together again, the pieces hold every visible character of the text, once and in order.
+Nothing is lost: together, the chunks have every visible character of the text, once and in order.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-LONGEST = 300
-"""Weight of the longest piece, about 20 s of speech. Engines' own limits (hibari 400 phones, kokoro 510) lie above."""
-HEAVY = 5
-"""Weight of a character that is spoken as a syllable or a word: a digit, a sign, a Chinese character. Letters: 1."""
+MAX_WEIGHT = 300
+"""Weight of the longest chunk, about 20 s of speech. Engines' own limits (hibari 400 phones, kokoro 510) are higher."""
+SYLLABLE_WEIGHT = 5
+"""Weight of a character that is read as a syllable or a word: a digit, a sign, a Chinese character. Letters weigh 1."""
 
 
 class Break(IntEnum):
-    """What ends with a piece."""
+    """What ends where a chunk ends; a greater one asks for a longer pause."""
 
     CLAUSE = 1
-    """Only a part of a sentence that is too long to be spoken at once."""
+    """A part of a sentence that is too long to be synthesized at once."""
     SENTENCE = 2
+    """A sentence that another one of its paragraph follows."""
     PARAGRAPH = 3
+    """The last sentence of a paragraph."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A sentence, or a part of one."""
+class TextChunk:
+    """A sentence, or a part of one that is too long."""
 
     text: str
     """On one line, not empty, without control characters."""
@@ -36,11 +38,17 @@ class Piece:
 
 
 _LINE_BREAK = re.compile(r"\r\n?")
+"""Those that are not written \\n."""
 _PARAGRAPH = re.compile(r"(?:\n[^\S\n]*\n|[\f\u2029])\s*")
+"""The end of a paragraph: a blank line, a form feed or a paragraph separator."""
 _CLOSING = "\"'”’»)\\]}」』）】》〉"
+"""Quotation marks and brackets that belong to the sentence before them, for a regular expression."""
 _OPENING = "\"'“‘«([{「『（【《〈¿¡"
+"""Marks that may stand before the first word of a sentence."""
 _END = re.compile(rf"(?:[。！？｡]|……)[。！？｡…]*[{_CLOSING}]*|(?<![.!?…])[.!?…]++[{_CLOSING}]*+(?=\s)")
+"""What may end a sentence: Chinese marks anywhere, Western ones before white space. See `_ends_sentence`."""
 _CLAUSE_END = re.compile(rf"[，、；：](?:[{_CLOSING}])*|(?:[,;:–—][{_CLOSING}]*|[{_CLOSING}])(?=\s)|—")
+"""What ends a clause, where a sentence that is too long is cut."""
 
 NEVER_LAST = frozenset(
     [
@@ -48,38 +56,39 @@ NEVER_LAST = frozenset(
         *("rev", "hon", "st", "mt", "ft", "messrs", "mme", "mlle", "e.g", "i.e", "cf", "vs", "viz", "approx", "ca"),
     ]
 )
-"""Abbreviations that something follows, whatever its case."""
+"""Abbreviations, in lower case, that never end a sentence."""
 BEFORE_NUMBER = frozenset(
     [
         *("no", "nos", "fig", "figs", "eq", "vol", "ch", "sec", "p", "pp", "art"),
         *("jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
     ]
 )
-"""Abbreviations that are not the end of a sentence when a number follows; "No." and "Mar." can be."""
+"""Abbreviations, in lower case, that do not end a sentence if a number follows; otherwise "No." and "Mar." can."""
 
 
-def pieces(text: str) -> Iterator[Piece]:
-    """Cut text into sentences, and sentences that are too long at clauses, else at blanks, else anywhere.
+def split_text(text: str) -> Iterator[TextChunk]:
+    """Cut text into sentences, and sentences that are too long at clauses, else at spaces, else anywhere.
 
-    A blank line ends a paragraph; any other white space, a line break too, is one blank. Control and format characters
-    are blanks and nothing, respectively. Empty text has no pieces.
+    A blank line ends a paragraph; any other white space, also a line break, is read as one space. Control characters
+    are read as spaces, format characters are left out. Empty text gives no chunks.
     """
     for paragraph in _PARAGRAPH.split(_LINE_BREAK.sub("\n", text)):
         sentences = list(_sentences(_on_one_line(paragraph)))
         for number, sentence in enumerate(sentences, 1):
             *parts, rest = _parts(sentence)
-            yield from (Piece(part, Break.CLAUSE) for part in parts)
-            yield Piece(rest, Break.PARAGRAPH if number == len(sentences) else Break.SENTENCE)
+            yield from (TextChunk(part, Break.CLAUSE) for part in parts)
+            yield TextChunk(rest, Break.PARAGRAPH if number == len(sentences) else Break.SENTENCE)
 
 
 def _on_one_line(text: str) -> str:
-    """White space and control characters as single blanks, format characters (joiners, marks of direction) left out."""
+    """White space and control characters as single spaces, format characters (joiners, marks of direction) left out."""
     kinds = ((character, unicodedata.category(character)) for character in text)
     visible = (" " if kind in ("Cc", "Cs") else character for character, kind in kinds if kind != "Cf")
     return " ".join("".join(visible).split())
 
 
 def _sentences(text: str) -> Iterator[str]:
+    """Cut one line of text into sentences, with their punctuation."""
     start = 0
     for found in _END.finditer(text):
         if _ends_sentence(text[start : found.start()], found.group(), text[found.end() : found.end() + 40].lstrip()):
@@ -90,7 +99,7 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _ends_sentence(before: str, mark: str, after: str) -> bool:
-    """Whether a mark of punctuation between two stretches of text ends a sentence."""
+    """Whether a mark of punctuation ends a sentence; `before` is the sentence up to it, `after` what follows it."""
     if mark[0] in "。！？｡" or mark.startswith("……"):
         return True
     follows = after.lstrip(_OPENING)
@@ -100,7 +109,7 @@ def _ends_sentence(before: str, mark: str, after: str) -> bool:
         return True
     word = before.rpartition(" ")[2].lstrip(_OPENING)
     if word.isdecimal() and word == before.lstrip(_OPENING):
-        return False  # the number of an item in a list
+        return False  # "1. First": the number of an item in a list
     name = word.lower()
     if name in BEFORE_NUMBER and follows[:1].isdecimal():
         return False
@@ -110,28 +119,28 @@ def _ends_sentence(before: str, mark: str, after: str) -> bool:
 
 
 def _parts(sentence: str) -> Iterator[str]:
-    """Parts of a sentence that weigh at most LONGEST each; the sentence itself if it does."""
+    """Cut a sentence into parts that weigh at most `MAX_WEIGHT`; one that does is its only part."""
     start = 0
     while (stop := _reach(sentence, start)) < len(sentence):
-        least = start + (stop - start) // 3
+        least = start + (stop - start) // 3  # a cut at an earlier clause would leave too short a part
         clauses = [found.end() for found in _CLAUSE_END.finditer(sentence, least, stop)]
-        blank = sentence.rfind(" ", start + 1, stop + 1)
-        cut = clauses[-1] if clauses else blank if blank > 0 else stop
+        space = sentence.rfind(" ", start + 1, stop + 1)
+        cut = clauses[-1] if clauses else space if space > 0 else stop
         yield sentence[start:cut].rstrip()
         start = cut + (sentence[cut] == " ")
     yield sentence[start:]
 
 
 def _reach(text: str, start: int) -> int:
-    """How far from `start` a part of full weight goes."""
+    """Index of the end of the longest part that begins at `start`."""
     weight = 0
-    for place in range(start, len(text)):
-        weight += _weight(text[place])
-        if weight > LONGEST:
-            return place
+    for index in range(start, len(text)):
+        weight += _weight(text[index])
+        if weight > MAX_WEIGHT:
+            return index
     return len(text)
 
 
 def _weight(character: str) -> int:
     is_letter = character.isalpha() and unicodedata.east_asian_width(character) not in "WF"
-    return 1 if is_letter or character == " " or unicodedata.category(character).startswith("M") else HEAVY
+    return 1 if is_letter or character == " " or unicodedata.category(character).startswith("M") else SYLLABLE_WEIGHT

@@ -1,4 +1,4 @@
-"""A text of any length, spoken sentence by sentence with pauses between, at an even loudness."""
+"""Synthesizing a text of any length sentence by sentence, with pauses between them, at an even loudness."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talkinghead.errors import NothingToSpeakError
-from talkinghead.structures import Audio, FloatArray
+from talkinghead.structures import Audio, BoolArray, FloatArray
 from talkinghead.text_to_speech.engine import PAUSE, Phone, Utterance, join
 from talkinghead.text_to_speech.registry import DEFAULT_VOICE, find_voice
-from talkinghead.text_to_speech.sentences import Break, pieces
+from talkinghead.text_to_speech.sentences import Break, split_text
 
 LEAD_S = 0.3
-"""Silence before the first word: the mouth is seen at rest before it opens."""
+"""Silence before the first word, in seconds, so that the video starts with the mouth at rest."""
 TAIL_S = 0.5
-"""Silence after the last word."""
+"""Silence after the last word, in seconds."""
 PAUSE_S = {Break.CLAUSE: 0.2, Break.SENTENCE: 0.6, Break.PARAGRAPH: 1.0}
-"""Silence after each piece that another one follows."""
+"""Silence after a chunk of text that another one follows, in seconds."""
 MARGIN_S = 0.05
-"""What is kept of an engine's own silence at either end of a piece; it counts towards the pause."""
+"""How many seconds of an engine's own silence are kept at either end of an utterance; they count towards the pause."""
 FADE_S = 0.005
+"""Length of the fades in and out at either end of an utterance, in seconds."""
 LEVEL_DB = -20.0
-"""Loudness of the speech, root mean square where something is said, below full scale."""
+"""Loudness of the speech: root mean square of its audible blocks, relative to full scale."""
 PEAK = 0.89
-"""-1 dB: what no sample goes beyond."""
+"""-1 dB: the limit of every sample."""
 BLOCK_S = 0.01
-QUIET_DB = -40.0
-"""Below a piece's loudest block: nothing is being said."""
+"""Length of the blocks over which loudness is measured, in seconds."""
+SILENT_DB = -40.0
+"""A block is silent below this level, relative to the utterance's loudest block."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """What is to be said, and by whom."""
+    """A text, and the voice that speaks it."""
 
     text: str
     """Plain text of any length; a blank line ends a paragraph."""
@@ -43,9 +46,10 @@ class Script:
     """A name that `talkinghead voices` lists."""
 
     def describe(self) -> dict[str, str]:
-        """Engine, its version, voice, language, and the sha256 of the text in UTF-8, for reports.
+        """For reports: engine, engine_version, voice, language (BCP 47), text_sha256 (of the text in UTF-8).
 
-        Raises VoiceUnavailableError.
+        Raises:
+            VoiceUnavailableError: there is no such voice, or it is not installed.
         """
         engine, voice = find_voice(self.voice)
         digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -59,63 +63,68 @@ class Script:
 
 
 def speak(script: Script, *, skipped: Callable[[str], None] | None = None) -> Iterator[Utterance]:
-    """Say a script piece by piece: put one after the other, the utterances are the whole speech.
+    """Synthesize a script chunk by chunk; concatenated, the utterances are the whole speech.
 
-    Only one piece is held at a time. A piece in which nothing can be said (a row of stars) is left out; `skipped` is
-    called with it, and with every word in letters that the voice does not read.
+    Memory holds one chunk at a time. A chunk with nothing to pronounce (a row of stars) is left out.
+
+    Args:
+        script: text and voice.
+        skipped: called with each chunk that is left out, and with each word of letters that the voice does not read.
 
     Raises:
-        NothingToSpeakError: nothing can be said in the whole text.
+        NothingToSpeakError: the voice can pronounce nothing in the whole text.
         VoiceUnavailableError: there is no such voice, it is not installed, or it failed.
     """
     engine, voice = find_voice(script.voice)
-    level = _Level()
+    loudness = _Loudness()
     pause_s = LEAD_S
     last: Utterance | None = None
     skip = skipped or (lambda text: None)
-    for piece in pieces(script.text):
+    for chunk in split_text(script.text):
         try:
-            spoken = engine.speak(piece.text, voice.name)
+            utterance = engine.speak(chunk.text, voice.name)
         except NothingToSpeakError:
-            skip(piece.text)
+            skip(chunk.text)
             continue
-        for word in unreadable_words(piece.text, voice.scripts):
+        for word in unreadable_words(chunk.text, voice.scripts):
             skip(word)
+        # The margins that are left of this utterance and of the one before it are part of the pause.
         margins_s = MARGIN_S if last is None else 2 * MARGIN_S
-        last = level.evened(_trimmed(spoken))
+        last = loudness.normalize(_trim(utterance))
         yield join([_silence(last, pause_s - margins_s), last])
-        pause_s = PAUSE_S[piece.ends]
+        pause_s = PAUSE_S[chunk.ends]
     if last is None:
         raise NothingToSpeakError(
-            f"The text holds nothing that {voice.name} ({voice.language}) can say; `talkinghead voices` lists others."
+            f"The text has nothing that {voice.name} ({voice.language}) can read; `talkinghead voices` lists others."
         )
     yield _silence(last, TAIL_S - MARGIN_S)
 
 
 def unreadable_words(text: str, scripts: tuple[str, ...]) -> list[str]:
-    """Words with a letter that is in none of the scripts; no words if there are no scripts."""
+    """Words with a letter of none of the scripts (see `Voice.scripts`); without scripts, no words."""
     if not scripts:
         return []
     return [word for word in text.split() if not all(name.startswith(scripts) for name in _letter_names(word))]
 
 
 def _letter_names(word: str) -> Iterator[str]:
-    """Unicode names of the letters of a word, those of special widths and styles as plain ones."""
+    """Unicode names of the letters of a word; letters of special widths and styles are taken as plain ones."""
     plain = unicodedata.normalize("NFKC", word)
     return (unicodedata.name(character, "") for character in plain if character.isalpha())
 
 
 def _silence(like: Utterance, duration_s: float) -> Utterance:
+    """Silence at the sampling rate of another utterance, as one pause if that has phones."""
     rate_hz = like.audio.rate_hz
     samples = np.zeros(round(duration_s * rate_hz), np.float32)
     phones = None if like.phones is None else (Phone(PAUSE, 0.0, len(samples) / rate_hz),)
     return Utterance(Audio(samples, rate_hz), phones)
 
 
-def _trimmed(utterance: Utterance) -> Utterance:
-    """The utterance without the silence at its ends but for a margin, faded in and out."""
+def _trim(utterance: Utterance) -> Utterance:
+    """Cut the silence at both ends of an utterance down to `MARGIN_S`, and fade it in and out."""
     rate_hz, samples = utterance.audio.rate_hz, utterance.audio.samples
-    start_s, end_s = _spoken_part(utterance)
+    start_s, end_s = _speech_bounds(utterance)
     start = max(0, round((start_s - MARGIN_S) * rate_hz))
     end = min(len(samples), round((end_s + MARGIN_S) * rate_hz))
     kept = samples[start:end].copy()
@@ -125,16 +134,17 @@ def _trimmed(utterance: Utterance) -> Utterance:
     return Utterance(Audio(kept, rate_hz), _cut_phones(utterance, start / rate_hz, end / rate_hz))
 
 
-def _spoken_part(utterance: Utterance) -> tuple[float, float]:
-    """From the first to the last phone, or what is heard, in seconds."""
+def _speech_bounds(utterance: Utterance) -> tuple[float, float]:
+    """Start of the first phone and end of the last one, in seconds; without phones, those of what is audible."""
     if utterance.phones is not None:
-        said = [phone for phone in utterance.phones if phone.symbol != PAUSE]
-        return said[0].start_s, said[-1].end_s
-    heard = np.flatnonzero(_heard(utterance.audio)[0])
-    return float(heard[0] * BLOCK_S), float((heard[-1] + 1) * BLOCK_S)
+        phones = [phone for phone in utterance.phones if phone.symbol != PAUSE]
+        return phones[0].start_s, phones[-1].end_s
+    audible = np.flatnonzero(_measure_blocks(utterance.audio)[0])
+    return float(audible[0] * BLOCK_S), float((audible[-1] + 1) * BLOCK_S)
 
 
 def _cut_phones(utterance: Utterance, start_s: float, end_s: float) -> tuple[Phone, ...] | None:
+    """The phones between two times, counted from the first of them."""
     if utterance.phones is None:
         return None
     cut = (
@@ -144,26 +154,32 @@ def _cut_phones(utterance: Utterance, start_s: float, end_s: float) -> tuple[Pho
     return tuple(phone for phone in cut if phone.end_s > phone.start_s)
 
 
-def _heard(audio: Audio) -> tuple[np.ndarray, np.ndarray]:
-    """Per block: whether something is heard in it, and its mean square."""
+def _measure_blocks(audio: Audio) -> tuple[BoolArray, NDArray[np.float64]]:
+    """For each block of `BLOCK_S`: whether it is audible, and its mean square."""
     block = round(BLOCK_S * audio.rate_hz)
     padded = np.pad(audio.samples, (0, -len(audio.samples) % block))
     power = np.square(padded.reshape(-1, block), dtype=np.float64).mean(1)
-    return power >= power.max(initial=0) * 10 ** (QUIET_DB / 10), power
+    return power >= power.max(initial=0) * 10 ** (SILENT_DB / 10), power
 
 
-class _Level:
-    """Brings the pieces to one loudness: by that of all that was said so far, so that a shout stays a shout."""
+class _Loudness:
+    """Brings the utterances of a script to one loudness.
+
+    The gain follows from the mean power of all the utterances so far, not of each alone: a shout stays a shout.
+    """
 
     def __init__(self) -> None:
         self._energy = 0.0
+        """Sum of the mean squares of the audible blocks so far."""
         self._blocks = 0
+        """How many these are."""
 
-    def evened(self, utterance: Utterance) -> Utterance:
+    def normalize(self, utterance: Utterance) -> Utterance:
+        """Scale an utterance to `LEVEL_DB`, or less where a sample would exceed `PEAK`."""
         samples: FloatArray = utterance.audio.samples
-        heard, power = _heard(utterance.audio)
-        self._energy += float(power[heard].sum())
-        self._blocks += int(heard.sum())
+        audible, power = _measure_blocks(utterance.audio)
+        self._energy += float(power[audible].sum())
+        self._blocks += int(audible.sum())
         gain = 10 ** (LEVEL_DB / 20) / max(np.sqrt(self._energy / self._blocks), 1e-6)
         gain = min(gain, PEAK / max(float(np.abs(samples).max(initial=0)), 1e-6))
         return replace(utterance, audio=replace(utterance.audio, samples=(samples * np.float32(gain))))

@@ -1,4 +1,4 @@
-"""A script, spoken to a sound file."""
+"""Synthesizing a script to a WAV file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from talkinghead.text_to_speech.speaking import Script, speak
 
 
 def write_speech(script: Script, output: Path, *, overwrite: bool = False) -> dict[str, Any]:
-    """Say a script to a WAV file, sentence by sentence.
+    """Synthesize a script to a WAV file, sentence by sentence.
+
+    Args:
+        script: text and voice.
+        output: ends in .wav.
+        overwrite: replace an existing file.
 
     Returns:
-        engine, engine_version, voice, language, text_sha256, duration_s, and skipped: how many sentences and words
-        the voice cannot say.
+        What `Script.describe` returns, duration_s, and skipped: how many sentences and words the voice cannot
+        pronounce.
 
     Raises:
-        NothingToSpeakError, VoiceUnavailableError, OutputExistsError, OutputError.
+        NothingToSpeakError: the voice can pronounce nothing in the text.
+        VoiceUnavailableError: there is no such voice, it is not installed, or it failed.
+        OutputExistsError, OutputError: the file exists, or it cannot be written.
     """
     skipped: list[str] = []
-    waveforms = (utterance.audio for utterance in speak(script, skipped=skipped.append))
+    recordings = (utterance.audio for utterance in speak(script, skipped=skipped.append))
     described = script.describe()
-    duration_s = write_audio(output, waveforms, overwrite=overwrite)
+    duration_s = write_audio(output, recordings, overwrite=overwrite)
     return {**described, "duration_s": duration_s, "skipped": len(skipped)}

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import NoFaceError
 from talkinghead.face.face_model import FaceModel, save_face_model
-from talkinghead.face.reconstruction import fit_similarity, unproject
+from talkinghead.face.pose import fit_similarity, unproject
 from talkinghead.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LOWER_LIP, MESH_VERTICES, UPPER_LIP
 from talkinghead.face.tracking import track_file
 from talkinghead.structures import FloatArray, Track
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 Array = NDArray[np.float64]
 
@@ -228,7 +228,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 @click.option("--expressions", default=20, show_default=True, help="Expression components, K.")
 def main(clips: tuple[Path, ...], output: Path, identities: int, expressions: int) -> None:
     """Fit the face model to CLIPS, one speaker each."""
-    canonical, triangles = read_canonical_face(weights.locate("face_landmarker"))
+    canonical, triangles = read_canonical_face(registry.locate("face_landmarker"))
     tracks = [track_file(clip) for clip in clips]
     save_face_model(fit_face_model(tracks, canonical, triangles, identities, expressions), output)
     click.echo(f"{output}: fitted to {sum(int(track.valid.sum()) for track in tracks)} frames of {len(tracks)} clips")

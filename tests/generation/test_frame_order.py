@@ -19,7 +19,7 @@ FRAMES = 40
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty pictures of noise, no two alike."""
+    """Forty images of noise, no two alike."""
     draw = np.random.default_rng(0)
     images = (draw.integers(0, 255, (48, 64, 3)).astype(np.uint8) for _ in range(FRAMES))
     return write_frames(tmp_path_factory.mktemp("order") / "noise.mp4", images, np.arange(FRAMES) / 25, Fraction(25))
@@ -32,7 +32,7 @@ def test_within_the_clip_the_order_is_the_clip() -> None:
 
 @pytest.mark.parametrize("ease", [0, 12])
 @pytest.mark.parametrize(("frames", "count"), [(50, 80), (50, 400), (3, 40), (2, 9), (100, 1000)])
-def test_beyond_it_the_clip_runs_forth_and_back_without_a_jump(frames: int, count: int, ease: int) -> None:
+def test_beyond_it_the_clip_runs_back_and_forth_without_a_jump(frames: int, count: int, ease: int) -> None:
     order = ping_pong(frames, count, ease)
     assert order.shape == (count,)
     assert order[0] == 0 and order.min() == 0 and order.max() == frames - 1
@@ -54,7 +54,7 @@ def test_a_clip_of_one_frame_stands_still() -> None:
 
 
 @pytest.mark.parametrize("piece", [4, 10_000])
-def test_reading_in_order_gives_the_frames_that_direct_decoding_gives(
+def test_reading_in_order_gives_the_frames_of_direct_decoding(
     clip: Path, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frame_order, "BACKWARD_FRAMES", piece)

@@ -1,4 +1,4 @@
-"""Frames that cannot be trusted to the network are found and passed through: drawn heads, turned, covered, blinking."""
+"""Frames that cannot be given a new lower face are found and passed through: drawn heads, turned, covered, blinking."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from talkinghead.anchor import APPEARANCE_FILE, Anchor, load_anchor
 from talkinghead.face.appearance import Appearance
 from talkinghead.face.reconstruction import project
 from talkinghead.face.region_removal import crop_frame, place_crops, region_masks
-from talkinghead.generation.passthrough import FADE_S, Reason, blend_weights, reject_reasons, turned_deg
+from talkinghead.generation.passthrough import (
+    FADE_S,
+    PassthroughCount,
+    Reason,
+    UpdatedFrame,
+    blend_weights,
+    reject_reasons,
+    turned_deg,
+)
 from talkinghead.generation.pipeline import generate
 from talkinghead.generation.timeline import plan
 from talkinghead.media.video_reader import VideoReader
@@ -33,7 +41,7 @@ HAND = (205, 150, 120)
 
 @pytest.fixture(scope="module")
 def seen() -> Reconstruction:
-    """The anchor's person saying something else."""
+    """The anchor's person in other speech."""
     return perform(person(0), performance(FRAMES / 25, 5), np.arange(FRAMES) / 25)
 
 
@@ -80,38 +88,54 @@ def test_turning_counts_from_what_was_trained_and_in_depth_only(seen: Reconstruc
     )
 
 
-def test_each_doubt_has_its_reason(seen: Reconstruction) -> None:
+def test_each_cause_has_its_reason(seen: Reconstruction) -> None:
+    trained = dataclasses.replace(seen, misfit_cm=np.full(FRAMES, 0.03))
     valid = np.ones(FRAMES, np.bool_)
     valid[10] = False
     misfit_cm = np.full(FRAMES, 0.03)
     misfit_cm[20] = 0.5
     degrees = np.where(np.arange(FRAMES) == 30, 40.0, 0.0)
     strange = dataclasses.replace(turned(seen, degrees, (0, 1, 0)), valid=valid)
-    found = reject_reasons(strange, misfit_cm, seen, np.full(FRAMES, 0.03))
+    found = reject_reasons(dataclasses.replace(strange, misfit_cm=misfit_cm), trained)
     expected = {10: Reason.NO_FACE, 20: Reason.MISFIT, 30: Reason.TURNED}
     assert {frame: reason for frame, reason in enumerate(found) if reason} == expected
-    # Another camera sees every face a little otherwise.
-    assert not any(reject_reasons(seen, np.full(FRAMES, 0.2), seen, np.full(FRAMES, 0.03)))
+    # Another camera distorts every face in another way.
+    assert not any(reject_reasons(dataclasses.replace(seen, misfit_cm=np.full(FRAMES, 0.2)), trained))
 
 
-def test_shares_ease_to_nothing_and_back() -> None:
+def test_blend_weights_ease_to_zero_and_back() -> None:
     times_s = np.arange(60) / 60
-    trusted = np.ones(60, np.bool_)
-    trusted[28:31] = False
-    share = blend_weights(trusted, times_s)
-    np.testing.assert_array_equal(share == 0, ~trusted)
-    np.testing.assert_array_equal(share < 1, np.abs(times_s - times_s[29]) < FADE_S + 1 / 60 - 1e-6)
-    assert np.abs(np.diff(share)).max() < 0.13
+    accepted = np.ones(60, np.bool_)
+    accepted[28:31] = False
+    weight = blend_weights(accepted, times_s)
+    np.testing.assert_array_equal(weight == 0, ~accepted)
+    np.testing.assert_array_equal(weight < 1, np.abs(times_s - times_s[29]) < FADE_S + 1 / 60 - 1e-6)
+    assert np.abs(np.diff(weight)).max() < 0.13
     assert (blend_weights(np.ones(9, np.bool_), times_s[:9]) == 1).all()
 
 
-def test_a_hand_is_seen_and_light_and_speech_are_not(
+def test_frames_are_counted_by_what_became_of_them() -> None:
+    """A frame with a reason counts as passed through whatever its weight; one of weight 0 or 1 is no blend."""
+    count = PassthroughCount()
+    image = np.zeros((2, 2, 3), np.uint8)
+    assert count.report().passed_through == count.report().blended == 0
+    cases = [(None, 1.0), (None, 0.3), (Reason.COVERED, 0.0), (Reason.NO_FACE, 0.0), (Reason.COVERED, 0.0), (None, 0.0)]
+    for number, (reason, weight) in enumerate(cases):
+        count.add(UpdatedFrame(image, number / 25, reason, weight))
+    early = count.report()
+    assert early.reasons == {Reason.COVERED: 2, Reason.NO_FACE: 1}
+    assert (early.passed_through, early.blended) == (3, 1)
+    count.add(UpdatedFrame(image, 1.0, Reason.TURNED, 0.0))
+    assert early.passed_through == 3 and count.report().passed_through == 4
+
+
+def test_a_hand_is_detected_and_light_and_speech_are_not(
     anchor: Anchor, images: list[ByteArray], seen: Reconstruction
 ) -> None:
     crops = place_crops(anchor.region, seen, anchor.network.config.size_px)
 
-    def cut(pictures: list[ByteArray]) -> np.ndarray:
-        return np.stack([crop_frame(p, m, crops.size_px) for p, m in zip(pictures, crops.to_frame, strict=True)])
+    def cut(frames: list[ByteArray]) -> np.ndarray:
+        return np.stack([crop_frame(p, m, crops.size_px) for p, m in zip(frames, crops.to_frame, strict=True)])
 
     own = cut(images)
     _, feathers = region_masks(anchor.region, seen, crops)
@@ -151,7 +175,7 @@ def test_a_head_turned_beyond_the_clip_passes_through(
     assert timeline.reject_reasons[0] is None and timeline.reject_reasons[-1] is Reason.TURNED
 
 
-def test_blinks_change_nothing(
+def test_blinking_frames_are_updated(
     anchor_folder: Path,
     expression_file: Path,
     images: list[ByteArray],

@@ -1,4 +1,4 @@
-"""Generating from an ANCHOR of a drawn person, whose coefficients, pictures and sound are known."""
+"""Generating from an ANCHOR of a drawn person, whose coefficients, images and audio are known."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.errors import CoefficientError, OutputExistsError
-from talkinghead.face.landmarks import FaceLandmarker, FaceTracker
+from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.region_removal import FEATHER_CM
-from talkinghead.face.tracking import track_file
-from talkinghead.generation.driving import expression_from_speech, measure_expression
+from talkinghead.face.tracking import FaceTracker, track_file
+from talkinghead.generation.driving import expression_from_speech, load_speech_model, measure_expression
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.pipeline import generate
@@ -55,7 +55,7 @@ RATES = [
 ]
 SHORT_S = 0.45
 LEAK = 1.0
-"""Of 255: what of the old mouth may be seen in the new picture, on average over the region."""
+"""Of 255: what may be visible of the old mouth in the new image, on average over the region."""
 SPEECH_MODEL = ("speech_encoder", "expression_predictor.safetensors")
 needs_speech_model = pytest.mark.skipif(
     not all((checkpoint_folder() / name).exists() for name in SPEECH_MODEL),
@@ -91,7 +91,7 @@ def inside_region(anchor: Anchor, reconstruction: Reconstruction, frame: int, ma
 
 
 def gaps(images: list[ByteArray], landmarker: FaceLandmarker) -> FloatArray:
-    """The gap between the inner lips over the width of the face that the landmark model sees in each picture."""
+    """The gap between the inner lips over the width of the face that the landmark model finds in each image."""
     tracker = FaceTracker(landmarker)
     found = [tracker.update(Frame(image, number / 25)) for number, image in enumerate(images)]
     points = np.array([face.landmarks[:, :2] for face in found if face is not None])
@@ -102,10 +102,10 @@ def gaps(images: list[ByteArray], landmarker: FaceLandmarker) -> FloatArray:
 
 
 @pytest.mark.parametrize("rate", RATES, ids=lambda rate: f"{float(rate):.3f}")
-def test_frames_and_sound_are_complete_at_any_rate(
+def test_frames_and_audio_are_complete_at_any_rate(
     rate: Fraction, anchor_folder: Path, expression_file: Path, short_speech: Path, tmp_path: Path
 ) -> None:
-    source = drawn_clip(tmp_path / "source.mp4", 0.5, rate, spoken=1, with_sound=False)
+    source = drawn_clip(tmp_path / "source.mp4", 0.5, rate, spoken=1, with_audio=False)
     output = tmp_path / "output.mp4"
     made = generate(anchor_folder, short_speech, output, clip=source.path, expression=expression_file, device="cpu")
     frames = read(output)
@@ -121,7 +121,7 @@ def test_a_variable_rate_keeps_its_own_times(
 ) -> None:
     steps = np.random.default_rng(3).choice([0.02, 0.04, 0.1], 20)
     times_s = np.concatenate([[0], np.cumsum(steps)[:-1]])
-    source = drawn_clip(tmp_path / "source.mp4", 1.5, 20, spoken=1, with_sound=False, times_s=times_s)
+    source = drawn_clip(tmp_path / "source.mp4", 1.5, 20, spoken=1, with_audio=False, times_s=times_s)
     output = tmp_path / "output.mp4"
     generate(anchor_folder, short_speech, output, clip=source.path, expression=expression_file, device="cpu")
     found = [frame.time_s for frame in read(output)]
@@ -132,13 +132,13 @@ def test_a_variable_rate_keeps_its_own_times(
 def test_speech_longer_than_the_clip(
     anchor_folder: Path, expression_file: Path, short_speech: Path, tmp_path: Path
 ) -> None:
-    source = drawn_clip(tmp_path / "source.mp4", 0.24, spoken=2, with_sound=False)
+    source = drawn_clip(tmp_path / "source.mp4", 0.24, spoken=2, with_audio=False)
     output = tmp_path / "output.mp4"
     made = generate(anchor_folder, short_speech, output, clip=source.path, expression=expression_file, device="cpu")
     assert made["frames"] == len(read(output)) == math.ceil(SHORT_S * 25) > len(source.times_s)
 
 
-def test_the_driving_sound_is_in_the_output(
+def test_the_driving_audio_is_in_the_output(
     anchor_folder: Path, expression_file: Path, speech: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "output.mp4"
@@ -168,7 +168,7 @@ def test_the_mouth_follows_the_coefficients(anchor: Anchor, clip: DrawnClip, lan
     updater = FaceUpdater(anchor, anchor.reconstruction, CPU)
     driven = anchor.reconstruction.expression[chosen]
     made = updater.update([image] * len(chosen), np.full(len(chosen), still), driven)
-    wanted = anchor.model.opening(anchor.reconstruction.identity, driven)
+    wanted = anchor.face.opening(driven)
     found = gaps(made, landmarker)
     print(f"opening: r {np.corrcoef(found, wanted)[0, 1]:.3f}, ratio {found.std() / wanted.std():.2f}")
     assert np.corrcoef(found, wanted)[0, 1] > 0.7
@@ -176,7 +176,7 @@ def test_the_mouth_follows_the_coefficients(anchor: Anchor, clip: DrawnClip, lan
 
 
 def test_the_old_mouth_does_not_show_through(anchor: Anchor, clip: DrawnClip, tmp_path: Path) -> None:
-    """Two clips that differ in the drawn mouth alone, driven alike, give all but the same pictures."""
+    """Two clips that differ in the drawn mouth alone, driven alike, give nearly the same images."""
     frames = np.arange(0, len(clip.truth), 8)
     truth = clip.truth.select(frames)
     shut, wide = (clip.truth.expression[pick] for pick in (np.argmin(clip.opening), np.argmax(clip.opening)))
@@ -230,17 +230,17 @@ def test_expression_is_measured_from_a_video_of_the_anchor(anchor: Anchor, clip:
     np.testing.assert_allclose(times_s, clip.times_s, atol=1e-4)
 
 
-def test_another_persons_expression_is_carried_over(anchor: Anchor, tmp_path: Path) -> None:
-    other = drawn_clip(tmp_path / "other.mp4", 2.0, seed=1, spoken=5, with_sound=False)
+def test_another_persons_expression_is_transferred(anchor: Anchor, tmp_path: Path) -> None:
+    other = drawn_clip(tmp_path / "other.mp4", 2.0, seed=1, spoken=5, with_audio=False)
     measured, _ = measure_expression(anchor, other.path)
-    opening = anchor.model.opening(anchor.reconstruction.identity, measured)
+    opening = anchor.face.opening(measured)
     assert np.corrcoef(opening, other.opening)[0, 1] > 0.8
 
 
-def test_coefficients_one_a_frame_from_a_table(
+def test_coefficients_from_a_table_with_a_row_a_frame(
     anchor_folder: Path, anchor: Anchor, short_speech: Path, tmp_path: Path
 ) -> None:
-    """A .csv and a .safetensors file with the same numbers give the same pictures."""
+    """A .csv and a .safetensors file with the same numbers give the same images."""
     rows = anchor.reconstruction.expression[:12].astype(np.float32)
     table, arrays = tmp_path / "rows.csv", tmp_path / "rows.safetensors"
     header = ",".join(f"e{number}" for number in range(rows.shape[1]))
@@ -328,10 +328,11 @@ def test_a_bare_name_means_a_built_in_anchor(tmp_path: Path, monkeypatch: pytest
 
 @needs_speech_model
 def test_without_speech_the_mouth_is_at_rest(anchor: Anchor) -> None:
+    speech_model = load_speech_model(anchor, None, CPU)
     hum = 0.1 * np.sin(np.arange(2 * RATE_HZ) * 0.05).astype(np.float32)
     times_s = np.arange(50) / 25
     for samples in (np.zeros_like(hum), hum):
-        expression = expression_from_speech(anchor, Audio(samples, RATE_HZ), times_s, None, "cpu")
+        expression = expression_from_speech(anchor, speech_model, Audio(samples, RATE_HZ), times_s)
         np.testing.assert_allclose(expression, np.tile(anchor.rest_expression(), (50, 1)), atol=1e-6)
 
 

@@ -1,7 +1,8 @@
-"""Frames for services: they come in order, with their times, as they are made, and the work stops when asked to."""
+"""Frames for services: they come in order, with their times, while they are generated; the work stops on request."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,39 +14,47 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_tools import environment
 
 import talkinghead
 from talkinghead.anchor import Anchor
 from talkinghead.errors import MissingFileError
-from talkinghead.generation.passthrough import Fallbacks
+from talkinghead.generation.passthrough import Reason, UpdatedFrame
 from talkinghead.generation.stream import AHEAD, FrameStream
-from talkinghead.structures import Frame
 from talkinghead.text_to_speech import Script
 from talkinghead.weights.bundled import checkpoint_folder
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
 
-def stream_of(frames: Iterator[Frame], count: int, **options: object) -> FrameStream:
-    return FrameStream(frames, count, 4, 2, Fraction(25), Path("speech.wav"), count / 25, Fallbacks(), **options)  # type: ignore[arg-type]
+def stream_of(frames: Iterator[UpdatedFrame], count: int, **options: object) -> FrameStream:
+    return FrameStream(frames, count, 4, 2, Fraction(25), Path("speech.wav"), count / 25, **options)  # type: ignore[arg-type]
 
 
-def numbered(count: int, made: list[int]) -> Iterator[Frame]:
+def numbered(count: int, made: list[int]) -> Iterator[UpdatedFrame]:
     for number in range(count):
         made.append(number)
-        yield Frame(np.full((2, 4, 3), number, np.uint8), number / 25)
+        yield UpdatedFrame(np.full((2, 4, 3), number, np.uint8), number / 25)
 
 
-def test_frames_come_in_order_and_progress_is_told() -> None:
-    told: list[tuple[int, int]] = []
+def test_frames_come_in_order_and_progress_is_reported() -> None:
+    reported: list[tuple[int, int]] = []
     closed: list[bool] = []
     held = ExitStack()
     held.callback(closed.append, True)
-    stream = stream_of(numbered(40, []), 40, progress=lambda *counts: told.append(counts), held=held)
+    stream = stream_of(numbered(40, []), 40, progress=lambda *counts: reported.append(counts), held=held)
     assert [int(frame.image[0, 0, 0]) for frame in stream] == list(range(40))
-    assert told == [(done, 40) for done in range(1, 41)]
+    assert reported == [(done, 40) for done in range(1, 41)]
     assert closed == [True] and len(stream) == 40
+
+
+def test_what_is_passed_through_is_counted_up_to_the_frame_that_was_taken() -> None:
+    image = np.zeros((2, 4, 3), np.uint8)
+    reasons = [None, Reason.COVERED, Reason.COVERED, Reason.TURNED, None]
+    made = (UpdatedFrame(image, n / 25, reason, 0.0 if reason else 0.5) for n, reason in enumerate(reasons))
+    stream = stream_of(made, len(reasons))
+    counts = [(stream.passthrough.passed_through, stream.passthrough.blended) for _ in stream]
+    assert counts == [(0, 1), (1, 1), (2, 1), (3, 1), (3, 2)]
+    assert stream.passthrough.reasons == {Reason.COVERED: 2, Reason.TURNED: 1}
 
 
 @pytest.mark.parametrize("way", ["cancel", "cancel from a thread", "break", "close"])
@@ -75,12 +84,12 @@ def test_the_work_stops_when_asked_to(way: str) -> None:
     assert stream.cancelled == way.startswith("cancel")
 
 
-def test_an_error_in_the_making_is_raised_where_the_frames_are_used() -> None:
-    def failing() -> Iterator[Frame]:
+def test_an_error_while_generating_is_raised_where_the_frames_are_used() -> None:
+    def failing() -> Iterator[UpdatedFrame]:
         yield from numbered(3, [])
         raise MissingFileError("gone")
 
-    seen: list[Frame] = []
+    seen: list[UpdatedFrame] = []
     with pytest.raises(MissingFileError, match="gone"):
         seen.extend(stream_of(failing(), 9))
     assert len(seen) == 3
@@ -89,16 +98,16 @@ def test_an_error_in_the_making_is_raised_where_the_frames_are_used() -> None:
 def test_generate_without_an_output_gives_what_would_be_written(
     anchor: Anchor, speech: Path, expression_file: Path, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     stream = talkinghead.generate(
-        anchor, speech, expression=expression_file, device="cpu", progress=lambda *counts: told.append(counts)
+        anchor, speech, expression=expression_file, device="cpu", progress=lambda *counts: reported.append(counts)
     )
     frames = list(stream)
     made = talkinghead.generate(anchor, speech, tmp_path / "output.mp4", expression=expression_file, device="cpu")
-    assert len(frames) == len(stream) == made["frames"] and told[-1] == (len(frames), len(frames))
+    assert len(frames) == len(stream) == made["frames"] and reported[-1] == (len(frames), len(frames))
     np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(len(frames)) / 25)
     assert {frame.image.shape for frame in frames} == {(stream.height, stream.width, 3)}
-    assert stream.fallbacks.reasons.total() == made["frames_passed_through"]
+    assert stream.passthrough.passed_through == made["frames_passed_through"]
     assert stream.recording == speech and stream.frame_rate == made["fps"] == 25
 
 
@@ -116,7 +125,7 @@ def test_a_closed_stream_leaves_no_thread(driven_by: str, anchor: Anchor, speech
     assert not running()
 
 
-def test_what_is_wrong_is_told_by_the_call(anchor: Anchor, tmp_path: Path) -> None:
+def test_bad_input_is_reported_by_the_call(anchor: Anchor, tmp_path: Path) -> None:
     with pytest.raises(MissingFileError):
         talkinghead.generate(anchor, tmp_path / "none.wav", device="cpu")
 
@@ -136,6 +145,8 @@ def test_the_documented_example_writes_into_a_pipe(speech: Path, tmp_path: Path)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "frames.py").write_text(code, "utf-8")
     command = [sys.executable, str(tmp_path / "frames.py"), "presenter", str(speech)]
-    done = subprocess.run(command, env=environment(), capture_output=True, check=True)
+    package = Path(talkinghead.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert b"512x512, 25 frames a second" in done.stderr
     assert len(done.stdout) == 33 * 512 * 512 * 3

@@ -1,141 +1,32 @@
-"""Networks of others: their shapes, their inputs, and the safe reading of their weights."""
+"""Metric networks: their shapes, their inputs, loading and the safe reading of their weights."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pickle
-import pickletools
-import sys
-import zipfile
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import torch
 
+from talkinghead.cli.evaluate import convert as convert_command
 from talkinghead.errors import CheckpointError
+from talkinghead.files import sha256_of
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.fid import FidInception, frechet_distance
-from talkinghead.metrics.lpips import Lpips, load_lpips
-from talkinghead.metrics.networks import JUDGES, LPIPS, SYNCNET, convert
-from talkinghead.metrics.syncnet import Embeddings, SyncNet, lip_sync, load_syncnet, mfcc, offset_distances
+from talkinghead.metrics.lpips import Lpips
+from talkinghead.metrics.networks import (
+    FID,
+    LPIPS,
+    METRIC_NETWORKS,
+    SYNCNET,
+    convert,
+    load_metric_network,
+    load_metric_networks,
+)
+from talkinghead.metrics.syncnet import Embeddings, SyncNet, lip_sync, mfcc, offset_distances
 from talkinghead.structures import Frame
-from talkinghead.weights.torch_files import read_tensors
-
-
-class Watch:
-    """What the interpreter's auditing (PEP 578) reports of unpickling and of calls to the system."""
-
-    SUSPECT = (
-        "pickle.",
-        "os.mkdir",
-        "os.system",
-        "os.exec",
-        "os.spawn",
-        "os.posix_spawn",
-        "subprocess.",
-        "socket.",
-    )
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.on = False
-        sys.addaudithook(self._hear)  # for ever: a hook cannot be taken off
-
-    def _hear(self, event: str, _: object) -> None:
-        if self.on and event.startswith(self.SUSPECT):
-            self.events.append(event)
-
-
-class Evil:
-    """A pickle that would make a file if it were unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.path),)
-
-
-STATE = {
-    "a.weight": torch.arange(12.0).reshape(3, 4),
-    "turned": torch.arange(6).reshape(2, 3).t(),
-    "half": torch.ones(2, dtype=torch.float16),
-    "count": torch.tensor(7),
-}
-
-
-class TestTorchFiles:
-    @pytest.mark.parametrize("archive", [True, False])
-    def test_both_forms_are_read(self, tmp_path: Path, archive: bool) -> None:
-        path = tmp_path / "state.pth"
-        torch.save(STATE, path, _use_new_zipfile_serialization=archive)
-        found = read_tensors(path)
-        assert found.keys() == STATE.keys()
-        for name, tensor in STATE.items():
-            np.testing.assert_array_equal(found[name], tensor.numpy())
-
-    @pytest.mark.parametrize("archive", [True, False])
-    def test_nothing_in_the_file_is_called(self, tmp_path: Path, archive: bool) -> None:
-        path = tmp_path / "evil.pth"
-        torch.save({"a": Evil(tmp_path / "made")}, path, _use_new_zipfile_serialization=archive)
-        with pytest.raises(CheckpointError, match="mkdir, which is not done"):
-            read_tensors(path)
-        assert not (tmp_path / "made").exists()
-
-    def test_a_plain_pickle_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "evil.pkl"
-        path.write_bytes(pickle.dumps(Evil(tmp_path / "made")))
-        with pytest.raises(CheckpointError):
-            read_tensors(path)
-        assert not (tmp_path / "made").exists()
-
-    @pytest.mark.parametrize("archive", [True, False])
-    def test_damaged_files_are_refused_or_read_and_never_run(self, tmp_path: Path, archive: bool) -> None:
-        """Bytes changed at random, some of them into calls: what is no state dict any more is an error of our own."""
-        path = tmp_path / "state.pth"
-        torch.save(STATE, path, _use_new_zipfile_serialization=archive)
-        whole, rng = path.read_bytes(), np.random.default_rng(0)
-        opcodes = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]
-        call = b"cos\nmkdir\n(V" + str(tmp_path / "made").encode() + b"\ntR."
-        watch, read = Watch(), 0
-        for number in range(400):
-            content = bytearray(whole)
-            for at in rng.integers(0, len(content), 1 + number % 5):
-                content[at : at + 1] = opcodes[rng.integers(len(opcodes))] if number % 2 else bytes([rng.integers(256)])
-            if number % 7 == 0:
-                at = int(rng.integers(0, len(content)))
-                content[at : at + len(call)] = call
-            path.write_bytes(bytes(content[: rng.integers(1, len(content)) if number % 11 == 0 else None]))
-            watch.on = True
-            with contextlib.suppress(CheckpointError):
-                read_tensors(path)
-                read += 1
-            watch.on = False
-        assert watch.events == []
-        assert 0 < read < 360
-        watch.on = True
-        with contextlib.suppress(Exception):
-            pickle.loads(pickle.dumps(Evil(tmp_path)))  # noqa: S301
-        watch.on = False
-        assert watch.events  # it would have heard
-        assert not (tmp_path / "made").exists()
-
-    def test_a_compressed_archive_is_refused(self, tmp_path: Path) -> None:
-        """It could hold more than there is memory."""
-        path = tmp_path / "state.pth"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("state/data.pkl", b"\x80\x02}q\x00.")
-        with pytest.raises(CheckpointError, match="compressed"):
-            read_tensors(path)
-
-    def test_a_file_cut_short_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "state.pth"
-        torch.save(STATE, path, _use_new_zipfile_serialization=False)
-        path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(CheckpointError):
-            read_tensors(path)
+from talkinghead.weights import registry
 
 
 class TestSyncNet:
@@ -152,7 +43,7 @@ class TestSyncNet:
         torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
 
     def test_cepstra_are_those_of_python_speech_features(self) -> None:
-        """Values of version 0.6 for this sound, at windows 0, 50 and the last."""
+        """Values of version 0.6 for this audio, at windows 0, 50 and the last."""
         rng = np.random.default_rng(0)
         time_s = np.arange(17003) / 16000
         audio = 0.3 * np.sin(2 * np.pi * 300 * time_s * (1 + time_s)) + 0.05 * rng.standard_normal(len(time_s))
@@ -163,7 +54,7 @@ class TestSyncNet:
         np.testing.assert_allclose(found[[0, 1, 2, 12], -1], [21.376, -19.5485, -10.7926, 11.8996], atol=1e-3)
 
     @pytest.mark.parametrize("late", [-4, 0, 3])
-    def test_the_offset_is_how_late_the_picture_is(self, late: int) -> None:
+    def test_the_offset_is_how_late_the_video_is(self, late: int) -> None:
         audio = torch.randn(80, 1024, generator=torch.Generator().manual_seed(0))
         found = lip_sync(Embeddings(torch.roll(audio, late, 0), audio))
         assert found.offset == late
@@ -175,10 +66,10 @@ class TestSyncNet:
         lips, audio = torch.randn(2, 6, 1024, generator=torch.Generator().manual_seed(1))
         at_rest = np.linalg.norm(lips.numpy() - audio.numpy() + 1e-6, axis=1).mean()
         assert float(offset_distances(lips, audio)[15]) == pytest.approx(at_rest, rel=1e-5)
-        beyond = np.linalg.norm(lips.numpy() + 1e-6, axis=1).mean()  # all of the sound has been moved away
+        beyond = np.linalg.norm(lips.numpy() + 1e-6, axis=1).mean()  # all of the audio is shifted out
         assert float(offset_distances(lips, audio)[0]) == pytest.approx(beyond, rel=1e-5)
 
-    def test_other_rates_are_brought_to_25_frames_a_second(self) -> None:
+    def test_other_rates_are_resampled_to_25_frames_a_second(self) -> None:
         image = np.zeros((2, 2, 3), np.uint8)
         found = list(syncnet.at_frame_rate(Frame(image, number / 50) for number in range(100)))
         assert [number for number, _ in found] == list(range(0, 100, 2))
@@ -189,7 +80,7 @@ class TestSyncNet:
         state = {name: value for name, value in network.state_dict().items() if "num_batches" not in name}
         torch.save(state, tmp_path / "syncnet_v2.model", _use_new_zipfile_serialization=False)
         path = convert(SYNCNET, [tmp_path / "syncnet_v2.model"], tmp_path / "syncnet_v2.safetensors")
-        loaded = load_syncnet(path).state_dict()
+        loaded = load_metric_network(SYNCNET, path).state_dict()
         assert all(torch.equal(loaded[name], value) for name, value in state.items())
 
     def test_other_weights_are_refused(self, tmp_path: Path) -> None:
@@ -205,10 +96,10 @@ class TestLpips:
         torch.save({**backbone, "classifier.1.weight": torch.zeros(2)}, tmp_path / "alexnet.pth")
         torch.save({name: abs(v) for name, v in state.items() if name.startswith("lin")}, tmp_path / "alex.pth")
         path = convert(LPIPS, [tmp_path / "alexnet.pth", tmp_path / "alex.pth"], tmp_path / "lpips.safetensors")
-        network = load_lpips(path)
-        picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-        assert network.distance(picture, picture) == 0
-        assert network.distance(picture, picture[::-1].copy()) > 0
+        network = load_metric_network(LPIPS, path)
+        image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        assert network.distance(image, image) == 0
+        assert network.distance(image, image[::-1].copy()) > 0
 
 
 class TestFid:
@@ -225,6 +116,31 @@ class TestFid:
         assert frechet_distance(list(2 * points), list(points)) == pytest.approx(spread + mean, rel=1e-3)
 
 
-def test_every_judge_says_how_to_get_it() -> None:
-    for judge in JUDGES.values():
-        assert judge.name in judge.missing and all(source in judge.missing for source in judge.sources)
+class TestLoading:
+    def test_without_weights_every_network_says_how_to_get_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(registry.MODELS_VARIABLE, str(tmp_path))
+        found = load_metric_networks()
+        assert found.syncnet is found.lpips is found.inception is None
+        for name, network in METRIC_NETWORKS.items():
+            assert name in found.missing[name] and all(source in found.missing[name] for source in network.sources)
+        assert not found.installed & METRIC_NETWORKS.keys()
+
+    def test_converted_weights_are_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(registry.MODELS_VARIABLE, str(tmp_path))
+        torch.save(Lpips().state_dict(), tmp_path / "lpips.pth")
+        path = convert(LPIPS, [tmp_path / "lpips.pth"])
+        found = load_metric_networks()
+        assert found.lpips is not None and LPIPS.name in found.installed and LPIPS.name not in found.missing
+        assert found.sha256 == {LPIPS.name: sha256_of(path)}
+
+    def test_a_file_of_another_network_is_refused(self, tmp_path: Path) -> None:
+        torch.save(Lpips().state_dict(), tmp_path / "lpips.pth")
+        path = convert(LPIPS, [tmp_path / "lpips.pth"], tmp_path / "lpips.safetensors")
+        with pytest.raises(CheckpointError, match="does not hold fid_inception: its format is not"):
+            load_metric_network(FID, path)
+
+    def test_the_command_converts_every_network(self) -> None:
+        (name,) = (parameter for parameter in convert_command.params if parameter.name == "name")
+        assert isinstance(name.type, click.Choice) and list(name.type.choices) == list(METRIC_NETWORKS)

@@ -1,4 +1,4 @@
-"""Labels are written into every output and read back; what is signed is seen to be changed."""
+"""Provenance is written into every output and read back; a change of a signed file is detected."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from talkinghead.errors import LabelError, MediaError, MissingFileError
 from talkinghead.generation.pipeline import generate
 from talkinghead.media.containers import read_tags
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance import c2pa as c2pa_module
-from talkinghead.provenance import metadata as labels
 from talkinghead.provenance.c2pa import Signer
-from talkinghead.provenance.metadata import read_labels
+from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import AI_SOURCE_TYPES, DIGITAL_SOURCE_TYPE, Origin
+from talkinghead.provenance.reader import read_provenance
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.structures import Frame
 from talkinghead.training.face_update.config import TrainingConfig
@@ -32,16 +32,16 @@ ORIGIN = Origin("a" * 64, "b" * 64)
 SIZE = 128
 
 
-def write_video(path: Path, **options: object) -> Path:
-    with VideoWriter(path, SIZE, SIZE, frame_rate=Fraction(25), **options) as writer:  # type: ignore[arg-type]
+def write_video(path: Path, metadata: ContainerMetadata) -> Path:
+    with VideoWriter(path, SIZE, SIZE, frame_rate=Fraction(25), metadata=metadata) as writer:
         for number in range(5):
             writer.write(Frame(np.full((SIZE, SIZE, 3), 40 * number, np.uint8), number / 25))
     return path
 
 
 @pytest.fixture
-def labelled(tmp_path: Path) -> Path:
-    return write_video(tmp_path / "labelled.mp4", metadata=labels.tags(ORIGIN), finishing=labels.add_xmp)
+def labeled(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "labeled.mp4", ContainerMetadata(container_tags(ORIGIN), append_xmp))
 
 
 @pytest.fixture(scope="module")
@@ -101,24 +101,24 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "certificate.pem", folder / "key.pem"
 
 
-def test_tags_and_xmp_are_read_back(labelled: Path) -> None:
-    found = read_labels(labelled)
+def test_tags_and_xmp_are_read_back(labeled: Path) -> None:
+    found = read_provenance(labeled)
     assert found.ai_generated and found.intact and found.manifest is None
     assert found.digital_source_type == DIGITAL_SOURCE_TYPE
-    assert found.tags == labels.tags(ORIGIN)
+    assert found.tags == container_tags(ORIGIN)
     assert json.loads(found.tags["AIGC"])["Label"] == "1"
-    with VideoReader(labelled) as reader:
+    with VideoReader(labeled) as reader:
         assert len(list(reader)) == 5
 
 
-def test_the_xmp_packet_alone_is_a_label(tmp_path: Path) -> None:
-    found = read_labels(write_video(tmp_path / "xmp.mp4", finishing=labels.add_xmp))
+def test_the_xmp_packet_alone_is_enough(tmp_path: Path) -> None:
+    found = read_provenance(write_video(tmp_path / "xmp.mp4", ContainerMetadata(add_to_file=append_xmp)))
     assert found.tags == {} and found.digital_source_type == DIGITAL_SOURCE_TYPE and found.ai_generated
 
 
-def test_a_video_without_labels(tmp_path: Path) -> None:
-    plain = write_video(tmp_path / "plain.mp4", metadata={"comment": "a holiday"})
-    found = read_labels(plain)
+def test_a_video_that_says_nothing(tmp_path: Path) -> None:
+    plain = write_video(tmp_path / "plain.mp4", ContainerMetadata({"comment": "a holiday"}))
+    found = read_provenance(plain)
     assert not found.ai_generated and found.digital_source_type is None
     assert CliRunner().invoke(main, ["verify", str(plain)]).exit_code == 1
 
@@ -127,11 +127,11 @@ def test_the_term_is_one_of_iptcs() -> None:
     assert DIGITAL_SOURCE_TYPE in AI_SOURCE_TYPES
 
 
-def test_the_same_origin_has_the_same_number() -> None:
-    assert Origin("a", "b").number == Origin("a", "b").number != Origin("a", "c").number
+def test_the_same_origin_has_the_same_identifier() -> None:
+    assert Origin("a", "b").identifier == Origin("a", "b").identifier != Origin("a", "c").identifier
 
 
-def test_every_output_is_labelled(
+def test_every_output_is_labeled(
     anchor_folder: Path, expression_file: Path, speech: Path, tmp_path: Path, own_caches: None
 ) -> None:
     output = tmp_path / "output.mp4"
@@ -149,31 +149,31 @@ def test_every_output_is_labelled(
         assert change[-12:, -20:].mean() > 30 > 3 > change[: len(change) // 2].mean()
 
 
-def test_a_signed_output_is_valid_until_it_is_changed(labelled: Path, credentials: tuple[Path, Path]) -> None:
-    Signer.load(*credentials).sign(labelled, "labelled.mp4", ORIGIN)
-    found = read_labels(labelled)
+def test_a_signed_output_is_valid_until_it_is_changed(labeled: Path, credentials: tuple[Path, Path]) -> None:
+    Signer.load(*credentials).sign(labeled, "labeled.mp4", ORIGIN)
+    found = read_provenance(labeled)
     assert found.manifest is not None and found.manifest["state"] == "Valid"  # not Trusted: no list knows the test
     assert found.manifest["issuer"] == "Test"
     assert found.manifest["origin"]["anchor_sha256"] == "a" * 64
     assert found.manifest["origin"]["speech_sha256"] == "b" * 64
     assert [one["digitalSourceType"] for one in found.manifest["actions"]] == [DIGITAL_SOURCE_TYPE]
-    assert found.digital_source_type == DIGITAL_SOURCE_TYPE and found.tags == labels.tags(ORIGIN)
-    with VideoReader(labelled) as reader:
+    assert found.digital_source_type == DIGITAL_SOURCE_TYPE and found.tags == container_tags(ORIGIN)
+    with VideoReader(labeled) as reader:
         assert len(list(reader)) == 5
-    assert CliRunner().invoke(main, ["verify", str(labelled)]).exit_code == 0
-    assert sorted(path.name for path in labelled.parent.iterdir()) == ["labelled.mp4"]
+    assert CliRunner().invoke(main, ["verify", str(labeled)]).exit_code == 0
+    assert sorted(path.name for path in labeled.parent.iterdir()) == ["labeled.mp4"]
 
-    content = bytearray(labelled.read_bytes())
+    content = bytearray(labeled.read_bytes())
     place = content.index(b"mdat") + 40
     content[place] ^= 1
-    labelled.write_bytes(content)
-    changed = read_labels(labelled)
+    labeled.write_bytes(content)
+    changed = read_provenance(labeled)
     assert changed.manifest is not None and changed.manifest["state"] == "Invalid"
     assert any("mismatch" in problem for problem in changed.manifest["problems"])
-    assert CliRunner().invoke(main, ["verify", str(labelled)]).exit_code == 1
+    assert CliRunner().invoke(main, ["verify", str(labeled)]).exit_code == 1
 
 
-def test_what_does_not_sign_is_refused(credentials: tuple[Path, Path], tmp_path: Path) -> None:
+def test_files_that_cannot_sign_are_refused(credentials: tuple[Path, Path], tmp_path: Path) -> None:
     certificate, key = credentials
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense", "ascii")
@@ -184,13 +184,16 @@ def test_what_does_not_sign_is_refused(credentials: tuple[Path, Path], tmp_path:
         Signer.load(tmp_path / "none.pem", key)
 
 
-def test_a_label_that_cannot_be_signed_leaves_no_output(
+def test_a_manifest_that_cannot_be_signed_leaves_no_output(
     credentials: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = Signer.load(*credentials)
     monkeypatch.setattr(c2pa_module, "_manifest", lambda *_: {"assertions": "none"})
     with pytest.raises(LabelError):
-        write_video(tmp_path / "output.mp4", finishing=lambda path: signer.sign(path, "output.mp4", ORIGIN))
+        write_video(
+            tmp_path / "output.mp4",
+            ContainerMetadata(add_to_file=lambda path: signer.sign(path, "output.mp4", ORIGIN)),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -210,7 +213,7 @@ def test_visible_labels_that_cannot_be_drawn(text: str) -> None:
         VisibleLabel(text, 256, 256)
 
 
-def test_fonts_that_are_none(tmp_path: Path) -> None:
+def test_files_that_are_no_fonts(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError):
         VisibleLabel("AI", 256, 256, tmp_path / "none.ttf")
     (tmp_path / "bad.ttf").write_bytes(b"\x00" * 100)
@@ -218,20 +221,20 @@ def test_fonts_that_are_none(tmp_path: Path) -> None:
         VisibleLabel("AI", 256, 256, tmp_path / "bad.ttf")
 
 
-def test_tags_of_what_is_no_media(tmp_path: Path) -> None:
+def test_a_file_that_is_no_media(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("nothing", "utf-8")
     with pytest.raises(MediaError):
         read_tags(tmp_path / "text.mp4")
     assert CliRunner().invoke(main, ["verify", str(tmp_path / "text.mp4")]).exit_code == MediaError.exit_code
 
 
-def test_foreign_texts_do_not_reach_the_terminal_as_they_are(tmp_path: Path) -> None:
-    hostile = write_video(tmp_path / "hostile.mp4", metadata={"comment": "\x1b[2J[red]AI-generated[/red]"})
+def test_texts_of_a_hostile_file_are_escaped_on_the_terminal(tmp_path: Path) -> None:
+    hostile = write_video(tmp_path / "hostile.mp4", ContainerMetadata({"comment": "\x1b[2J[red]AI-generated[/red]"}))
     shown = CliRunner().invoke(main, ["verify", str(hostile)]).stdout
     assert "\x1b" not in shown and "[red]AI-generated[/red]" in shown
 
 
-def test_consent_is_kept_and_its_absence_remarked_on(
+def test_consent_is_recorded_and_its_absence_warned_of(
     clip: DrawnClip, anchor_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_caches: None
 ) -> None:
     asked: list[str | None] = []

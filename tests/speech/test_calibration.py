@@ -2,29 +2,109 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
+from speech_models import needs_default_weights
 
-from talkinghead.face.face_model import load_face_model
+from talkinghead.errors import CheckpointError, MissingFileError
+from talkinghead.face.face_model import FaceModel, PersonFace, load_face_model
 from talkinghead.face.reconstruction import smooth
-from talkinghead.files import save_arrays
+from talkinghead.files import load_arrays, save_arrays
 from talkinghead.media.audio_writer import write_audio
-from talkinghead.speech import calibration as speech_calibration
-from talkinghead.speech.calibration import calibrate, listen, ridge
-from talkinghead.speech.model import PredictedExpression, load_speech_model, predict_expression
-from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
-from talkinghead.structures import Audio, FloatArray, Reconstruction
+from talkinghead.speech.calibration import (
+    FEWEST_FRAMES,
+    LARGEST_GAIN,
+    RIDGE,
+    SpeechCalibration,
+    calibrate,
+    load_calibration,
+    predict_clip,
+    ridge,
+    save_calibration,
+)
+from talkinghead.speech.model import PredictedExpression, SpeechModel
+from talkinghead.structures import Audio, FloatArray, Reconstruction, Recording
 from talkinghead.text_to_speech import Script, join, speak
-from talkinghead.weights.bundled import checkpoint_folder, checkpoint_path
+from talkinghead.weights.bundled import checkpoint_path
 
 SECONDS = 30.0
 RATE_HZ = 25.0
+
+
+@pytest.fixture(scope="module")
+def model() -> FaceModel:
+    return load_face_model(checkpoint_path("face_model.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def face(model: FaceModel) -> PersonFace:
+    return model.of(np.zeros(model.identities, np.float32))
+
+
+@pytest.fixture
+def silent_clip(tmp_path: Path) -> Path:
+    """A file of silence: the predictors made up here do not depend on the audio."""
+    path = tmp_path / "clip.wav"
+    write_audio(path, [Audio(np.zeros(round(SECONDS * 16000), np.float32), 16000)])
+    return path
+
+
+def random_curves(seed: int, expressions: int) -> FloatArray:
+    """Smooth curves of mean about 0 and standard deviation 1, 100 rows a second."""
+    noise = np.random.default_rng(seed).normal(size=(round(100 * (SECONDS + 2)), expressions))
+    slow = smooth(noise, np.ones(len(noise)), 100.0, 4.0)
+    return (slow / slow.std(0)).astype(np.float32)
+
+
+def sampled(curves: FloatArray, times_s: NDArray[np.float64]) -> FloatArray:
+    """(T, K) of curves with 100 rows a second."""
+    grid_s = np.arange(len(curves)) / 100
+    return np.stack([np.interp(times_s, grid_s, curve) for curve in curves.T], 1).astype(np.float32)
+
+
+class CurvesModel:
+    """In a speech model's place: predicts given curves, whatever the audio."""
+
+    def __init__(self, curves: FloatArray) -> None:
+        self.curves = curves
+        self.encoder = SimpleNamespace(sha256="e" * 64)
+        self.predictor = SimpleNamespace(sha256=lambda: "p" * 64)
+
+    def predict(self, audio: Recording, times_s: NDArray[np.float64]) -> PredictedExpression:
+        return PredictedExpression(sampled(self.curves, times_s), np.zeros(len(times_s), np.float32))
+
+
+def reconstruction_of(expression: FloatArray, times_s: NDArray[np.float64], identity: FloatArray) -> Reconstruction:
+    """A head that stands still while its mouth moves."""
+    frames = len(times_s)
+    still = np.zeros((frames, 3), np.float32)
+    return Reconstruction(
+        identity=identity,
+        expression=expression,
+        rotation=still,
+        translation=still[:, :2],
+        scale=np.ones(frames, np.float32),
+        valid=np.ones(frames, np.bool_),
+        times_s=times_s,
+        misfit_cm=np.zeros(frames),
+    )
+
+
+def speaker(face: PersonFace, lag_s: float, belongs: bool = True) -> tuple[Reconstruction, Any]:
+    """A mouth that does what the speech model predicts, `lag_s` before the clip's audio, in a range of its own."""
+    expressions = face.model.expressions
+    curves = random_curves(2, expressions)
+    times_s = np.arange(int(SECONDS * RATE_HZ)) / RATE_HZ
+    scale = np.random.default_rng(1).uniform(0.3, 1.5, expressions)
+    shown = curves if belongs else random_curves(3, expressions)
+    expression = (sampled(shown, times_s + lag_s) * scale + 0.2).astype(np.float32)
+    return reconstruction_of(expression, times_s, face.identity), CurvesModel(curves)
 
 
 def test_ridge_finds_a_known_map() -> None:
@@ -33,165 +113,118 @@ def test_ridge_finds_a_known_map() -> None:
     matrix, offset = draw.normal(size=(4, 3)), draw.normal(size=3)
     found, found_offset = ridge(inputs, (inputs @ matrix + offset).astype(np.float32))
     # Inputs of variance 1 under a penalty of RIDGE shrink by 1 / (1 + RIDGE).
-    np.testing.assert_allclose(found * (1 + speech_calibration.RIDGE), matrix, atol=0.05)
+    np.testing.assert_allclose(found * (1 + RIDGE), matrix, atol=0.05)
     np.testing.assert_allclose(found_offset, offset, atol=0.02)
 
 
-def speaker(monkeypatch: pytest.MonkeyPatch, lag_s: float, belongs: bool = True) -> Any:
-    """An anchor whose mouth does what the predictor says, `lag_s` before the clip's sound, each in its own range."""
-    model = load_face_model(checkpoint_path("face_model.safetensors"))
-    draw = np.random.default_rng(1)
-    grid_s = np.arange(0, SECONDS + 2, 0.01)
-
-    def curves(seed: int) -> FloatArray:
-        noise = np.random.default_rng(seed).normal(size=(len(grid_s), model.expressions))
-        slow = smooth(noise, np.ones(len(grid_s)), 100.0, 4.0)
-        return (slow / slow.std(0)).astype(np.float32)
-
-    said = curves(2)
-
-    def predicted(
-        encoder: object, predictor: object, audio: Audio, times_s: NDArray[np.float64]
-    ) -> PredictedExpression:
-        values = np.stack([np.interp(times_s, grid_s, curve) for curve in said.T], 1).astype(np.float32)
-        return PredictedExpression(values, np.zeros(len(times_s), np.float32))
-
-    times_s = np.arange(int(SECONDS * RATE_HZ)) / RATE_HZ
-    shown = said if belongs else curves(3)
-    scale = draw.uniform(0.3, 1.5, model.expressions)
-    expression = np.stack([np.interp(times_s + lag_s, grid_s, curve) for curve in shown.T], 1) * scale + 0.2
-    expression = expression.astype(np.float32)
-    monkeypatch.setattr(speech_calibration, "predict_expression", predicted)
-    heard = predicted(None, None, None, np.arange(0, SECONDS, speech_calibration.STEP_S))  # type: ignore[arg-type]
-    monkeypatch.setattr(speech_calibration, "_predicted_curves", lambda clip, encoder, predictor: heard.values)
-    return SimpleNamespace(
-        model=model,
-        clip=Path("none.mp4"),
-        times_s=times_s,
-        reconstruction=SimpleNamespace(
-            identity=np.zeros(model.identities, np.float32),
-            expression=expression,
-            valid=np.ones(len(times_s), np.bool_),
-        ),
-        expression_statistics=lambda: (expression.mean(0), expression.std(0)),
-    )
-
-
 @pytest.mark.parametrize("lag_s", [-0.1, 0.0, 0.24])
-def test_lag_and_range_are_found(monkeypatch: pytest.MonkeyPatch, lag_s: float) -> None:
-    anchor = speaker(monkeypatch, lag_s)
-    found = calibrate(anchor, None, None)  # type: ignore[arg-type]
+def test_lag_and_range_are_found(silent_clip: Path, face: PersonFace, lag_s: float) -> None:
+    reconstruction, speech_model = speaker(face, lag_s)
+    found = calibrate(silent_clip, face, reconstruction, speech_model)
     assert found.lag_s == pytest.approx(lag_s, abs=0.021)
-    said = speech_calibration.predict_expression(None, None, None, anchor.times_s + lag_s)  # type: ignore[arg-type]
-    mouth = anchor.model.opening(anchor.reconstruction.identity, found.apply(said.values))
-    true = anchor.model.opening(anchor.reconstruction.identity, anchor.reconstruction.expression)
-    assert np.corrcoef(mouth, true)[0, 1] > 0.98
-    assert mouth.std() / true.std() == pytest.approx(1.0, abs=0.1)
+    assert found.r is not None and found.r > 0.9
+    predicted = speech_model.predict(None, reconstruction.times_s + lag_s).values
+    opening, true = face.opening(found.apply(predicted)), face.opening(reconstruction.expression)
+    assert np.corrcoef(opening, true)[0, 1] > 0.98
+    assert opening.std() / true.std() == pytest.approx(1.0, abs=0.1)
+    assert found.describe() == {"lag_ms": round(found.lag_s * 1000), "r": round(found.r, 3)}
 
 
-def test_sound_that_does_not_belong_leaves_mean_and_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
-    anchor = speaker(monkeypatch, 0.0, belongs=False)
-    found = calibrate(anchor, None, None)  # type: ignore[arg-type]
-    mean, std = anchor.expression_statistics()
-    assert found.lag_s is None
-    np.testing.assert_allclose(found.matrix, np.diag(std))
-    np.testing.assert_allclose(found.offset, mean)
+def test_the_gain_of_a_poor_fit_is_limited(silent_clip: Path, face: PersonFace) -> None:
+    """Where most of the movement is not predicted, the fitted movement is enlarged by `LARGEST_GAIN` at most."""
+    reconstruction, speech_model = speaker(face, 0.0)
+    noise = random_curves(4, face.model.expressions)
+    other = (reconstruction.expression + sampled(noise, reconstruction.times_s)).astype(np.float32)
+    reconstruction = dataclasses.replace(reconstruction, expression=other)
+    clip = predict_clip(silent_clip, face, reconstruction, speech_model)
+    found = calibrate(silent_clip, face, reconstruction, speech_model)
+    assert clip is not None and clip.belongs and found.lag_s == clip.lag_s
+    matrix, _ = ridge(clip.predicted, clip.measured)
+    np.testing.assert_allclose(found.matrix, LARGEST_GAIN * matrix, rtol=1e-5)
 
 
-@pytest.mark.skipif(not (checkpoint_folder() / "speech_encoder" / "model.safetensors").exists(), reason="no weights")
+def test_audio_that_does_not_belong_leaves_mean_and_deviation(silent_clip: Path, face: PersonFace) -> None:
+    reconstruction, speech_model = speaker(face, 0.0, belongs=False)
+    found = calibrate(silent_clip, face, reconstruction, speech_model)
+    assert found.lag_s is None and found.r is None
+    np.testing.assert_allclose(found.matrix, np.diag(reconstruction.expression.std(0)))
+    np.testing.assert_allclose(found.offset, reconstruction.expression.mean(0))
+
+
+def test_clips_of_no_use_leave_mean_and_deviation(silent_clip: Path, face: PersonFace, tmp_path: Path) -> None:
+    """Too few frames with a face, or no audio at all."""
+    reconstruction, speech_model = speaker(face, 0.0)
+    valid = np.arange(len(reconstruction)) < FEWEST_FRAMES - 1
+    assert predict_clip(silent_clip, face, dataclasses.replace(reconstruction, valid=valid), speech_model) is None
+    (tmp_path / "none.mp4").write_bytes(b"no clip")
+    assert predict_clip(tmp_path / "none.mp4", face, reconstruction, speech_model) is None
+    assert calibrate(tmp_path / "none.mp4", face, reconstruction, speech_model).lag_s is None
+
+
+@needs_default_weights
 @pytest.mark.parametrize("lag_s", [-0.12, 0.26])
-def test_sound_that_was_moved_is_found_so_late_or_early(tmp_path: Path, lag_s: float) -> None:
-    """The mouth is the predictor's own with another mouth's motion over it; the sound lies in a file, moved."""
-    model = load_face_model(checkpoint_path("face_model.safetensors"))
-    encoder, predictor = load_speech_model()
+def test_the_lag_of_audio_that_was_shifted_is_found(tmp_path: Path, face: PersonFace, lag_s: float) -> None:
+    """The mouth is the predictor's own with random movement over it; the audio lies in a file, shifted."""
+    speech_model = SpeechModel.load()
     text = "Good evening. This is the news at nine, read to you from a small room by the sea. Farmers hope for rain."
     spoken = join(list(speak(Script(text, "hibari")))).audio
-    frames = np.arange(int(spoken.duration_s * 40)) / 40
-    expression = predict_expression(encoder, predictor, spoken, frames).values
-    wander = smooth(np.random.default_rng(0).normal(size=expression.shape), np.ones(len(frames)), 40.0, 4.0)
+    times_s = np.arange(int(spoken.duration_s * 40)) / 40
+    expression = speech_model.predict(spoken, times_s).values
+    wander = smooth(np.random.default_rng(0).normal(size=expression.shape), np.ones(len(times_s)), 40.0, 4.0)
     expression = (expression + 0.5 * wander / wander.std() * expression.std()).astype(np.float32)
     shift = round(abs(lag_s) * spoken.rate_hz)
-    moved = np.append(np.zeros(shift, np.float32), spoken.samples) if lag_s > 0 else spoken.samples[shift:]
-    write_audio(tmp_path / "clip.wav", [Audio(moved, spoken.rate_hz)])
-    still = np.zeros((len(frames), 3), np.float32)
-    reconstruction = Reconstruction(
-        np.zeros(model.identities, np.float32),
-        expression,
-        still,
-        still[:, :2],
-        np.ones(len(frames), np.float32),
-        np.ones(len(frames), np.bool_),
-    )
-    heard = listen(tmp_path / "clip.wav", model, reconstruction, frames, encoder, predictor)
-    assert heard is not None and heard.belongs
-    assert heard.lag_s == pytest.approx(lag_s, abs=0.021)
+    shifted = np.append(np.zeros(shift, np.float32), spoken.samples) if lag_s > 0 else spoken.samples[shift:]
+    write_audio(tmp_path / "clip.wav", [Audio(shifted, spoken.rate_hz)])
+    reconstruction = reconstruction_of(expression, times_s, face.identity)
+    found = predict_clip(tmp_path / "clip.wav", face, reconstruction, speech_model)
+    assert found is not None and found.belongs
+    assert found.lag_s == pytest.approx(lag_s, abs=0.021)
 
 
-class Clip:
-    """A file of sound, and how often the made-up predictor was asked about it."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.path = folder / "clip.wav"
-        self.asked = 0
-        write_audio(self.path, [Audio(np.zeros(32000, np.float32), 16000)])
-        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        monkeypatch.setattr(speech_calibration, "predict_expression", self._predict)
-
-    def _predict(self, encoder: Any, predictor: Any, audio: Audio, times_s: NDArray[np.float64]) -> PredictedExpression:
-        self.asked += 1
-        values = np.random.default_rng(0).normal(size=(len(times_s), 3)).astype(np.float32)
-        return PredictedExpression(values, np.zeros(len(times_s), np.float32))
-
-    def curves(self, encoder: str = "e", predictor: str = "p") -> FloatArray:
-        config = SimpleNamespace(expressions=3)
-        networks: Any = SimpleNamespace(sha256=encoder), SimpleNamespace(sha256=lambda: predictor, config=config)
-        return speech_calibration._predicted_curves(self.path, *networks)
+def random_calibration(lag_s: float | None = 0.04, r: float | None = 0.8) -> SpeechCalibration:
+    draw = np.random.default_rng(0)
+    matrix, offset = draw.normal(size=(5, 5)).astype(np.float32), draw.normal(size=5).astype(np.float32)
+    return SpeechCalibration(matrix, offset, lag_s, r, "e" * 64, "p" * 64)
 
 
-@pytest.fixture
-def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clip:
-    return Clip(tmp_path, monkeypatch)
+@pytest.mark.parametrize(("lag_s", "r"), [(0.04, 0.8123456789), (-0.4, 0.35), (None, None)])
+def test_a_saved_calibration_is_the_same(tmp_path: Path, lag_s: float | None, r: float | None) -> None:
+    given = random_calibration(lag_s, r)
+    save_calibration(tmp_path / "calibration.safetensors", given)
+    loaded = load_calibration(tmp_path / "calibration.safetensors", 5)
+    for name in ("matrix", "offset"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(given, name))
+    for name in ("lag_s", "r", "encoder_sha256", "predictor_sha256"):
+        assert getattr(loaded, name) == getattr(given, name)
 
 
-def test_a_clip_is_heard_once(clip: Clip) -> None:
-    first = clip.curves()
-    np.testing.assert_array_equal(clip.curves(), first)
-    assert first.shape == (200, 3) and clip.asked == 1
+def test_damaged_calibrations_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.safetensors"
+    with pytest.raises(MissingFileError):
+        load_calibration(path, 5)
+    save_calibration(path, random_calibration())
+    arrays, metadata = load_arrays(path)
+    with pytest.raises(CheckpointError):
+        load_calibration(path, 6)
+    wrong: list[tuple[dict[str, Any], dict[str, str]]] = [
+        (arrays | {"matrix": np.full((5, 5), np.nan, np.float32)}, metadata),
+        (arrays | {"matrix": arrays["matrix"].astype(np.float64)}, metadata),
+        ({"matrix": arrays["matrix"]}, metadata),
+        (arrays, metadata | {"format": "other"}),
+        (arrays, metadata | {"lag_s": "late"}),
+        (arrays, metadata | {"lag_s": "nan"}),
+        (arrays, metadata | {"r": "7"}),
+        (arrays, {name: value for name, value in metadata.items() if name != "encoder_sha256"}),
+    ]
+    for number, (content, described) in enumerate(wrong):
+        save_arrays(path, content, described)
+        with pytest.raises(CheckpointError):
+            pytest.fail(f"case {number}: {load_calibration(path, 5)}")
 
 
-def test_another_sound_or_network_is_heard_anew(clip: Clip) -> None:
-    clip.curves()
-    clip.curves(encoder="other")
-    clip.curves(predictor="other")
-    write_audio(clip.path, [Audio(np.full(32000, 0.1, np.float32), 16000)], overwrite=True)
-    clip.curves()
-    assert clip.asked == 4
-
-
-@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
-def test_a_damaged_entry_is_made_anew(clip: Clip, tmp_path: Path, damage: bytes | None) -> None:
-    first = clip.curves()
-    (entry,) = (tmp_path / "cache").rglob("*.safetensors")
-    if damage is None:
-        save_arrays(entry, {"curves": np.full((200, 3), np.nan, np.float32)}, {"format": speech_calibration.FORMAT})
-    else:
-        entry.write_bytes(damage)
-    np.testing.assert_array_equal(clip.curves(), first)
-    np.testing.assert_array_equal(clip.curves(), first)
-    assert clip.asked == 2
-
-
-def test_a_cache_that_cannot_be_written_costs_nothing_but_time(clip: Clip, tmp_path: Path) -> None:
-    (tmp_path / "cache").write_bytes(b"a file, and no folder")
-    np.testing.assert_array_equal(clip.curves(), clip.curves())
-    assert clip.asked == 2
-
-
-def test_a_predictor_is_known_by_its_weights() -> None:
-    config = PredictorConfig("e", "e", "f", (1,), 8, 3, components=4, width=4)
-    one, other = ExpressionPredictor(config), ExpressionPredictor(config)
-    other.load_state_dict(one.state_dict())
-    assert one.sha256() == other.sha256()
-    with torch.no_grad():
-        other.tap_bias += 1
-    assert one.sha256() != other.sha256()
+def test_a_calibration_is_for_one_encoder_and_one_predictor() -> None:
+    calibration = random_calibration()
+    speech_model: Any = CurvesModel(random_curves(0, 5))
+    assert calibration.is_for(speech_model)
+    assert not dataclasses.replace(calibration, encoder_sha256="0" * 64).is_for(speech_model)
+    assert not dataclasses.replace(calibration, predictor_sha256="0" * 64).is_for(speech_model)

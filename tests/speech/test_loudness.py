@@ -1,4 +1,4 @@
-"""Loudness against what EBU R128 and ITU-R BS.1770 say of tones, and against another implementation of them."""
+"""Loudness of tones against EBU R128 and ITU-R BS.1770, and against another implementation of them."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_low_tones_count_less() -> None:
     assert high and low and low < high - 3
 
 
-def test_what_is_10_lu_below_the_rest_is_left_out() -> None:
+def test_audio_10_lu_below_the_rest_does_not_count() -> None:
     # EBU Tech 3341, test 3.
     loud = tone(60, -20)
     assert integrated_lufs(np.concatenate([tone(10, -33), loud, tone(10, -33)]), 16000) == pytest.approx(
@@ -36,13 +36,13 @@ def test_what_is_10_lu_below_the_rest_is_left_out() -> None:
     assert integrated_lufs(paused, 16000) == pytest.approx(integrated_lufs(loud, 16000), abs=0.1)
 
 
-def test_another_implementation_says_the_same() -> None:
+def test_another_implementation_agrees() -> None:
     noise = 0.05 * np.random.default_rng(0).standard_normal(48000 * 5).astype(np.float32)
     other = torchaudio.functional.loudness(torch.from_numpy(noise)[None], 48000)
     assert integrated_lufs(noise, 48000) == pytest.approx(float(other), abs=0.1)
 
 
-def test_pieces_of_any_length_read_as_the_whole() -> None:
+def test_blocks_of_any_length_measure_as_the_whole() -> None:
     noise = 0.05 * np.random.default_rng(0).standard_normal(16000 * 3).astype(np.float32)
     meter = LoudnessMeter(16000)
     for piece in np.split(noise, [0, 1, 700, 701, 20000, 20000, 47000]):
@@ -51,7 +51,7 @@ def test_pieces_of_any_length_read_as_the_whole() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.1, 0.2, 0.39])
-def test_short_sounds_are_as_loud_as_long_ones(seconds: float) -> None:
+def test_short_tones_are_as_loud_as_long_ones(seconds: float) -> None:
     assert integrated_lufs(tone(seconds, -20), 16000) == pytest.approx(-23.01, abs=0.3)
 
 
@@ -62,6 +62,6 @@ def test_silence_has_no_loudness() -> None:
     assert integrated_lufs(np.zeros(100, np.float32), 16000) is None
 
 
-def test_clipped_sound_is_measured() -> None:
+def test_clipped_audio_is_measured() -> None:
     # A square wave of peak 1: between a sine of the same peak and one of the same power.
     assert integrated_lufs(tone(2, 60).clip(-1, 1), 16000) == pytest.approx(0.0, abs=2.0)

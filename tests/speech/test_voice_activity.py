@@ -20,7 +20,7 @@ from talkinghead.text_to_speech.hibari import HibariEngine
 
 CONFIG = VoiceActivityConfig()
 SENTENCES = ("Half of them fell asleep.", "She had him read the paper, very slowly.", "Five hundred people came.")
-"""They begin with what is hard to hear: h, sh, f."""
+"""They begin with sounds that are hard to detect: h, sh, f."""
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def sentences() -> list[FloatArray]:
     """Each from the beginning of its first phone to the end of its last."""
     found = []
     for text in SENTENCES:
-        said = HibariEngine().speak(text, "hibari")
-        phones = [phone for phone in said.phones if phone.symbol != PAUSE]
-        samples = torchaudio.functional.resample(torch.from_numpy(said.audio.samples), said.audio.rate_hz, RATE_HZ)
+        spoken = HibariEngine().speak(text, "hibari")
+        phones = [phone for phone in spoken.phones if phone.symbol != PAUSE]
+        samples = torchaudio.functional.resample(torch.from_numpy(spoken.audio.samples), spoken.audio.rate_hz, RATE_HZ)
         found.append(samples.numpy()[round(phones[0].start_s * RATE_HZ) : round(phones[-1].end_s * RATE_HZ)])
     return found
 
@@ -44,7 +44,7 @@ def with_pauses(sentences: list[FloatArray], pause_s: float) -> tuple[FloatArray
     return samples, np.stack([begins, ends], 1) / RATE_HZ
 
 
-def coloured_noise(count: int, seed: int = 0) -> FloatArray:
+def colored_noise(count: int, seed: int = 0) -> FloatArray:
     """Noise that falls by 3 dB an octave, of power 1."""
     white = np.random.default_rng(seed).standard_normal(count)
     noise = np.fft.irfft(np.fft.rfft(white) / np.sqrt(np.arange(count // 2 + 1) + 10.0), count)
@@ -63,60 +63,60 @@ def music(count: int) -> FloatArray:
 @pytest.mark.parametrize("noise_db", [-np.inf, -30.0, -10.0])
 def test_speech_moves_the_mouth_and_pauses_do_not(sentences: list[FloatArray], level: float, noise_db: float) -> None:
     samples, places = with_pauses(sentences, 1.0)
-    samples = level * (samples + samples.std() * 10 ** (noise_db / 20) * coloured_noise(len(samples)))
+    samples = level * (samples + samples.std() * 10 ** (noise_db / 20) * colored_noise(len(samples)))
     times_s = np.arange(0, len(samples) / RATE_HZ, 0.01)
-    through = voice_activity(Audio(samples.astype(np.float32), RATE_HZ), times_s)
+    gated = voice_activity(Audio(samples.astype(np.float32), RATE_HZ), times_s)
     near = np.abs(times_s[:, None, None] - places).min((1, 2))
     inside = ((times_s[:, None] >= places[:, 0]) & (times_s[:, None] < places[:, 1])).any(1)
-    assert through[inside].mean() > 0.99
+    assert gated[inside].mean() > 0.99
     for begin_s, end_s in places:
-        assert through[(times_s >= begin_s) & (times_s < begin_s + 0.1)].min() > 0.8
-        assert through[(times_s >= end_s - 0.1) & (times_s < end_s)].mean() > 0.8
+        assert gated[(times_s >= begin_s) & (times_s < begin_s + 0.1)].min() > 0.8
+        assert gated[(times_s >= end_s - 0.1) & (times_s < end_s)].mean() > 0.8
     silent = ~inside & (near > 0.35)
     assert silent.sum() > 80
-    assert through[silent].max() < 0.05
+    assert gated[silent].max() < 0.05
 
 
 def test_a_short_pause_between_sentences_brings_the_mouth_to_rest(sentences: list[FloatArray]) -> None:
     samples, places = with_pauses(sentences, 0.45)
     times_s = np.arange(0, len(samples) / RATE_HZ, 0.01)
-    through = voice_activity(Audio(samples, RATE_HZ), times_s)
+    gated = voice_activity(Audio(samples, RATE_HZ), times_s)
     for end_s, begin_s in zip(places[:-1, 1], places[1:, 0], strict=True):
-        assert through[(times_s > end_s) & (times_s < begin_s)].min() < 0.05
+        assert gated[(times_s > end_s) & (times_s < begin_s)].min() < 0.05
 
 
 @pytest.mark.parametrize("level", [0.1, 0.005])
 def test_noise_music_and_breaths_leave_the_mouth_at_rest(level: float) -> None:
     count = 10 * RATE_HZ
-    breaths = coloured_noise(count) * np.sin(np.pi * np.arange(count) / RATE_HZ / 1.5).clip(0) ** 2
-    for samples in (coloured_noise(count), music(count), music(count) + coloured_noise(count), breaths):
-        through = voice_activity(Audio((level * samples).astype(np.float32), RATE_HZ), np.arange(250) / 25)
-        assert through.max() == 0
+    breaths = colored_noise(count) * np.sin(np.pi * np.arange(count) / RATE_HZ / 1.5).clip(0) ** 2
+    for samples in (colored_noise(count), music(count), music(count) + colored_noise(count), breaths):
+        gated = voice_activity(Audio((level * samples).astype(np.float32), RATE_HZ), np.arange(250) / 25)
+        assert gated.max() == 0
 
 
 def test_breaths_between_sentences_leave_the_mouth_at_rest(sentences: list[FloatArray]) -> None:
     samples, places = with_pauses(sentences, 1.4)
     rise = np.sin(np.pi * np.arange(RATE_HZ // 2) / (RATE_HZ // 2)) ** 2
-    breath = (samples.std() * 0.1 * rise * coloured_noise(len(rise))).astype(np.float32)
+    breath = (samples.std() * 0.1 * rise * colored_noise(len(rise))).astype(np.float32)
     begin = round((places[0, 1] + 0.45) * RATE_HZ)
     samples[begin : begin + len(breath)] += breath
     times_s = begin / RATE_HZ + np.arange(0, 0.5, 0.02)
     assert voice_activity(Audio(samples, RATE_HZ), times_s).max() < 0.05
 
 
-def test_speech_over_music_is_heard(sentences: list[FloatArray]) -> None:
+def test_speech_over_music_is_detected(sentences: list[FloatArray]) -> None:
     samples, places = with_pauses(sentences, 1.5)
     samples = samples + 0.2 * samples.std() * music(len(samples))
-    through = voice_activity(Audio(samples, RATE_HZ), places.mean(1))
-    assert through.min() > 0.95
+    gated = voice_activity(Audio(samples, RATE_HZ), places.mean(1))
+    assert gated.min() > 0.95
     assert voice_activity(Audio(samples, RATE_HZ), places[:, 0] - 0.75).max() < 0.05
 
 
-def test_pure_silence_stays_closed() -> None:
+def test_silence_is_no_speech() -> None:
     assert voice_activity(Audio(np.zeros(RATE_HZ, np.float32), RATE_HZ), np.arange(25) / 25).max() == 0
 
 
-def test_attack_and_release_last_as_long_as_they_say() -> None:
+def test_attack_and_release_last_as_long_as_configured() -> None:
     stretches = np.array([[1.0, 2.0], [4.0, 5.0]])
     config = VoiceActivityConfig(attack_ms=100, release_ms=200, lead_ms=50)
 
@@ -136,7 +136,7 @@ def test_a_pause_shorter_than_the_shortest_is_no_pause(sentences: list[FloatArra
     assert len(speech_stretches(Audio(samples, RATE_HZ), dataclasses.replace(CONFIG, shortest_pause_ms=900))) == 1
 
 
-def test_it_does_not_matter_where_speech_stands_nor_how_it_is_cut(sentences: list[FloatArray]) -> None:
+def test_neither_the_time_of_speech_nor_the_cut_into_blocks_matters(sentences: list[FloatArray]) -> None:
     samples, _ = with_pauses(sentences, 1.0)
     later = np.concatenate([np.zeros(40 * module.STEP * 5, np.float32), samples])  # a whole number of hops and steps
     moved_s = 40 * module.STEP * 5 / RATE_HZ

@@ -1,4 +1,4 @@
-"""Cutting text into what can be spoken at once, and Chinese text into phonemes."""
+"""Cutting text into sentences, and Chinese text into phonemes."""
 
 import time
 import unicodedata
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkinghead.text_to_speech.chinese import FINALS, INITIALS, chinese_phonemes, quantity, spell_numbers, syllable
-from talkinghead.text_to_speech.sentences import LONGEST, Break, pieces
+from talkinghead.text_to_speech.sentences import MAX_WEIGHT, Break, split_text
 
 WORDS = st.sampled_from([
     *("Dr.", "3.14", "U.S.", "e.g.", "word", "Word", "No.", "5", "end.", "Really?!", "他说：", "好的。", "“", "”", ","),
@@ -16,8 +16,8 @@ WORDS = st.sampled_from([
 ])  # fmt: skip
 
 
-def said(text: str) -> list[str]:
-    return [piece.text for piece in pieces(text)]
+def chunks(text: str) -> list[str]:
+    return [chunk.text for chunk in split_text(text)]
 
 
 def visible(text: str) -> str:
@@ -31,14 +31,14 @@ def visible(text: str) -> str:
 @given(st.one_of(st.text(), st.lists(WORDS, max_size=60).map(" ".join), st.lists(WORDS, max_size=60).map("".join)))
 @settings(max_examples=300, deadline=None)
 def test_no_text_is_lost(text: str) -> None:
-    found = said(text)
+    found = chunks(text)
     assert visible("".join(found)) == visible(text)
-    assert all(piece == " ".join(piece.split()) and 0 < len(piece) <= LONGEST for piece in found)
+    assert all(chunk == " ".join(chunk.split()) and 0 < len(chunk) <= MAX_WEIGHT for chunk in found)
 
 
-@given(st.lists(WORDS.filter(lambda word: len(word) < LONGEST and visible(word) == word), max_size=60))
+@given(st.lists(WORDS.filter(lambda word: len(word) < MAX_WEIGHT and visible(word) == word), max_size=60))
 def test_every_word_arrives_whole(words: list[str]) -> None:
-    assert " ".join(said(" ".join(words))).split() == words
+    assert " ".join(chunks(" ".join(words))).split() == words
 
 
 @pytest.mark.parametrize(
@@ -64,27 +64,27 @@ def test_every_word_arrives_whole(words: list[str]) -> None:
     ],
 )
 def test_sentences(text: str, sentences: list[str]) -> None:
-    assert said(text) == sentences
+    assert chunks(text) == sentences
 
 
 def test_a_blank_line_ends_a_paragraph() -> None:
-    ends = [piece.ends for piece in pieces("One. Two.\n \nThree.")]
+    ends = [chunk.ends for chunk in split_text("One. Two.\n \nThree.")]
     assert ends == [Break.SENTENCE, Break.PARAGRAPH, Break.PARAGRAPH]
 
 
-def test_a_long_sentence_is_cut_at_clauses_then_blanks_then_anywhere() -> None:
-    clauses = list(pieces("this is one clause of many, " * 30 + "and the end."))
-    assert len(clauses) > 1 and all(piece.text.endswith(",") and piece.ends == Break.CLAUSE for piece in clauses[:-1])
-    assert all(set(piece.split()) == {"word"} for piece in said("word " * 500))
-    assert [len(piece) for piece in said("x" * 1000)] == [300, 300, 300, 100]
-    assert [len(piece) for piece in said("一" * 150)] == [60, 60, 30]
+def test_a_long_sentence_is_cut_at_clauses_else_at_spaces_else_anywhere() -> None:
+    clauses = list(split_text("this is one clause of many, " * 30 + "and the end."))
+    assert len(clauses) > 1 and all(chunk.text.endswith(",") and chunk.ends == Break.CLAUSE for chunk in clauses[:-1])
+    assert all(set(chunk.split()) == {"word"} for chunk in chunks("word " * 500))
+    assert [len(chunk) for chunk in chunks("x" * 1000)] == [300, 300, 300, 100]
+    assert [len(chunk) for chunk in chunks("一" * 150)] == [60, 60, 30]
 
 
 @pytest.mark.parametrize("unit", ["A short sentence. ", "x", ".", "...!? ", '"', "。", "\n \n", "a,", "9"])
-def test_time_grows_with_the_length_and_no_faster(unit: str) -> None:
+def test_time_is_linear_in_the_length(unit: str) -> None:
     def seconds(repeats: int) -> float:
         started = time.process_time()
-        for _ in pieces(unit * repeats):
+        for _ in split_text(unit * repeats):
             pass
         return time.process_time() - started
 
@@ -111,13 +111,13 @@ def test_chinese_quantities(digits: str, words: str) -> None:
     assert quantity(digits) == words
 
 
-def test_chinese_numbers_are_read_as_what_they_are() -> None:
+def test_chinese_numbers_in_context() -> None:
     assert spell_numbers("2026年增长3.14%，共1,200人") == "二零二六年增长百分之三点一四，共一千二百人"
     assert spell_numbers("电话13812345678，特工007") == "电话一三八一二三四五六七八，特工零零七"
 
 
 @pytest.mark.parametrize(
-    ("initial", "final", "audio"),
+    ("initial", "final", "ipa"),
     [
         ("zh", "ong1", "ꭧʊ→ŋ"),
         ("sh", "i4", "ʂɨ↘"),
@@ -127,8 +127,8 @@ def test_chinese_numbers_are_read_as_what_they_are() -> None:
         ("", "x", ""),
     ],
 )
-def test_pinyin_to_ipa(initial: str, final: str, audio: str) -> None:
-    assert syllable(initial, final) == audio
+def test_pinyin_to_ipa(initial: str, final: str, ipa: str) -> None:
+    assert syllable(initial, final) == ipa
 
 
 def test_chinese_phonemes() -> None:
@@ -138,7 +138,7 @@ def test_chinese_phonemes() -> None:
     assert chinese_phonemes("嗯", str) == "n↗"
 
 
-def test_every_common_syllable_has_a_sound() -> None:
+def test_every_common_syllable_has_phonemes() -> None:
     pinyin = pytest.importorskip("pypinyin", reason="the extra kokoro is not installed")
     characters = "".join(map(chr, range(0x4E00, 0x9FA6)))
     readings = [

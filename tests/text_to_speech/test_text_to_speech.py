@@ -1,4 +1,4 @@
-"""Text to speech: phones against the sound they are in, joining, engines of one's own, and the commands."""
+"""Text to speech: phones against the audio that they are in, joining, added engines, and the commands."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
 from talkinghead.cli.main import main
-from talkinghead.errors import NothingToSpeakError, OutputError, OutputExistsError, VoiceUnavailableError
+from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.media.audio_writer import write_audio
 from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech import (
     DEFAULT_VOICE,
@@ -42,8 +41,8 @@ from talkinghead.text_to_speech import (
     speaking,
 )
 from talkinghead.text_to_speech.english import english_phonemes
-from talkinghead.text_to_speech.espeak import EspeakEngine, read_wave
-from talkinghead.text_to_speech.kokoro import KokoroEngine, parts
+from talkinghead.text_to_speech.espeak import EspeakEngine, read_wav
+from talkinghead.text_to_speech.kokoro import KokoroEngine, split_symbols
 
 SENTENCES = (
     "Peter Piper picked a big map, but Bob kept it.",
@@ -66,7 +65,7 @@ def utterances(request: pytest.FixtureRequest) -> list[Utterance]:
     return [engine.speak(sentence, voice.name) for sentence in SENTENCES]
 
 
-def say(sentence: str, voice: str = DEFAULT_VOICE) -> Utterance:
+def synthesize(sentence: str, voice: str = DEFAULT_VOICE) -> Utterance:
     engine, found = find_voice(voice)
     return engine.speak(sentence, found.name)
 
@@ -104,15 +103,15 @@ def assert_without_gaps(utterance: Utterance) -> None:
     assert min(phone.duration_s for phone in phones) > 0
 
 
-def test_phones_fill_the_sound(utterances: list[Utterance]) -> None:
+def test_phones_fill_the_audio(utterances: list[Utterance]) -> None:
     for utterance in utterances:
         assert_without_gaps(utterance)
 
 
 def test_phones_are_those_of_the_words() -> None:
-    phones = phones_of(say("Big map, high voice."))
-    said = [phone.symbol for phone in phones]
-    assert said == [PAUSE, *"bɪɡmæp", PAUSE, "h", "aɪ", "v", "ɔɪ", "s", PAUSE]
+    phones = phones_of(synthesize("Big map, high voice."))
+    symbols = [phone.symbol for phone in phones]
+    assert symbols == [PAUSE, *"bɪɡmæp", PAUSE, "h", "aɪ", "v", "ɔɪ", "s", PAUSE]
     assert [phone.stress for phone in phones if phone.symbol in ("ɪ", "aɪ", "p")] == [2, 0, 2]
 
 
@@ -137,7 +136,7 @@ def test_plosives_close_where_they_are_placed(utterances: list[Utterance], closi
         ("iɪɛæɑʌ", [80, 900], "band", 1),
     ],
 )
-def test_phones_lie_where_their_sound_is(
+def test_phones_lie_where_their_audio_is(
     utterances: list[Utterance], symbols: str, band: list[int] | int, kind: str, sign: int
 ) -> None:
     """Hiss is strongest in s, weakest in m; the voice is strongest in vowels: shifted by 50 ms it fits less well."""
@@ -156,16 +155,16 @@ def test_pauses_are_silent(utterances: list[Utterance]) -> None:
                 assert np.median(inside) < loudness.max() - 35
 
 
-def test_the_same_is_said_every_time() -> None:
-    first, second = (say("The same again.") for _ in range(2))
+def test_the_same_text_gives_the_same_audio() -> None:
+    first, second = (synthesize("The same again.") for _ in range(2))
     np.testing.assert_array_equal(first.audio.samples, second.audio.samples)
     assert first.phones == second.phones
 
 
 @pytest.mark.parametrize("text", ["…", "🎬", "你好", '"!"'])
-def test_nothing_to_say_is_an_error(text: str) -> None:
+def test_text_without_words_is_an_error(text: str) -> None:
     with pytest.raises(NothingToSpeakError, match="English"):
-        say(text)
+        synthesize(text)
     with pytest.raises(NothingToSpeakError, match="hibari"):
         list(speak(Script(text)))
 
@@ -173,11 +172,11 @@ def test_nothing_to_say_is_an_error(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["1" * 60, "1," + "000," * 20 + "000", "x² and ①", "192.168.0.1", "$" + "9" * 30, "[a](/", "½"]
 )
-def test_odd_text_is_read_somehow(text: str) -> None:
+def test_odd_text_has_phonemes(text: str) -> None:
     assert english_phonemes(text)
 
 
-def test_what_is_not_said_is_told() -> None:
+def test_skipped_words_and_sentences_are_reported() -> None:
     skipped: list[str] = []
     list(speak(Script("Hello 你好 café ｗｉｄｅ.\n\n***\n\nПривет, Bob."), skipped=skipped.append))
     assert skipped == ["你好", "***", "Привет,"]
@@ -186,41 +185,42 @@ def test_what_is_not_said_is_told() -> None:
 @pytest.mark.slow
 @needs_kokoro
 def test_kokoro_speaks_chinese_with_foreign_words() -> None:
-    utterance = say("妈妈用AI。", "kokoro-kumo-zh")
+    utterance = synthesize("妈妈用AI。", "kokoro-kumo-zh")
     assert "".join(phone.symbol for phone in phones_of(utterance)) == "|mamajʊŋeɪaɪ|"
     assert_without_gaps(utterance)
 
 
 @pytest.mark.slow
 @needs_kokoro
-def test_kokoro_says_what_is_too_long_for_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kokoro_divides_what_is_too_long_for_its_network(monkeypatch: pytest.MonkeyPatch) -> None:
     long = "a word " * 200
-    assert "".join(parts(long)) == long and max(map(len, parts(long))) <= 500
+    assert "".join(split_symbols(long)) == long and max(map(len, split_symbols(long))) <= 500
     text = "One two three four five."
-    whole = say(text, "kokoro-alpha-en")
-    monkeypatch.setattr(kokoro, "LONGEST", 15)
-    divided = say(text, "kokoro-alpha-en")
-    said, said_divided = (
+    whole = synthesize(text, "kokoro-alpha-en")
+    monkeypatch.setattr(kokoro, "MAX_SYMBOLS", 15)
+    divided = synthesize(text, "kokoro-alpha-en")
+    symbols, symbols_divided = (
         [phone.symbol for phone in phones_of(each) if phone.symbol != PAUSE] for each in (whole, divided)
     )
-    assert said_divided == said
+    assert symbols_divided == symbols
     assert_without_gaps(divided)
 
 
 @needs_espeak
 def test_espeak_speaks_and_lists_its_voices() -> None:
-    assert say("Hello.", "espeak-en-us").audio.duration_s == pytest.approx(0.7, abs=0.4)
+    assert synthesize("Hello.", "espeak-en-us").audio.duration_s == pytest.approx(0.7, abs=0.4)
     names = [voice.name for voice in EspeakEngine().voices()]
     assert names[0] == "espeak-en-us" and len(set(names)) == len(names) > 20
 
 
-def test_espeak_sound_is_read_whatever_its_header_promises() -> None:
+def test_espeak_audio_is_read_whatever_length_its_header_declares() -> None:
     header = b"RIFF\x24\xf0\xff\x7fWAVEfmt \x10\0\0\0\x01\0\x01\0" + (22050).to_bytes(4, "little")
-    wave = header + b"\x44\xac\0\0\x02\0\x10\0data\x00\xf0\xff\x7f" + np.array([0, 16384, -32768], "<i2").tobytes()
-    samples, rate_hz = read_wave(wave)
-    assert rate_hz == 22050 and samples.tolist() == [0.0, 0.5, -1.0]
-    with pytest.raises(VoiceUnavailableError, match="not a sound"):
-        read_wave(b"")
+    wav = header + b"\x44\xac\0\0\x02\0\x10\0data\x00\xf0\xff\x7f" + np.array([0, 16384, -32768], "<i2").tobytes()
+    audio = read_wav(wav)
+    assert audio.rate_hz == 22050 and audio.samples.dtype == np.float32
+    assert audio.samples.tolist() == [0.0, 0.5, -1.0]
+    with pytest.raises(VoiceUnavailableError, match="not audio"):
+        read_wav(b"")
 
 
 def test_engines_that_are_not_installed_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +240,7 @@ def test_engines_that_are_not_installed_say_what_to_install(monkeypatch: pytest.
 
 @dataclass(frozen=True)
 class ToneEngine:
-    """Says a sentence as a tone of 10 ms a character, after 0.3 s of silence."""
+    """Synthesizes a sentence as a tone of 10 ms a character, between silences of 0.3 s."""
 
     name: str = "tone"
     version: str = "1"
@@ -269,7 +269,7 @@ def tone(monkeypatch: pytest.MonkeyPatch) -> ToneEngine:
     return engine
 
 
-def test_an_engine_of_ones_own(tone: ToneEngine) -> None:
+def test_an_added_engine(tone: ToneEngine) -> None:
     assert isinstance(tone, Engine) and tone in engines()
     assert find_voice("tone")[0] is tone and find_voice("tone/tone")[0] is tone
     with pytest.raises(ValueError, match="already"):
@@ -310,7 +310,7 @@ def test_an_engine_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
         engines()
 
 
-def test_unknown_voices_are_told_what_is_near() -> None:
+def test_unknown_voices_suggest_a_similar_name() -> None:
     with pytest.raises(VoiceUnavailableError, match="Did you mean hibari"):
         find_voice("hibary")
 
@@ -318,15 +318,15 @@ def test_unknown_voices_are_told_what_is_near() -> None:
 @pytest.mark.usefixtures("tone")
 def test_pauses_between_sentences_and_paragraphs() -> None:
     spoken = join(list(speak(Script("A first sentence. A second one.\n\n***\n\nAnother paragraph.", "tone"))))
-    heard = np.abs(spoken.audio.samples.reshape(-1, 80)).max(1) > 0.01
-    edges = np.flatnonzero(np.diff(heard.astype(int), prepend=0, append=0)) / 100
-    silences = [edges[0], *(edges[2::2] - edges[1:-1:2]), len(heard) / 100 - edges[-1]]
+    audible = np.abs(spoken.audio.samples.reshape(-1, 80)).max(1) > 0.01
+    edges = np.flatnonzero(np.diff(audible.astype(int), prepend=0, append=0)) / 100
+    silences = [edges[0], *(edges[2::2] - edges[1:-1:2]), len(audible) / 100 - edges[-1]]
     expected = [speaking.LEAD_S, 0.6, 1.0, speaking.TAIL_S]
     np.testing.assert_allclose(silences, expected, atol=0.021)
     np.testing.assert_allclose(edges[1::2] - edges[::2], [0.17, 0.13, 0.18], atol=0.021)
 
 
-def test_phones_of_joined_sentences_fill_the_sound() -> None:
+def test_phones_of_joined_sentences_fill_the_audio() -> None:
     spoken = join(list(speak(Script("Good evening. Here is the news."))))
     assert_without_gaps(spoken)
     symbols = [phone.symbol for phone in phones_of(spoken)]
@@ -344,35 +344,18 @@ def test_speech_has_one_loudness_and_does_not_clip() -> None:
 
 
 def level_of(utterance: Utterance) -> float:
-    said = utterance.audio.samples[np.abs(utterance.audio.samples) > 1e-3]
-    return float(10 * np.log10(np.square(said, dtype=np.float64).mean()))
+    audible = utterance.audio.samples[np.abs(utterance.audio.samples) > 1e-3]
+    return float(10 * np.log10(np.square(audible, dtype=np.float64).mean()))
 
 
 @pytest.mark.usefixtures("tone")
-def test_long_text_is_spoken_as_it_is_asked_for() -> None:
+def test_long_text_is_synthesized_on_demand() -> None:
     stream = speak(Script("A sentence. " * 100_000, "tone"))
     assert sum(len(next(stream).audio.samples) for _ in range(3)) < 8000 * 3
 
 
-def test_a_sound_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    waveforms = [Audio(np.array([0, 0.5, 2], np.float32), 8000), Audio(np.array([-2, -0.5], np.float32), 8000)]
-    assert write_audio(path, waveforms) == pytest.approx(5 / 8000)
-    samples, rate_hz = soundfile.read(path)
-    assert rate_hz == 8000
-    np.testing.assert_allclose(samples, [0, 0.5, 1, -1, -0.5], atol=1e-4)
-    with pytest.raises(OutputExistsError):
-        write_audio(path, waveforms)
-    for wrong in ([], [*waveforms, Audio(waveforms[0].samples, 16000)]):
-        with pytest.raises(ValueError, match="sound"):
-            write_audio(tmp_path / "b.wav", wrong)
-    with pytest.raises(OutputError, match=r"\.wav"):
-        write_audio(tmp_path / "b.mp3", waveforms)
-    assert [found.name for found in tmp_path.iterdir()] == ["a.wav"]
-
-
 def test_speak_command(tmp_path: Path) -> None:
-    output = tmp_path / "said.wav"
+    output = tmp_path / "speech.wav"
     result = CliRunner().invoke(main, ["speak", "Good evening.", "-o", str(output), "--json"])
     made = json.loads(result.stdout)
     assert made["engine"] == made["voice"] == "hibari" and made["language"] == "en-US"
@@ -426,8 +409,8 @@ def test_voices_command() -> None:
 
 
 @pytest.mark.usefixtures("own_caches")
-def test_an_anchor_says_a_text(anchor_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "said.mp4"
+def test_an_anchor_speaks_a_text(anchor_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "speech.mp4"
     command = [
         "generate",
         str(anchor_folder),
@@ -447,4 +430,4 @@ def test_an_anchor_says_a_text(anchor_folder: Path, tmp_path: Path) -> None:
     assert made["duration_s"] == pytest.approx(described["duration_s"], abs=0.001)
     assert read_audio(output).duration_s == pytest.approx(described["duration_s"], abs=0.001)
     assert "Good" not in result.stdout
-    assert [found.name for found in tmp_path.iterdir()] == ["said.mp4"]
+    assert [found.name for found in tmp_path.iterdir()] == ["speech.mp4"]

@@ -1,4 +1,4 @@
-"""The licence table names everything, and says of each whether commercial use is open."""
+"""The license table names everything, and says of each whether commercial use is open."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 
 from talkinghead.cli.main import main
-from talkinghead.weights import registry as weights
-from talkinghead.weights.licenses import Commercial, all_licenses, commercial, normal
+from talkinghead.weights import registry
+from talkinghead.weights.licenses import Commercial, all_licenses, commercial, normalized
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
         ("", Commercial.UNKNOWN),
     ],
 )
-def test_what_a_licence_means(license: str, meaning: Commercial) -> None:
+def test_what_a_license_means(license: str, meaning: Commercial) -> None:
     assert commercial(license) is meaning
 
 
@@ -42,9 +42,9 @@ def test_everything_that_is_installed_is_listed_and_known() -> None:
     rows = all_licenses()
     unknown = [row.name for row in rows if row.commercial is Commercial.UNKNOWN]
     assert unknown == []
-    names = {normal(row.name) for row in rows}
+    names = {normalized(row.name) for row in rows}
     assert {"torch", "av", "numpy", "click", "llvmlite", "silero-vad", "presenter", "ffmpeg"} <= names
-    assert set(map(normal, weights.WEIGHTS)) <= names
+    assert set(map(normalized, registry.WEIGHTS)) <= names
     assert not [row for row in rows if row.kind == "weight" and row.commercial is not Commercial.OPEN]
 
 
@@ -57,11 +57,11 @@ def test_the_command() -> None:
 def test_the_document_has_every_requirement_and_weight() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = {name: texts for name, texts in project["optional-dependencies"].items() if name != "dev"}
-    named = {Requirement(text).name for texts in (project["dependencies"], *extras.values()) for text in texts}
+    required = {Requirement(text).name for texts in (project["dependencies"], *extras.values()) for text in texts}
     document = (ROOT / "docs" / "licenses.md").read_text("utf-8")
-    told = {line.split("|")[1].strip(): line for line in document.splitlines() if line.startswith("| ")}
-    assert named <= told.keys()
+    listed = {line.split("|")[1].strip(): line for line in document.splitlines() if line.startswith("| ")}
+    assert required <= listed.keys()
     rows = {row.name: row for row in all_licenses() if row.kind != "part"}
-    assert {row.name for row in rows.values() if row.kind == "weight"} <= told.keys()
-    for name in told.keys() & rows.keys():
-        assert f"| {rows[name].commercial} |" in told[name]
+    assert {row.name for row in rows.values() if row.kind == "weight"} <= listed.keys()
+    for name in listed.keys() & rows.keys():
+        assert f"| {rows[name].commercial} |" in listed[name]

@@ -1,9 +1,10 @@
-"""Join rendered frames and sound to the clip, and write what is known of every frame beside it.
+"""Join rendered frames and audio to the clip, and write the ground truth of every frame next to it.
 
     python tools/presenter/assemble.py presenter FRAMES PERFORMANCE -o data/presenter
 
-FRAMES holds the pictures of render.py, PERFORMANCE the files of performance.py. Made with the project's own
-environment; the truth of every frame goes into NAME.safetensors (data/presenter/README.md says what it holds).
+FRAMES is the folder of images from render.py, PERFORMANCE that of the files from performance.py. Runs in the
+project's own environment; the ground truth of every frame goes into NAME.safetensors, whose content is described in
+data/presenter/README.md.
 """
 
 from __future__ import annotations
@@ -15,28 +16,29 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-from camera import camera_place, intrinsics, project
+from camera import camera_position, intrinsics, project
 from head import Array, load_head
 from lips import MIDDLE, lip_gaps
 from looks import LOOKS
 
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import ContainerMetadata, EncoderSettings, VideoWriter
 from talkinghead.structures import Frame
 
 CRF = 9
-"""No difference to the frames is visible."""
+"""Constant rate factor of the encoding, low enough that no difference to the frames is visible."""
+COMMENT = "A computed person: rendered from the ICT-FaceKit head model, the voice is hibari-tts"
 
 
 def truth(look: str, performance: dict[str, Array], size_px: int) -> dict[str, Array]:
-    """What is known of T frames: expression, pose, 68 landmarks in space and in the picture, opening, camera."""
+    """Ground truth of T frames: expression, pose, 68 landmarks in space and in the image, opening, camera."""
     head = load_head(LOOKS[look].identity())
-    turns, moves = performance["rotation_rad"], performance["translation_cm"]
+    rotations, translations = performance["rotation_rad"], performance["translation_cm"]
     at_rest, posed = [], []
-    for weights, turn, move in zip(performance["expression"], turns, moves, strict=True):
+    for weights, rotation, translation in zip(performance["expression"], rotations, translations, strict=True):
         vertices = head.deformed(weights.astype(np.float64))
         at_rest.append(vertices[head.landmarks68])
-        posed.append(head.posed(vertices, turn, move)[head.landmarks68])
+        posed.append(head.posed(vertices, rotation, translation)[head.landmarks68])
     landmarks = np.stack(posed)
     values = {
         **{name: performance[name] for name in ("expression", "rotation_rad", "translation_cm", "phone_times_s")},
@@ -44,7 +46,7 @@ def truth(look: str, performance: dict[str, Array], size_px: int) -> dict[str, A
         "landmarks_px": project(landmarks, size_px),
         "opening_cm": lip_gaps(np.stack(at_rest)[:, 48:68])[:, MIDDLE],
         "camera_intrinsics": intrinsics(size_px),
-        "camera_cm": camera_place(),
+        "camera_cm": camera_position(),
     }
     times = {"phone_times_s"}
     return {name: value if name in times else value.astype(np.float32) for name, value in values.items()}
@@ -71,15 +73,14 @@ def main(look: str, frames: Path, performance: Path, output: Path) -> None:
         size_px,
         frame_rate=rate,
         audio_from=performance / "speech.wav",
-        metadata={"comment": "A computed person: rendered from the ICT-FaceKit head model, the voice is hibari-tts"},
+        metadata=ContainerMetadata({"comment": COMMENT}),
         overwrite=True,
-        crf=CRF,
-        preset="slow",
+        encoder=EncoderSettings(CRF, "slow"),
     ) as writer:
         for index, path in enumerate(paths):
             writer.write(Frame(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), float(index / rate)))
-    known = truth(look, values, size_px)
-    save_arrays(output / f"{look}.safetensors", known, {"about": json.dumps(about, ensure_ascii=False)})
+    ground_truth = truth(look, values, size_px)
+    save_arrays(output / f"{look}.safetensors", ground_truth, {"about": json.dumps(about, ensure_ascii=False)})
     print(f"{output / look}.mp4: {len(paths)} frames, {(output / f'{look}.mp4').stat().st_size / 1e6:.1f} MB")
 
 

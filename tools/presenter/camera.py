@@ -6,26 +6,28 @@ import numpy as np
 from head import Array
 
 LENS_MM, SENSOR_MM = 85.0, 36.0
+"""Focal length and width of the sensor."""
 FIELD_CM = 37.0
-"""Width of the picture at the depth of the lips."""
+"""Width of the image at the depth of the lips."""
 FACE_DEPTH_CM = 9.0
+"""Depth of the lips, on the z axis of the head model."""
 EYE_LEVEL_CM = 0.3
 """Height of the camera."""
 
 
-def camera_place() -> Array:
-    """(3,) the camera's centre in the head model's axes."""
+def camera_position() -> Array:
+    """(3,) center of projection in the head model's axes, cm."""
     return np.array([0.0, EYE_LEVEL_CM, FACE_DEPTH_CM + FIELD_CM * LENS_MM / SENSOR_MM])
 
 
 def intrinsics(size_px: int) -> Array:
-    """(3, 3) of a square picture; pixel centres at +0.5, y down."""
+    """(3, 3) camera matrix of a square image; pixel centers at +0.5, y down."""
     focal = size_px * LENS_MM / SENSOR_MM
     return np.array([[focal, 0, size_px / 2], [0, focal, size_px / 2], [0, 0, 1]])
 
 
 def project(points: Array, size_px: int) -> Array:
-    """Points (..., 3) in the head model's axes -> (..., 2) pixels."""
-    seen = (points - camera_place()) * (1, -1, -1)  # the camera looks along -z, pictures have y down
-    pixels = seen @ intrinsics(size_px).T
+    """Project points (..., 3) in the head model's axes -> (..., 2) pixels."""
+    in_camera = (points - camera_position()) * (1, -1, -1)  # the camera looks along -z, images have y down
+    pixels = in_camera @ intrinsics(size_px).T
     return pixels[..., :2] / pixels[..., 2:]

@@ -1,7 +1,7 @@
 """From phones to articulator positions, after Cohen and Massaro (Modeling Coarticulation in Synthetic Visual Speech,
 1993): every phone has a target for each articulator and a dominance that rises before it and fades after it; where
-dominances overlap, the targets blend by their strength. So rounding is seen before its vowel is heard, a weak
-consonant takes its neighbours' shape, and a bilabial closes the lips whatever is around it.
+dominances overlap, the targets blend by their strength. So rounding is visible before its vowel is audible, a
+weak consonant takes the shape of its neighbors, and a bilabial closes the lips whatever its neighbors are.
 """
 
 from __future__ import annotations
@@ -20,35 +20,36 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Phone(SpokenPhone):
-    """A sound of the speech, or a PAUSE or BREATH between sounds."""
+    """A phone of the speech, or a PAUSE or BREATH between phones."""
 
     effort: float = 1.0
-    """How far vowels open, about 1, by the sound's energy."""
+    """Factor on the opening of vowels, about 1, by the energy of the audio."""
 
 
 @dataclass(frozen=True)
 class Viseme:
-    """What a phone asks of the articulators."""
+    """Targets of the articulators for a phone."""
 
     targets: dict[str, float]
+    """Target of each articulator that the phone involves."""
     strengths: dict[str, float]
+    """Strength of dominance of each articulator; 1 for those that are not named."""
     elsewhere: float
-    """Strength with which every articulator without a target is held back at 0."""
+    """Strength with which every articulator without a target is drawn to 0."""
     reach: float = 1.0
-    """Factor on `REACH_S`: a closure is sudden, a pause is sunk into."""
+    """Factor on `REACH_S`: small for closures, which are sudden, large for pauses, which begin slowly."""
 
 
 BREATH = "breath"
-"""Symbol of an intake of breath, between a PAUSE and the phrase that it is for."""
+"""Symbol of a breath, between a PAUSE and the phrase before which it is taken."""
 
 REST = {"gap": -0.06, "jaw": 0.02}
 """Positions at rest; articulators not named are at 0. The gap below 0 presses the lips together softly."""
 
 FIRMNESS = (1.0, 1.2, 1.7)
-"""By stress, how much more a vowel withstands its neighbours."""
+"""Factor on the strength of a vowel against its neighbors, by stress."""
 
 REACH_S = {
-    # How long before and after a phone an articulator moves towards it and away, in seconds.
     "jaw": (0.085, 0.075),
     "gap": (0.050, 0.045),
     "round": (0.130, 0.080),
@@ -59,27 +60,30 @@ REACH_S = {
     "tuck": (0.065, 0.055),
     "press": (0.045, 0.035),
 }
+"""Time before a phone in which each articulator moves towards its target, and time after it in which it moves away."""
 ARTICULATORS = tuple(REACH_S)
-"""jaw: weight of the jaw's opening; gap: centimetres between the inner lips, below 0 pressed together; round and
+"""jaw: weight of the jaw's opening; gap: centimeters between the inner lips, below 0 pressed together; round and
 funnel: lips forward, closed round or flared; spread: corners apart; lower, upper: lower lip down, upper lip up;
 tuck: lower lip under the upper teeth; press: lips pressed flat. All but the first two are 0 to about 1."""
 
 CORE = 0.6
-"""Part of a phone, about its middle, in which its dominance is full."""
+"""Fraction of a phone, about its middle, in which its dominance is full."""
 LEAST_CLOSURE_S = 0.042
-"""Full dominance of a closure lasts at least this long, so that every rate from 25 frames a second on sees it."""
+"""Least time of full dominance of a closure, so that every rate from 25 frames a second on shows it."""
 ROLL_OFF = 1.5
-"""Exponent of the dominance's fading; above 1 so that it begins without a corner."""
+"""Exponent of the fading of dominance; above 1, so that it begins smoothly."""
 
 EMPHASIS = (0.88, 0.96, 1.04)
-"""How far vowels open, by stress."""
+"""Factor on the opening of vowels, by stress."""
 
 
 def _vowel(jaw: float, gap: float, **others: float) -> Viseme:
+    """A vowel: every target has full strength."""
     return Viseme({"jaw": jaw, "gap": gap, **others}, {}, elsewhere=0.5)
 
 
 def _consonant(jaw: float, gap: float, strength: float, **others: float) -> Viseme:
+    """A consonant: jaw and gap have the given strength, and other articulators follow the neighbors."""
     return Viseme({"jaw": jaw, "gap": gap, **others}, {"jaw": strength, "gap": strength}, elsewhere=0.06)
 
 
@@ -137,39 +141,44 @@ VISEMES: dict[str, Viseme] = {
     "ə": Viseme({"jaw": 0.12, "gap": 0.54}, {"jaw": 0.6, "gap": 0.6}, elsewhere=0.15),
 }
 VISEMES |= {"ɐ": VISEMES["ə"], "ɚ": VISEMES["ɜ"], "a": VISEMES["ɑ"], "e": VISEMES["ɛ"]}
+"""Viseme of each symbol (IPA, PAUSE or BREATH)."""
 
 DIPHTHONGS = {name: tuple(name) for name in ("eɪ", "aɪ", "oʊ", "aʊ", "ɔɪ", "əʊ")}
+"""The two vowels of each diphthong."""
 ONSET_SHARE = 0.55
-"""Part of a diphthong that belongs to its first vowel."""
+"""Fraction of a diphthong that belongs to its first vowel."""
 
 BILABIALS = frozenset("pbm")
+"""Phones with closed lips."""
 LABIODENTALS = frozenset("fv")
+"""Phones with the lower lip at the upper teeth."""
 VOWELS = frozenset("iɪɛæɑʌɔoʊuɜəɐɚae") | DIPHTHONGS.keys()
+"""Phones whose opening follows effort and stress."""
 
 
 def monophthongs(phones: Sequence[Phone]) -> list[Phone]:
-    """Diphthongs taken apart into the two vowels they glide between."""
+    """Phones with every diphthong split into the two vowels between which it glides."""
     parts = []
     for phone in phones:
         if phone.symbol not in DIPHTHONGS:
             parts.append(phone)
             continue
         first, second = DIPHTHONGS[phone.symbol]
-        turn_s = phone.start_s + ONSET_SHARE * (phone.end_s - phone.start_s)
-        parts.append(Phone(first, phone.start_s, turn_s, phone.stress, phone.effort))
-        parts.append(Phone(second, turn_s, phone.end_s, 1, phone.effort))
+        split_s = phone.start_s + ONSET_SHARE * (phone.end_s - phone.start_s)
+        parts.append(Phone(first, phone.start_s, split_s, phone.stress, phone.effort))
+        parts.append(Phone(second, split_s, phone.end_s, 1, phone.effort))
     return parts
 
 
 def dominance(times_s: FloatArray, core_s: tuple[float, float], reach_s: tuple[float, float]) -> FloatArray:
-    """(T,) in 0..1: full in the core, fading over the reach before and after it."""
+    """Dominance of a phone at each time: (T,) in [0, 1], 1 in the core, fading over the reach before and after it."""
     before = np.maximum(core_s[0] - times_s, 0) / reach_s[0]
     after = np.maximum(times_s - core_s[1], 0) / reach_s[1]
     return np.exp(-((before + after) ** ROLL_OFF))
 
 
 def core_of(phone: Phone) -> tuple[float, float]:
-    """The time about a phone's middle in which it has its way; long enough to be seen for a closure."""
+    """Begin and end of a phone's full dominance, about its middle; long enough to be visible for a closure."""
     middle, half = (phone.start_s + phone.end_s) / 2, CORE * (phone.end_s - phone.start_s) / 2
     if phone.symbol in BILABIALS:
         half = max(half, LEAST_CLOSURE_S / 2)
@@ -177,6 +186,7 @@ def core_of(phone: Phone) -> tuple[float, float]:
 
 
 def target_of(phone: Phone, articulator: str) -> float:
+    """Target of an articulator for a phone; vowels open by their effort and stress."""
     viseme = VISEMES[phone.symbol]
     target = viseme.targets.get(articulator, 0.0)
     if phone.symbol in VOWELS and articulator in ("jaw", "gap", "lower"):
@@ -185,9 +195,9 @@ def target_of(phone: Phone, articulator: str) -> float:
 
 
 def articulate(phones: Sequence[Phone], times_s: FloatArray, period_s: float) -> dict[str, FloatArray]:
-    """Positions of every articulator at the times asked for.
+    """Positions of every articulator at each time.
 
-    phones: in order and without holes from 0 to period_s, pauses included; time runs in a circle of period_s.
+    phones: in order and without gaps from 0 to period_s, pauses included; time runs in a circle of period_s.
     Returns {articulator: (T,)} in the units of `ARTICULATORS`. Raises KeyError for a symbol without a viseme.
     """
     parts = monophthongs(phones)
@@ -199,8 +209,8 @@ def articulate(phones: Sequence[Phone], times_s: FloatArray, period_s: float) ->
             default = 1.0 if articulator in viseme.targets else viseme.elsewhere
             reach = (viseme.reach * reach_s[0], viseme.reach * reach_s[1])
             core = core_of(phone)
-            # The circle of time: the phone is also where it was a round ago and will be in a round.
-            near = sum(dominance(times_s + turn * period_s, core, reach) for turn in (-1, 0, 1))
+            # Time is circular: the phone also acts one period earlier and one later.
+            near = sum(dominance(times_s + lap * period_s, core, reach) for lap in (-1, 0, 1))
             weight = viseme.strengths.get(articulator, default) * FIRMNESS[phone.stress] * near
             blended += weight * target_of(phone, articulator)
             total += weight

@@ -1,7 +1,7 @@
 """Hair as strands: scalp, brows and lashes, grown on the head mesh in numpy.
 
-A strand is rooted at a place on the mesh (triangle and barycentric weights) so that brows and lashes follow the
-expression; scalp hair moves with the skull as one piece.
+A strand is rooted at a point on the mesh (triangle and barycentric weights), so that brows and lashes follow the
+expression; scalp hair moves rigidly with the skull.
 """
 
 from __future__ import annotations
@@ -16,39 +16,44 @@ from scipy.spatial import cKDTree
 POINTS = 8
 """Points along one strand."""
 
-# The hairline seen from the side: in front of this depth z (at height y) there is no hair.
+# The hairline in the side view: in front of this depth z (at height y) there is no hair.
 _HAIRLINE_Y = np.array([-0.6, 0.4, 2.5, 4.0, 6.0, 7.6, 8.6, 9.2, 9.8, 10.6, 13.0])
 _HAIRLINE_Z = np.array([2.2, 3.5, 3.7, 3.6, 3.8, 4.6, 6.0, 7.6, 9.4, 11.8, 14.0])
 
 
 @dataclass(frozen=True)
 class Hairstyle:
+    """Shape of the scalp hair; lengths in cm."""
+
     count: int
+    """Number of strands."""
     length_top: float
+    """Length on top of the head."""
     length_sides: float
+    """Length at the sides."""
     lift: float
-    """How far strands rise from the scalp at the root, 0 (combed flat) to 1."""
+    """Rise of the strands from the scalp at the root, 0 (combed flat) to 1."""
     part: float | None
-    """Sideways place of the parting; None combs everything straight back."""
+    """Sideways position of the parting, cm; None combs all hair straight back."""
     clump: float
-    """How much neighbours gather into locks, 0 to 1."""
+    """Degree to which neighboring strands gather into locks, 0 to 1."""
     frizz: float
-    """How far a strand strays sideways from its course, cm."""
+    """Sideways deviation of a strand from its course, cm."""
     root_radius: float = 0.011
     tip_radius: float = 0.004
 
 
 @dataclass(frozen=True)
 class Strands:
-    """(S, P, 3) points and (S, P) radii."""
+    """Hair of S strands: (S, P, 3) points and (S, P) radii, cm."""
 
     points: Array
     radii: Array
 
 
-def scalp_field(places: Array) -> Array:
+def scalp_field(points_on_skin: Array) -> Array:
     """Signed: positive where hair grows on the generic head, about the distance from the hairline in cm; (N,)."""
-    x, y, z = places.T
+    x, y, z = points_on_skin.T
     front = np.interp(y, _HAIRLINE_Y, _HAIRLINE_Z) - z
     sideways = np.abs(x)
     ear = np.hypot((y - 1.3) / 3.5, (z - 0.1) / 2.5) - 1
@@ -57,9 +62,9 @@ def scalp_field(places: Array) -> Array:
     return np.minimum.reduce([front, beside_ear, nape])
 
 
-def in_scalp(places: Array, softness: float) -> Array:
+def in_scalp(points_on_skin: Array, softness: float) -> Array:
     """0 to 1 over `softness` cm inside the hairline, (N,)."""
-    return np.clip(scalp_field(places) / softness, 0, 1)
+    return np.clip(scalp_field(points_on_skin) / softness, 0, 1)
 
 
 def vertex_normals(vertices: Array, faces: list[list[int]]) -> Array:
@@ -75,13 +80,13 @@ def vertex_normals(vertices: Array, faces: list[list[int]]) -> Array:
 
 @dataclass(frozen=True)
 class Roots:
-    """Where strands stand: (S, 3) corners of their triangle and barycentric weights."""
+    """Roots of S strands: (S, 3) corners of their triangles and (S, 3) barycentric weights."""
 
     corners: Indices
     weights: Array
 
     def on(self, vertices: Array) -> Array:
-        """(S, 3) places on the mesh `vertices`."""
+        """(S, 3) positions on the mesh `vertices`."""
         return np.einsum("sk,skc->sc", self.weights, vertices[self.corners])
 
     def take(self, chosen: Indices) -> Roots:
@@ -102,6 +107,7 @@ def scatter(head: Head, count: int, rng: np.random.Generator, parts: tuple[str, 
 
 
 def unit(vectors: Array) -> Array:
+    """Vectors (..., 3) at length 1."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
@@ -109,25 +115,27 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     """The hair of the head, combed along the scalp: back on top (to one side of the parting), down at the sides."""
     rng = np.random.default_rng(seed)
     roots = scatter(head, style.count * 6, rng, ("M_Face", "M_BackHead"))
-    places = roots.on(head.generic)
+    points_on_skin = roots.on(head.generic)
     # An uneven, thinning edge: a straight one looks like a cap.
-    uneven = 0.35 * np.sin(2.1 * places[:, 0] + 1.0) * np.sin(1.3 * places[:, 0]) + 0.30 * rng.normal(size=len(places))
-    density = np.clip((scalp_field(places) + uneven) / 1.5, 0, 1) ** 1.5
-    roots = roots.take(np.flatnonzero(rng.random(len(places)) < density)[: style.count])
-    places, base = roots.on(head.generic), roots.on(head.neutral)
+    uneven = 0.35 * np.sin(2.1 * points_on_skin[:, 0] + 1.0) * np.sin(1.3 * points_on_skin[:, 0]) + 0.30 * rng.normal(
+        size=len(points_on_skin)
+    )
+    density = np.clip((scalp_field(points_on_skin) + uneven) / 1.5, 0, 1) ** 1.5
+    roots = roots.take(np.flatnonzero(rng.random(len(points_on_skin)) < density)[: style.count])
+    points_on_skin, base = roots.on(head.generic), roots.on(head.neutral)
 
     normals = vertex_normals(head.neutral, [head.faces[i] for p in ("M_Face", "M_BackHead") for i in head.part(p)])
     tree = cKDTree(head.neutral[SKIN])
-    top = np.clip((places[:, 1] - 7.0) / 3.5, 0, 1)
-    inside = np.clip(scalp_field(places) / 2.0, 0.22, 1)
+    top = np.clip((points_on_skin[:, 1] - 7.0) / 3.5, 0, 1)
+    inside = np.clip(scalp_field(points_on_skin) / 2.0, 0.22, 1)
     length = (style.length_sides + (style.length_top - style.length_sides) * top) * inside
-    length *= rng.uniform(0.8, 1.1, len(places))
-    flow = combing(places, style, top)
+    length *= rng.uniform(0.8, 1.1, len(points_on_skin))
+    flow = combing(points_on_skin, style, top)
     lift = style.lift * (0.35 + 0.65 * top)
 
-    points = np.empty((len(places), POINTS, 3))
+    points = np.empty((len(points_on_skin), POINTS, 3))
     points[:, 0] = base
-    lean = rng.normal(scale=0.12, size=(len(places), 3))
+    lean = rng.normal(scale=0.12, size=(len(points_on_skin), 3))
     for k in range(1, POINTS):
         here = points[:, k - 1]
         _, nearest = tree.query(here)
@@ -148,20 +156,20 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     return Strands(points, np.broadcast_to(radii, points.shape[:2]).copy())
 
 
-def combing(places: Array, style: Hairstyle, top: Array) -> Array:
-    """(S, 3) direction in which the hair at `places` is combed."""
-    side = np.sign(places[:, :1])
+def combing(points_on_skin: Array, style: Hairstyle, top: Array) -> Array:
+    """(S, 3) direction in which the hair at `points_on_skin` (S, 3) is combed."""
+    side = np.sign(points_on_skin[:, :1])
     back = np.array([0.0, 0.15, -1.0]) + 0.12 * side * np.array([1.0, 0, 0])
     down = np.array([0.0, -1.0, -0.55])
     if style.part is None:
         return top[:, None] * back + (1 - top[:, None]) * np.array([0.0, 0.05, -1.0])
-    over = 1 / (1 + np.exp((places[:, :1] - style.part) / 0.25))
+    over = 1 / (1 + np.exp((points_on_skin[:, :1] - style.part) / 0.25))
     across = over * np.array([-0.6, 0.45, -0.85]) + (1 - over) * np.array([0.8, -0.35, -0.6])
     return top[:, None] * across + (1 - top[:, None]) * down
 
 
 def _gathered(points: Array, clump: float, rng: np.random.Generator) -> Array:
-    """Strands drawn towards the lock that their root stands nearest to, more so towards the tip."""
+    """Strands gathered into the lock that is nearest to their root, the more the nearer to the tip."""
     guides = rng.choice(len(points), max(len(points) // 70, 1), replace=False)
     _, nearest = cKDTree(points[guides, 0]).query(points[:, 0])
     lock = points[guides][nearest]
@@ -179,7 +187,7 @@ class RootedStrands:
     radii: Array
 
     def on(self, vertices: Array) -> Strands:
-        """Where they stand on the mesh `vertices` (V, 3)."""
+        """The strands on the mesh `vertices` (V, 3)."""
         frames = _frames(vertices[self.roots.corners])
         points = self.roots.on(vertices)[:, None] + np.einsum("sij,spj->spi", frames, self.offsets)
         return Strands(points, self.radii)
@@ -203,18 +211,18 @@ def brow_hair(head: Head, count: int, seed: int, thickness: float = 0.42) -> Roo
     rng = np.random.default_rng(seed)
     marks = head.generic[head.landmarks68]
     roots = scatter(head, 900_000, rng, ("M_Face",))
-    places = roots.on(head.generic)
+    points_on_skin = roots.on(head.generic)
     normals = vertex_normals(head.neutral, [head.faces[i] for i in head.part("M_Face")])
     chosen, directions = [], []
     for brow, outwards in ((marks[17:22][::-1], -1.0), (marks[22:27], 1.0)):
         curve = CubicSpline(np.arange(5), brow)(np.linspace(-0.1, 3.85, 120)) - np.array([0, 0.28, 0])
-        distance, place = cKDTree(curve).query(places)
-        along = place / 119
+        distance, nearest = cKDTree(curve).query(points_on_skin)
+        along = nearest / 119
         width = thickness * np.interp(along, [0, 0.12, 0.55, 1], [0.6, 1.0, 0.85, 0.2])
         thinning = np.interp(along, [0, 0.18, 0.85, 1], [0.25, 1, 0.8, 0.15])
-        keep = np.flatnonzero(rng.random(len(places)) < np.clip(1.2 * (1 - distance / width), 0, 1) * thinning)
+        keep = np.flatnonzero(rng.random(len(points_on_skin)) < np.clip(1.2 * (1 - distance / width), 0, 1) * thinning)
         chosen.append(rng.choice(keep, min(count // 2, len(keep)), replace=False))
-        along, above = along[chosen[-1]], places[chosen[-1], 1] - curve[place[chosen[-1]], 1]
+        along, above = along[chosen[-1]], points_on_skin[chosen[-1], 1] - curve[nearest[chosen[-1]], 1]
         rise = np.interp(along, [0, 0.2, 0.6, 1], [1.2, 0.5, 0.05, -0.3]) - 0.4 * above / thickness
         directions.append(np.stack([np.full(len(along), outwards), rise, np.zeros(len(along))], 1))
     index, direction = np.concatenate(chosen), np.concatenate(directions)

@@ -1,7 +1,7 @@
-"""The head: the open ICT-FaceKit model in numpy - shape, expression, pose, and where its parts are.
+"""The head: the open ICT-FaceKit model in numpy, with its shape, expressions, pose and parts.
 
-Units are those of the model (close to centimetres); x to the anchor's left, y up, z towards the camera.
-The model is ICT-FaceKit (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020), MIT licence.
+Units are those of the model (close to centimeters); x to the presenter's left, y up, z towards the camera.
+The model is ICT-FaceKit (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020), MIT license.
 """
 
 from __future__ import annotations
@@ -18,75 +18,86 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 DEFAULT_ICT = Path(__file__).resolve().parents[3] / "shared" / "models" / "ict_facekit.npz"
+"""File of the model where $TALKINGHEAD_ICT is not set."""
 SCLERA = {"L": slice(21451, 22221), "R": slice(23021, 23791)}
+"""Vertices of the white of either eye."""
 IRIS = {"L": slice(22221, 23021), "R": slice(23791, 24591)}
+"""Vertices of either iris."""
 EYEBALL = {"L": slice(21451, 23021), "R": slice(23021, 24591)}
+"""Vertices of either whole eyeball: sclera and iris."""
 GAZE_RAD = 0.45
-"""How far an eyeball turns at eyeLook* of one: the model's shapes move the lids only."""
+"""Rotation of an eyeball at a weight of 1 of eyeLook*, radians; the model's own shapes move the lids only."""
 SKIN = slice(0, 14062)
+"""Vertices of the skin of face, head and neck."""
 
 NECK_PIVOT = np.array([0.0, -6.0, -1.0])
-"""The head turns about this point, near the top of the spine."""
+"""(3,) point about which the head rotates, near the top of the spine."""
 NECK_BENDS = (-15.0, -8.5)
-"""Height over which the neck goes from still (with the torso) to moving wholly with the head."""
+"""Heights between which the neck bends: below it is still, with the torso; above it moves with the head."""
 
 
 def ict_path() -> Path:
-    """Where the model is: $TALKINGHEAD_ICT, or ../shared/models beside the repository."""
+    """Path of the model: $TALKINGHEAD_ICT, or ../shared/models next to the repository."""
     return Path(os.environ.get("TALKINGHEAD_ICT", DEFAULT_ICT))
 
 
 @dataclass(frozen=True)
 class Head:
-    """One person's head at rest, and what moves it."""
+    """One person's head at rest, and its expressions."""
 
     generic: Array
-    """(V, 3) the model's mean person: regions are found on it, so that they are the same for everybody."""
+    """(V, 3) the mean person of the model, on which regions are defined, so that they are the same for every person."""
     neutral: Array
-    """(V, 3) this person."""
+    """(V, 3) this person at rest."""
     expressions: Array
-    """(E, V, 3) displacement at weight one."""
+    """(E, V, 3) displacement at weight 1."""
     expression_names: tuple[str, ...]
+    """(E,) ARKit names with _L and _R."""
     faces: list[list[int]]
+    """Vertex numbers of each face, a triangle or a quad."""
     face_uv: list[list[int]]
+    """Numbers of the texture coordinates at the corners of each face."""
     uv: Array
+    """(N, 2) texture coordinates."""
     material_of_face: list[str]
+    """Name of the material of each face."""
     landmarks68: Indices
+    """(68,) vertex numbers of the 68 landmarks."""
 
     def deformed(self, weights: Array) -> Array:
-        """Vertices (V, 3) with the expression `weights` (E,), before the pose; the eyeballs turn with eyeLook*."""
-        moving = np.flatnonzero(weights)
-        vertices = self.neutral + np.tensordot(weights[moving], self.expressions[moving], 1)
+        """Vertices (V, 3) with the expression `weights` (E,), before the pose; the eyeballs rotate with eyeLook*."""
+        active = np.flatnonzero(weights)
+        vertices = self.neutral + np.tensordot(weights[active], self.expressions[active], 1)
         named = dict(zip(self.expression_names, weights.tolist(), strict=True))
         for side, outwards in (("L", 1.0), ("R", -1.0)):
             yaw = outwards * (named[f"eyeLookOut_{side}"] - named[f"eyeLookIn_{side}"])
             pitch = named[f"eyeLookDown_{side}"] - named[f"eyeLookUp_{side}"]
-            turn = Rotation.from_euler("YX", np.array([yaw, pitch]) * GAZE_RAD).as_matrix()
+            rotation = Rotation.from_euler("YX", np.array([yaw, pitch]) * GAZE_RAD).as_matrix()
             balls = np.r_[EYEBALL[side]]
-            center = eye_centre(vertices, side)
-            vertices[balls] = (vertices[balls] - center) @ turn.T + center
+            center = eye_center(vertices, side)
+            vertices[balls] = (vertices[balls] - center) @ rotation.T + center
         return vertices
 
     def posed(self, vertices: Array, rotation_rad: Array, translation_cm: Array) -> Array:
-        """`vertices` (V, 3) with the head turned and moved; the lower neck stays with the torso."""
+        """`vertices` (V, 3) with the head rotated and shifted; the lower neck stays with the torso."""
         low, high = NECK_BENDS
         part = np.clip((self.neutral[:, 1] - low) / (high - low), 0, 1)
         part = part * part * (3 - 2 * part)
-        return vertices + part[:, None] * (moved(vertices, rotation_rad, translation_cm) - vertices)
+        return vertices + part[:, None] * (rigidly_moved(vertices, rotation_rad, translation_cm) - vertices)
 
     def part(self, name: str) -> Indices:
         """Indices of the faces made of material `name`."""
         return np.flatnonzero(np.asarray(self.material_of_face) == name)
 
 
-def moved(points: Array, rotation_rad: Array, translation_cm: Array) -> Array:
-    """`points` (N, 3) turned by pitch, yaw, roll (rotation_rad, about x, y, z) round the neck and then moved."""
-    turn = Rotation.from_euler("XYZ", rotation_rad).as_matrix()
-    return (points - NECK_PIVOT) @ turn.T + NECK_PIVOT + translation_cm
+def rigidly_moved(points: Array, rotation_rad: Array, translation_cm: Array) -> Array:
+    """`points` (N, 3) rotated about the neck by pitch, yaw, roll (`rotation_rad`, about x, y, z), then shifted."""
+    rotation = Rotation.from_euler("XYZ", rotation_rad).as_matrix()
+    return (points - NECK_PIVOT) @ rotation.T + NECK_PIVOT + translation_cm
 
 
-def eye_centre(vertices: Array, side: str) -> Array:
-    """(3,) centre of the eyeball of `side` L or R."""
+def eye_center(vertices: Array, side: str) -> Array:
+    """(3,) center of the eyeball of `side` L or R."""
     ball = vertices[IRIS[side]]
     return (ball.min(0) + ball.max(0)) / 2
 
@@ -96,7 +107,7 @@ def load_head(identity: dict[int, float], path: Path | None = None) -> Head:
     with np.load(path or ict_path()) as model:
         generic = model["neutral"].astype(np.float64)
         neutral = generic.copy()
-        shapes = model["identity"]  # read once: every look into an npz file unpacks it anew
+        shapes = model["identity"]  # read once: every access to an npz file unpacks it again
         for component, weight in identity.items():
             neutral += weight * shapes[component].astype(np.float64)
         quads, corners = model["faces"], model["faces_uv"]

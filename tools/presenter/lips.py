@@ -1,4 +1,4 @@
-"""Where the lips are: expression weights of the head model to 3D points, exactly, as the renderer has them too."""
+"""Lip points: from expression weights of the head model to 3D points, exactly those that the renderer draws."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from head import ict_path
 from numpy.typing import NDArray
 
 LIPS = slice(48, 68)
-"""The lips among the 68 points: 12 on the outer contour, then 8 on the inner one, both from the speaker's right."""
+"""Lips among the 68 landmarks: 12 of the outer contour, then 8 of the inner one, both from the speaker's right."""
 UPPER_INNER = (13, 14, 15)
+"""Points of the upper lip at the opening: right, middle and left column."""
 LOWER_INNER = (19, 18, 17)
-"""Points of the lips that face each other across the opening: right, middle, left column."""
+"""Points of the lower lip that face those of the upper lip, in the same columns."""
 MIDDLE = 1
+"""Number of the middle column."""
 
 
 @dataclass(frozen=True)
 class LipGeometry:
-    """The 20 lip points of one identity, linear in the expression weights. Centimetres, y up, z to the camera."""
+    """The 20 lip points of one identity, linear in the expression weights. Centimeters, y up, z to the camera."""
 
     neutral: NDArray[np.float64]
-    """(20, 3)"""
+    """(20, 3) lip points at rest."""
     expression: NDArray[np.float64]
     """(E, 20, 3) displacement at weight 1."""
     names: tuple[str, ...]
@@ -46,12 +48,12 @@ def load_lips(identity: Mapping[int, float], path: Path | None = None) -> LipGeo
 
 
 def lip_points(geometry: LipGeometry, expression: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(T, E) expression weights -> (T, 20, 3) lip points in the head's own frame (no rigid pose), centimetres."""
+    """Lip points in the head's own frame, without the rigid pose: (T, E) weights -> (T, 20, 3) centimeters."""
     return geometry.neutral + np.tensordot(expression, geometry.expression, 1)
 
 
 def lip_gaps(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, 20, 3) lip points -> (T, 3) height of the opening in the right, middle and left column, centimetres.
+    """Height of the opening in the right, middle and left column: (T, 20, 3) lip points -> (T, 3) centimeters.
 
     Zero where the lips just touch; negative where soft lips press into each other.
     """

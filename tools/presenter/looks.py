@@ -1,4 +1,4 @@
-"""The two people of the project: every choice that makes one differ from the other."""
+"""Looks of the two rendered people: everything in which one differs from the other."""
 
 from __future__ import annotations
 
@@ -12,26 +12,37 @@ from wardrobe import Outfit
 
 @dataclass(frozen=True)
 class Light:
-    """An area light that faces the presenter's face: place (cm, model axes), watts, side length (cm), colour."""
+    """A square area light that faces the presenter's face."""
 
-    place: tuple[float, float, float]
+    position: tuple[float, float, float]
+    """Center, cm, in the head model's axes."""
     power: float
+    """Watts."""
     size: float
+    """Side length, cm."""
     color: Colour = (1.0, 1.0, 1.0)
+    """Linear RGB."""
 
 
 @dataclass(frozen=True)
 class Look:
+    """Everything that defines one person: identity, skin, hair, eyes, clothes, backdrop and lights."""
+
     identity_seed: int
+    """Seed of the identity's random weights."""
     identity_scale: float
+    """Standard deviation of the identity's weights."""
     complexion: Complexion
     hairstyle: Hairstyle
     hair_melanin: float
+    """Darkness of the hair, 0 to 1."""
     hair_redness: float
+    """Redness of the hair, 0 to 1."""
     iris: Colour
+    """Linear RGB."""
     outfit: Outfit
     backdrop: tuple[Colour, Colour, Colour]
-    """Linear RGB of the backdrop's dark, light and accent."""
+    """Dark, light and accent color of the backdrop, linear RGB."""
     lights: tuple[Light, ...]
 
     def identity(self) -> dict[int, float]:
@@ -46,6 +57,7 @@ THREE_POINT = (
     Light((34.0, 36.0, -38.0), 8_000, 26, (0.95, 0.97, 1.0)),
     Light((-40.0, 30.0, -36.0), 6_000, 26, (1.0, 0.94, 0.88)),
 )
+"""Key light, fill light and two rim lights."""
 
 LOOKS = {
     "presenter": Look(

@@ -1,4 +1,4 @@
-"""What moves beside the mouth: blinks, gaze, brows, and the head. Everything repeats after a period, without a seam."""
+"""Motion of blinks, gaze, brows and head. All of it repeats after a period, without a seam."""
 
 from __future__ import annotations
 
@@ -10,37 +10,42 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 BLINK_CLOSING_S = 0.055
+"""Time in which the lids close."""
 BLINK_SHUT_S = 0.04
-"""One frame at 25 a second: some frame always sees the lids shut."""
+"""Time for which the lids stay closed: one frame at 25 a second, so that some frame always shows them closed."""
 BLINK_OPENING_S = (0.065, 0.085)
+"""Shortest and longest time in which the lids open."""
 BLINK_SPACING_S = (2.5, 5.0)
+"""Shortest and longest time from one blink to the next."""
 BLINK_MARGIN_S = 0.35
-"""The first blink is no nearer to the start of the loop."""
+"""Least time from the start of the loop to the first blink."""
 PAUSE_PULL_S = 0.6
-"""A pause nearer than this draws a blink to it."""
+"""Largest distance of a pause to which a blink is moved."""
 
 SACCADE_S = 0.05
+"""Length of a saccade."""
 FIXATION_S = (0.7, 2.4)
+"""Shortest and longest time between saccades."""
 DART_RAD = np.radians(1.1)
-"""Standard deviation of where the eyes rest, about the camera."""
+"""Standard deviation of the gaze about the direction of the camera."""
 
 
-def wrapped(times_s: FloatArray, centre_s: float, period_s: float) -> FloatArray:
+def wrapped(times_s: FloatArray, center_s: float, period_s: float) -> FloatArray:
     """Time since the nearest repetition of a moment, in -period_s/2 .. period_s/2."""
-    return (times_s - centre_s + period_s / 2) % period_s - period_s / 2
+    return (times_s - center_s + period_s / 2) % period_s - period_s / 2
 
 
-def bump(times_s: FloatArray, centre_s: float, width_s: float, period_s: float) -> FloatArray:
+def bump(times_s: FloatArray, center_s: float, width_s: float, period_s: float) -> FloatArray:
     """A Gaussian of height 1 and standard deviation width_s."""
-    return np.exp(-0.5 * (wrapped(times_s, centre_s, period_s) / width_s) ** 2)
+    return np.exp(-0.5 * (wrapped(times_s, center_s, period_s) / width_s) ** 2)
 
 
 def wander(
     times_s: FloatArray, period_s: float, band_hz: tuple[float, float], random: np.random.Generator
 ) -> FloatArray:
-    """Smooth noise of standard deviation 1 in a band, made of whole oscillations a period so that it repeats."""
+    """Smooth noise of standard deviation 1 in a band, of whole oscillations a period, so that it repeats."""
     cycles = np.arange(max(1, np.ceil(band_hz[0] * period_s)), max(2, np.floor(band_hz[1] * period_s) + 1))
-    # Slow movements are the large ones.
+    # Slow movements are larger than fast ones.
     amplitude = random.rayleigh(size=len(cycles)) / cycles
     phase = random.uniform(0, 2 * np.pi, len(cycles))
     waves = amplitude * np.sin(2 * np.pi * np.outer(times_s / period_s, cycles) + phase)
@@ -48,7 +53,7 @@ def wander(
 
 
 def blink_times(period_s: float, pauses_s: Sequence[float], random: np.random.Generator) -> FloatArray:
-    """When the lids begin to close: `BLINK_SPACING_S` apart, round the loop too, at a pause where one is near."""
+    """Times at which blinks begin: `BLINK_SPACING_S` apart, around the loop too, at a pause where one is near."""
     shortest, longest = BLINK_SPACING_S
     times = [random.uniform(BLINK_MARGIN_S, shortest)]
     while (room := period_s + times[0] - times[-1]) > longest:
@@ -64,7 +69,7 @@ def blink_times(period_s: float, pauses_s: Sequence[float], random: np.random.Ge
 
 
 def blinks(times_s: FloatArray, starts_s: FloatArray, period_s: float, random: np.random.Generator) -> FloatArray:
-    """(T,) how far the lids are shut, 0 to 1: shut quickly, opened slower, 160 to 180 ms in all."""
+    """(T,) closure of the lids, 0 to 1: they close fast and open slower, in 160 to 180 ms altogether."""
     shut = np.zeros_like(times_s)
     for start_s in starts_s:
         opening_s = random.uniform(*BLINK_OPENING_S)
@@ -76,7 +81,7 @@ def blinks(times_s: FloatArray, starts_s: FloatArray, period_s: float, random: n
 
 
 def darts(times_s: FloatArray, period_s: float, random: np.random.Generator) -> FloatArray:
-    """(T, 2) where the eyes rest about the camera, pitch and yaw in radians: still, then off in a saccade.
+    """(T, 2) gaze about the direction of the camera, pitch and yaw in radians: fixations and saccades.
 
     The loop begins and ends looking into the camera.
     """

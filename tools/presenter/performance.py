@@ -3,12 +3,12 @@
     python tools/presenter/performance.py presenter -o FOLDER
 
 writes performance.safetensors and speech.wav. The built-in voice speaks the script; its phones, with their times,
-become mouth shapes by coarticulation. The clip repeats without a seam: time runs in a circle.
+become mouth shapes by coarticulation. The clip repeats without a seam: time is circular.
 
-Frame t is at t / frame_rate seconds from the start of the sound. The head is moved as `head.moved` does it: turned
+Frame t is at t / frame_rate seconds from the start of the audio. The head moves as in `head.rigidly_moved`: rotated
 about `head.NECK_PIVOT` by the intrinsic rotations pitch (x, positive nods), yaw (y, positive turns to the presenter's
 own left) and roll (z, positive tilts to the presenter's own right), then shifted. Axes: x to the presenter's left,
-y up, z to the camera; centimetres.
+y up, z to the camera; centimeters.
 """
 
 from __future__ import annotations
@@ -37,39 +37,46 @@ from talkinghead.text_to_speech import PAUSE, HibariEngine
 Array = NDArray[np.float64]
 
 FRAME_RATE = 25
+"""Frames per second."""
 VOICE = "hibari"
+"""Voice that speaks the script."""
 LOUDNESS_LUFS = -20.0
+"""Integrated loudness of the audio."""
 ROOM_DB = -72.0
-"""Level of the studio's air, so that pauses are not digital silence."""
+"""Level of the room's noise, dB of full scale, so that pauses are not digital silence."""
 
 LEAD_S, TRAIL_S = 0.03, 0.12
-"""What is kept of the silence around a spoken sentence."""
-BREATH_S, HELD_S = 0.32, 0.10
-"""Length of the breath before a sentence, and how long it is held."""
+"""Silence that remains before and after a spoken sentence."""
+BREATH_S, HOLD_S = 0.32, 0.10
+"""Length of the breath before a sentence, and of the hold after it."""
 
 CONTACT_CM = -0.012
-"""Gap between the inner lips when they just touch: the skin gives a tenth of a millimetre."""
+"""Gap between the inner lips when they just touch: the skin gives way by a tenth of a millimeter."""
 SOFTNESS_CM = 0.04
-"""Lips slow down over this distance before they meet."""
+"""Distance over which the lips slow down before they meet."""
 DECIBELS_TO_EFFORT = 0.022
+"""Change of a vowel's effort for each dB of its level."""
 EFFORT = (0.84, 1.16)
+"""Least and largest effort of a vowel."""
 
 SMILE = (0.28, 0.25)
-"""At rest: left, right."""
+"""Weight of the smile at rest: left, right."""
 LEFT_OVER_RIGHT = 0.06
-"""No face is symmetric: the left side moves this much more, the right this much less."""
+"""Asymmetry of the face: the left side moves by this fraction more, the right by this fraction less."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """What is said and by whom."""
+    """Sentences and voice of a performance."""
 
     lines: tuple[tuple[float, str], ...]
-    """Silence before the sentence in seconds, and the sentence."""
+    """Silence before each sentence in seconds, and the sentence."""
     last_pause_s: float
+    """Silence after the last sentence in seconds."""
     seed: int
+    """Seed of all random movement."""
     pitch: tuple[int, int] = (1, 1)
-    """Ratio by which the voice is lowered (and slowed)."""
+    """Ratio by which the voice is lowered and slowed."""
 
 
 SCRIPTS = {
@@ -100,11 +107,12 @@ SCRIPTS = {
 
 @dataclass(frozen=True)
 class Performance:
-    """Sound and animation of one clip. T frames, E expression shapes."""
+    """Audio and animation of one clip: T frames, E expression shapes."""
 
     frame_rate: int
+    """Frames per second."""
     expression: FloatArray
-    """(T, E) float32 weights in 0..1; the eyeballs turn with eyeLook* as `head.Head.deformed` does it."""
+    """(T, E) float32 weights in 0..1; the eyeballs rotate with eyeLook* as in `head.Head.deformed`."""
     expression_names: tuple[str, ...]
     """ARKit names, in the head model's order."""
     rotation_rad: FloatArray
@@ -114,21 +122,23 @@ class Performance:
     samples: FloatArray
     """(N,) mono, N = T / frame_rate * sample_rate exactly."""
     sample_rate: int
+    """Samples per second."""
     phones: tuple[Phone, ...]
-    """Without holes from 0 to T / frame_rate, pauses and breaths included."""
+    """Phones without gaps from 0 to T / frame_rate, pauses and breaths included."""
     lips_cm: FloatArray
     """(T, 20, 3) lip points in the head's own frame, without the rigid pose."""
 
     @property
     def period_s(self) -> float:
+        """Length in seconds, after which the performance repeats."""
         return len(self.expression) / self.frame_rate
 
 
 def build(name: str, model: Path | None = None) -> Performance:
-    """Make the performance called `name`, always the same.
+    """Build the performance `name`; it is always the same.
 
     Args:
-        name: one of `SCRIPTS` and `looks.LOOKS`: lips of another shape need another effort to meet.
+        name: one of `SCRIPTS` and `looks.LOOKS`: lips of another shape need other weights to meet.
         model: path of the head model; `head.ict_path` if None.
 
     Raises KeyError for another name, FileNotFoundError without the head model, VoiceUnavailableError without the voice.
@@ -159,11 +169,11 @@ def build(name: str, model: Path | None = None) -> Performance:
     )
 
 
-# Sound and phones
+# Audio and phones
 
 
 def speak(script: Script, random: np.random.Generator) -> tuple[Audio, list[Phone]]:
-    """The script as one sound of a whole number of frames, and its phones from the first sample to the last."""
+    """The script as audio of a whole number of frames, and its phones from the first sample to the last."""
     engine = HibariEngine()
     pieces: list[FloatArray] = []
     phones: list[Phone] = []
@@ -205,31 +215,31 @@ def speak_line(engine: HibariEngine, sentence: str, pitch: tuple[int, int]) -> t
 
 
 def faded(samples: FloatArray, rate: int) -> FloatArray:
-    """The same with its first and last hundredth of a second faded."""
+    """Samples with the first and the last hundredth of a second faded."""
     ramp = np.minimum(np.arange(len(samples)) / (0.01 * rate), 1).astype(np.float32)
     return samples * ramp * ramp[::-1]
 
 
 def with_effort(phones: Sequence[Phone], samples: FloatArray, rate: int) -> list[Phone]:
-    """The phones, with how far vowels open by how loud they are among the vowels."""
+    """Phones with the effort of each vowel, by its level relative to the median of all vowels."""
     parts = [samples[round(phone.start_s * rate) : round(phone.end_s * rate)] for phone in phones]
     level_db = np.array([10 * np.log10(np.square(part).mean() + 1e-9) for part in parts])
-    usual_db = np.median(level_db[[phone.symbol in VOWELS for phone in phones]])
-    efforts = np.clip(1 + DECIBELS_TO_EFFORT * (level_db - usual_db), *EFFORT)
+    median_db = np.median(level_db[[phone.symbol in VOWELS for phone in phones]])
+    efforts = np.clip(1 + DECIBELS_TO_EFFORT * (level_db - median_db), *EFFORT)
     return [replace(phone, effort=float(effort)) for phone, effort in zip(phones, efforts, strict=True)]
 
 
 def with_pauses(phones: Sequence[Phone], period_s: float) -> list[Phone]:
-    """Holes between the phones, and before and after them, filled with pauses; before a sentence with a breath."""
+    """Phones with the gaps between, before and after them filled by pauses, and by a breath before each sentence."""
     filled: list[Phone] = []
     last_s = 0.0
     for phone in phones:
-        hole_s = phone.start_s - last_s
-        if hole_s > BREATH_S:
-            breath_s, held_s = phone.start_s - HELD_S - BREATH_S, phone.start_s - HELD_S
-            filled += [Phone(PAUSE, last_s, max(breath_s, last_s)), Phone(BREATH, max(breath_s, last_s), held_s)]
-            filled += [Phone(PAUSE, held_s, phone.start_s)]
-        elif hole_s > 0:
+        gap_s = phone.start_s - last_s
+        if gap_s > BREATH_S:
+            breath_s, hold_s = phone.start_s - HOLD_S - BREATH_S, phone.start_s - HOLD_S
+            filled += [Phone(PAUSE, last_s, max(breath_s, last_s)), Phone(BREATH, max(breath_s, last_s), hold_s)]
+            filled += [Phone(PAUSE, hold_s, phone.start_s)]
+        elif gap_s > 0:
             filled += [Phone(PAUSE, last_s, phone.start_s)]
         filled.append(phone)
         last_s = phone.end_s
@@ -237,14 +247,14 @@ def with_pauses(phones: Sequence[Phone], period_s: float) -> list[Phone]:
 
 
 def at_loudness(samples: FloatArray, rate: int) -> FloatArray:
-    """The same at `LOUDNESS_LUFS`; (N,) -> (N,)."""
+    """Samples at `LOUDNESS_LUFS`: (N,) -> (N,)."""
     lufs = integrated_lufs(samples, rate)
     assert lufs is not None  # somebody speaks
     return (samples * 10 ** ((LOUDNESS_LUFS - lufs) / 20)).astype(np.float32)
 
 
 def pauses(phones: Sequence[Phone]) -> list[float]:
-    """Moments at which a sentence has just ended."""
+    """Times at which a sentence has just ended."""
     return [
         before.start_s + 0.05
         for before, after in zip(phones, phones[1:], strict=False)
@@ -253,7 +263,7 @@ def pauses(phones: Sequence[Phone]) -> list[float]:
 
 
 def accents(phones: Sequence[Phone]) -> list[float]:
-    """Middles of the vowels that the speaker leans on: stressed, with effort, and not too near to each other."""
+    """Middles of the accented vowels: stressed, with effort, and not too near to each other."""
     stressed = [phone for phone in phones if phone.stress == 2]
     moments: list[float] = []
     for phone in sorted(stressed, key=lambda phone: phone.effort * (phone.end_s - phone.start_s) ** 0.3, reverse=True):
@@ -269,19 +279,19 @@ def accents(phones: Sequence[Phone]) -> list[float]:
 def head_motion(
     times_s: Array, period_s: float, accents_s: Sequence[float], random: np.random.Generator
 ) -> tuple[Array, Array]:
-    """(T, 3) rotation in radians and (T, 3) translation in centimetres."""
+    """Motion of the head: (T, 3) rotation in radians and (T, 3) translation in centimeters."""
     degrees = np.stack([wander(times_s, period_s, (0.1, 0.55), random) for _ in range(3)], 1) * (0.7, 1.5, 0.8)
     for moment in accents_s:
-        # A nod goes down with the syllable and comes back slower; some accents turn the head instead.
-        depth, turn, tilt = random.uniform(0.5, 1.5), random.normal(0, 0.6), random.normal(0, 0.4)
+        # A nod goes down with the syllable and returns slower; some accents rotate the head instead.
+        depth, yaw, tilt = random.uniform(0.5, 1.5), random.normal(0, 0.6), random.normal(0, 0.4)
         nod = bump(times_s, moment + 0.02, 0.13, period_s) - 0.45 * bump(times_s, moment - 0.28, 0.16, period_s)
-        degrees += np.outer(nod, (depth, 0, 0)) + np.outer(bump(times_s, moment, 0.3, period_s), (0, turn, tilt))
+        degrees += np.outer(nod, (depth, 0, 0)) + np.outer(bump(times_s, moment, 0.3, period_s), (0, yaw, tilt))
     shift = np.stack([wander(times_s, period_s, (0.1, 0.4), random) for _ in range(3)], 1) * (0.16, 0.06, 0.14)
     return np.radians(degrees), shift
 
 
 def clamped(values: Array, softness: float) -> Array:
-    """The values where positive and 0 where negative, with a smooth bend of width 2 softness in between."""
+    """Values where they are positive and 0 where negative, with a smooth bend of width 2 softness in between."""
     bend = np.square(np.clip(values + softness, 0, 2 * softness)) / (4 * softness)
     return np.where(values > softness, values, bend)
 
@@ -291,8 +301,8 @@ def mouth(
 ) -> dict[str, Array]:
     """Weights of jaw and mouth shapes from articulator positions: {name: (T,)}.
 
-    The gap between the lips comes out exactly: what the jaw opens too far the lips make up for (mouthClose), and
-    where it opens too little it opens more. Lips that touch go no further.
+    The gap between the lips is met exactly: where the jaw opens too far the lips compensate (mouthClose), and where it
+    opens too little it opens more. Lips that touch move no further.
     """
     slow = [1 + 0.08 * wander(times_s, period_s, (0.05, 0.3), random) for _ in range(4)]
     sides = {"L": 1 + LEFT_OVER_RIGHT, "R": 1 - LEFT_OVER_RIGHT}
@@ -320,20 +330,20 @@ def mouth(
     return {name: np.clip(weight, 0, 1) for name, weight in weights.items()}
 
 
-def meet_gap(weights: dict[str, Array], wanted_cm: Array, geometry: LipGeometry) -> None:
-    """Set mouthClose, or open the jaw more, so that the middle of the lips has the gap that is wanted."""
+def meet_gap(weights: dict[str, Array], target_cm: Array, geometry: LipGeometry) -> None:
+    """Set mouthClose, or open the jaw more, so that the middle of the lips has the target gap."""
     per_weight = dict(zip(geometry.names, lip_gaps(geometry.expression), strict=True))
     resting = lip_gaps(geometry.neutral[None])[0]
     free = resting[MIDDLE] + sum(weight * per_weight[name][MIDDLE] for name, weight in weights.items())
     # Where the columns beside the middle rest further apart, the middle presses until they touch too.
     contact = CONTACT_CM - max(resting.max() - resting[MIDDLE], 0)
-    too_far = free - contact - clamped(wanted_cm - contact, SOFTNESS_CM)
+    too_far = free - contact - clamped(target_cm - contact, SOFTNESS_CM)
     weights["mouthClose"] = clamped(too_far, SOFTNESS_CM) / -per_weight["mouthClose"][MIDDLE]
     weights["jawOpen"] = weights["jawOpen"] + clamped(-too_far, SOFTNESS_CM) / per_weight["jawOpen"][MIDDLE]
 
 
 def sided(positive: str, negative: str, values: Array) -> dict[str, Array]:
-    """One signed movement as the two shapes that it is made of."""
+    """One signed movement as the weights of its two shapes."""
     return {positive: np.maximum(values, 0), negative: np.maximum(-values, 0)}
 
 
@@ -352,7 +362,11 @@ def upper_face(
     shut = blinks(times_s, blink_times(period_s, pauses_s, random), period_s, random)
     pitch, yaw = (gaze / GAZE_RAD).T
     weights = {
-        **{f"eyeLook{way}_{side}": value for way, value in sided("Down", "Up", pitch).items() for side in "LR"},
+        **{
+            f"eyeLook{direction}_{side}": value
+            for direction, value in sided("Down", "Up", pitch).items()
+            for side in "LR"
+        },
         **sided("eyeLookOut_L", "eyeLookIn_L", yaw),
         **sided("eyeLookIn_R", "eyeLookOut_R", yaw),
     }
@@ -362,7 +376,7 @@ def upper_face(
             f"browInnerUp_{side}": np.clip(0.04 + 0.018 * slow + 0.9 * more * raised, 0, 1),
             f"browOuterUp_{side}": np.clip(0.03 + 0.018 * slow + 0.7 * more * raised, 0, 1),
             f"eyeBlink_{side}": np.clip(0.09 + 0.01 * slow + shut, 0, 1),
-            # Blinking shuts the upper lid to a slit; the lower one rises to meet it.
+            # A blink closes the upper lid to a slit; the lower one rises to meet it.
             f"eyeSquint_{side}": np.clip(0.12 + 0.015 * slow + 0.42 * shut, 0, 1),
             f"eyeWide_{side}": np.clip(0.25 * more * raised * (1 - shut), 0, 1),
         }

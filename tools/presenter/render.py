@@ -1,4 +1,4 @@
-"""Render the presenter: one still, or every frame of a performance (resumable: frames that are there are kept).
+"""Render the presenter: one still, or every frame of a performance (resumable: existing frames are kept).
 
     python tools/presenter/render.py still presenter -o still.png jawOpen=0.5 yaw=0.1
     python tools/presenter/render.py clip presenter performance.safetensors -o frames
@@ -21,14 +21,17 @@ from safetensors.numpy import load_file
 from scene import Studio
 
 SEED = 20
+"""Seed of hair, skin and backdrop."""
 MOVING = (0.145, 0.035, 0.855, 0.875)
-"""Left, top, right, bottom of what can move, as shares of the picture; the rest is rendered once, at leisure."""
+"""Left, top, right, bottom of what can move, as fractions of the image; the rest is rendered once, at high quality."""
 FEATHER = 0.012
+"""Width of the soft border of the moving part, as a fraction of the image."""
 REST_SAMPLES = 64
+"""Samples a pixel of the part that does not move."""
 
 
 def composite(still: Array, moving: Array) -> Array:
-    """The moving part laid into the picture of all that keeps still; both (H, W, 3) uint8, soft at the border."""
+    """Blend the moving part into the still image, softly at the border; both (H, W, 3) uint8."""
     height, width = still.shape[:2]
     left, top, right, bottom = MOVING
     x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
@@ -39,7 +42,7 @@ def composite(still: Array, moving: Array) -> Array:
 
 
 def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, work: Path) -> None:
-    """Write NNNNN.png for every frame that `folder` does not hold yet."""
+    """Render NNNNN.png for every frame that is not in `folder` yet."""
 
     def pose(index: int) -> None:
         studio.pose(
@@ -68,17 +71,17 @@ def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, wor
 
 
 def render_still(studio: Studio, values: list[str], path: Path) -> None:
-    """One picture; `values` are name=weight, names without _L or _R meaning both sides, and pitch, yaw, roll."""
-    weights, turn = np.zeros(len(studio.head.expression_names)), np.zeros(3)
+    """Render one image; `values` are name=weight (without _L or _R for both sides), and pitch, yaw, roll."""
+    weights, rotation = np.zeros(len(studio.head.expression_names)), np.zeros(3)
     for name, _, value in (item.partition("=") for item in values):
         if name in ("pitch", "yaw", "roll"):
-            turn[("pitch", "yaw", "roll").index(name)] = float(value)
+            rotation[("pitch", "yaw", "roll").index(name)] = float(value)
         else:
-            known = [f"{name}{side}" in studio.head.expression_names for side in ("", "_L", "_R")]
-            for side, there in zip(("", "_L", "_R"), known, strict=True):
-                if there:
+            exists = [f"{name}{side}" in studio.head.expression_names for side in ("", "_L", "_R")]
+            for side, present in zip(("", "_L", "_R"), exists, strict=True):
+                if present:
                     weights[studio.head.expression_names.index(f"{name}{side}")] = float(value)
-    studio.pose(weights, turn, np.zeros(3))
+    studio.pose(weights, rotation, np.zeros(3))
     studio.render(path)
 
 

@@ -12,21 +12,33 @@ import bpy
 import cv2
 import mathutils
 import numpy as np
-from camera import LENS_MM, SENSOR_MM, camera_place
+from camera import LENS_MM, SENSOR_MM, camera_position
 from hair import Strands, brow_hair, lash_hair, scalp_hair
-from head import IRIS, SCLERA, Array, eye_centre, load_head, moved
+from head import IRIS, SCLERA, Array, eye_center, load_head, rigidly_moved
 from looks import Light, Look
 from skin import coded, noise, painted
 from wardrobe import Surface, dress
 
 CORNEA_RAD = math.radians(27)
-FACE_CENTRE = (0.0, 0.0, 6.0)
+"""Angle of the cornea's edge from the axis of the eye."""
+FACE_CENTER = (0.0, 0.0, 6.0)
+"""Point that the lights face, cm."""
 
 
 class Studio:
-    """One look, set up; `pose` moves it and `render` takes the picture."""
+    """The scene of one look: `pose` moves it and `render` writes the image."""
 
     def __init__(self, look: Look, seed: int, work: Path, size: int, samples: int, threads: int) -> None:
+        """Build the scene.
+
+        Args:
+            look: of the person.
+            seed: of hair, skin and backdrop.
+            work: folder for painted textures.
+            size: side of the image, pixels.
+            samples: of each pixel.
+            threads: of the renderer.
+        """
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene = bpy.context.scene
         self.head = load_head(look.identity())
@@ -50,33 +62,33 @@ class Studio:
     # --- moving -------------------------------------------------------------------------------------------------
 
     def pose(self, weights: Array, rotation_rad: Array, translation_cm: Array) -> None:
-        """Take expression `weights` (E,) and the head pose of one frame."""
+        """Set expression `weights` (E,) and the head pose of one frame."""
         at_rest = self.head.deformed(weights)
         vertices = self.head.posed(at_rest, rotation_rad, translation_cm)
         self.mesh.vertices.foreach_set("co", vertices.ravel().astype(np.float32))
         self.mesh.update()
         for strands, item in ((self.brows, self.brow_object), (self.lashes, self.lash_object)):
-            _place(item.data, strands.on(vertices))
-        origin = moved(np.zeros((1, 3)), rotation_rad, translation_cm)[0]
-        axes = moved(np.eye(3), rotation_rad, translation_cm) - origin
+            _set_strands(item.data, strands.on(vertices))
+        origin = rigidly_moved(np.zeros((1, 3)), rotation_rad, translation_cm)[0]
+        axes = rigidly_moved(np.eye(3), rotation_rad, translation_cm) - origin
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = axes.T, origin
         self.scalp_object.matrix_world = mathutils.Matrix(matrix.tolist())
 
     def render(self, path: Path) -> None:
-        """Write the picture as PNG under its name only when it is complete."""
+        """Render a PNG file, which gets its name only when it is complete."""
         partial = path.with_name(f".{path.stem}.partial.png")
         self.scene.render.filepath = str(partial)
         bpy.ops.render.render(write_still=True)
         partial.replace(path)
 
     def samples(self, count: int) -> int:
-        """Take `count` samples a pixel from now on; what it was before."""
+        """Set the samples a pixel to `count`; returns the number before."""
         before, self.scene.cycles.samples = self.scene.cycles.samples, count
         return int(before)
 
     def restrict(self, area: tuple[float, float, float, float]) -> None:
-        """Render only left, top, right, bottom (shares of the picture) from now on; the rest comes out black."""
+        """Render only left, top, right, bottom (fractions of the image) from now on; the rest comes out black."""
         render = self.scene.render
         render.use_border, render.use_crop_to_border = True, False
         render.border_min_x, render.border_max_x = area[0], area[2]
@@ -121,7 +133,7 @@ class Studio:
         mesh.polygons.foreach_set("use_smooth", [True] * len(chosen))
         atlas = head.uv[np.concatenate([head.face_uv[i] for i in chosen])] * [0.5, 1.0]
         mesh.uv_layers.new(name="atlas").data.foreach_set("uv", atlas.ravel())
-        mesh.attributes.new("eye", "FLOAT_VECTOR", "POINT").data.foreach_set("vector", self._eye_places().ravel())
+        mesh.attributes.new("eye", "FLOAT_VECTOR", "POINT").data.foreach_set("vector", self._eye_coordinates().ravel())
         item = bpy.data.objects.new("head", mesh)
         self.scene.collection.objects.link(item)
         smooth = item.modifiers.new("smooth", "SUBSURF")
@@ -133,23 +145,23 @@ class Studio:
         for side, ball in SCLERA.items():
             vertex = self.head.faces[face][0]
             if ball.start <= vertex < ball.stop:
-                out = self.head.neutral[self.head.faces[face]].mean(0) - eye_centre(self.head.neutral, side)
+                out = self.head.neutral[self.head.faces[face]].mean(0) - eye_center(self.head.neutral, side)
                 return bool(out[2] > math.cos(CORNEA_RAD) * np.linalg.norm(out))
         return False
 
-    def _eye_places(self) -> Array:
-        """(V, 3) place in the eyeball, over its radius: what the iris is painted by."""
-        places = np.zeros_like(self.head.neutral)
+    def _eye_coordinates(self) -> Array:
+        """(V, 3) coordinates in the eyeball over its radius, by which the iris is painted."""
+        coordinates = np.zeros_like(self.head.neutral)
         for side, ball in IRIS.items():
             own = self.head.neutral[ball]
-            places[ball] = (own - eye_centre(self.head.neutral, side)) / (np.ptp(own[:, 0]) / 2)
-        return places
+            coordinates[ball] = (own - eye_center(self.head.neutral, side)) / (np.ptp(own[:, 0]) / 2)
+        return coordinates
 
     def _strands(self, name: str, strands: Strands, material: bpy.types.Material) -> bpy.types.Object:
         data = bpy.data.hair_curves.new(name)
         data.add_curves([strands.points.shape[1]] * len(strands.points))
         data.attributes.new("radius", "FLOAT", "POINT")
-        _place(data, strands)
+        _set_strands(data, strands)
         data.materials.append(material)
         item = bpy.data.objects.new(name, data)
         self.scene.collection.objects.link(item)
@@ -170,7 +182,7 @@ class Studio:
 
     def _backdrop(self, look: Look, seed: int, work: Path) -> None:
         path = work / "backdrop.png"
-        cv2.imwrite(str(path), coded(_backdrop_picture(look, seed))[..., ::-1])
+        cv2.imwrite(str(path), coded(_backdrop_image(look, seed))[..., ::-1])
         material = bpy.data.materials.new("backdrop")
         material.use_nodes = True
         nodes, links = material.node_tree.nodes, material.node_tree.links
@@ -194,8 +206,8 @@ class Studio:
         data = bpy.data.lights.new("light", "AREA")
         data.energy, data.size, data.color = light.power, light.size, light.color
         item = bpy.data.objects.new("light", data)
-        item.location = light.place
-        towards = mathutils.Vector(FACE_CENTRE) - mathutils.Vector(light.place)
+        item.location = light.position
+        towards = mathutils.Vector(FACE_CENTER) - mathutils.Vector(light.position)
         item.rotation_euler = towards.to_track_quat("-Z", "Y").to_euler()
         self.scene.collection.objects.link(item)
 
@@ -204,11 +216,12 @@ class Studio:
         data.lens, data.sensor_width = LENS_MM, SENSOR_MM
         data.clip_end = 1000
         item = bpy.data.objects.new("camera", data)
-        item.location = tuple(camera_place())
+        item.location = tuple(camera_position())
         self.scene.collection.objects.link(item)
         self.scene.camera = item
 
     def _renderer(self, size: int, samples: int, threads: int) -> None:
+        """Configure Cycles, its sampling and its color management."""
         scene = self.scene
         world = bpy.data.worlds.new("world")
         world.use_nodes = True
@@ -234,7 +247,7 @@ class Studio:
         scene.view_settings.look = "AgX - Medium High Contrast"
 
 
-def _place(data: bpy.types.Curves, strands: Strands) -> None:
+def _set_strands(data: bpy.types.Curves, strands: Strands) -> None:
     data.attributes["position"].data.foreach_set("vector", strands.points.ravel().astype(np.float32))
     data.attributes["radius"].data.foreach_set("value", strands.radii.ravel().astype(np.float32))
     data.update_tag()
@@ -264,10 +277,10 @@ def _skin(maps: dict[str, Path]) -> bpy.types.Material:
     skin.inputs["Subsurface Scale"].default_value = 0.32
     skin.inputs["Specular IOR Level"].default_value = 0.42
 
-    def image(name: str, colour_space: str) -> bpy.types.Node:
+    def image(name: str, color_space: str) -> bpy.types.Node:
         node = nodes.new("ShaderNodeTexImage")
         node.image = bpy.data.images.load(str(maps[name]))
-        node.image.colorspace_settings.name = colour_space
+        node.image.colorspace_settings.name = color_space
         node.extension = "EXTEND"
         return node
 
@@ -280,37 +293,11 @@ def _skin(maps: dict[str, Path]) -> bpy.types.Material:
     return material
 
 
-def _iris(color: tuple[float, float, float]) -> bpy.types.Material:
-    """Pupil, iris with radial streaks, dark limbus, white: by the distance from the eye's axis."""
-    material = _plain("iris", color, 0.25, coat=1.0)
-    nodes, links = material.node_tree.nodes, material.node_tree.links
-    inputs = nodes["Principled BSDF"].inputs
-    inputs["Coat Roughness"].default_value = 0.02
-    place, apart, turn = (
-        nodes.new("ShaderNodeAttribute"),
-        nodes.new("ShaderNodeSeparateXYZ"),
-        nodes.new("ShaderNodeMath"),
-    )
-    place.attribute_name = "eye"
-    links.new(place.outputs["Vector"], apart.inputs[0])
-    flat, length = nodes.new("ShaderNodeCombineXYZ"), nodes.new("ShaderNodeVectorMath")
-    links.new(apart.outputs["X"], flat.inputs["X"])
-    links.new(apart.outputs["Y"], flat.inputs["Y"])
-    length.operation = "LENGTH"
-    links.new(flat.outputs[0], length.inputs[0])
-    turn.operation = "ARCTAN2"
-    links.new(apart.outputs["Y"], turn.inputs[0])
-    links.new(apart.outputs["X"], turn.inputs[1])
-    streaks, polar = nodes.new("ShaderNodeTexNoise"), nodes.new("ShaderNodeCombineXYZ")
-    links.new(turn.outputs[0], polar.inputs["X"])
-    links.new(length.outputs["Value"], polar.inputs["Y"])
-    streaks.inputs["Scale"].default_value, streaks.inputs["Detail"].default_value = 9.0, 4.0
-    links.new(polar.outputs[0], streaks.inputs["Vector"])
-    ramp = nodes.new("ShaderNodeValToRGB")
-    ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.0, 1.0
+def _iris_stops(color: tuple[float, float, float]) -> tuple[tuple[float, tuple[float, ...]], ...]:
+    """Colors of the eye by the distance from its axis, from the pupil to the white."""
     dark = tuple(0.22 * c for c in color)
     bright = tuple(min(1.4 * c + 0.01, 1) for c in color)
-    stops = (
+    return (
         (0.0, (0.002,) * 3),
         (0.150, (0.002,) * 3),
         (0.168, dark),
@@ -321,6 +308,37 @@ def _iris(color: tuple[float, float, float]) -> bpy.types.Material:
         (0.455, (0.62, 0.58, 0.56)),
         (1.0, (0.70, 0.655, 0.63)),
     )
+
+
+def _iris(color: tuple[float, float, float]) -> bpy.types.Material:
+    """Pupil, iris with radial streaks, dark limbus, white: by the distance from the eye's axis."""
+    material = _plain("iris", color, 0.25, coat=1.0)
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    inputs = nodes["Principled BSDF"].inputs
+    inputs["Coat Roughness"].default_value = 0.02
+    coordinates, apart, angle = (
+        nodes.new("ShaderNodeAttribute"),
+        nodes.new("ShaderNodeSeparateXYZ"),
+        nodes.new("ShaderNodeMath"),
+    )
+    coordinates.attribute_name = "eye"
+    links.new(coordinates.outputs["Vector"], apart.inputs[0])
+    flat, length = nodes.new("ShaderNodeCombineXYZ"), nodes.new("ShaderNodeVectorMath")
+    links.new(apart.outputs["X"], flat.inputs["X"])
+    links.new(apart.outputs["Y"], flat.inputs["Y"])
+    length.operation = "LENGTH"
+    links.new(flat.outputs[0], length.inputs[0])
+    angle.operation = "ARCTAN2"
+    links.new(apart.outputs["Y"], angle.inputs[0])
+    links.new(apart.outputs["X"], angle.inputs[1])
+    streaks, polar = nodes.new("ShaderNodeTexNoise"), nodes.new("ShaderNodeCombineXYZ")
+    links.new(angle.outputs[0], polar.inputs["X"])
+    links.new(length.outputs["Value"], polar.inputs["Y"])
+    streaks.inputs["Scale"].default_value, streaks.inputs["Detail"].default_value = 9.0, 4.0
+    links.new(polar.outputs[0], streaks.inputs["Vector"])
+    ramp = nodes.new("ShaderNodeValToRGB")
+    ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.0, 1.0
+    stops = _iris_stops(color)
     for position, stop in stops[1:-1]:
         ramp.color_ramp.elements.new(position).color = (*stop, 1)
     ramp.color_ramp.elements[0].color = (*stops[0][1], 1)
@@ -332,7 +350,7 @@ def _iris(color: tuple[float, float, float]) -> bpy.types.Material:
     vary.inputs["From Min"].default_value, vary.inputs["From Max"].default_value = 0.3, 0.7
     vary.inputs["To Min"].default_value, vary.inputs["To Max"].default_value = 0.55, 1.3
     links.new(streaks.outputs[0], vary.inputs["Value"])
-    # Streaks colour the iris only, not the white.
+    # Streaks color the iris only, not the white.
     within = nodes.new("ShaderNodeMath")
     within.operation = "LESS_THAN"
     within.inputs[1].default_value = 0.40
@@ -368,13 +386,13 @@ def _hair(name: str, melanin: float, redness: float, roughness: float) -> bpy.ty
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     nodes.clear()
-    fibre = nodes.new("ShaderNodeBsdfHairPrincipled")
-    fibre.model, fibre.parametrization = "CHIANG", "MELANIN"
-    fibre.inputs["Melanin"].default_value = melanin
-    fibre.inputs["Melanin Redness"].default_value = redness
-    fibre.inputs["Roughness"].default_value = roughness
-    fibre.inputs["Random Color"].default_value = 0.25
-    links.new(fibre.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    fiber = nodes.new("ShaderNodeBsdfHairPrincipled")
+    fiber.model, fiber.parametrization = "CHIANG", "MELANIN"
+    fiber.inputs["Melanin"].default_value = melanin
+    fiber.inputs["Melanin Redness"].default_value = redness
+    fiber.inputs["Roughness"].default_value = roughness
+    fiber.inputs["Random Color"].default_value = 0.25
+    links.new(fiber.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
     return material
 
 
@@ -385,13 +403,13 @@ def _cloth(name: str, color: tuple[float, float, float]) -> bpy.types.Material:
     cloth = nodes["Principled BSDF"]
     cloth.inputs["Sheen Weight"].default_value = 0.0 if name == "tie" else 0.12
     cloth.inputs["Specular IOR Level"].default_value = 0.3
-    place = nodes.new("ShaderNodeTexCoord")
+    coordinates = nodes.new("ShaderNodeTexCoord")
     before = None
     for scale, strength, distance in ((0.22, 0.35, 0.5), (9.0, 0.12, 0.05)):
         field, bump = nodes.new("ShaderNodeTexNoise"), nodes.new("ShaderNodeBump")
         field.inputs["Scale"].default_value, field.inputs["Detail"].default_value = scale, 2.0
         bump.inputs["Strength"].default_value, bump.inputs["Distance"].default_value = strength, distance
-        links.new(place.outputs["Object"], field.inputs["Vector"])
+        links.new(coordinates.outputs["Object"], field.inputs["Vector"])
         links.new(field.outputs[0], bump.inputs["Height"])
         if before is not None:
             links.new(before.outputs["Normal"], bump.inputs["Normal"])
@@ -400,7 +418,7 @@ def _cloth(name: str, color: tuple[float, float, float]) -> bpy.types.Material:
     return material
 
 
-def _backdrop_picture(look: Look, seed: int) -> Array:
+def _backdrop_image(look: Look, seed: int) -> Array:
     """An out-of-focus studio wall in linear RGB: panels of light behind a haze, darker towards the edges."""
     rng = np.random.default_rng(seed + 9)
     rows, columns = 256, 256

@@ -1,4 +1,4 @@
-"""What the presenter wears: surfaces lofted round the measured neck and a torso of plain cross-sections, in numpy."""
+"""Clothes: surfaces lofted around the measured neck and a torso of plain cross-sections, in numpy."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from head import SKIN, Array, Head
 
-# Half width, depth to the front and to the back of the torso at these heights (cm), for a neck of half width 6.3.
+# Half width, and depth to the front and to the back, of the torso at these heights (cm); the neck is 6.3 half wide.
 _HEIGHT = np.array([-9.0, -10.5, -12.0, -13.2, -14.5, -16.0, -18.0, -22.0, -30.0])
 _WIDTH = np.array([6.0, 6.9, 9.2, 12.6, 16.6, 19.8, 21.8, 22.8, 23.0])
 _FRONT = np.array([5.0, 5.4, 6.0, 6.6, 7.6, 8.8, 10.0, 11.6, 13.0])
 _BACK = np.array([6.5, 6.8, 7.6, 8.6, 9.4, 10.0, 10.5, 11.0, 11.0])
-_CENTRE_Z = -2.6
+_CENTER_Z = -2.6
 _ROUNDNESS = 2.3
-"""Exponent of the superellipse that a cross-section is."""
+"""Exponent of the superellipses that are the cross-sections of the torso."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,25 @@ class Surface:
     """An open quad mesh, thickened by the renderer."""
 
     name: str
+    """Name of the object in the scene."""
     vertices: Array
+    """(V, 3) cm."""
     faces: list[list[int]]
+    """Vertex numbers of each quad."""
     material: str
+    """Name of its material."""
     thickness: float
+    """Thickness, cm."""
 
 
 @dataclass(frozen=True)
 class Outfit:
-    """What is worn, and the colours (linear RGB) of the cloths by material name."""
+    """Kind of clothes and their colors."""
 
     kind: str
     """"suit" (shirt, tie, jacket) or "blouse" (stand-up collar under a jacket)."""
     cloths: dict[str, tuple[float, float, float]]
+    """Linear RGB of each cloth by the name of its material."""
 
 
 def neck_section(head: Head, height: float) -> tuple[float, float, float]:
@@ -45,13 +51,13 @@ def neck_section(head: Head, height: float) -> tuple[float, float, float]:
 
 
 def torso(angle: Array, height: Array, outwards: float) -> Array:
-    """Points (..., 3) on the torso, `outwards` cm off it; angle 0 is the front, pi / 2 the anchor's left."""
+    """Points (..., 3) on the torso, `outwards` cm off it; angle 0 is the front, pi / 2 the presenter's left."""
     width = np.interp(-height, -_HEIGHT, _WIDTH) + outwards
     sine, cosine = np.sin(angle), np.cos(angle)
     depth = np.where(cosine > 0, np.interp(-height, -_HEIGHT, _FRONT), np.interp(-height, -_HEIGHT, _BACK)) + outwards
     power = 2 / _ROUNDNESS
     x = width * np.sign(sine) * np.abs(sine) ** power
-    z = _CENTRE_Z + depth * np.sign(cosine) * np.abs(cosine) ** power
+    z = _CENTER_Z + depth * np.sign(cosine) * np.abs(cosine) ** power
     return np.stack([x, np.broadcast_to(height, x.shape) + 0.35 * outwards, z], -1)
 
 
@@ -68,7 +74,7 @@ def _grid(name: str, points: Array, material: str, thickness: float, closed: boo
 
 
 def _on_chest(outline: Array, outwards: float, rows: int = 24, columns: int = 10) -> Array:
-    """A panel laid on the chest: `outline` (4, 2) is its corners in the front view, (rows, columns, 3)."""
+    """A panel on the chest, (rows, columns, 3), whose corners in the front view are `outline` (4, 2)."""
     v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
     a, b, c, d = (outline[k] for k in range(4))
     flat = (1 - v)[..., None] * ((1 - u)[..., None] * a + u[..., None] * b) + v[..., None] * (
@@ -78,7 +84,7 @@ def _on_chest(outline: Array, outwards: float, rows: int = 24, columns: int = 10
 
 
 def _drape(flat: Array, outwards: float) -> Array:
-    """Front-view points (..., 2) laid on the chest."""
+    """Project front-view points (..., 2) onto the chest, (..., 3)."""
     height = flat[..., 1]
     width = np.interp(-height, -_HEIGHT, _WIDTH)
     sine = np.clip(np.abs(flat[..., 0]) / width, 0, 1) ** (_ROUNDNESS / 2)
@@ -88,11 +94,11 @@ def _drape(flat: Array, outwards: float) -> Array:
 
 
 def _around_neck(head: Head, angles: Array, heights: Array, gap: Array) -> Array:
-    """Points round the neck at `angles`, `heights` and `gap` cm off the skin, broadcast together, (..., 3)."""
+    """Points around the neck at `angles`, `heights` and `gap` cm off the skin, broadcast together, (..., 3)."""
     levels = np.arange(-16.0, -5.9, 0.5)
     width, back, front = np.array([neck_section(head, level) for level in levels]).T
     width = np.minimum(width, width[levels > -10.6].mean() * 1.04)
-    # Above the throat the section holds the chin, and below the collar the shoulders: neither is neck.
+    # Above the throat the section includes the chin, and below the collar the shoulders: neither is neck.
     front = np.where(levels > -9.6, np.interp(-9.6, levels, front), front)
     middle, depth = (front + back) / 2, (front - back) / 2
     angles, heights, gap = np.broadcast_arrays(angles, heights, gap)
@@ -153,6 +159,7 @@ def _shirt_collar(head: Head) -> list[Surface]:
 
 
 def _tie() -> list[Surface]:
+    """Knot and blade of a tie."""
     knot = np.array([[-1.7, -11.5], [1.7, -11.5], [1.0, -14.6], [-1.0, -14.6]])
     blade = np.array([[-0.95, -14.3], [0.95, -14.3], [2.6, -30.0], [-2.6, -30.0]])
     panels = []

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkinghead.device import mixed_precision
-from talkinghead.media.images import contact_sheet
+from talkinghead.media.images import image_grid
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.structures import ByteArray
 from talkinghead.training.face_update.losses import pixel_weight
@@ -82,7 +82,7 @@ def evaluate(batches: Iterable[HeldOutBatch], count: int) -> tuple[float, ByteAr
             number += 1
     psnr_db = float(-10 * torch.log10(torch.cat(squared_errors).mean()))
     # Two samples side by side make a row; a sample without a partner is left out unless it is the only one.
-    return psnr_db, contact_sheet([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows)
+    return psnr_db, image_grid([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows)
 
 
 def find_sharpening(batches: Iterable[HeldOutBatch], mouth_weight: float) -> float:

@@ -115,7 +115,7 @@ def gather_samples(
         holes,
         np.round(feathers * 255).astype(np.uint8),
         coefficients,
-        _mouth_ellipses(coefficients, model.local_neutral(part.identity), model.local_index, model.reach_basis),
+        _mouth_ellipses(coefficients, model.of(part.identity).local_neutral, model.local_index, model.reach_basis),
     )
 
 

@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import talkinghead
-from talkinghead.anchor import APPEARANCE_FILE, write_description
+from talkinghead.anchor import (
+    APPEARANCE_FILE,
+    CALIBRATION_FILE,
+    FACE_MODEL_FILE,
+    NETWORK_FILE,
+    RECONSTRUCTION_FILE,
+    TRACK_FILE,
+    write_description,
+)
 from talkinghead.device import choose_device
 from talkinghead.errors import (
     CheckpointError,
@@ -29,14 +35,16 @@ from talkinghead.errors import (
     OutputExistsError,
 )
 from talkinghead.face.appearance import Appearance, save_appearance
-from talkinghead.face.face_model import FaceModel, load_face_model
-from talkinghead.face.reconstruction import reconstruct, save_reconstruction
+from talkinghead.face.face_model import PersonFace, load_face_model
+from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.reconstruction_files import save_reconstruction
 from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.tracking import save_track, track_file
 from talkinghead.files import locked, sha256_of, writing
-from talkinghead.media.video_reader import read_video_info
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
+from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
+from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import Reconstruction, Track
 from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
 from talkinghead.training.face_update.samples import Samples, gather_samples
@@ -112,10 +120,10 @@ class _PreparedClip:
     """All that a training needs of a clip."""
 
     track: Track
-    model: FaceModel
+    face: PersonFace
     reconstruction: Reconstruction
-    audio: dict[str, Any]
-    """What anchor.json records of the clip's audio."""
+    calibration: SpeechCalibration | None
+    """Of the installed speech model; None where there is no usable one."""
     size_px: tuple[int, int]
     """Height and width of the crops."""
     samples: Samples
@@ -127,28 +135,29 @@ def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Rep
     Raises:
         NoFaceError: too few frames show a usable face.
     """
-    shutil.copyfile(checkpoint_path("face_model.safetensors"), work / "face_model.safetensors")
-    model = load_face_model(work / "face_model.safetensors")
+    shutil.copyfile(checkpoint_path("face_model.safetensors"), work / FACE_MODEL_FILE)
+    model = load_face_model(work / FACE_MODEL_FILE)
     reconstruction = reconstruct(track, model)
     usable = int(reconstruction.valid.sum())
     if usable < FEWEST_FRAMES:
         raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
-    region = local_region(model, reconstruction.identity)
+    face = model.of(reconstruction.identity)
+    region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
-    audio = _describe_audio(clip, model, reconstruction, track.times_s)
+    calibration = _calibrate(clip, face, reconstruction)
     report(TrainingProgress("cropping", 0.0, 0))
     samples = gather_samples(clip, model, region, reconstruction, size_px, loop.largest_frames)
-    return _PreparedClip(track, model, reconstruction, audio, size_px, samples)
+    return _PreparedClip(track, face, reconstruction, calibration, size_px, samples)
 
 
 def _train_network(
     work: Path, prepared: _PreparedClip, config: TrainingConfig, device: torch.device, report: Report
 ) -> FaceUpdateTrainer:
     """Train a face update network on a clip, from the work folder's state where there is one."""
-    model, reconstruction, loop = prepared.model, prepared.reconstruction, config.loop
+    face, reconstruction, loop = prepared.face, prepared.reconstruction, config.loop
     torch.manual_seed(loop.seed)
-    sizes = FaceUpdateConfig(model.expressions, prepared.size_px)
-    network = FaceUpdateNetwork(sizes, model, reconstruction.identity)
+    sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
+    network = FaceUpdateNetwork(sizes, face)
     if loop.generic_start:
         start_from(network, checkpoint_path(GENERIC_START))
     own = reconstruction.expression[reconstruction.valid]
@@ -163,18 +172,20 @@ def _write_anchor(
     work: Path, clip: Path, prepared: _PreparedClip, trainer: FaceUpdateTrainer, consent: str | None
 ) -> dict[str, Any]:
     """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
-    track, model, reconstruction, samples = prepared.track, prepared.model, prepared.reconstruction, prepared.samples
-    network, audio, device = trainer.network, prepared.audio, trainer.device
+    track, reconstruction, calibration = prepared.track, prepared.reconstruction, prepared.calibration
+    network, samples = trainer.network, prepared.samples
     usable = int(reconstruction.valid.sum())
 
     copy = work / f"clip{clip.suffix.lower()}"
     shutil.copyfile(clip, copy)
-    save_track(track, work / "track.safetensors")
-    save_reconstruction(work / "reconstruction.safetensors", reconstruction, track.times_s)
+    save_track(track, work / TRACK_FILE)
+    save_reconstruction(work / RECONSTRUCTION_FILE, reconstruction)
+    if calibration is not None:
+        save_calibration(work / CALIBRATION_FILE, calibration)
     save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
     network.config = dataclasses.replace(network.config, sharpening=round(trainer.sharpening(), 3))
-    save_network(work / "network.safetensors", network, trainer.averaged.state_dict())
-    load_network(work / "network.safetensors", model, reconstruction.identity)  # what cannot be read is not shipped
+    save_network(work / NETWORK_FILE, network, trainer.averaged.state_dict())
+    load_network(work / NETWORK_FILE, prepared.face)  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
         "consent": consent,
@@ -187,42 +198,27 @@ def _write_anchor(
             "frames": len(track),
             "frames_with_face": usable,
         },
-        "sound": audio,
+        "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
         "network": network.config.as_json(),
         "training": {
             "steps": trainer.step,
             "seconds": round(trainer.trained_s, 1),
             "samples": len(trainer.training),
             "held_out_psnr_db": None if trainer.held_out_psnr_db is None else round(trainer.held_out_psnr_db, 2),
-            "device": str(device),
+            "device": str(trainer.device),
         },
     }
     write_description(work, description)
     return description
 
 
-def _describe_audio(
-    clip: Path, model: FaceModel, reconstruction: Reconstruction, times_s: NDArray[np.float64]
-) -> dict[str, Any]:
-    """How late the clip's sound is against its mouth, in ms, as anchor.json records it; None where nobody can tell.
-
-    `speech_calibration.calibrate` takes the lag out again when speech drives the anchor.
-    """
-    nothing = {"lag_ms": None, "r": None}
-    if not read_video_info(clip).has_audio:
-        return nothing
-    from talkinghead.speech import calibration as speech_calibration  # imported here: it takes seconds
-    from talkinghead.speech.model import load_speech_model
-
-    if reconstruction.valid.sum() < speech_calibration.FEWEST_FRAMES:
-        return nothing
+def _calibrate(clip: Path, face: PersonFace, reconstruction: Reconstruction) -> SpeechCalibration | None:
+    """The installed speech model's calibration to the clip; None where there is no usable speech model."""
     try:
-        heard = speech_calibration.listen(clip, model, reconstruction, times_s, *load_speech_model())
-    except (CheckpointError, MissingFileError, ModelUnavailableError):  # no speech weights: pictures may drive it
-        return nothing
-    if heard is None or not heard.belongs:
-        return nothing
-    return {"lag_ms": round(heard.lag_s * 1000), "r": round(heard.r, 3)}
+        speech_model = SpeechModel.load()
+    except (CheckpointError, MissingFileError, ModelUnavailableError):  # coefficient files and videos may drive it
+        return None
+    return calibrate(clip, face, reconstruction, speech_model)
 
 
 def _open_work_folder(output: Path, source: str, resume: bool) -> Path:

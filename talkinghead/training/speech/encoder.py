@@ -27,8 +27,8 @@ from torch.nn import functional
 from talkinghead.device import mixed_precision
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, replacing, save_arrays
-from talkinghead.speech.encoder import hidden_states
-from talkinghead.speech.encoder_files import FRONT_END_FILE, WEIGHT_FILE
+from talkinghead.speech.adapters import FRONT_END_FILE, hidden_states
+from talkinghead.speech.encoder_files import WEIGHT_FILE
 from talkinghead.speech.front_ends import LOG_MEL, RATE_HZ, LogMelFrontEnd
 from talkinghead.training.speech.augmentation import Augmentation, Recordings, filter_augmented, speed_perturbed
 from talkinghead.training.speech.transplant import (

@@ -6,16 +6,14 @@ posteriors every 20 ms. It is used for teaching and measuring only.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from talkinghead.errors import ModelUnavailableError
-from talkinghead.files import sha256_of
 from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.weights.registry import packaged_file
 
 REQUIREMENT = "hama==1.7.0"
 MODEL_FILE = Path("assets/asr_waveform.hama")
@@ -37,11 +35,7 @@ class PhonemeRecognizer:
         Raises:
             ModelUnavailableError: the package hama is not installed, or its weights are others.
         """
-        spec = importlib.util.find_spec("hama")
-        if spec is None or spec.origin is None:
-            raise ModelUnavailableError(f"The phoneme recogniser is not installed: pip install {REQUIREMENT}")
-        if sha256_of(Path(spec.origin).parent / MODEL_FILE) != MODEL_SHA256:
-            raise ModelUnavailableError(f"The phoneme recogniser's weights are not those of {REQUIREMENT}.")
+        packaged_file("hama", MODEL_FILE, MODEL_SHA256, REQUIREMENT)
         from hama.asr import ASRModel
 
         model = ASRModel()

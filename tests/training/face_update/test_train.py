@@ -83,7 +83,7 @@ def test_the_clip_is_tracked_as_it_was_drawn(anchor: Anchor, clip: DrawnClip) ->
     found = anchor.reconstruction
     assert found.valid.all()
     assert len(found) == len(clip.truth)
-    assert np.corrcoef(anchor.model.opening(found.identity, found.expression), clip.opening)[0, 1] > 0.9
+    assert np.corrcoef(anchor.model.of(found.identity).opening(found.expression), clip.opening)[0, 1] > 0.9
     assert np.abs(found.scale / clip.truth.scale - 1).max() < 0.05
     assert np.abs(found.rotation - clip.truth.rotation).max() < np.radians(5)
 

@@ -1,4 +1,4 @@
-"""Clips made of a pattern that says when it is, and the track of a face that opens its mouth as the time says."""
+"""Synthetic clips: a pattern whose brightness is the time, and the track of a face whose mouth opens by the time."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ import numpy as np
 
 from talkinghead.face.face_model import load_face_model
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
-from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, Frame, Track
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
+from talkinghead.structures import LANDMARKS, ByteArray, Frame, Track
 from talkinghead.weights.bundled import checkpoint_path
 
 SIZE = 96
 
 
 def opening_px(time_s: float) -> float:
+    """Gap of the lips at a time, px of a clip of `SIZE`."""
     return 8 + 4 * math.sin(7.1 * time_s) + 2 * math.sin(11.3 * time_s + 1)
 
 
-def picture(time_s: float, size: int = SIZE) -> ByteArray:
-    """A smooth pattern that grows brighter with time, by 40 levels a second: a frame that says when it is."""
+def pattern(time_s: float, size: int = SIZE) -> ByteArray:
+    """(size, size, 3) smooth pattern that grows brighter by 40 levels a second, so that a frame shows its time."""
     rows, columns = np.mgrid[0:size, 0:size] * (SIZE / size)
-    pattern = 60 + 20 * np.sin(rows / 5) + 20 * np.sin(columns / 7)
-    return np.repeat((pattern + 40 * time_s)[..., None], 3, axis=2).astype(np.uint8)
+    waves = 60 + 20 * np.sin(rows / 5) + 20 * np.sin(columns / 7)
+    return np.repeat((waves + 40 * time_s)[..., None], 3, axis=2).astype(np.uint8)
 
 
 def write(path: Path, rate: Fraction | int = 25, seconds: float = 2.0, size: int = SIZE, dark: int = 0) -> Path:
-    with VideoWriter(path, size, size, frame_rate=Fraction(rate), crf=1) as writer:
+    """Write a synthetic clip, darker by `dark` levels."""
+    with VideoWriter(path, size, size, frame_rate=Fraction(rate), encoder=EncoderSettings(crf=1)) as writer:
         for number in range(round(seconds * rate)):
             time_s = float(number / Fraction(rate))
-            writer.write(Frame(picture(time_s, size) - np.uint8(dark), time_s))
+            writer.write(Frame(pattern(time_s, size) - np.uint8(dark), time_s))
     return path
 
 
-def made_track(path: Path) -> Track:
-    """In the landmarker's place: a face that fills the picture, its mouth open as the frame's time says."""
+def synthetic_track(path: Path) -> Track:
+    """Stands in for the face landmarker: a face that fills the image, its mouth open by `opening_px`."""
     with VideoReader(path) as reader:
         times_s = np.array([frame.time_s for frame in reader])
         width, height = reader.info.width, reader.info.height
@@ -52,7 +54,6 @@ def made_track(path: Path) -> Track:
     landmarks[:, [61, 291], 0] += np.outer(np.sin(9 * times_s), (-1, 1))
     return Track(
         landmarks=(landmarks * (width / SIZE)).astype(np.float32),
-        blendshapes=np.zeros((len(times_s), BLENDSHAPES), np.float32),
         valid=np.ones(len(times_s), np.bool_),
         times_s=times_s,
         width=width,

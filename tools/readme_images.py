@@ -1,6 +1,6 @@
-"""Make the README's pictures, docs/presenter.webp and docs/presenter.png, from what `make demo` wrote.
+"""Make the README's images, docs/presenter.webp and docs/presenter.png, from what `make demo` wrote.
 
-python tools/readme_pictures.py
+python tools/readme_images.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHEET_SCALE = 0.6
 
 
 def animate(video: Path, output: Path) -> None:
-    """Turn a short video into an animated WebP of `WIDTH_PX`, without its sound."""
+    """Convert a short video into an animated WebP of `WIDTH_PX`, without its audio."""
     animation = cv2.Animation()
     with VideoReader(video) as reader:
         size = (WIDTH_PX, round(reader.info.height * WIDTH_PX / reader.info.width))

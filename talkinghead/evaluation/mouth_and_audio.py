@@ -1,0 +1,73 @@
+"""How the mouth in a clip goes with its driving audio: in silence, at p, b and m, and by SyncNet."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from talkinghead import metrics
+from talkinghead.errors import MediaError
+from talkinghead.evaluation.clip import Clip
+from talkinghead.evaluation.driving_audio import DrivingAudio
+from talkinghead.media.video_reader import VideoReader
+from talkinghead.metrics import syncnet
+from talkinghead.metrics.networks import MetricNetworks
+from talkinghead.structures import Track
+
+
+@dataclass(frozen=True)
+class MouthAndAudio:
+    """A clip's landmarks, its driving audio and SyncNet's scores.
+
+    Every audio metric is computed from this (evaluation/registry.py); NaN where a part is missing.
+    """
+
+    track: Track
+    driving: DrivingAudio
+    lip_sync: syncnet.LipSync | None = None
+    """None without SyncNet, or for a clip that SyncNet cannot score."""
+
+    @property
+    def silence_motion(self) -> float:
+        """Motion of the mouth in silence over motion in speech."""
+        return metrics.silence_motion(metrics.opening(self.track), self.driving.silent(self.track.times_s))
+
+    @property
+    def closure_depth(self) -> float:
+        """How far the mouth closes at p, b and m."""
+        phones = self.driving.phones
+        if phones is None:
+            return math.nan
+        opening = metrics.opening(self.track)
+        return metrics.closure_depth(opening, self.track.times_s, phones.closures_s, phones.others_s)
+
+    @property
+    def lse_d(self) -> float:
+        """SyncNet's distance."""
+        return math.nan if self.lip_sync is None else self.lip_sync.distance
+
+    @property
+    def lse_c(self) -> float:
+        """SyncNet's confidence."""
+        return math.nan if self.lip_sync is None else self.lip_sync.confidence
+
+    @property
+    def lse_offset(self) -> float:
+        """SyncNet's offset, frames at 25 fps."""
+        return math.nan if self.lip_sync is None else float(self.lip_sync.offset)
+
+
+def syncnet_embeddings(clip: Clip, driving: DrivingAudio, networks: MetricNetworks) -> syncnet.Embeddings | None:
+    """SyncNet's embeddings of a clip; None without SyncNet, audio or a face, or for a clip that is too short."""
+    if networks.syncnet is None or driving.audio is None or not clip.track.valid.any():
+        return None
+    try:
+        with VideoReader(clip.path) as frames:
+            return syncnet.embed(networks.syncnet, frames, clip.track, driving.audio.samples)
+    except MediaError:  # shorter than SyncNet's window
+        return None
+
+
+def lip_sync(embeddings: syncnet.Embeddings | None, late_frames: int = 0) -> syncnet.LipSync | None:
+    """SyncNet's scores from its embeddings, as if the video came so many frames (at 25 fps) late."""
+    return None if embeddings is None else syncnet.lip_sync(embeddings, late_frames=late_frames)

@@ -1,0 +1,24 @@
+"""What a metric can need beside the output."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from talkinghead.metrics.networks import FID as FID_NETWORK
+from talkinghead.metrics.networks import IDENTITY as IDENTITY_NETWORK
+from talkinghead.metrics.networks import LPIPS as LPIPS_NETWORK
+from talkinghead.metrics.networks import SYNCNET as SYNCNET_NETWORK
+
+
+class Need(StrEnum):
+    """Something without which a metric cannot be measured; a metric network has its own name here."""
+
+    REFERENCE = "reference"
+    TWIN = "twin"
+    SYNCNET = SYNCNET_NETWORK.name
+    LPIPS = LPIPS_NETWORK.name
+    FID = FID_NETWORK.name
+    IDENTITY = IDENTITY_NETWORK
+    AUDIO = "audio"
+    VOICE_ACTIVITY = "voice activity"
+    PHONE_TIMES = "phone times"

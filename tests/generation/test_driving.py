@@ -1,0 +1,162 @@
+"""Where the expression comes from: the speech model for an anchor, its calibration, and how often audio is read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from speech_models import needs_default_weights
+
+from talkinghead.anchor import Anchor
+from talkinghead.errors import CheckpointError
+from talkinghead.files import load_arrays, save_arrays
+from talkinghead.generation import driving
+from talkinghead.generation.driving import calibration_for, load_speech_model
+from talkinghead.generation.pipeline import generate
+from talkinghead.media.audio_reader import AudioFile
+from talkinghead.speech import calibration as calibration_module
+from talkinghead.speech.calibration import SpeechCalibration
+from talkinghead.speech.model import SpeechModel
+from talkinghead.structures import FloatArray
+
+pytestmark = pytest.mark.usefixtures("own_caches")
+
+
+def named(encoder: str, predictor: str) -> Any:
+    """In a speech model's place: its hashes."""
+    return SimpleNamespace(
+        encoder=SimpleNamespace(sha256=encoder),
+        predictor=SimpleNamespace(sha256=lambda: predictor),
+        sha256=f"{encoder} {predictor}",
+    )
+
+
+def calibration_of(expressions: int, seed: int, encoder: str = "e", predictor: str = "p") -> SpeechCalibration:
+    draw = np.random.default_rng(seed)
+    matrix = draw.normal(size=(expressions, expressions)).astype(np.float32)
+    offset = draw.normal(size=expressions).astype(np.float32)
+    return SpeechCalibration(matrix, offset, 0.02, 0.9, encoder, predictor)
+
+
+class Calibrations:
+    """In the place of `calibrate`: a new random calibration at each call, with the calls counted."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, clip: Path, face: object, reconstruction: object, speech_model: Any) -> SpeechCalibration:
+        self.calls += 1
+        hashes = speech_model.encoder.sha256, speech_model.predictor.sha256()
+        return calibration_of(face.model.expressions, self.calls, *hashes)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def fitted(own_caches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calibrations:
+    """Calibrations are counted, and kept in an empty cache, `tmp_path`/cache."""
+    calibrations = Calibrations()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(driving, "calibrate", calibrations)
+    return calibrations
+
+
+def with_calibration(anchor: Anchor) -> Anchor:
+    return dataclasses.replace(anchor, calibration=calibration_of(anchor.model.expressions, 99))
+
+
+def test_a_stored_calibration_is_used_without_reading_the_clips_audio(
+    anchor: Anchor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object, **options: object) -> None:
+        raise AssertionError("the clip's audio is read")
+
+    monkeypatch.setattr(calibration_module, "read_audio", fail)
+    own = with_calibration(anchor)
+    assert calibration_for(own, named("e", "p")) is own.calibration
+
+
+@pytest.mark.parametrize(("encoder", "predictor"), [("other", "p"), ("e", "other")])
+def test_a_calibration_for_other_hashes_is_fitted_once_and_cached(
+    anchor: Anchor, fitted: Calibrations, encoder: str, predictor: str
+) -> None:
+    own, speech_model = with_calibration(anchor), named(encoder, predictor)
+    first = calibration_for(own, speech_model)
+    again = calibration_for(own, speech_model)
+    assert fitted.calls == 1
+    assert first.is_for(speech_model) and again.is_for(speech_model)
+    np.testing.assert_array_equal(first.matrix, again.matrix)
+    np.testing.assert_array_equal(first.offset, again.offset)
+    assert (first.lag_s, first.r) == (again.lag_s, again.r)
+    calibration_for(own, named("a third", predictor))
+    assert fitted.calls == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
+def test_a_damaged_cache_entry_is_fitted_anew(
+    anchor: Anchor, fitted: Calibrations, tmp_path: Path, damage: bytes | None
+) -> None:
+    own, speech_model = dataclasses.replace(anchor, calibration=None), named("e", "p")
+    calibration_for(own, speech_model)
+    (entry,) = (tmp_path / "cache").rglob("*.safetensors")
+    if damage is None:
+        arrays, metadata = load_arrays(entry)
+        save_arrays(entry, arrays | {"matrix": np.full_like(arrays["matrix"], np.nan)}, metadata)
+    else:
+        entry.write_bytes(damage)
+    second, third = (calibration_for(own, speech_model) for _ in range(2))
+    np.testing.assert_array_equal(second.matrix, third.matrix)
+    assert fitted.calls == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(anchor: Anchor, fitted: Calibrations, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"a file, not a folder")
+    for call in (1, 2):
+        found = calibration_for(dataclasses.replace(anchor, calibration=None), named("e", "p"))
+        assert fitted.calls == call and found.is_for(named("e", "p"))
+
+
+@needs_default_weights
+def test_training_stores_the_calibration_of_the_installed_speech_model(anchor: Anchor) -> None:
+    assert anchor.calibration is not None and anchor.calibration.is_for(SpeechModel.load())
+
+
+@needs_default_weights
+def test_a_predictor_for_another_face_model_is_refused(anchor: Anchor) -> None:
+    with pytest.raises(CheckpointError, match="another face model"):
+        load_speech_model(dataclasses.replace(anchor, face_model_sha256="0" * 64), None, torch.device("cpu"))
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often each audio file was begun to be read."""
+    counts: Counter[Path] = Counter()
+    blocks = AudioFile.blocks
+
+    def counted(self: AudioFile) -> Iterator[FloatArray]:
+        counts[self.path] += 1
+        yield from blocks(self)
+
+    monkeypatch.setattr(AudioFile, "blocks", counted)
+    return counts
+
+
+@needs_default_weights
+def test_speech_is_read_once_to_be_analyzed_and_once_to_be_encoded(
+    anchor: Anchor, speech: Path, tmp_path: Path, readings: Counter[Path]
+) -> None:
+    """The writer reads it once more in stereo, not through `AudioFile`; the anchor's own clip is not read."""
+    generate(anchor, speech, tmp_path / "output.mp4", device="cpu")
+    assert readings == {speech: 2}
+
+
+def test_speech_under_a_coefficient_file_is_read_for_its_length_alone(
+    anchor: Anchor, speech: Path, expression_file: Path, tmp_path: Path, readings: Counter[Path]
+) -> None:
+    generate(anchor, speech, tmp_path / "output.mp4", expression=expression_file, device="cpu")
+    assert readings == {speech: 1}
