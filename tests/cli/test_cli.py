@@ -126,7 +126,7 @@ def test_doctor_names_a_package_that_does_not_import(monkeypatch: pytest.MonkeyP
 def test_train_prints_how_late_a_clips_audio_is(
     monkeypatch: pytest.MonkeyPatch, lag_ms: int | None, message: str | None
 ) -> None:
-    made = {"sound": {"lag_ms": lag_ms, "r": None}, "training": {"steps": 5000}}
+    made = {"audio": {"lag_ms": lag_ms, "r": None}, "training": {"steps": 5000}}
     monkeypatch.setattr("talkinghead.training.face_update.train.train", lambda *_, **__: made)
     result = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor"])
     lines = result.stdout.splitlines()
@@ -134,4 +134,4 @@ def test_train_prints_how_late_a_clips_audio_is(
     assert len(lines) == 1 + (message is not None)
     assert message is None or (message in lines[1] and "corrects" in lines[1])
     as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
-    assert json.loads(as_json.stdout)["sound"]["lag_ms"] == lag_ms
+    assert json.loads(as_json.stdout)["audio"]["lag_ms"] == lag_ms

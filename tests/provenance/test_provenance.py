@@ -238,7 +238,7 @@ def test_consent_is_recorded_and_its_absence_warned_of(
     clip: DrawnClip, anchor_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_caches: None
 ) -> None:
     asked: list[str | None] = []
-    made = {"sound": {"lag_ms": None, "r": None}, "training": {"steps": 5000}}
+    made = {"audio": {"lag_ms": None, "r": None}, "training": {"steps": 5000}}
 
     def train(*_: object, config: TrainingConfig, **__: object) -> dict[str, object]:
         asked.append(config.consent)
