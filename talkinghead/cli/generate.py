@@ -127,7 +127,7 @@ def _speech(speech: Path | None, text: str | None, text_file: Path | None, voice
         raise click.UsageError("Give one of SPEECH, --text and --text-file.")
     if speech is not None:
         if voice is not None:
-            raise click.UsageError("--voice can only be given with --text or --text-file.")
+            raise click.UsageError("--voice goes with --text or --text-file, not with SPEECH.")
         return speech
     return _script(text, text_file, voice)
 

@@ -134,4 +134,4 @@ def test_train_prints_how_late_a_clips_audio_is(
     assert len(lines) == 1 + (message is not None)
     assert message is None or (message in lines[1] and "corrects" in lines[1])
     as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
-    assert json.loads(as_json.stdout)["sound"]["lag_ms"] == lag_ms
+    assert json.loads(as_json.stdout)["audio"]["lag_ms"] == lag_ms

@@ -26,6 +26,7 @@ from talkinghead.provenance.origin import AI_SOURCE_TYPES, DIGITAL_SOURCE_TYPE, 
 from talkinghead.provenance.reader import read_provenance
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.structures import Frame
+from talkinghead.training.face_update.config import TrainingConfig
 
 ORIGIN = Origin("a" * 64, "b" * 64)
 SIZE = 128
@@ -237,10 +238,10 @@ def test_consent_is_recorded_and_its_absence_warned_of(
     clip: DrawnClip, anchor_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_caches: None
 ) -> None:
     asked: list[str | None] = []
-    made = {"sound": {"lag_ms": None, "r": None}, "training": {"steps": 5000}}
+    made = {"audio": {"lag_ms": None, "r": None}, "training": {"steps": 5000}}
 
-    def train(*_: object, consent: str | None, **__: object) -> dict[str, object]:
-        asked.append(consent)
+    def train(*_: object, config: TrainingConfig, **__: object) -> dict[str, object]:
+        asked.append(config.consent)
         return made
 
     monkeypatch.setattr("talkinghead.training.face_update.train.train", train)
