@@ -13,7 +13,7 @@ import pytest
 from talkinghead.batch.config import BatchConfig
 from talkinghead.errors import CoefficientError, OptionError
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
-from talkinghead.options import check_options, option, options_of, parse_face
+from talkinghead.options.fields import check_options, option, options_of, parse_face
 from talkinghead.structures import FaceChoice
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from talkinghead.options import check_options, device_option, option
+from talkinghead.options.fields import check_options, device_option, option
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from talkinghead.anchor import read_description
 from talkinghead.errors import JobFileError, TalkingHeadError
 from talkinghead.files import VIDEO_SUFFIXES, read_text
 from talkinghead.generation.config import GenerationConfig
-from talkinghead.options import Option, options_of, parse_face
+from talkinghead.options.fields import Option, options_of, parse_face
 from talkinghead.structures import FaceChoice
 from talkinghead.text_to_speech import DEFAULT_VOICE, Script, find_voice
 from talkinghead.weights.bundled import anchor_folder

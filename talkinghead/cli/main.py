@@ -8,11 +8,11 @@ import click
 
 from talkinghead import __version__
 from talkinghead.cli.batch import batch
-from talkinghead.cli.errors import CommandGroup
 from talkinghead.cli.evaluate import convert, evaluate
 from talkinghead.cli.generate import generate, speak
 from talkinghead.cli.info import doctor, info, licenses, models, verify, voices
 from talkinghead.cli.train import train
+from talkinghead.options.command_group import CommandGroup
 
 # OpenMP's threads wait for each other by spinning, which halves the speed as soon as anything else runs on the machine.
 # It is read when torch is loaded, which this module does not do.

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from talkinghead.options import Option, options_of, parse_face
+from talkinghead.options.fields import Option, options_of, parse_face
 from talkinghead.structures import FaceChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from talkinghead.errors import CoefficientError
-from talkinghead.options import check_options, device_option, option
+from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import FaceChoice
 

@@ -17,7 +17,7 @@ from talkinghead.batch import jobs as batch_jobs
 from talkinghead.batch.jobs import Job, read_jobs
 from talkinghead.errors import JobFileError, MissingFileError
 from talkinghead.generation.config import GenerationConfig
-from talkinghead.options import option, options_of
+from talkinghead.options.fields import option, options_of
 
 PRESENTER = "presenter"
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "batch.md"

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from talkinghead import __version__, errors
 from talkinghead.cli import doctor
-from talkinghead.cli.errors import CommandGroup
 from talkinghead.cli.main import main
+from talkinghead.options.command_group import CommandGroup
 from talkinghead.weights import registry
 
 

@@ -16,7 +16,7 @@ from talkinghead.cli.main import main
 from talkinghead.cli.options import config_options, shared_options
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.pipeline import VideoOutput
-from talkinghead.options import option, options_of
+from talkinghead.options.fields import option, options_of
 from talkinghead.training.face_update.config import TrainingConfig
 
 

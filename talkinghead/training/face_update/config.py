@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from talkinghead.options import check_options, device_option, option
+from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.structures import FaceChoice
 
 DEFAULT_MINUTES = 15.0

@@ -17,10 +17,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from talkinghead.cli.errors import CommandGroup
 from talkinghead.errors import OutputExistsError
 from talkinghead.face.face_model import load_face_model
 from talkinghead.files import sha256_of
+from talkinghead.options.command_group import CommandGroup
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.predictor import PredictorConfig
 from talkinghead.text_to_speech import join, speak
