@@ -150,7 +150,7 @@ def prepare_anchor(folder: Path) -> None:
 
 def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
     """One file changed; in most cases the description says that the hash is right, as who attacks would have it."""
-    from talkinghead.anchor import APPEARANCE_FILE, HASHED
+    from talkinghead.anchor import OPTIONAL, REQUIRED
     from talkinghead.files import sha256_of
 
     anchor = work / "anchor"
@@ -158,7 +158,7 @@ def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
     for path in (good / "anchor").iterdir():
         os.link(path, anchor / path.name)
     description = json.loads((anchor / "anchor.json").read_text("utf-8"))
-    names = ("anchor.json", "anchor.json", *HASHED, APPEARANCE_FILE)
+    names = ("anchor.json", "anchor.json", *REQUIRED, *OPTIONAL)
     name = names[int(draw.integers(len(names)))]
     (anchor / "anchor.json").unlink()
     if name != "anchor.json":

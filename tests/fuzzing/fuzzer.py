@@ -149,6 +149,9 @@ def fuzz(name: str, count: int, seed: int = 0, first: int = 0) -> Iterator[Answe
                 except GeneratorExit:
                     process.kill()
                     raise
+            quickly = time.monotonic() - answered_s < LIMIT_S
+            if process.returncode == 1 and quickly:  # an exception outside the reader: the fuzzer's own mistake
+                raise RuntimeError(f"{name}: the process that reads failed; run its command to see why: {command}")
             if process.returncode != 0:
                 outcome = "hang" if time.monotonic() - answered_s > LIMIT_S else "crash"
                 yield Answer(following, outcome, f"the process ended with code {process.returncode}")
