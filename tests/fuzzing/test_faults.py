@@ -140,7 +140,7 @@ def test_two_trainings_of_one_anchor(clip: DrawnClip, quick: LoopConfig, tmp_pat
                 refused.append(error)
 
     train(clip.path, tmp_path / "anchor", steps=1, device="cpu", loop=quick, report=second)
-    assert len(refused) == 1 and load_anchor(tmp_path / "anchor").times_s.size
+    assert len(refused) == 1 and len(load_anchor(tmp_path / "anchor").reconstruction)
     assert files(tmp_path)[0] == "anchor" and not (tmp_path / ".anchor.lock").exists()
 
 

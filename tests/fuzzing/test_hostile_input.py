@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -24,14 +23,12 @@ import soundfile
 import torch
 
 import talkinghead
-from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.anchor import load_anchor
 from talkinghead.errors import CheckpointError, MediaError, NoVideoError, TableError
 from talkinghead.evaluation.pairs import read_table
 from talkinghead.face.appearance import CELLS, Appearance, load_appearance, save_appearance
-from talkinghead.face.tracking import load_track, save_track
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.generation.frame_order import ping_pong
-from talkinghead.generation.timeline import plan
 from talkinghead.media import containers
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.video_reader import VideoReader, read_video_info
@@ -246,21 +243,6 @@ def test_appearances_that_no_face_gives(name: str, value: np.ndarray, tmp_path: 
     save_arrays(path, {**arrays, name: value}, metadata)
     with pytest.raises(CheckpointError, match="appearance"):
         load_appearance(path)
-
-
-def test_a_track_of_another_clip(anchor: Anchor, tmp_path: Path) -> None:
-    track = load_track(anchor.folder / "track.safetensors")
-    first = slice(0, len(track) - 1)
-    shorter = dataclasses.replace(
-        track,
-        landmarks=track.landmarks[first],
-        blendshapes=track.blendshapes[first],
-        valid=track.valid[first],
-        times_s=track.times_s[first],
-    )
-    save_track(shorter, tmp_path / "track.safetensors")
-    with pytest.raises(CheckpointError, match="not of one clip"):
-        plan(dataclasses.replace(anchor, folder=tmp_path), None, 1.0)
 
 
 def test_variable_rates_keep_their_frames(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_reach_is_the_default_or_the_named_one_where_the_type_takes_one(
             with pytest.raises(ModelUnavailableError, match="attention_reach_frames"):
                 SpeechEncoder.load(folder)
     if row.takes_reach:
-        with pytest.raises(ModelUnavailableError, match="3 layers of 2"):
+        with pytest.raises(ModelUnavailableError, match="3 numbers, but the model has 2 layers"):
             SpeechEncoder.load(name_reach(typed_folders / model_type, tmp_path / "three", [1, 2, 3]))
 
 

@@ -63,13 +63,13 @@ def test_expression_is_sampled_at_the_frames_own_times(speech_model: SpeechModel
 
 def test_a_predictor_of_another_encoder_is_refused(encoder: SpeechEncoder) -> None:
     config = PredictorConfig("other", "0" * 64, "face", (1,), encoder.width, K, components=8)
-    with pytest.raises(CheckpointError, match="belongs to the speech encoder other"):
+    with pytest.raises(CheckpointError, match="was trained on the speech encoder other"):
         SpeechModel(encoder, ExpressionPredictor(config))
 
 
 def test_a_predictor_that_names_layers_its_encoder_lacks(encoder: SpeechEncoder) -> None:
     config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 7), encoder.width, K, components=8)
-    with pytest.raises(CheckpointError, match="another shape"):
+    with pytest.raises(CheckpointError, match="does not fit its encoder"):
         SpeechModel(encoder, ExpressionPredictor(config))
 
 
