@@ -29,9 +29,9 @@ demo: install
 	$(BIN)/talkinghead doctor
 	$(BIN)/talkinghead generate '$(ANCHOR)' --text '$(TEXT)' -o out/demo.mp4 --contact-sheet out/demo.png --overwrite
 
-# One process for each core; the tests of a file stay together, as they share what it prepares.
+# One process for each core; one that has nothing left to do takes tests from the other.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

@@ -101,7 +101,6 @@ def parameter_count(function: Function, bound: bool) -> int:
 
 
 def floor(module: str) -> int:
-    # What `python -m` runs is an entry point, wherever it lies: nothing imports it.
     top = module.split(".")[0]
     for number, names in enumerate(FLOORS):
         if top in names:
