@@ -62,7 +62,7 @@ def main() -> None:
 
     test_part, output, ceiling = work / "test.mp4", work / "from_speech.mp4", work / "from_truth.mp4"
     speech = write_part(options.clip, test_part, options.train_until, math.inf)
-    generate(anchor, speech, output, "--clip", test_part)
+    generate(anchor, speech, output, "--clip", test_part, "--voice-is-anchor", "yes")
     generate(anchor, speech, ceiling, "--clip", test_part, "--expression", test_part)
 
     result = evaluate([Pair(output, test_part, ceiling=ceiling)])

@@ -7,6 +7,7 @@ face_model.safetensors          the face model that the coefficients belong to
 reconstruction.safetensors      identity, expression, pose and misfit of every frame
 network.safetensors             weights of the face update network
 appearance.safetensors          appearance statistics of the person's crops
+speech_adaptation.safetensors   change of the expression predictor by fine-tuning on the clip; absent where it was no help
 speech_calibration.safetensors  from the speech model's expression to the person's own; absent where there was no model
 training.png                    true image, image to be filled and result of held-out frames at the end of training
 
@@ -34,6 +35,7 @@ from talkinghead.face.tracking import load_track
 from talkinghead.files import sha256_of, write_json
 from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
+from talkinghead.speech.adaptation import SpeechAdaptation, load_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
 from talkinghead.structures import FloatArray, Reconstruction
 
@@ -48,9 +50,10 @@ RECONSTRUCTION_FILE = "reconstruction.safetensors"
 NETWORK_FILE = "network.safetensors"
 APPEARANCE_FILE = "appearance.safetensors"
 CALIBRATION_FILE = "speech_calibration.safetensors"
+ADAPTATION_FILE = "speech_adaptation.safetensors"
 REQUIRED = (TRACK_FILE, FACE_MODEL_FILE, RECONSTRUCTION_FILE, NETWORK_FILE)
 """Files that every ANCHOR has, beside anchor.json and the clip."""
-OPTIONAL = (APPEARANCE_FILE, CALIBRATION_FILE)
+OPTIONAL = (APPEARANCE_FILE, CALIBRATION_FILE, ADAPTATION_FILE)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Anchor:
     """None where the anchor was trained before this was kept."""
     calibration: SpeechCalibration | None
     """Of the speech model that was installed at training; None where the folder has none."""
+    adaptation: SpeechAdaptation | None
+    """Of the same speech model; None where there was nothing to gain, or the folder is older."""
 
     @property
     def model(self) -> FaceModel:
@@ -119,6 +124,7 @@ def load_anchor(folder: Path) -> Anchor:
         consent=description["consent"],
         appearance=load_appearance(folder / APPEARANCE_FILE) if APPEARANCE_FILE in hashes else None,
         calibration=calibration,
+        adaptation=load_adaptation(folder / ADAPTATION_FILE, model.expressions) if ADAPTATION_FILE in hashes else None,
     )
 
 

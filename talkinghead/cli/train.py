@@ -64,6 +64,14 @@ def _echo_description(description: dict[str, Any], output: Path) -> None:
     click.echo(f"{output}: trained for {steps} steps. Look at {output / 'training.png'}")
     if steps < FEW_STEPS:
         click.echo(f"Below about {FEW_STEPS} steps the mouth is blurred; train for more --minutes.")
+    adaptation = description["speech_adaptation"]
+    if adaptation is None:
+        click.echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")
+    else:
+        before, after = adaptation["calibrated_r"], adaptation["held_out_r"]
+        click.echo(
+            f"The speech predictor was adapted to the clip: opening r {before:.2f} -> {after:.2f} on held-out parts."
+        )
     lag_ms = description["audio"]["lag_ms"]
     if lag_ms is not None and abs(lag_ms) > VISIBLE_LAG_MS:
         click.echo(

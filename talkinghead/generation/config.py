@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from talkinghead.errors import CoefficientError
 from talkinghead.options.fields import check_options, device_option, option
@@ -39,6 +39,11 @@ class GenerationConfig:
         None,
         help="Folder, or name in the local Hugging Face cache, of another speech encoder of the wav2vec2 family.",
         may_be_folder=True,
+    )
+    voice_is_anchor: Literal["auto", "yes", "no"] = option(
+        "auto",
+        help="Whether SPEECH is the anchor's own voice, to which training has adapted the expression predictor; "
+        "auto is yes for the audio of the anchor's own clip and no for all else.",
     )
     intensity: float = option(
         1.0,
@@ -83,6 +88,7 @@ class GenerationOptions(TypedDict, total=False):
     face: FaceChoice
     expression: Path | None
     speech_encoder: str | None
+    voice_is_anchor: Literal["auto", "yes", "no"]
     intensity: float
     attack_ms: float
     release_ms: float

@@ -270,11 +270,26 @@ def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Perfo
         parts = iter([expression_from_file(anchor, config.expression, timeline.times_s, config.face)])
     elif analysis is not None:
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
-        parts = expression_parts(anchor, speech_model, audio, analysis, timeline.times_s, config.voice_activity)
+        parts = expression_parts(
+            anchor,
+            speech_model,
+            audio,
+            analysis,
+            timeline.times_s,
+            config.voice_activity,
+            own_voice=_is_own_voice(anchor, recording, config),
+        )
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     updater = FaceUpdater(anchor, timeline.reconstruction, device)
     return Performance(timeline, updater, target, duration_s, label)
+
+
+def _is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:
+    """Whether the anchor is heard in the recording, as the user says; by default only in the anchor's own clip."""
+    if config.voice_is_anchor == "auto":
+        return sha256_of(recording) == sha256_of(anchor.clip)
+    return config.voice_is_anchor == "yes"
 
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:

@@ -18,8 +18,10 @@ from talkinghead.errors import CheckpointError, MediaError
 from talkinghead.face.face_model import PersonFace
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.speech.lip_closure import CLOSING_LEVELS, choose_levels
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import FloatArray, Reconstruction
+from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, speech_stretches
+from talkinghead.structures import BoolArray, FloatArray, Reconstruction
 
 LONGEST_S = 60.0
 """Length of the beginning of a clip that is used, seconds."""
@@ -33,6 +35,10 @@ RIDGE = 0.1
 """Weight of the ridge penalty, per frame."""
 STEP_S = 0.01
 """Time step of the predicted curves, seconds."""
+AT_REST = 0.05
+"""Weight of movement below which a frame counts as one of a pause."""
+FEWEST_PAUSE_FRAMES = 10
+"""Least number of frames in pauses by which a person's mouth in pauses is known."""
 LARGEST_GAIN = 1.4
 """Largest factor by which the fitted movement is enlarged."""
 FORMAT = "talkinghead/speech-calibration/1"
@@ -55,6 +61,10 @@ class SpeechCalibration:
     """Hash of the encoder with which it was fitted."""
     predictor_sha256: str
     """Hash of the predictor with which it was fitted."""
+    pause: FloatArray | None = None
+    """(K,) float32 expression of the person in pauses; None where the clip shows too few."""
+    closing: tuple[float, float] | None = CLOSING_LEVELS[0]
+    """Probabilities of p, b or m at which closing the lips begins and is complete; None leaves the lips alone."""
 
     def apply(self, normalized: FloatArray) -> FloatArray:
         """Map normalized expression (T, K) to the anchor's, (T, K) float32 in standard deviations of the face model."""
@@ -81,6 +91,10 @@ class ClipPrediction:
     """Correlation of predicted and measured mouth opening at that lag."""
     predicted: FloatArray
     """(N, K) float32 normalized expression, with the lag removed."""
+    closure: FloatArray
+    """(N,) float32 probability of p, b or m, with the lag removed."""
+    is_pause: BoolArray
+    """(N,) True where nobody speaks and the mouth has had time to come to rest."""
     measured: FloatArray
     """(N, K) float32, in standard deviations of the face model."""
 
@@ -115,12 +129,17 @@ def calibrate(
     gain = float(opening.std() / max(face.opening(fitted).std(), 1e-6))
     gain = float(np.clip(gain, 1.0, LARGEST_GAIN))
     center = fitted.mean(0)
+    enlarged, centered = (matrix * gain).astype(np.float32), (center + gain * (offset - center)).astype(np.float32)
+    calibrated = np.asarray(prediction.predicted @ enlarged + centered, np.float32)
+    pauses = prediction.measured[prediction.is_pause]
     return SpeechCalibration(
-        (matrix * gain).astype(np.float32),
-        (center + gain * (offset - center)).astype(np.float32),
+        enlarged,
+        centered,
         prediction.lag_s,
         prediction.r,
         *hashes,
+        pause=np.median(pauses, axis=0).astype(np.float32) if len(pauses) >= FEWEST_PAUSE_FRAMES else None,
+        closing=choose_levels(calibrated, prediction.closure, face, prediction.measured),
     )
 
 
@@ -145,9 +164,11 @@ def predict_clip(
     try:
         audio = read_audio(clip, longest_s=LONGEST_S)
         grid_s = np.arange(0.0, audio.duration_s, STEP_S)
-        curves = speech_model.predict(audio, grid_s).values
+        predicted = speech_model.predict(audio, grid_s)
+        speech_s = speech_stretches(audio, VoiceActivityConfig())
     except MediaError:  # the frames can be used without the audio
         return None
+    curves = predicted.values
     grid_s = np.arange(len(curves), dtype=np.float64) * STEP_S
     measured, measured_s = reconstruction.expression[chosen], times_s[chosen]
     target = face.opening(measured)
@@ -161,7 +182,15 @@ def predict_clip(
         correlations.append(0.0 if is_flat else float(np.corrcoef(opening, target)[0, 1]))
     best = int(np.argmax(correlations))
     lag_s = float(LAGS_S[best])
-    return ClipPrediction(lag_s, correlations[best], _at(curves, grid_s, measured_s + lag_s), measured)
+    audio_s = measured_s + lag_s
+    return ClipPrediction(
+        lag_s,
+        correlations[best],
+        predicted=_at(curves, grid_s, audio_s),
+        closure=_at(predicted.closure[:, None], grid_s, audio_s)[:, 0],
+        is_pause=gate(speech_s, audio_s, VoiceActivityConfig()) < AT_REST,
+        measured=measured,
+    )
 
 
 def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -194,8 +223,12 @@ def save_calibration(path: Path, calibration: SpeechCalibration) -> None:
         "predictor_sha256": calibration.predictor_sha256,
         "lag_s": "" if calibration.lag_s is None else repr(calibration.lag_s),
         "r": "" if calibration.r is None else repr(calibration.r),
+        "closing": "" if calibration.closing is None else " ".join(map(repr, calibration.closing)),
     }
-    save_arrays(path, {"matrix": calibration.matrix, "offset": calibration.offset}, metadata)
+    arrays = {"matrix": calibration.matrix, "offset": calibration.offset}
+    if calibration.pause is not None:
+        arrays["pause"] = calibration.pause
+    save_arrays(path, arrays, metadata)
 
 
 def load_calibration(path: Path, expressions: int) -> SpeechCalibration:
@@ -210,6 +243,8 @@ def load_calibration(path: Path, expressions: int) -> SpeechCalibration:
     """
     arrays, metadata = load_arrays(path)
     shapes = {"matrix": (expressions, expressions), "offset": (expressions,)}
+    if "pause" in arrays:
+        shapes["pause"] = (expressions,)
     fits = metadata.get("format") == FORMAT and all(
         name in arrays
         and arrays[name].shape == shape
@@ -220,11 +255,22 @@ def load_calibration(path: Path, expressions: int) -> SpeechCalibration:
     try:
         lag_s, r = (float(metadata[name]) if metadata[name] else None for name in ("lag_s", "r"))
         hashes = metadata["encoder_sha256"], metadata["predictor_sha256"]
+        closing = CLOSING_LEVELS[0] if "closing" not in metadata else _levels(metadata["closing"])
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is not a speech calibration: {error}.") from error
     if not fits or not all(value is None or abs(value) <= 1 for value in (lag_s, r)):
         raise CheckpointError(f"{path} is not a speech calibration of this version ({FORMAT}).")
-    return SpeechCalibration(arrays["matrix"], arrays["offset"], lag_s, r, *hashes)
+    return SpeechCalibration(arrays["matrix"], arrays["offset"], lag_s, r, *hashes, arrays.get("pause"), closing)
+
+
+def _levels(text: str) -> tuple[float, float] | None:
+    """What `save_calibration` wrote of the closing. Raises ValueError."""
+    if not text:
+        return None
+    levels = tuple(map(float, text.split()))
+    if levels not in CLOSING_LEVELS:
+        raise ValueError(f"unknown levels of closing {text!r:.40}")
+    return CLOSING_LEVELS[CLOSING_LEVELS.index(levels)]
 
 
 def _at(curves: FloatArray, grid_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> FloatArray:

@@ -14,11 +14,19 @@ from talkinghead.structures import FloatArray
 
 CLOSED_QUANTILE = 0.02
 """Quantile of the lip gaps of a clip that counts as closed."""
-FROM_PROBABILITY, FULL_PROBABILITY = 0.15, 0.5
-"""Probabilities of a closure at which the lips begin to close, and at which they are closed."""
+CLOSING_LEVELS = ((0.15, 0.5), (0.5, 0.8), (0.7, 0.95), (0.9, 0.99))
+"""Probabilities of a closure at which the lips begin to close and at which they are closed, the strongest first."""
+LARGEST_LOSS = 0.002
+"""Correlation of the mouth opening that closing the lips may cost on an anchor's own clip."""
 
 
-def close_lips(expression: FloatArray, closure: FloatArray, face: PersonFace, own: FloatArray) -> FloatArray:
+def close_lips(
+    expression: FloatArray,
+    closure: FloatArray,
+    face: PersonFace,
+    own: FloatArray,
+    levels: tuple[float, float] | None = CLOSING_LEVELS[0],
+) -> FloatArray:
     """Close the lips by the probability of a closure.
 
     Args:
@@ -26,17 +34,42 @@ def close_lips(expression: FloatArray, closure: FloatArray, face: PersonFace, ow
         closure: (T,) probability of p, b or m.
         face: the anchor's.
         own: (N, K) expression measured in the anchor's clip.
+        levels: see `CLOSING_LEVELS`; None leaves the lips as they are.
 
     Returns:
         (T, K) float32 expression whose lip gap is the same or smaller, but not smaller than the clip's closed gap.
     """
     own_gap = face.lip_gap(own).astype(np.float64)
     variance = own_gap.var()
-    if variance < 1e-12:  # the mouth never moves in the clip, so how it closes is not known
+    if levels is None or variance < 1e-12:  # the mouth never moves in the clip, so how it closes is not known
         return expression
     # Regression of the expression on the gap: how the whole mouth moves when the gap changes by 1 cm, (K,).
     direction = (own_gap - own_gap.mean()) @ (own - own.mean(0)) / (len(own) * variance)
     # The gap that is to be removed, cm, and the fraction of it that is, which rises linearly with the probability.
     excess = np.maximum(face.lip_gap(expression) - np.quantile(own_gap, CLOSED_QUANTILE), 0)
-    strength = np.clip((closure - FROM_PROBABILITY) / (FULL_PROBABILITY - FROM_PROBABILITY), 0, 1)
+    strength = np.clip((closure - levels[0]) / (levels[1] - levels[0]), 0, 1)
     return np.asarray(expression - (strength * excess)[:, None] * direction, np.float32)
+
+
+def choose_levels(
+    expression: FloatArray, closure: FloatArray, face: PersonFace, measured: FloatArray
+) -> tuple[float, float] | None:
+    """The strongest closing that does not cost agreement with the anchor's own mouth.
+
+    Args:
+        expression: (N, K) predicted for the frames of the anchor's clip, in standard deviations of the face model.
+        closure: (N,) probability of p, b or m at these frames.
+        face: the anchor's.
+        measured: (N, K) expression measured in these frames.
+
+    Returns:
+        One of `CLOSING_LEVELS`; None where each of them costs more than `LARGEST_LOSS`.
+    """
+    opening = face.opening(measured)
+
+    def r(levels: tuple[float, float] | None) -> float:
+        closed = face.opening(close_lips(expression, closure, face, measured, levels))
+        return float(np.corrcoef(closed, opening)[0, 1])
+
+    least = r(None) - LARGEST_LOSS
+    return next((levels for levels in CLOSING_LEVELS if r(levels) >= least), None)

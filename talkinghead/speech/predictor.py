@@ -118,6 +118,8 @@ class ExpressionPredictor(nn.Module):
         """Args: sizes. Temporal networks start at random, everything else at 0."""
         super().__init__()
         self.config = config
+        self.uses_linear_member = True
+        """Whether the linear member is part of the mean; networks that were adapted to a person do without."""
         # Buffers are fitted in closed form in training, and not by gradient descent.
         layers = len(config.layers)
         self.register_buffer("feature_mean", torch.zeros(layers, config.features))
@@ -142,7 +144,9 @@ class ExpressionPredictor(nn.Module):
     def expression(self, inputs: Tensor) -> Tensor:
         """Normalized expression as the mean of the members: (B, S, inputs) -> (B, S, K)."""
         # A mean of differing members varies less than its targets; the trained scale restores the range.
-        members = [self.linear(inputs), *(network(inputs) for network in self.networks)]
+        members = [network(inputs) for network in self.networks]
+        if self.uses_linear_member:
+            members.insert(0, self.linear(inputs))
         return torch.stack(members).mean(0) * self.output_scale
 
     def closure(self, inputs: Tensor) -> Tensor:

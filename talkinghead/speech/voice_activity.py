@@ -112,6 +112,21 @@ def gate(stretches: NDArray[np.float64], times_s: NDArray[np.float64], config: V
     return (0.5 - 0.5 * np.cos(np.pi * nearness)).astype(np.float32)
 
 
+def join_stretches(stretches: NDArray[np.float64], shortest_pause_s: float) -> NDArray[np.float64]:
+    """Stretches of speech with the pauses between them closed that are shorter than `shortest_pause_s`.
+
+    Args:
+        stretches: (R, 2) begin and end of each in seconds, in order.
+        shortest_pause_s: least length of a pause that stays.
+
+    Returns:
+        (R', 2), in order.
+    """
+    long = stretches[1:, 0] - stretches[:-1, 1] >= shortest_pause_s
+    begins, ends = np.append(True, long)[: len(stretches)], np.append(long, True)[: len(stretches)]
+    return np.stack([stretches[begins, 0], stretches[ends, 1]], 1)
+
+
 def speech_stretches(recording: Recording, config: VoiceActivityConfig) -> NDArray[np.float64]:
     """Detect the stretches of speech in a recording: (R, 2), begin and end of each in seconds, in order.
 

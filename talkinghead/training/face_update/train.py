@@ -17,6 +17,7 @@ import torch
 
 import talkinghead
 from talkinghead.anchor import (
+    ADAPTATION_FILE,
     APPEARANCE_FILE,
     CALIBRATION_FILE,
     FACE_MODEL_FILE,
@@ -43,12 +44,14 @@ from talkinghead.face.tracking import save_track, track_file
 from talkinghead.files import locked, sha256_of, writing
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
+from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import Reconstruction, Track
 from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
 from talkinghead.training.face_update.samples import Samples, gather_samples
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
+from talkinghead.training.speech.adaptation import adapt
 from talkinghead.weights.bundled import checkpoint_path
 
 GENERIC_START = "presenter/network.safetensors"
@@ -124,6 +127,8 @@ class _PreparedClip:
     reconstruction: Reconstruction
     calibration: SpeechCalibration | None
     """Of the installed speech model; None where there is no usable one."""
+    adaptation: SpeechAdaptation | None
+    """Of the same speech model; None where it would not help."""
     size_px: tuple[int, int]
     """Height and width of the crops."""
     samples: Samples
@@ -144,10 +149,10 @@ def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Rep
     face = model.of(reconstruction.identity)
     region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
-    calibration = _calibrate(clip, face, reconstruction)
+    calibration, adaptation = _fit_speech(clip, face, reconstruction)
     report(TrainingProgress("cropping", 0.0, 0))
     samples = gather_samples(clip, model, region, reconstruction, size_px, loop.largest_frames)
-    return _PreparedClip(track, face, reconstruction, calibration, size_px, samples)
+    return _PreparedClip(track, face, reconstruction, calibration, adaptation, size_px, samples)
 
 
 def _train_network(
@@ -182,6 +187,8 @@ def _write_anchor(
     save_reconstruction(work / RECONSTRUCTION_FILE, reconstruction)
     if calibration is not None:
         save_calibration(work / CALIBRATION_FILE, calibration)
+    if prepared.adaptation is not None:
+        save_adaptation(work / ADAPTATION_FILE, prepared.adaptation)
     save_appearance(work / APPEARANCE_FILE, Appearance.of(samples.crops, samples.feathers))
     network.config = dataclasses.replace(network.config, sharpening=round(trainer.sharpening(), 3))
     save_network(work / NETWORK_FILE, network, trainer.averaged.state_dict())
@@ -199,6 +206,7 @@ def _write_anchor(
             "frames_with_face": usable,
         },
         "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
+        "speech_adaptation": None if prepared.adaptation is None else prepared.adaptation.describe(),
         "network": network.config.as_json(),
         "training": {
             "steps": trainer.step,
@@ -212,13 +220,19 @@ def _write_anchor(
     return description
 
 
-def _calibrate(clip: Path, face: PersonFace, reconstruction: Reconstruction) -> SpeechCalibration | None:
-    """The installed speech model's calibration to the clip; None where there is no usable speech model."""
+def _fit_speech(
+    clip: Path, face: PersonFace, reconstruction: Reconstruction
+) -> tuple[SpeechCalibration | None, SpeechAdaptation | None]:
+    """The installed speech model fitted to the clip: its calibration, and the adaptation of its networks if that helps.
+
+    Both are None where there is no usable speech model.
+    """
     try:
         speech_model = SpeechModel.load()
     except (CheckpointError, MissingFileError, ModelUnavailableError):  # coefficient files and videos may drive it
-        return None
-    return calibrate(clip, face, reconstruction, speech_model)
+        return None, None
+    calibration = calibrate(clip, face, reconstruction, speech_model)
+    return calibration, adapt(clip, face, reconstruction, speech_model, calibration)
 
 
 def _open_work_folder(output: Path, source: str, resume: bool) -> Path:

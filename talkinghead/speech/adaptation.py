@@ -1,0 +1,125 @@
+"""The expression predictor adapted to one person: how its networks changed by fine-tuning on the anchor's clip.
+
+Fully adapted networks predict the anchor's own voice best. Another voice is predicted best half way between the base
+networks and the adapted ones. Both leave out the linear member, and need no calibration, as they were trained on the
+person's own expression.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from talkinghead.errors import CheckpointError
+from talkinghead.files import load_arrays, save_arrays
+from talkinghead.speech.model import SpeechModel
+from talkinghead.structures import FloatArray
+
+FORMAT = "talkinghead/speech-adaptation/1"
+OWN_VOICE, OTHER_VOICE = 1.0, 0.5
+"""Share of the change that is applied for the anchor's own voice and for any other."""
+LARGEST_CHANGE = 10.0
+"""No weight changes by more."""
+
+
+@dataclass(frozen=True)
+class SpeechAdaptation:
+    """What fine-tuning changed in a predictor's networks, for one speech model."""
+
+    changes: Mapping[str, NDArray[np.float16]]
+    """By the name of the parameter in `ExpressionPredictor.networks`: adapted minus base."""
+    mean: FloatArray
+    """(K,) the person's mean expression, in standard deviations of the face model."""
+    std: FloatArray
+    """(K,) the person's standard deviation of it."""
+    held_out_r: float
+    """Correlation of predicted and measured mouth opening on held-out blocks of the clip, adapted on the rest."""
+    calibrated_r: float
+    """The same of the calibrated predictor, which the adaptation has to exceed."""
+    encoder_sha256: str
+    predictor_sha256: str
+
+    def is_for(self, speech_model: SpeechModel) -> bool:
+        """Whether it was made with this speech model."""
+        own = (self.encoder_sha256, self.predictor_sha256)
+        return own == (speech_model.encoder.sha256, speech_model.predictor.sha256())
+
+    def applied(self, speech_model: SpeechModel, share: float) -> SpeechModel:
+        """The speech model with a share of the change, `OWN_VOICE` or `OTHER_VOICE`; the given one stays as it is.
+
+        Raises:
+            CheckpointError: the changes do not fit the networks.
+        """
+        predictor = copy.deepcopy(speech_model.predictor)
+        parameters = dict(predictor.networks.named_parameters())
+        shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+        if shapes != {name: change.shape for name, change in self.changes.items()}:
+            raise CheckpointError(
+                "The speech adaptation does not fit the expression predictor; train the anchor again."
+            )
+        with torch.no_grad():
+            for name, change in self.changes.items():
+                difference = torch.from_numpy(change.astype(np.float32)).to(parameters[name].device)
+                parameters[name].add_(difference, alpha=share)
+        predictor.uses_linear_member = False
+        return SpeechModel(speech_model.encoder, predictor)
+
+    def apply(self, normalized: FloatArray) -> FloatArray:
+        """(T, K) normalized, as the adapted networks predict it -> (T, K) in standard deviations of the face model."""
+        return np.asarray(normalized * self.std + self.mean, np.float32)
+
+    def describe(self) -> dict[str, float]:
+        """Both correlations, for anchor.json."""
+        return {"held_out_r": round(self.held_out_r, 3), "calibrated_r": round(self.calibrated_r, 3)}
+
+
+def save_adaptation(path: Path, adaptation: SpeechAdaptation) -> None:
+    """Write an adaptation as safetensors, about 1 MB.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    arrays: dict[str, NDArray[Any]] = {f"changes.{name}": change for name, change in adaptation.changes.items()}
+    metadata = {
+        "format": FORMAT,
+        "encoder_sha256": adaptation.encoder_sha256,
+        "predictor_sha256": adaptation.predictor_sha256,
+        "held_out_r": repr(adaptation.held_out_r),
+        "calibrated_r": repr(adaptation.calibrated_r),
+    }
+    save_arrays(path, {**arrays, "mean": adaptation.mean, "std": adaptation.std}, metadata)
+
+
+def load_adaptation(path: Path, expressions: int) -> SpeechAdaptation:
+    """Read what `save_adaptation` wrote.
+
+    Args:
+        path: the file.
+        expressions: K that is wanted.
+
+    Raises:
+        MissingFileError, CheckpointError: no such file; damaged, or of another shape.
+    """
+    arrays, metadata = load_arrays(path)
+    changes = {name.removeprefix("changes."): array for name, array in arrays.items() if name.startswith("changes.")}
+    try:
+        scores = float(metadata["held_out_r"]), float(metadata["calibrated_r"])
+        hashes = metadata["encoder_sha256"], metadata["predictor_sha256"]
+        mean, std = arrays["mean"], arrays["std"]
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a speech adaptation: {error}.") from error
+    fits = metadata.get("format") == FORMAT and bool(changes)
+    fits = fits and all(part.shape == (expressions,) and part.dtype == np.float32 for part in (mean, std))
+    fits = fits and all(array.dtype == np.float16 for array in changes.values())
+    # Compared in this way, NaN is refused too.
+    small = all(np.abs(array).max(initial=0) <= LARGEST_CHANGE for array in (*changes.values(), mean, std))
+    if not fits or not small or not all(abs(score) <= 1 for score in scores):
+        raise CheckpointError(f"{path} is not a speech adaptation of this version ({FORMAT}).")
+    return SpeechAdaptation(changes, mean, std, *scores, *hashes)

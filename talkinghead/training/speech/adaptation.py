@@ -1,0 +1,249 @@
+"""Adapting the expression predictor to one person: its networks are fine-tuned on the anchor's own clip.
+
+A minute of a person's own speech and mouth tells what the predictor's training on others cannot. How long to train is
+found on held-out contiguous blocks of the clip; where the adapted networks do not predict these better than the
+calibrated predictor, there is no adaptation.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from talkinghead.errors import MediaError
+from talkinghead.face.face_model import PersonFace
+from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPER_LIP
+from talkinghead.media.audio_reader import read_audio
+from talkinghead.metrics import pearson_r
+from talkinghead.speech.adaptation import SpeechAdaptation
+from talkinghead.speech.calibration import SpeechCalibration, ridge
+from talkinghead.speech.model import SpeechModel
+from talkinghead.structures import BoolArray, FloatArray, Reconstruction
+
+
+@dataclass(frozen=True)
+class AdaptationConfig:
+    """Settings of the fine-tuning."""
+
+    longest_s: float = 180.0
+    """Audio that is used, from the clip's start."""
+    shortest_s: float = 8.0
+    """Speech with a face in view that an adaptation needs."""
+    folds: int = 3
+    """Contiguous blocks that are held out in turn."""
+    most_steps: int = 60
+    """Longest fine-tuning that is tried."""
+    tolerance: float = 0.01
+    """Correlation on held-out blocks that the longest fine-tuning may lie below the best."""
+    score_every: int = 20
+    """Steps between two measurements on a held-out block."""
+    batch: int = 8
+    frames: int = 100
+    """Feature frames of a window: 2 s."""
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.05
+    component_dropout: float = 0.2
+    """Share of the inputs' channels that are dropped, for whole windows."""
+    opening_weight: float = 0.5
+    width_weight: float = 0.25
+    least_share: float = 0.8
+    """Share of a window's frames that must have a target."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """A clip at the encoder's feature frames."""
+
+    inputs: Tensor
+    """(S, inputs) principal components of the features."""
+    targets: Tensor
+    """(S, K) normalized expression at the same times, the lag of the audio removed."""
+    has_target: Tensor
+    """(S,) bool."""
+    to_shape: Tensor
+    """(K, 2) from normalized expression to opening and width of the mouth, each of deviation 1."""
+
+
+def adapt(
+    clip: Path,
+    face: PersonFace,
+    reconstruction: Reconstruction,
+    speech_model: SpeechModel,
+    calibration: SpeechCalibration,
+    config: AdaptationConfig | None = None,
+) -> SpeechAdaptation | None:
+    """Fine-tune the predictor's networks on a clip.
+
+    Args:
+        clip: video with the person's speech.
+        face: of the person.
+        reconstruction: of the clip's frames.
+        speech_model: whose predictor is adapted; it stays as it is.
+        calibration: of the speech model to this clip, which knows the lag of its audio.
+        config: settings; None for the default.
+
+    Returns:
+        The adaptation; None where the clip's audio does not belong to its mouth, there is too little of it, or held-out
+        blocks are not predicted better than by the calibrated predictor.
+    """
+    config = config or AdaptationConfig()
+    if calibration.lag_s is None:
+        return None
+    own = reconstruction.expression[reconstruction.valid]
+    mean, std = own.mean(0), np.maximum(own.std(0), 1e-3)
+    try:
+        sequence = _sequence(clip, face, reconstruction, speech_model, (mean, std, calibration.lag_s), config)
+    except MediaError:  # audio that cannot be read: the frames serve without it
+        return None
+    if float(sequence.has_target.sum()) / speech_model.encoder.rate_hz < config.shortest_s:
+        return None
+    blocks = _blocks(sequence, config)
+    curves, calibrated = [], []
+    for block in blocks:
+        rest = sequence.has_target.numpy() & ~block
+        curves.append(
+            [_score(networks, sequence, block) for networks, _ in _fine_tune(speech_model, sequence, rest, config)]
+        )
+        calibrated.append(_calibrated_score(speech_model, sequence, rest, block))
+    mean_curve = np.nanmean(curves, 0)
+    # Longer fine-tuning carries over better to sentences that are unlike the clip's, as long as it costs little here.
+    best = int(np.flatnonzero(mean_curve >= np.nanmax(mean_curve) - config.tolerance)[-1])
+    held_out_r, calibrated_r = float(mean_curve[best]), float(np.nanmean(calibrated))
+    if not held_out_r > calibrated_r:
+        return None
+    steps = (best + 1) * config.score_every
+    *_, (networks, _) = _fine_tune(speech_model, sequence, sequence.has_target.numpy(), config, steps)
+    return SpeechAdaptation(
+        changes=_changes(speech_model.predictor.networks, networks),
+        mean=mean.astype(np.float32),
+        std=std.astype(np.float32),
+        held_out_r=held_out_r,
+        calibrated_r=calibrated_r,
+        encoder_sha256=speech_model.encoder.sha256,
+        predictor_sha256=speech_model.predictor.sha256(),
+    )
+
+
+@torch.no_grad()
+def _sequence(
+    clip: Path,
+    face: PersonFace,
+    reconstruction: Reconstruction,
+    speech_model: SpeechModel,
+    statistics: tuple[FloatArray, FloatArray, float],
+    config: AdaptationConfig,
+) -> _Sequence:
+    """Features and targets of a clip; `statistics` are mean and deviation of its expression, and its audio's lag."""
+    mean, std, lag_s = statistics
+    predictor = speech_model.predictor
+    features = speech_model.encoder.encode(read_audio(clip, longest_s=config.longest_s), predictor.config.layers)
+    inputs = predictor.components(torch.from_numpy(features.values).to(predictor.projection.device)[None])[0].cpu()
+    # A feature at t shows in the frame at t - lag. Between two frames targets are interpolated, but not across frames
+    # without a face.
+    frame_s, times_s = features.times_s - lag_s, reconstruction.times_s
+    normalized = (reconstruction.expression - mean) / std
+    targets = np.stack([np.interp(frame_s, times_s, curve) for curve in normalized.T], 1).astype(np.float32)
+    valid = np.interp(frame_s, times_s, reconstruction.valid.astype(float)) > 0.99
+    valid &= (frame_s >= times_s[0]) & (frame_s <= times_s[-1])
+    basis = face.model.expression_basis * std[:, None, None]
+    gap = basis[:, UPPER_LIP, 1] - basis[:, LOWER_LIP, 1]
+    width = basis[:, LEFT_CORNER, 0] - basis[:, RIGHT_CORNER, 0]
+    to_shape = np.stack([gap, width], 1)
+    to_shape = to_shape / np.maximum((targets[valid] @ to_shape).std(0), 1e-6) if valid.any() else to_shape
+    return _Sequence(
+        inputs, torch.from_numpy(targets), torch.from_numpy(valid), torch.from_numpy(to_shape.astype(np.float32))
+    )
+
+
+def _blocks(sequence: _Sequence, config: AdaptationConfig) -> list[BoolArray]:
+    """(S,) each: contiguous blocks of the frames with a target, together all of them."""
+    position = np.cumsum(sequence.has_target.numpy())
+    number = np.ceil(position / max(position[-1], 1) * config.folds)
+    return [sequence.has_target.numpy() & (number == block + 1) for block in range(config.folds)]
+
+
+def _fine_tune(
+    speech_model: SpeechModel,
+    sequence: _Sequence,
+    used: NDArray[np.bool_],
+    config: AdaptationConfig,
+    steps: int | None = None,
+) -> Iterator[tuple[nn.ModuleList, int]]:
+    """The networks after every `score_every` steps of fine-tuning on the frames that are used, and the step."""
+    draw = np.random.default_rng(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
+    networks = copy.deepcopy(speech_model.predictor.networks).cpu().train()
+    optimizer = torch.optim.AdamW(networks.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    usable = torch.from_numpy(used)
+    share = np.convolve(used.astype(float), np.ones(config.frames) / config.frames, "valid")
+    starts = np.flatnonzero(share >= config.least_share)
+    if not len(starts):
+        starts = np.array([max(0, int(np.argmax(share)))])
+    for step in range(1, (steps or config.most_steps) + 1):
+        chosen = [slice(start, start + config.frames) for start in draw.choice(starts, config.batch).tolist()]
+        inputs, targets, weight = (
+            torch.stack([part[window] for window in chosen])
+            for part in (sequence.inputs, sequence.targets, usable.float())
+        )
+        losses = []
+        for network in networks:
+            kept = torch.rand(len(inputs), 1, inputs.shape[2], generator=generator) > config.component_dropout
+            losses.append(_loss(network(inputs * kept), targets, weight, sequence.to_shape, config))
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(losses).sum().backward()
+        torch.nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
+        optimizer.step()
+        if step % config.score_every == 0:
+            yield networks, step
+
+
+def _loss(predicted: Tensor, targets: Tensor, weight: Tensor, to_shape: Tensor, config: AdaptationConfig) -> Tensor:
+    """Smooth L1 on every coefficient, and on opening and width of the mouth: (B, S, K) x 2, (B, S) -> scalar."""
+    every = functional.smooth_l1_loss(predicted, targets, reduction="none").mean(2)
+    shape = functional.smooth_l1_loss(predicted @ to_shape, targets @ to_shape, reduction="none")
+    shape_weights = shape.new_tensor([config.opening_weight, config.width_weight])
+    return ((every + shape @ shape_weights) * weight).sum() / weight.sum().clamp(min=1)
+
+
+@torch.no_grad()
+def _score(networks: nn.ModuleList, sequence: _Sequence, block: BoolArray) -> float:
+    """Correlation of the predicted and measured opening in a block."""
+    networks.eval()
+    predicted = torch.stack([network(sequence.inputs[None])[0] for network in networks]).mean(0)
+    networks.train()
+    return _opening_r(predicted.numpy(), sequence, block)
+
+
+@torch.no_grad()
+def _calibrated_score(
+    speech_model: SpeechModel, sequence: _Sequence, used: NDArray[np.bool_], block: BoolArray
+) -> float:
+    """The same of the predictor as it is, calibrated by ridge regression on the frames that are used."""
+    device = speech_model.predictor.projection.device
+    predicted = speech_model.predictor.expression(sequence.inputs[None].to(device))[0].cpu().numpy()
+    matrix, offset = ridge(predicted[used], sequence.targets.numpy()[used])
+    return _opening_r((predicted @ matrix + offset).astype(np.float32), sequence, block)
+
+
+def _opening_r(predicted: FloatArray, sequence: _Sequence, block: BoolArray) -> float:
+    to_gap = sequence.to_shape[:, 0].numpy()
+    return pearson_r(
+        (predicted[block] @ to_gap).astype(float), (sequence.targets.numpy()[block] @ to_gap).astype(float)
+    )
+
+
+def _changes(base: nn.Module, adapted: nn.Module) -> dict[str, NDArray[np.float16]]:
+    before = {name: value.detach().cpu() for name, value in base.named_parameters()}
+    return {
+        name: (value.detach().cpu() - before[name]).numpy().astype(np.float16)
+        for name, value in adapted.named_parameters()
+    }
