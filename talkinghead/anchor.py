@@ -7,7 +7,7 @@ face_model.safetensors          the face model that the coefficients belong to
 reconstruction.safetensors      identity, expression, pose and misfit of every frame
 network.safetensors             weights of the face update network
 appearance.safetensors          appearance statistics of the person's crops
-speech_adaptation.safetensors   change of the expression predictor by fine-tuning on the clip; absent where it was no help
+speech_adaptation.safetensors   change of the expression predictor by fine-tuning; absent where it does not help
 speech_calibration.safetensors  from the speech model's expression to the person's own; absent where there was no model
 training.png                    true image, image to be filled and result of held-out frames at the end of training
 

@@ -1,0 +1,138 @@
+"""Fine-tuning on a person whose mouth is a known function of the features."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from talkinghead.face.face_model import FaceModel, PersonFace, load_face_model
+from talkinghead.face.reconstruction import smooth
+from talkinghead.speech.adaptation import OWN_VOICE
+from talkinghead.speech.calibration import SpeechCalibration
+from talkinghead.speech.encoder import SpeechFeatures
+from talkinghead.speech.model import SpeechModel
+from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
+from talkinghead.structures import Audio, FloatArray, Reconstruction
+from talkinghead.training.speech import adaptation as module
+from talkinghead.training.speech.adaptation import AdaptationConfig, adapt
+from talkinghead.weights.bundled import checkpoint_path
+
+SECONDS = 24.0
+D = 12
+"""Width of a feature."""
+QUICK = AdaptationConfig(most_steps=60, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="module")
+def face() -> PersonFace:
+    model: FaceModel = load_face_model(checkpoint_path("face_model.safetensors"))
+    return model.of(np.zeros(model.identities, np.float32))
+
+
+@pytest.fixture
+def speech_model(face: PersonFace, monkeypatch: pytest.MonkeyPatch) -> SpeechModel:
+    """An untrained predictor on smooth random features, 50 a second, whatever the audio."""
+    noise = np.random.default_rng(0).normal(size=(round(50 * SECONDS), D))
+    features = smooth(noise, np.ones(len(noise)), 50.0, 4.0)
+    features = (features / features.std(0)).astype(np.float32)
+    encoder: Any = SimpleNamespace(
+        sha256="e", rate_hz=50.0, layer_count=1, width=D, name="smooth",
+        encode=lambda audio, layers: SpeechFeatures(features[:, None], 50.0, 0.0),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    config = PredictorConfig("smooth", "e", "f", (1,), D, face.model.expressions, components=D, width=16)
+    predictor = ExpressionPredictor(config).eval()
+    predictor.projection[0] = torch.eye(D)
+    monkeypatch.setattr(module, "read_audio", lambda clip, longest_s: Audio(np.zeros(16000, np.float32), 16000))
+    return SpeechModel(encoder, predictor)
+
+
+def features_of(speech_model: SpeechModel) -> FloatArray:
+    return speech_model.encoder.encode(None, (1,)).values[:, 0]  # type: ignore[arg-type]
+
+
+def person(face: PersonFace, expression: FloatArray, lag_s: float = 0.0) -> Reconstruction:
+    """A head that stands still, filmed at 25 frames a second; the expression is given every 20 ms of the audio."""
+    times_s = np.arange(int(25 * SECONDS) - 10) / 25
+    at_s = np.arange(len(expression)) / 50
+    frames = len(times_s)
+    return Reconstruction(
+        identity=face.identity,
+        expression=np.stack([np.interp(times_s + lag_s, at_s, curve) for curve in expression.T], 1).astype(np.float32),
+        rotation=np.zeros((frames, 3), np.float32),
+        translation=np.zeros((frames, 2), np.float32),
+        scale=np.ones(frames, np.float32),
+        valid=np.ones(frames, np.bool_),
+        times_s=times_s,
+        misfit_cm=np.zeros(frames),
+    )
+
+
+def mouth(speech_model: SpeechModel, expressions: int) -> FloatArray:
+    """An expression that is a function of the features, and no linear one."""
+    weights = np.random.default_rng(1).normal(size=(D, expressions))
+    return np.tanh(2 * features_of(speech_model) @ weights / np.sqrt(D)).astype(np.float32) + np.float32(0.5)
+
+
+def calibration(face: PersonFace, lag_s: float | None = 0.0) -> SpeechCalibration:
+    expressions = face.model.expressions
+    return SpeechCalibration(
+        np.eye(expressions, dtype=np.float32), np.zeros(expressions, np.float32), lag_s, 0.9, "e", "p"
+    )
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.2])
+def test_the_networks_learn_the_persons_mouth(face: PersonFace, speech_model: SpeechModel, lag_s: float) -> None:
+    expression = mouth(speech_model, face.model.expressions)
+    found = adapt(Path(), face, person(face, expression, lag_s), speech_model, calibration(face, lag_s), QUICK)
+    assert found is not None and found.held_out_r > max(found.calibrated_r, 0.6)
+    adapted = found.applied(speech_model, OWN_VOICE).predictor
+    inputs = adapted.components(torch.from_numpy(features_of(speech_model)[None, :, None]))
+    with torch.no_grad():
+        predicted = found.apply(adapted.expression(inputs)[0].numpy())
+    assert np.corrcoef(face.opening(predicted), face.opening(expression))[0, 1] > 0.8
+    np.testing.assert_allclose(found.mean, expression.mean(0), atol=0.05)
+
+
+def test_the_wrong_lag_teaches_nothing(face: PersonFace, speech_model: SpeechModel) -> None:
+    """The same clip, its lag believed to be half a second off."""
+    expression = mouth(speech_model, face.model.expressions)
+    right = adapt(Path(), face, person(face, expression), speech_model, calibration(face), QUICK)
+    wrong = adapt(Path(), face, person(face, expression), speech_model, calibration(face, 0.5), QUICK)
+    assert right is not None
+    assert wrong is None or wrong.held_out_r < right.held_out_r - 0.3
+
+
+def test_what_the_calibrated_predictor_does_better_is_left_to_it(face: PersonFace, speech_model: SpeechModel) -> None:
+    """The mouth is what the predictor says, in another range: nothing is left to be learned."""
+    predictor = speech_model.predictor
+    inputs = predictor.components(torch.from_numpy(features_of(speech_model)[None, :, None]))
+    with torch.no_grad():
+        expression = (3 * predictor.expression(inputs)[0] + 0.5).numpy()
+    assert adapt(Path(), face, person(face, expression), speech_model, calibration(face), QUICK) is None
+
+
+def test_audio_of_another_mouth_or_too_little_of_it_adapts_nothing(face: PersonFace, speech_model: SpeechModel) -> None:
+    reconstruction = person(face, mouth(speech_model, face.model.expressions))
+    assert adapt(Path(), face, reconstruction, speech_model, calibration(face, None), QUICK) is None
+    valid = reconstruction.valid & (reconstruction.times_s < 6)
+    short = dataclasses.replace(reconstruction, valid=valid)
+    assert adapt(Path(), face, short, speech_model, calibration(face), QUICK) is None
+
+
+def test_the_speech_model_stays_as_it_was_and_the_result_is_the_same_each_time(
+    face: PersonFace, speech_model: SpeechModel
+) -> None:
+    before = speech_model.predictor.sha256()
+    reconstruction = person(face, mouth(speech_model, face.model.expressions))
+    one, two = (adapt(Path(), face, reconstruction, speech_model, calibration(face), QUICK) for _ in range(2))
+    assert speech_model.predictor.sha256() == before
+    assert one is not None and two is not None
+    for name, change in one.changes.items():
+        np.testing.assert_array_equal(two.changes[name], change)
