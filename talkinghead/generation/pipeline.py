@@ -277,7 +277,7 @@ def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Perfo
             analysis,
             timeline.times_s,
             config.voice_activity,
-            own_voice=_is_own_voice(anchor, recording, config),
+            own_voice=is_own_voice(anchor, recording, config),
         )
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
@@ -285,7 +285,7 @@ def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Perfo
     return Performance(timeline, updater, target, duration_s, label)
 
 
-def _is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:
+def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:
     """Whether the anchor is heard in the recording, as the user says; by default only in the anchor's own clip."""
     if config.voice_is_anchor == "auto":
         return sha256_of(recording) == sha256_of(anchor.clip)

@@ -23,6 +23,7 @@ EVERY_OPTION = {
     "face": 2,
     "expression": "mouth.csv",
     "speech_encoder": "encoder",
+    "voice_is_anchor": "yes",
     "intensity": 0.5,
     "attack_ms": 90.0,
     "release_ms": 250.0,

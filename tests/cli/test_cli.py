@@ -126,12 +126,17 @@ def test_doctor_names_a_package_that_does_not_import(monkeypatch: pytest.MonkeyP
 def test_train_prints_how_late_a_clips_audio_is(
     monkeypatch: pytest.MonkeyPatch, lag_ms: int | None, message: str | None
 ) -> None:
-    made = {"audio": {"lag_ms": lag_ms, "r": None}, "training": {"steps": 5000}}
+    made = {
+        "audio": {"lag_ms": lag_ms, "r": None},
+        "speech_adaptation": {"held_out_r": 0.81, "calibrated_r": 0.72},
+        "training": {"steps": 5000},
+    }
     monkeypatch.setattr("talkinghead.training.face_update.train.train", lambda *_, **__: made)
     result = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor"])
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
-    assert len(lines) == 1 + (message is not None)
-    assert message is None or (message in lines[1] and "corrects" in lines[1])
+    assert "opening r 0.72 -> 0.81" in lines[1]
+    assert len(lines) == 2 + (message is not None)
+    assert message is None or (message in lines[2] and "corrects" in lines[2])
     as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
     assert json.loads(as_json.stdout)["audio"]["lag_ms"] == lag_ms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -31,10 +32,16 @@ from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.region_removal import FEATHER_CM, crop_frame, place_crops
 from talkinghead.face.tracking import FaceTracker, track_file
-from talkinghead.generation.driving import expression_from_speech, load_speech_model, measure_expression
+from talkinghead.generation.config import GenerationConfig
+from talkinghead.generation.driving import (
+    calibration_for,
+    expression_from_speech,
+    load_speech_model,
+    measure_expression,
+)
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.face_updater import FaceUpdater
-from talkinghead.generation.pipeline import generate
+from talkinghead.generation.pipeline import generate, is_own_voice
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.images import GAP_PX, SHEET_WIDTH_PX
 from talkinghead.media.video_reader import VideoReader
@@ -337,7 +344,19 @@ def test_without_speech_the_mouth_is_at_rest(anchor: Anchor) -> None:
     times_s = np.arange(50) / 25
     for samples in (np.zeros_like(hum), hum):
         expression = expression_from_speech(anchor, speech_model, Audio(samples, RATE_HZ), times_s)
-        np.testing.assert_allclose(expression, np.tile(anchor.rest_expression(), (50, 1)), atol=1e-6)
+        calibration = calibration_for(anchor, speech_model)
+        pause = anchor.rest_expression() if calibration.pause is None else calibration.pause
+        np.testing.assert_allclose(expression, np.tile(pause, (50, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("choice", "own"), [("auto", {True, False}), ("yes", {True}), ("no", {False})])
+def test_only_the_clips_own_file_counts_as_the_anchors_voice_unless_the_user_says_so(
+    anchor: Anchor, speech: Path, choice: Literal["auto", "yes", "no"], own: set[bool]
+) -> None:
+    config = GenerationConfig(voice_is_anchor=choice)
+    found = [is_own_voice(anchor, recording, config) for recording in (anchor.clip, speech)]
+    assert set(found) == own
+    assert choice != "auto" or found == [True, False]
 
 
 @needs_speech_model

@@ -1,4 +1,4 @@
-"""An adaptation is a change of the predictor's networks: applied in shares, written, read, refused where it is damaged."""
+"""An adaptation is a change of the predictor's networks: applied in shares, written, read, refused where damaged."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from talkinghead.speech.calibration import (
     ridge,
     save_calibration,
 )
+from talkinghead.speech.lip_closure import CLOSING_LEVELS
 from talkinghead.speech.model import PredictedExpression, SpeechModel
 from talkinghead.structures import Audio, FloatArray, Reconstruction, Recording
 from talkinghead.text_to_speech import Script, join, speak
@@ -161,6 +162,25 @@ def test_clips_of_no_use_leave_mean_and_deviation(silent_clip: Path, face: Perso
     assert calibrate(tmp_path / "none.mp4", face, reconstruction, speech_model).lag_s is None
 
 
+def test_the_mouth_in_pauses_is_that_of_the_frames_in_pauses(
+    silent_clip: Path, face: PersonFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Speech but for five seconds, in which the mouth stands as it does nowhere else."""
+    reconstruction, speech_model = speaker(face, 0.0)
+    stands = np.linspace(-1, 1, face.model.expressions).astype(np.float32)
+    pauses = (reconstruction.times_s > 10.5) & (reconstruction.times_s < 14.5)
+    expression = np.where(pauses[:, None], stands, reconstruction.expression)
+    reconstruction = dataclasses.replace(reconstruction, expression=expression)
+    monkeypatch.setattr(
+        "talkinghead.speech.calibration.speech_stretches", lambda *_: np.array([[0.0, 10.0], [15.0, SECONDS]])
+    )
+    found = calibrate(silent_clip, face, reconstruction, speech_model)
+    assert found.pause is not None
+    np.testing.assert_array_equal(found.pause, stands)
+    monkeypatch.setattr("talkinghead.speech.calibration.speech_stretches", lambda *_: np.array([[0.0, SECONDS]]))
+    assert calibrate(silent_clip, face, reconstruction, speech_model).pause is None
+
+
 @needs_default_weights
 @pytest.mark.parametrize("lag_s", [-0.12, 0.26])
 def test_the_lag_of_audio_that_was_shifted_is_found(tmp_path: Path, face: PersonFace, lag_s: float) -> None:
@@ -183,8 +203,8 @@ def test_the_lag_of_audio_that_was_shifted_is_found(tmp_path: Path, face: Person
 
 def random_calibration(lag_s: float | None = 0.04, r: float | None = 0.8) -> SpeechCalibration:
     draw = np.random.default_rng(0)
-    matrix, offset = draw.normal(size=(5, 5)).astype(np.float32), draw.normal(size=5).astype(np.float32)
-    return SpeechCalibration(matrix, offset, lag_s, r, "e" * 64, "p" * 64)
+    matrix, offset, pause = (draw.normal(size=shape).astype(np.float32) for shape in ((5, 5), 5, 5))
+    return SpeechCalibration(matrix, offset, lag_s, r, "e" * 64, "p" * 64, pause, CLOSING_LEVELS[1])
 
 
 @pytest.mark.parametrize(("lag_s", "r"), [(0.04, 0.8123456789), (-0.4, 0.35), (None, None)])
@@ -192,7 +212,8 @@ def test_a_saved_calibration_is_the_same(tmp_path: Path, lag_s: float | None, r:
     given = random_calibration(lag_s, r)
     save_calibration(tmp_path / "calibration.safetensors", given)
     loaded = load_calibration(tmp_path / "calibration.safetensors", 5)
-    for name in ("matrix", "offset"):
+    assert loaded.closing == CLOSING_LEVELS[1]
+    for name in ("matrix", "offset", "pause"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(given, name))
     for name in ("lag_s", "r", "encoder_sha256", "predictor_sha256"):
         assert getattr(loaded, name) == getattr(given, name)
@@ -209,11 +230,15 @@ def test_damaged_calibrations_are_refused(tmp_path: Path) -> None:
     wrong: list[tuple[dict[str, Any], dict[str, str]]] = [
         (arrays | {"matrix": np.full((5, 5), np.nan, np.float32)}, metadata),
         (arrays | {"matrix": arrays["matrix"].astype(np.float64)}, metadata),
+        (arrays | {"pause": np.full(5, np.nan, np.float32)}, metadata),
+        (arrays | {"pause": np.zeros(6, np.float32)}, metadata),
         ({"matrix": arrays["matrix"]}, metadata),
         (arrays, metadata | {"format": "other"}),
         (arrays, metadata | {"lag_s": "late"}),
         (arrays, metadata | {"lag_s": "nan"}),
         (arrays, metadata | {"r": "7"}),
+        (arrays, metadata | {"closing": "[0.5, 0.2]"}),
+        (arrays, metadata | {"closing": "tight"}),
         (arrays, {name: value for name, value in metadata.items() if name != "encoder_sha256"}),
     ]
     for number, (content, described) in enumerate(wrong):

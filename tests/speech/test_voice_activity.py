@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.speech import voice_activity as module
-from talkinghead.speech.voice_activity import RATE_HZ, VoiceActivityConfig, gate, speech_stretches, voice_activity
+from talkinghead.speech.voice_activity import (
+    RATE_HZ,
+    VoiceActivityConfig,
+    gate,
+    join_stretches,
+    speech_stretches,
+    voice_activity,
+)
 from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import PAUSE
 from talkinghead.text_to_speech.hibari import HibariEngine
@@ -128,6 +135,23 @@ def test_attack_and_release_last_as_long_as_configured() -> None:
     assert at(-5.0) == [0.0]
     slower = gate(stretches, np.array([2.2]), dataclasses.replace(config, release_ms=400))
     assert slower == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "joined"),
+    [
+        ([], []),
+        ([(1, 2)], [(1, 2)]),
+        ([(1, 2), (2.5, 3)], [(1, 3)]),
+        ([(1, 2), (3, 4)], [(1, 2), (3, 4)]),
+        ([(0, 1), (1.5, 2), (4, 5), (5.9, 6), (7, 8)], [(0, 2), (4, 6), (7, 8)]),
+    ],
+)
+def test_stretches_with_a_short_pause_between_them_are_joined(
+    given: list[tuple[float, float]], joined: list[tuple[float, float]]
+) -> None:
+    found = join_stretches(np.array(given, np.float64).reshape(-1, 2), 1.0)
+    np.testing.assert_array_equal(found, np.array(joined, np.float64).reshape(-1, 2))
 
 
 def test_a_pause_shorter_than_the_shortest_is_no_pause(sentences: list[FloatArray]) -> None:
