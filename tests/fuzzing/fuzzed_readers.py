@@ -8,9 +8,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from talkinghead.speech.adaptation import SpeechAdaptation
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESENTER = ROOT / "checkpoints" / "presenter"
@@ -138,14 +141,27 @@ def rewritten(source: Path, target: Path, draw: Draw) -> None:
 
 
 def prepare_anchor(folder: Path) -> None:
-    from talkinghead.anchor import APPEARANCE_FILE, write_description
+    from talkinghead.anchor import ADAPTATION_FILE, APPEARANCE_FILE, write_description
     from talkinghead.face.appearance import Appearance, save_appearance
+    from talkinghead.speech.adaptation import save_adaptation
 
     anchor = folder / "anchor"
     shutil.copytree(PRESENTER, anchor, ignore=shutil.ignore_patterns("*.png"))
     crops = np.random.default_rng(0).integers(0, 256, (16, 48, 72, 3), np.uint8)
     save_appearance(anchor / APPEARANCE_FILE, Appearance.of(crops, np.full(crops.shape[:3], 255, np.uint8)))
+    save_adaptation(anchor / ADAPTATION_FILE, _small_adaptation())
     write_description(anchor, json.loads((anchor / "anchor.json").read_text("utf-8")))
+
+
+def _small_adaptation() -> SpeechAdaptation:
+    """A change of one layer, for the built-in anchor's face model."""
+    from talkinghead.face.face_model import load_face_model
+    from talkinghead.speech.adaptation import SpeechAdaptation
+
+    expressions = load_face_model(PRESENTER / "face_model.safetensors").expressions
+    changes = {"0.enter.weight": np.full((4, 3, 1), 0.5, np.float16), "0.enter.bias": np.zeros(4, np.float16)}
+    mean, std = np.zeros(expressions, np.float32), np.ones(expressions, np.float32)
+    return SpeechAdaptation(changes, mean, std, 0.8, 0.7, "e" * 64, "p" * 64)
 
 
 def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
