@@ -21,7 +21,7 @@ from talkinghead.generation.stream import prefetch
 from talkinghead.speech.adaptation import OTHER_VOICE, OWN_VOICE
 from talkinghead.speech.analysis import AudioAnalysis, analyze
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_calibration, save_calibration
-from talkinghead.speech.lip_closure import close_lips
+from talkinghead.speech.lip_closure import CLOSING_LEVELS, close_lips
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, join_stretches
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
@@ -124,13 +124,15 @@ def expression_parts(
     speaker, to_anchor = _speaker(anchor, speech_model, calibration, own_voice)
     weights, pause = _pause_mouth(anchor, calibration, analysis, times_s, pauses)
     own = anchor.reconstruction.expression[anchor.reconstruction.valid]
+    # How surely closures are detected in the anchor's own voice says nothing of others: text-to-speech is clearer.
+    closing = calibration.closing if own_voice else CLOSING_LEVELS[0]
 
     def parts() -> Iterator[FloatArray]:
         done = 0
         for predicted in speaker.predict_parts(audio, times_s, analysis.level):
             weight = weights[done : done + len(predicted.values)]
             done += len(predicted.values)
-            driven = close_lips(to_anchor(predicted.values), predicted.closure, anchor.face, own, calibration.closing)
+            driven = close_lips(to_anchor(predicted.values), predicted.closure, anchor.face, own, closing)
             yield np.asarray(weight * driven + (1 - weight) * pause, np.float32)
 
     return prefetch(parts(), 1)

@@ -64,7 +64,8 @@ class SpeechCalibration:
     pause: FloatArray | None = None
     """(K,) float32 expression of the person in pauses; None where the clip shows too few."""
     closing: tuple[float, float] | None = CLOSING_LEVELS[0]
-    """Probabilities of p, b or m at which closing the lips begins and is complete; None leaves the lips alone."""
+    """Probabilities of p, b or m in the person's own voice at which closing the lips begins and is complete; None
+    leaves the lips alone."""
 
     def apply(self, normalized: FloatArray) -> FloatArray:
         """Map normalized expression (T, K) to the anchor's, (T, K) float32 in standard deviations of the face model."""

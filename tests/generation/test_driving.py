@@ -18,11 +18,12 @@ from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.generation import driving
-from talkinghead.generation.driving import calibration_for, load_speech_model
+from talkinghead.generation.driving import calibration_for, expression_from_speech, load_speech_model
 from talkinghead.generation.pipeline import generate
-from talkinghead.media.audio_reader import AudioFile
+from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.speech import calibration as calibration_module
 from talkinghead.speech.calibration import SpeechCalibration
+from talkinghead.speech.lip_closure import CLOSING_LEVELS
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import FloatArray
 
@@ -130,6 +131,34 @@ def test_training_stores_the_calibration_of_the_installed_speech_model(anchor: A
 def test_a_predictor_for_another_face_model_is_refused(anchor: Anchor) -> None:
     with pytest.raises(CheckpointError, match="another face model"):
         load_speech_model(dataclasses.replace(anchor, face_model_sha256="0" * 64), None, torch.device("cpu"))
+
+
+@needs_default_weights
+@pytest.mark.parametrize(("own_voice", "expected"), [(True, None), (False, CLOSING_LEVELS[0])])
+def test_the_levels_of_closing_are_for_the_anchors_own_voice(
+    anchor: Anchor,
+    speech: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own_voice: bool,
+    expected: tuple[float, float] | None,
+) -> None:
+    used = set()
+
+    def recorded(expression: FloatArray, *given: Any) -> FloatArray:
+        used.add(given[-1])
+        return expression
+
+    monkeypatch.setattr(driving, "close_lips", recorded)
+    speech_model = SpeechModel.load()
+    calibration = dataclasses.replace(calibration_for(anchor, speech_model), closing=None)
+    expression_from_speech(
+        dataclasses.replace(anchor, calibration=calibration),
+        speech_model,
+        read_audio(speech),
+        np.arange(25) / 25,
+        own_voice=own_voice,
+    )
+    assert used == {expected}
 
 
 @pytest.fixture
