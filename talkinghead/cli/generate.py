@@ -113,7 +113,7 @@ def speak(
     script = _script(text, text_file, voice)
     from talkinghead.text_to_speech.speech_file import write_speech
 
-    made = write_speech(script, output, overwrite=overwrite)
+    made = write_speech(script, output, overwrite=overwrite).report
     if as_json:
         print_json({"output": str(output), **made})
     elif not quiet:

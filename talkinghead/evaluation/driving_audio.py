@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import ModelUnavailableError, NoAudioError, TableError
 from talkinghead.evaluation.needs import Need
-from talkinghead.evaluation.phone_alignment import align_phones
-from talkinghead.evaluation.phone_times import PhoneTimes
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.speech.phone_alignment import align_phones
+from talkinghead.speech.phone_times import PhoneTimes
 from talkinghead.speech.voice_activity import VoiceActivityConfig, speech_stretches
 from talkinghead.structures import Audio, BoolArray
 

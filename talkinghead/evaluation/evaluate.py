@@ -20,7 +20,6 @@ from talkinghead.evaluation.landmark_pair import LandmarkPair, LocalFace, delaye
 from talkinghead.evaluation.mouth_and_audio import MouthAndAudio, lip_sync, syncnet_embeddings
 from talkinghead.evaluation.needs import Need
 from talkinghead.evaluation.pairs import LeftOut, Pair
-from talkinghead.evaluation.phone_times import read_phone_times
 from talkinghead.evaluation.registry import audio_scores, landmark_scores, not_measured
 from talkinghead.evaluation.results import (
     ENVELOPE_S,
@@ -38,6 +37,7 @@ from talkinghead.files import sha256_of
 from talkinghead.media.audio_writer import write_audio
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.networks import MetricNetworks, load_metric_networks
+from talkinghead.speech.phone_times import read_phone_times
 from talkinghead.structures import Audio, BoolArray, FloatArray, Track
 
 Values = NDArray[np.float64]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from talkinghead.errors import CoefficientError
+from talkinghead.errors import CoefficientError, OptionError
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import FaceChoice
@@ -39,6 +39,15 @@ class GenerationConfig:
         None,
         help="Folder, or name in the local Hugging Face cache, of another speech encoder of the wav2vec2 family.",
         may_be_folder=True,
+    )
+    transcript: Path | None = option(
+        None,
+        help="Text file with the words of SPEECH, in English, which are aligned with it; then every p, b and m closes "
+        "the lips, and every vowel has its shape. Needs talkinghead[align]. A text that is spoken needs none.",
+    )
+    phones: Path | None = option(
+        None,
+        help="Table of the phones of SPEECH instead: begin and end in seconds, phone in IPA or ARPABET, one a line.",
     )
     voice_is_anchor: Literal["auto", "yes", "no"] = option(
         "auto",
@@ -74,6 +83,8 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.transcript is not None and self.phones is not None:
+            raise OptionError("Give either a transcript or a table of phones, not both.")
 
     @property
     def voice_activity(self) -> VoiceActivityConfig:
@@ -88,6 +99,8 @@ class GenerationOptions(TypedDict, total=False):
     face: FaceChoice
     expression: Path | None
     speech_encoder: str | None
+    transcript: Path | None
+    phones: Path | None
     voice_is_anchor: Literal["auto", "yes", "no"]
     intensity: float
     attack_ms: float

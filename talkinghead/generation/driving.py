@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from talkinghead.speech.lip_closure import CLOSING_LEVELS, close_lips
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, join_stretches
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
+from talkinghead.text_to_speech import Phone
 
 LONG_PAUSE_S = 1.0
 """Least length of a pause in which the mouth is taken to the person's own pause mouth; in shorter ones the predictor
@@ -77,6 +79,7 @@ def expression_from_speech(
     pauses: VoiceActivityConfig | None = None,
     *,
     own_voice: bool = False,
+    phones: Sequence[Phone] | None = None,
 ) -> FloatArray:
     """Expression predicted from speech, in the anchor's own range.
 
@@ -87,6 +90,7 @@ def expression_from_speech(
         times_s: (T,) seconds, rising.
         pauses: how the mouth comes to rest where nobody speaks; None is the default.
         own_voice: whether the anchor speaks.
+        phones: that are spoken, with their times in the audio, where they are known.
 
     Returns:
         (T, K) in standard deviations of the face model.
@@ -96,19 +100,31 @@ def expression_from_speech(
     """
     pauses = pauses or VoiceActivityConfig()
     analysis = analyze(audio, pauses)
-    parts = expression_parts(anchor, speech_model, audio, analysis, times_s, pauses, own_voice=own_voice)
-    return np.concatenate(list(parts))
+    driving = SpeechDriving(audio, analysis, pauses, own_voice, phones)
+    return np.concatenate(list(expression_parts(anchor, speech_model, driving, times_s)))
+
+
+@dataclass(frozen=True)
+class SpeechDriving:
+    """Speech that drives an anchor, and what is known of it."""
+
+    audio: Recording
+    """At 16 kHz; it is read once."""
+    analysis: AudioAnalysis
+    """Of the audio."""
+    pauses: VoiceActivityConfig
+    """How the mouth comes to rest where nobody speaks."""
+    own_voice: bool
+    """Whether the anchor speaks."""
+    phones: Sequence[Phone] | None = None
+    """That are spoken, with their times in the audio; None where they are not known."""
 
 
 def expression_parts(
     anchor: Anchor,
     speech_model: SpeechModel,
-    audio: Recording,
-    analysis: AudioAnalysis,
+    speech: SpeechDriving,
     times_s: NDArray[np.float64],
-    pauses: VoiceActivityConfig,
-    *,
-    own_voice: bool,
 ) -> Iterator[FloatArray]:
     """What `expression_from_speech` gives, part by part: (n, K) each, T rows in all.
 
@@ -116,20 +132,20 @@ def expression_parts(
     first frames need not wait for the last words.
 
     Args:
-        anchor, speech_model, times_s, pauses, own_voice: as there.
-        audio: at 16 kHz; it is read once.
-        analysis: of the audio.
+        anchor, speech_model, times_s: as there.
+        speech: what drives it.
     """
     calibration = calibration_for(anchor, speech_model)
-    speaker, to_anchor = _speaker(anchor, speech_model, calibration, own_voice)
-    weights, pause = _pause_mouth(anchor, calibration, analysis, times_s, pauses)
+    speaker, to_anchor = _speaker(anchor, speech_model, calibration, speech.own_voice)
+    weights, pause = _pause_mouth(anchor, calibration, speech.analysis, times_s, speech.pauses)
     own = anchor.reconstruction.expression[anchor.reconstruction.valid]
-    # How surely closures are detected in the anchor's own voice says nothing of others: text-to-speech is clearer.
-    closing = calibration.closing if own_voice else CLOSING_LEVELS[0]
+    # How surely closures are heard in the anchor's own voice says nothing of others: text-to-speech is clearer. Known
+    # phones are sure.
+    closing = calibration.closing if speech.own_voice and speech.phones is None else CLOSING_LEVELS[0]
 
     def parts() -> Iterator[FloatArray]:
         done = 0
-        for predicted in speaker.predict_parts(audio, times_s, analysis.level):
+        for predicted in speaker.predict_parts(speech.audio, times_s, speech.analysis.level, speech.phones):
             weight = weights[done : done + len(predicted.values)]
             done += len(predicted.values)
             driven = close_lips(to_anchor(predicted.values), predicted.closure, anchor.face, own, closing)

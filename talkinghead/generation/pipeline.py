@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +19,13 @@ from talkinghead.errors import SpeechTooShortError
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import check_output_path, sha256_of
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
-from talkinghead.generation.driving import expression_from_file, expression_parts, load_speech_model
+from talkinghead.generation.driving import SpeechDriving, expression_from_file, expression_parts, load_speech_model
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
-from talkinghead.media.audio_reader import AudioFile
+from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
@@ -33,9 +33,11 @@ from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
+from talkinghead.speech.phone_alignment import align_phones
+from talkinghead.speech.phone_times import read_phone_times
 from talkinghead.structures import FloatArray
-from talkinghead.text_to_speech import Script
-from talkinghead.text_to_speech.speech_file import write_speech
+from talkinghead.text_to_speech import Phone, Script
+from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
 
 SHORTEST_SPEECH_S = 0.2
@@ -155,7 +157,7 @@ def write_video(
     output.check()
     loaded = _open(anchor, config)
     with _recording(speech, output.path.parent) as (recording, spoken):
-        performance = _prepare(loaded, recording, config)
+        performance = _prepare(loaded, recording, spoken, config)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
@@ -181,7 +183,7 @@ def write_video(
             **_report(performance, passthrough, time.monotonic() - started_s, first_at_s - started_s),
             "intensity": config.intensity,
             "consent": loaded.consent,
-            **spoken,
+            **({} if spoken is None else {"text_to_speech": spoken.report}),
         }
 
 
@@ -213,8 +215,8 @@ def stream_frames(
     """
     loaded = _open(anchor, config)
     with ExitStack() as opened:
-        recording, _ = opened.enter_context(_recording(speech, None))
-        performance = _prepare(loaded, recording, config)
+        recording, spoken = opened.enter_context(_recording(speech, None))
+        performance = _prepare(loaded, recording, spoken, config)
         timeline = performance.timeline
         return FrameStream(
             frames=performance.frames(),
@@ -254,8 +256,8 @@ def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
     return anchor if isinstance(anchor, Anchor) else load_anchor(anchor_folder(anchor))
 
 
-def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Performance:
-    """Lay out the output and find its expression."""
+def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config: GenerationConfig) -> Performance:
+    """Lay out the output and find its expression; `spoken` is what is known of a recording that is a spoken script."""
     audio, device = AudioFile(recording), choose_device(config.device)
     # One reading gives all that has to be known before the audio is encoded; a driving file needs its length alone.
     analysis = analyze(audio, config.voice_activity) if config.expression is None else None
@@ -270,15 +272,14 @@ def _prepare(anchor: Anchor, recording: Path, config: GenerationConfig) -> Perfo
         parts = iter([expression_from_file(anchor, config.expression, timeline.times_s, config.face)])
     elif analysis is not None:
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
-        parts = expression_parts(
-            anchor,
-            speech_model,
+        driving = SpeechDriving(
             audio,
             analysis,
-            timeline.times_s,
             config.voice_activity,
-            own_voice=is_own_voice(anchor, recording, config),
+            is_own_voice(anchor, recording, config),
+            _phones(recording, spoken, config),
         )
+        parts = expression_parts(anchor, speech_model, driving, timeline.times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     updater = FaceUpdater(anchor, timeline.reconstruction, device)
@@ -292,6 +293,20 @@ def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> b
     return config.voice_is_anchor == "yes"
 
 
+def _phones(recording: Path, spoken: SpokenFile | None, config: GenerationConfig) -> Sequence[Phone] | None:
+    """The phones that are spoken, where the user or the text-to-speech engine tells them.
+
+    Raises:
+        MissingFileError, TableError: transcript or table of phones cannot be read, or does not fit the recording.
+        ModelUnavailableError: what aligns a transcript is not installed.
+    """
+    if config.phones is not None:
+        return read_phone_times(config.phones).spoken
+    if config.transcript is not None:
+        return align_phones(config.transcript, read_audio(recording)).spoken
+    return None if spoken is None else spoken.phones
+
+
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
     """Label a complete output, before it takes its name."""
     append_xmp(complete)
@@ -300,17 +315,17 @@ def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) ->
 
 
 @contextmanager
-def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The recording, and what the report says of it; a script is spoken to a file that is removed at the end.
+def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, SpokenFile | None]]:
+    """The recording; a script is spoken to a file that is removed at the end, and of which more is known.
 
     That file lies in `folder`, the output's, which has room for it: the system's temporary folder is often in memory.
     """
     if not isinstance(speech, Script):
-        yield speech, {}
+        yield speech, None
         return
     with tempfile.TemporaryDirectory(dir=folder, prefix=".talkinghead.") as temporary:
         recording = Path(temporary) / "speech.wav"
-        yield recording, {"text_to_speech": write_speech(speech, recording)}
+        yield recording, write_speech(speech, recording)
 
 
 def _collected(

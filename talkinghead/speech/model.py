@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
+from talkinghead.speech.articulation import articulate, closure_at
 from talkinghead.speech.encoder import Piece, SpeechEncoder
 from talkinghead.speech.encoder_files import local_folder
 from talkinghead.speech.loudness import Level
 from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.structures import FloatArray, Recording
+from talkinghead.text_to_speech import Phone
 from talkinghead.weights.bundled import checkpoint_path
 
 PREDICTOR_FILE = "expression_predictor.safetensors"
@@ -82,24 +84,31 @@ class SpeechModel:
         """One hash over encoder and predictor."""
         return hashlib.sha256(f"{self.encoder.sha256} {self.predictor.sha256()}".encode()).hexdigest()
 
-    def predict(self, audio: Recording, times_s: NDArray[np.float64]) -> PredictedExpression:
+    def predict(
+        self, audio: Recording, times_s: NDArray[np.float64], phones: Sequence[Phone] | None = None
+    ) -> PredictedExpression:
         """Predict normalized expression at given times; beyond the end of the recording, that at its end.
 
         Args:
             audio: speech at any sample rate.
             times_s: (T,) seconds, rising.
+            phones: that are spoken, with their times, where they are known.
 
         Raises:
             SpeechTooShortError: the recording is shorter than 0.2 s.
             ModelUnavailableError: the encoder's output is not finite.
         """
-        parts = list(self.predict_parts(audio, times_s))
+        parts = list(self.predict_parts(audio, times_s, phones=phones))
         return PredictedExpression(
             np.concatenate([part.values for part in parts]), np.concatenate([part.closure for part in parts])
         )
 
     def predict_parts(
-        self, audio: Recording, times_s: NDArray[np.float64], level: Level | None = None
+        self,
+        audio: Recording,
+        times_s: NDArray[np.float64],
+        level: Level | None = None,
+        phones: Sequence[Phone] | None = None,
     ) -> Iterator[PredictedExpression]:
         """Predict as `predict` does, but yield the parts in order while the recording is encoded.
 
@@ -107,30 +116,43 @@ class SpeechModel:
             audio: speech at any sample rate.
             times_s: (T,) seconds, rising.
             level: of the recording, see `SpeechEncoder.pieces`.
+            phones: as in `predict`.
         """
         encoder, config = self.encoder, self.predictor.config
         # `curves` are predicted at the encoder's frame times, and interpolated at the requested times up to their end.
         # The last frame of each piece is put before the next one, for requested times that lie between two pieces.
         yielded, encoded, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
         for piece in encoder.pieces(audio, config.layers, config.reach / encoder.rate_hz, level=level):
-            curves = np.concatenate([last, self._predict_piece(piece)])
+            first_s = encoder.first_s + (encoded - piece.kept.start) / encoder.rate_hz
+            curves = np.concatenate([last, self._predict_piece(piece, first_s, phones)])
             first, encoded = encoded - len(last), encoded - len(last) + len(curves)
             frame_times_s = encoder.first_s + np.arange(first, encoded) / encoder.rate_hz
             end = int(np.searchsorted(times_s, frame_times_s[-1]))
-            yield _split(np.stack([np.interp(times_s[yielded:end], frame_times_s, curve) for curve in curves.T], 1))
+            part_s = times_s[yielded:end]
+            yield _split(np.stack([np.interp(part_s, frame_times_s, curve) for curve in curves.T], 1), part_s, phones)
             yielded, last = end, curves[-1:]
-        yield _split(np.repeat(last, len(times_s) - yielded, axis=0))
+        yield _split(np.repeat(last, len(times_s) - yielded, axis=0), times_s[yielded:], phones)
 
     @torch.inference_mode()
-    def _predict_piece(self, piece: Piece) -> FloatArray:
-        """Expression and closure of the frames that a piece keeps: (S, K + 1), the closure last."""
+    def _predict_piece(self, piece: Piece, first_s: float, phones: Sequence[Phone] | None) -> FloatArray:
+        """Expression and closure of the frames that a piece keeps: (S, K + 1), the closure last.
+
+        Args:
+            piece: of a recording.
+            first_s: time of its first frame, seconds.
+            phones: of the recording, where known.
+        """
         predictor = self.predictor
         values = torch.from_numpy(piece.values).to(predictor.projection.device)
-        inputs = predictor.components(values[None])
-        both = torch.cat([predictor.expression(inputs), predictor.closure(inputs)[..., None]], 2)
+        inputs, articulation = predictor.components(values[None]), None
+        if phones is not None:
+            times_s = first_s + np.arange(len(piece.values)) / self.encoder.rate_hz
+            articulation = torch.from_numpy(articulate(phones, times_s)).to(values.device)[None]
+        both = torch.cat([predictor.expression(inputs, articulation), predictor.closure(inputs)[..., None]], 2)
         return np.asarray(both[0, piece.kept].cpu().numpy(), np.float32)
 
 
-def _split(curves: NDArray[Any]) -> PredictedExpression:
-    """Separate expression and closure: (T, K + 1), the closure last."""
-    return PredictedExpression(curves[:, :-1].astype(np.float32), curves[:, -1].astype(np.float32))
+def _split(curves: NDArray[Any], times_s: NDArray[np.float64], phones: Sequence[Phone] | None) -> PredictedExpression:
+    """Separate expression and closure: (T, K + 1), the closure last, which known phones tell better."""
+    closure = curves[:, -1].astype(np.float32) if phones is None else closure_at(phones, times_s)
+    return PredictedExpression(curves[:, :-1].astype(np.float32), closure)

@@ -56,6 +56,8 @@ class PredictorConfig:
     """Kernel size of its convolutions, feature frames, odd."""
     dilations: tuple[int, ...] = (1, 2, 4, 6)
     """Dilations of its convolutions; with kernels of 5, these reach 26 frames, 0.52 s, to either side."""
+    articulation: int = 0
+    """Articulatory features of the phones that the temporal networks take beside the audio's; 0 for none."""
 
     @property
     def inputs(self) -> int:
@@ -71,11 +73,11 @@ class PredictorConfig:
 class TemporalNetwork(nn.Module):
     """A residual stack of dilated temporal convolutions (as in WaveNet and TCN; Bai et al. 2018)."""
 
-    def __init__(self, config: PredictorConfig, outputs: int) -> None:
-        """Args: sizes; number of output channels."""
+    def __init__(self, config: PredictorConfig, inputs: int, outputs: int) -> None:
+        """Args: sizes; number of input and of output channels."""
         super().__init__()
         width, kernel = config.width, config.kernel
-        self.enter = nn.Linear(config.inputs, width)
+        self.enter = nn.Linear(inputs, width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in config.dilations)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel // 2)) for d in config.dilations
@@ -98,6 +100,7 @@ class ExpressionPredictor(nn.Module):
 
     One member is linear in some neighboring frames, the others are small temporal networks; the prediction is their
     mean. Trained on minutes of speech, their errors differ: the mean is better than any of them, however large.
+    Where the phones are known, the networks take them too (`talkinghead.speech.articulation`).
 
     Normalized means that each coefficient has mean 0 and standard deviation 1 over a speaker's own clip. An anchor's
     calibration maps it to the anchor's own expression.
@@ -127,8 +130,11 @@ class ExpressionPredictor(nn.Module):
         self.register_buffer("tap_weights", torch.zeros(len(config.taps), config.inputs, config.expressions))
         self.register_buffer("tap_bias", torch.zeros(config.expressions))
         self.register_buffer("output_scale", torch.ones(()))
-        self.networks = nn.ModuleList(TemporalNetwork(config, config.expressions) for _ in range(config.networks))
-        self.closing = TemporalNetwork(config, 1)
+        width = config.inputs + config.articulation
+        self.networks = nn.ModuleList(
+            TemporalNetwork(config, width, config.expressions) for _ in range(config.networks)
+        )
+        self.closing = TemporalNetwork(config, config.inputs, 1)
         """Detects p, b and m; before it is trained, it detects none."""
         nn.init.zeros_(self.closing.leave.weight)
         nn.init.constant_(self.closing.leave.bias, NEVER)
@@ -141,13 +147,28 @@ class ExpressionPredictor(nn.Module):
         """Predict normalized expression from features: (B, S, layers, D) -> (B, S, K)."""
         return self.expression(self.components(values))
 
-    def expression(self, inputs: Tensor) -> Tensor:
-        """Normalized expression as the mean of the members: (B, S, inputs) -> (B, S, K)."""
+    def expression(self, inputs: Tensor, articulation: Tensor | None = None) -> Tensor:
+        """Normalized expression as the mean of the members.
+
+        Args:
+            inputs: (B, S, inputs) components of the audio's features.
+            articulation: (B, S, articulation) of the phones; None where they are not known.
+
+        Returns:
+            (B, S, K).
+        """
+        joined = self.joined(inputs, articulation)
         # A mean of differing members varies less than its targets; the trained scale restores the range.
-        members = [network(inputs) for network in self.networks]
+        members = [network(joined) for network in self.networks]
         if self.uses_linear_member:
             members.insert(0, self.linear(inputs))
         return torch.stack(members).mean(0) * self.output_scale
+
+    def joined(self, inputs: Tensor, articulation: Tensor | None = None) -> Tensor:
+        """What the temporal networks take: (B, S, inputs) and (B, S, articulation), zeros for None, side by side."""
+        if articulation is None or not self.config.articulation:
+            articulation = inputs.new_zeros(*inputs.shape[:2], self.config.articulation)
+        return torch.cat([inputs, articulation], 2)
 
     def closure(self, inputs: Tensor) -> Tensor:
         """Probability of p, b or m: (B, S, inputs) -> (B, S)."""
@@ -165,7 +186,10 @@ class ExpressionPredictor(nn.Module):
 
     def sha256(self) -> str:
         """Hash over configuration and weights."""
-        digest = hashlib.sha256(json.dumps(asdict(self.config)).encode())
+        described = asdict(self.config)
+        if not self.config.articulation:  # the field is younger than predictors that anchors were made with
+            del described["articulation"]
+        digest = hashlib.sha256(json.dumps(described).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -48,21 +48,26 @@ def join(utterances: Sequence[Utterance]) -> Utterance:
     The result has phones only if all of them have.
     """
     rate_hz = utterances[0].audio.rate_hz
-    phones: list[Phone] | None = []
-    start_s = 0.0
-    for utterance in utterances:
-        if phones is not None and utterance.phones is not None:
-            for phone in utterance.phones:
-                moved = replace(phone, start_s=phone.start_s + start_s, end_s=phone.end_s + start_s)
-                if phones and phones[-1].symbol == moved.symbol == PAUSE:
-                    phones[-1] = replace(phones[-1], end_s=moved.end_s)
-                else:
-                    phones.append(moved)
-        else:
-            phones = None
-        start_s += utterance.audio.duration_s
     samples = np.concatenate([utterance.audio.samples for utterance in utterances])
-    return Utterance(Audio(samples, rate_hz), None if phones is None else tuple(phones))
+    phones = join_phones([(utterance.audio.duration_s, utterance.phones) for utterance in utterances])
+    return Utterance(Audio(samples, rate_hz), phones)
+
+
+def join_phones(parts: Sequence[tuple[float, Sequence[Phone] | None]]) -> tuple[Phone, ...] | None:
+    """Phones of utterances in a row, each given with its length in seconds; None if those of one are not known."""
+    joined: list[Phone] = []
+    start_s = 0.0
+    for duration_s, phones in parts:
+        if phones is None:
+            return None
+        for phone in phones:
+            moved = replace(phone, start_s=phone.start_s + start_s, end_s=phone.end_s + start_s)
+            if joined and joined[-1].symbol == moved.symbol == PAUSE:
+                joined[-1] = replace(joined[-1], end_s=moved.end_s)
+            else:
+                joined.append(moved)
+        start_s += duration_s
+    return tuple(joined)
 
 
 @dataclass(frozen=True)

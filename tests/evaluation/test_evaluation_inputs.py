@@ -14,9 +14,9 @@ from talkinghead.errors import MissingFileError, TableError
 from talkinghead.evaluation.driving_audio import DrivingAudio, with_aligned_phones
 from talkinghead.evaluation.needs import Need
 from talkinghead.evaluation.pairs import find_pairs
-from talkinghead.evaluation.phone_alignment import align_phones
-from talkinghead.evaluation.phone_times import plain, read_phone_times
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.speech.phone_alignment import align_phones
+from talkinghead.speech.phone_times import plain, read_phone_times
 from talkinghead.structures import Audio
 
 PRESENTER = Path(__file__).parents[2] / "data" / "presenter" / "presenter.mp4"

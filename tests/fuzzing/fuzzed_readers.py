@@ -544,7 +544,7 @@ def mutate_tables(good: Path, work: Path, draw: Draw) -> Path:
 def read_tables(path: Path) -> object:
     """What `evaluate` reads: pairs, and phone times."""
     from talkinghead.evaluation.pairs import read_table
-    from talkinghead.evaluation.phone_times import read_phone_times
+    from talkinghead.speech.phone_times import read_phone_times
 
     return read_table(path) if path.suffix == ".csv" else read_phone_times(path)
 

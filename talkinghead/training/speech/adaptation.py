@@ -64,7 +64,7 @@ class _Sequence:
     """A clip at the encoder's feature frames."""
 
     inputs: Tensor
-    """(S, inputs) principal components of the features."""
+    """(S, C) what the networks take: principal components of the features, no phones."""
     targets: Tensor
     """(S, K) normalized expression at the same times, the lag of the audio removed."""
     has_target: Tensor
@@ -146,7 +146,8 @@ def _sequence(
     mean, std, lag_s = statistics
     predictor = speech_model.predictor
     features = speech_model.encoder.encode(read_audio(clip, longest_s=config.longest_s), predictor.config.layers)
-    inputs = predictor.components(torch.from_numpy(features.values).to(predictor.projection.device)[None])[0].cpu()
+    components = predictor.components(torch.from_numpy(features.values).to(predictor.projection.device)[None])
+    inputs = predictor.joined(components)[0].cpu()
     # A feature at t shows in the frame at t - lag. Between two frames targets are interpolated, but not across frames
     # without a face.
     frame_s, times_s = features.times_s - lag_s, reconstruction.times_s
@@ -229,7 +230,8 @@ def _calibrated_score(
 ) -> float:
     """The same of the predictor as it is, calibrated by ridge regression on the frames that are used."""
     device = speech_model.predictor.projection.device
-    predicted = speech_model.predictor.expression(sequence.inputs[None].to(device))[0].cpu().numpy()
+    inputs = sequence.inputs[None, :, : speech_model.predictor.config.inputs].to(device)
+    predicted = speech_model.predictor.expression(inputs)[0].cpu().numpy()
     matrix, offset = ridge(predicted[used], sequence.targets.numpy()[used])
     return _opening_r((predicted @ matrix + offset).astype(np.float32), sequence, block)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torchaudio
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,11 +20,19 @@ from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPER_LIP
 from talkinghead.face.tracking import track_file
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.speech.articulation import FEATURES, articulate
+from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.structures import Audio, BoolArray, FloatArray
+from talkinghead.text_to_speech import Phone
 from talkinghead.training.speech.feature_extractors import FeatureExtractor
+from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 
 SPEEDS = (1.0, 0.88, 1.12)
 """Factors of speed perturbation that each recording is used at; predictors are measured at the first one."""
+CLOSED_SHARE = 0.15
+"""Lips are closed below this share of the range of their opening."""
+RANGE = (0.02, 0.98)
+"""Quantiles of the opening that its range lies between."""
 MOSTLY_VALID = 0.99
 """A feature frame is valid if the frames of the clip around it are, interpolated to its time, to this share."""
 
@@ -53,6 +63,10 @@ class Example:
     """(K, 2) linear map to the normalized opening and width of the mouth."""
     valid: Tensor
     """(S,) True where the expression is known."""
+    articulation: Tensor
+    """(S, len(articulation.FEATURES)) of the phones; zeros where they are not known."""
+    closed: Tensor
+    """(S,) 1 where the lips are closed, else 0."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,13 @@ def read_clip_list(path: Path, folder: Path | None = None) -> list[ClipEntry]:
     return entries
 
 
-def prepare_clip(entry: ClipEntry, extractor: FeatureExtractor, model: FaceModel, layers: tuple[int, ...]) -> Clip:
+def prepare_clip(
+    entry: ClipEntry,
+    extractor: FeatureExtractor,
+    model: FaceModel,
+    layers: tuple[int, ...],
+    recognizer: PhonemeRecognizer | None = None,
+) -> Clip:
     """Track and reconstruct one clip, and extract the features of its audio.
 
     Args:
@@ -115,6 +135,7 @@ def prepare_clip(entry: ClipEntry, extractor: FeatureExtractor, model: FaceModel
         extractor: what makes the features.
         model: the face model.
         layers: of the extractor.
+        recognizer: hears the phones; None leaves them unknown.
 
     Raises:
         MediaError, NoFaceError: the clip cannot be used.
@@ -133,6 +154,9 @@ def prepare_clip(entry: ClipEntry, extractor: FeatureExtractor, model: FaceModel
     shape_map = shape_map / np.maximum((normalized[used] @ shape_map).std(0), 1e-6)
 
     audio_times_s = track.times_s - entry.lag_s
+    opening = metrics.opening(track)
+    is_closed = (opening < closed_below(opening[used])).astype(float)
+    phones = None if recognizer is None else recognizer.phones(at_encoder_rate(audio))
     examples = []
     for speed in SPEEDS:
         # Samples taken at another rate than they were recorded at sound quicker or slower, as another speaker would.
@@ -148,9 +172,32 @@ def prepare_clip(entry: ClipEntry, extractor: FeatureExtractor, model: FaceModel
                 torch.from_numpy(expression.astype(np.float32)),
                 torch.from_numpy(shape_map.astype(np.float32)),
                 torch.from_numpy(valid),
+                articulation_at(phones, times_s),
+                torch.from_numpy(np.interp(times_s, audio_times_s, is_closed).astype(np.float32)),
             )
         )
-    return Clip(entry, examples, audio_times_s, metrics.opening(track), metrics.mouth_width(track), used)
+    return Clip(entry, examples, audio_times_s, opening, metrics.mouth_width(track), used)
+
+
+def closed_below(opening: NDArray[np.float64]) -> float:
+    """The opening below which lips count as closed: `CLOSED_SHARE` of the range of an opening (T,)."""
+    low, high = np.quantile(opening, RANGE)
+    return float(low + CLOSED_SHARE * (high - low))
+
+
+def articulation_at(phones: Sequence[Phone] | None, times_s: NDArray[np.float64]) -> Tensor:
+    """(T, len(articulation.FEATURES)) of phones at given times (T,); zeros where they are not known."""
+    if phones is None:
+        return torch.zeros(len(times_s), len(FEATURES))
+    return torch.from_numpy(articulate(phones, times_s))
+
+
+def at_encoder_rate(audio: Audio) -> Tensor:
+    """(N,) samples at 16 kHz."""
+    samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
+    if audio.rate_hz == RATE_HZ:
+        return samples
+    return torchaudio.functional.resample(samples, audio.rate_hz, RATE_HZ)
 
 
 def _shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:

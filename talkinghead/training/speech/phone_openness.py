@@ -7,19 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from talkinghead.speech.articulation import OPENNESS
 from talkinghead.text_to_speech import PAUSE, Phone
 
-OPENNESS = {
-    # A vowel by its height, a consonant by how far open the jaw can be while it is articulated.
-    0.0: "pbmɸ",
-    0.15: "fv",
-    0.25: "szʃʒɕʑʂʐʧʤʦʨtdnlθðjɥ",
-    0.35: "kɡgŋxhɹrɾɻwɰuʊɯyʏiɪɨᵻ",
-    0.55: "eɘəɵøoɤɚɝɜʌEO",
-    0.75: "ɛœɔɐæAIWY",
-    1.0: "aɑɒäɶ",
-}
-"""Openness, from 0 (closed) to 1, -> the phones that have it."""
 SMOOTHING_S = 0.1
 """Length of the window that smooths openness over time, as coarticulation does."""
 STEP_S = 0.005

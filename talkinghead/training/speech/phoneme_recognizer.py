@@ -6,6 +6,8 @@ every 20 ms. It is used in training and measuring only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.text_to_speech import Phone
 from talkinghead.weights.registry import packaged_file
 
 REQUIREMENT = "hama==1.7.0"
@@ -26,6 +29,10 @@ CHUNK_S = 24
 """Audio that is recognized at a time, without its context; the recognizer takes no more than 30 s."""
 CONTEXT_S = 2
 """Audio on either side that a chunk is recognized with."""
+SILENT_TOKENS = frozenset(["<pad>", "<sos>", "<eos>", "<unk>", "<wb>", "<blank>", " "])
+"""Tokens that are no phones."""
+LONGEST_HALF_S = 0.1
+"""A phone ends at most this long after the moment it was recognized, and begins at most as long before."""
 FLOOR = -12.0
 """Smaller log posteriors are set to this: they mean the same, absent."""
 
@@ -46,6 +53,10 @@ class PhonemeRecognizer:
         self._session = model.session
         self.tokens = tuple(model.decoder_tokens)
 
+    def phones(self, audio: Tensor) -> list[Phone]:
+        """Phones heard in audio, (N,) at 16 kHz; see `phones_of`."""
+        return phones_of(self.log_posteriors(audio), self.tokens)
+
     def log_posteriors(self, audio: Tensor) -> Tensor:
         """(N,) at 16 kHz -> (N // 320, tokens), not below `FLOOR`."""
         samples = audio.clamp(-1, 1).numpy()
@@ -61,3 +72,24 @@ class PhonemeRecognizer:
         count = len(audio) // HOP
         # The recognizer's count may differ by a frame.
         return torch.cat([joined, joined[-1:].expand(max(0, count - len(joined)), -1)])[:count]
+
+
+def phones_of(log_posteriors: Tensor, tokens: Sequence[str]) -> list[Phone]:
+    """Phones by the best token of every frame: (S, tokens) at 50 Hz -> phones in the order of time.
+
+    Such a recognizer (CTC: Graves et al. 2006) names a phone for a frame or two, somewhere within it. Two neighbors
+    meet halfway; where that is further than `LONGEST_HALF_S`, there is a pause between them.
+    """
+    spans, first = [], 0
+    for token, frames in groupby(log_posteriors.argmax(1).tolist()):
+        count = len(list(frames))
+        if tokens[token] not in SILENT_TOKENS:
+            spans.append((tokens[token], (first + (count - 1) / 2) * HOP / RATE_HZ))
+        first += count
+    phones = []
+    for number, (symbol, center_s) in enumerate(spans):
+        before_s = spans[number - 1][1] if number else -np.inf
+        after_s = spans[number + 1][1] if number + 1 < len(spans) else np.inf
+        begin_s = max((before_s + center_s) / 2, center_s - LONGEST_HALF_S, 0.0)
+        phones.append(Phone(symbol, begin_s, min((center_s + after_s) / 2, center_s + LONGEST_HALF_S)))
+    return phones

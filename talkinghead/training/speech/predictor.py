@@ -27,7 +27,7 @@ from talkinghead.training.speech.predictor_batches import (
     draw_closures,
     draw_labeled,
     draw_openness,
-    drop_components,
+    drop_inputs,
     labeled_source,
     source_shares,
     utterance_source,
@@ -62,13 +62,18 @@ def train_predictor(
     if pseudo_labeled:
         sources.append(labeled_source(predictor, [[example] for example in pseudo_labeled], 1.0))
     _fit_linear(predictor, sources, training)
-    _equalize(predictor.tap_weights, predictor.tap_bias, tracked, predictor.linear)
+    _equalize(
+        predictor.tap_weights,
+        predictor.tap_bias,
+        tracked,
+        lambda inputs: predictor.linear(inputs[..., : config.inputs]),
+    )
     spoken = None if utterances is None else utterance_source(predictor, utterances)
     for number, network in enumerate(cast(Sequence[TemporalNetwork], predictor.networks)):
-        _train_network(network, sources, training, training.seed + number, spoken)
+        _train_network(network, config.inputs, sources, training, training.seed + number, spoken)
         _equalize(network.leave.weight, network.leave.bias, tracked, network)
     if spoken is not None:
-        _train_closing(predictor, spoken, training)
+        _train_closing(predictor, spoken, tracked, training)
     return predictor.eval()
 
 
@@ -103,7 +108,8 @@ def _fit_linear(
             frames = sum(int(example.valid.sum()) for example in versions)
             weight = share * float(chance) / max(frames, 1)
             for example, values in zip(versions, inputs, strict=True):
-                rows = predictor.tapped(values[None])[0].permute(1, 0, 2).flatten(1)[example.valid]
+                tapped = predictor.tapped(values[None, :, : predictor.config.inputs])[0]
+                rows = tapped.permute(1, 0, 2).flatten(1)[example.valid]
                 rows = torch.cat([rows, torch.ones(len(rows), 1)], 1)
                 gram += weight * rows.T @ rows
                 targets += weight * rows.T @ example.expression[example.valid]
@@ -136,12 +142,16 @@ def _equalize(weight: Tensor, bias: Tensor, source: LabeledSource, member: Calla
 
 def _train_network(
     network: nn.Module,
+    components: int,
     sources: Sequence[LabeledSource],
     training: PredictorTrainingConfig,
     seed: int,
     spoken: UtteranceSource | None,
 ) -> None:
-    """Train one of the temporal networks on labeled recordings and, where there are any, utterances."""
+    """Train one of the temporal networks on labeled recordings and, where there are any, utterances.
+
+    Its first `components` inputs are of the audio, the others of the phones.
+    """
     draw = np.random.default_rng(seed)
     torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
@@ -151,10 +161,10 @@ def _train_network(
     counts = [round(training.batch * share) for share in source_shares(sources, training)]
     for _ in range(training.steps):
         batch = draw_labeled(sources, counts, training, draw)
-        loss = expression_loss(network(drop_components(batch.inputs, training.component_dropout)), batch, training)
+        loss = expression_loss(network(drop_inputs(batch.inputs, components, training)), batch, training)
         if spoken is not None:
             inputs, openness, is_spoken = draw_openness(spoken, training, draw)
-            gap = network(drop_components(inputs, training.component_dropout)) @ to_gap
+            gap = network(drop_inputs(inputs, components, training)) @ to_gap
             loss = loss + training.openness_weight * openness_loss(gap, openness, is_spoken)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -163,18 +173,30 @@ def _train_network(
         schedule.step()
 
 
-def _train_closing(predictor: ExpressionPredictor, source: UtteranceSource, training: PredictorTrainingConfig) -> None:
-    """Train the detector of closed lips on the closures of utterances."""
+def _train_closing(
+    predictor: ExpressionPredictor, source: UtteranceSource, tracked: LabeledSource, training: PredictorTrainingConfig
+) -> None:
+    """Train the detector of closed lips on the closures of utterances, and on lips that were seen to be closed.
+
+    The phones of utterances say where lips ought to close, for many voices; clips show where they did. Neither says
+    anything of the pauses of an utterance, which are left out.
+    """
     draw = np.random.default_rng(training.seed)
     torch.manual_seed(training.seed)
-    network = TemporalNetwork(predictor.config, 1)
+    components = predictor.config.inputs
+    network = TemporalNetwork(predictor.config, components, 1)
     predictor.closing = network
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, training.learning_rate, total_steps=training.steps)
     for _ in range(training.steps):
-        inputs, closed = draw_closures(source, training, draw)
-        logits = network(drop_components(inputs, training.component_dropout))[..., 0]
-        loss = functional.binary_cross_entropy_with_logits(logits, closed)
+        spoken, seen = (
+            draw_closures(source, training, draw),
+            draw_labeled([tracked], [training.batch // 2], training, draw),
+        )
+        inputs = torch.cat([spoken[0], seen.inputs])
+        closed, counts = torch.cat([spoken[1], seen.closed]), torch.cat([spoken[2], seen.valid])
+        logits = network(drop_inputs(inputs, components, training)[..., :components])[..., 0]
+        loss = functional.binary_cross_entropy_with_logits(logits, closed, counts)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

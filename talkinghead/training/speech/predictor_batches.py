@@ -26,9 +26,14 @@ class LabeledSource:
 
     examples: Sequence[Sequence[Example]]
     inputs: Sequence[Sequence[Tensor]]
-    """(S, C_in) inputs of the members, for each of `examples`."""
+    """(S, C_in) inputs of the temporal networks, for each of `examples`."""
     chances: NDArray[np.float64]
     """Probability of each recording to be drawn; their sum is 1."""
+
+
+def joined(predictor: ExpressionPredictor, features: Tensor, articulation: Tensor) -> Tensor:
+    """What the temporal networks take: (S, layers, D), (S, A) -> (S, C_in)."""
+    return predictor.joined(predictor.components(features.float()[None]), articulation[None])[0]
 
 
 @torch.no_grad()
@@ -36,7 +41,7 @@ def labeled_source(
     predictor: ExpressionPredictor, examples: Sequence[Sequence[Example]], length_power: float
 ) -> LabeledSource:
     """Prepare recordings; the chance of each grows with its number of valid frames to the power `length_power`."""
-    inputs = [[predictor.components(one.features.float()[None])[0] for one in versions] for versions in examples]
+    inputs = [[joined(predictor, one.features, one.articulation) for one in versions] for versions in examples]
     weight = np.array([float(versions[0].valid.sum()) ** length_power for versions in examples])
     return LabeledSource(examples, inputs, weight / weight.sum())
 
@@ -58,6 +63,8 @@ class LabeledBatch:
     """(B, K, 2) linear map to the normalized opening and width of the mouth."""
     valid: Tensor
     """(B, S) 1 where the expression is known, else 0."""
+    closed: Tensor
+    """(B, S) 1 where the lips are closed, else 0."""
 
 
 def draw_labeled(
@@ -79,6 +86,7 @@ def draw_labeled(
                     _stretch(example.expression, start, training.frames),
                     example.shape_map,
                     _stretch(example.valid.float(), start, training.frames),
+                    _stretch(example.closed, start, training.frames),
                 )
             )
     return LabeledBatch(*(torch.stack(column) for column in zip(*drawn, strict=True)))
@@ -98,7 +106,8 @@ class UtteranceSource:
 @torch.no_grad()
 def utterance_source(predictor: ExpressionPredictor, utterances: Utterances) -> UtteranceSource:
     """Prepare utterances."""
-    inputs = [predictor.components(one.float()[None])[0] for one in utterances.features]
+    pairs = zip(utterances.features, utterances.articulation, strict=True)
+    inputs = [joined(predictor, *pair) for pair in pairs]
     weight = np.array([len(one) for one in inputs], float)
     return UtteranceSource(inputs, utterances, weight / weight.sum())
 
@@ -121,20 +130,25 @@ def draw_openness(
 
 def draw_closures(
     source: UtteranceSource, training: PredictorTrainingConfig, draw: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw a batch of stretches of utterances: inputs (B, S, C_in), and 1 where lips are closed (B, S)."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw stretches of utterances, half a batch: inputs (B, S, C_in), 1 where lips are closed, 1 where one speaks."""
     drawn = []
-    for number in draw.choice(len(source.inputs), training.batch, p=source.chances):
+    for number in draw.choice(len(source.inputs), training.batch // 2, p=source.chances):
         start = _draw_start(len(source.inputs[number]), training.frames, draw)
-        curves = (source.inputs, source.utterances.closed)
+        curves = (source.inputs, source.utterances.closed, source.utterances.spoken)
         drawn.append([_stretch(curve[number], start, training.frames) for curve in curves])
-    inputs, closed = (torch.stack(column) for column in zip(*drawn, strict=True))
-    return inputs, closed
+    inputs, closed, spoken = (torch.stack(column) for column in zip(*drawn, strict=True))
+    return inputs, closed, spoken
 
 
-def drop_components(inputs: Tensor, share: float) -> Tensor:
-    """Set a random share of the components to 0, each over a whole example: (B, S, C_in) -> the same."""
-    kept = torch.rand(len(inputs), 1, inputs.shape[2]) > share
+def drop_inputs(inputs: Tensor, components: int, training: PredictorTrainingConfig) -> Tensor:
+    """Set random inputs to 0, each over a whole example: (B, S, C_in) -> the same.
+
+    Of the first `components`, a random share; of the others, which describe the phones, either all or none, so that
+    the networks can do with and without.
+    """
+    kept = torch.rand(len(inputs), 1, inputs.shape[2]) > training.component_dropout
+    kept[..., components:] = torch.rand(len(inputs), 1, 1) > training.phone_dropout
     return inputs * kept
 
 

@@ -20,6 +20,8 @@ class PredictorTrainingConfig:
     weight_decay: float = 0.05
     component_dropout: float = 0.2
     """Share of the input components that are dropped in a whole example."""
+    phone_dropout: float = 0.5
+    """Share of the examples whose phones are withheld."""
     opening_weight: float = 0.5
     """Weight of the mouth's opening in the loss, against 1 for all coefficients."""
     width_weight: float = 0.25

@@ -23,8 +23,9 @@ from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.structures import Audio
+from talkinghead.text_to_speech import Phone, Utterance
 from talkinghead.training.speech.augmentation import Recordings
-from talkinghead.training.speech.clips import Clip, ClipEntry, Example, prepare_clip
+from talkinghead.training.speech.clips import Clip, ClipEntry, Example, articulation_at, at_encoder_rate, prepare_clip
 from talkinghead.training.speech.feature_extractors import (
     ConcatenatedExtractor,
     FeatureExtractor,
@@ -32,6 +33,7 @@ from talkinghead.training.speech.feature_extractors import (
     phoneme_extractor,
     whisper_extractor,
 )
+from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 from talkinghead.training.speech.predictor import train_predictor
 from talkinghead.training.speech.predictor_config import PredictorTrainingConfig
 from talkinghead.weights.bundled import checkpoint_path
@@ -69,26 +71,31 @@ class EncodedRecording:
     """(S', layers', D') float16, of the predictor that labels."""
     labeler_times_s: NDArray[np.float64]
     """(S',) their times in seconds."""
+    phones: Sequence[Phone] | None
+    """Phones that are spoken; None where they are not known."""
 
 
 def encode_recordings(
-    waveforms: Sequence[Tensor], extractor: FeatureExtractor, layers: tuple[int, ...], labeler: FeatureExtractor
+    recordings: Sequence[tuple[Tensor, Sequence[Phone] | None]],
+    extractor: FeatureExtractor,
+    layers: tuple[int, ...],
+    labeler: FeatureExtractor,
 ) -> list[EncodedRecording]:
     """Extract both kinds of features of recordings.
 
     Args:
-        waveforms: (N,) at 16 kHz each.
+        recordings: (N,) samples at 16 kHz each, and the phones that are spoken in them, where known.
         extractor: of the predictor to train.
         layers: of that.
         labeler: the extractor of the predictor that labels, which takes all its layers.
     """
     every = tuple(range(1, labeler.layer_count + 1))
     encoded = []
-    for samples in waveforms:
+    for samples, phones in recordings:
         audio = Audio(samples.numpy(), RATE_HZ)
         ours, theirs = extractor.encode(audio, layers), labeler.encode(audio, every)
         values = (torch.from_numpy(ours.values).half(), torch.from_numpy(theirs.values).half())
-        encoded.append(EncodedRecording(values[0], ours.times_s, values[1], theirs.times_s))
+        encoded.append(EncodedRecording(values[0], ours.times_s, values[1], theirs.times_s, phones))
     return encoded
 
 
@@ -99,6 +106,7 @@ def prepare_pseudo_labeler(
     extractor: FeatureExtractor,
     layers: tuple[int, ...],
     training: PredictorTrainingConfig,
+    spoken: Sequence[Utterance] = (),
 ) -> PseudoLabeler:
     """The labeler behind the shipped predictor: the project's encoder, Whisper-base and a phoneme recognizer.
 
@@ -109,6 +117,7 @@ def prepare_pseudo_labeler(
         extractor: of the predictor that the labels are for.
         layers: of that extractor.
         training: settings of the labeling predictor.
+        spoken: utterances whose phones are known, to label besides.
 
     Raises:
         MissingFileError, CheckpointError, ModelUnavailableError: one of the models is missing.
@@ -125,8 +134,12 @@ def prepare_pseudo_labeler(
     clips = [prepare_clip(entry, labeler, model, every) for entry in entries]
     draw = np.random.default_rng(training.seed)
     length, count = round(STRETCH_S * RATE_HZ), max(1, round(60 * speech.minutes / STRETCH_S))
+    recognizer = PhonemeRecognizer()
     waveforms = [speech.recordings.stretch(length, draw) for _ in range(count)]
-    return PseudoLabeler(clips, labeler, encode_recordings(waveforms, extractor, layers, labeler), training)
+    recordings: list[tuple[Tensor, Sequence[Phone] | None]]
+    recordings = [(samples, recognizer.phones(samples)) for samples in waveforms]
+    recordings += [(at_encoder_rate(utterance.audio), utterance.phones) for utterance in spoken]
+    return PseudoLabeler(clips, labeler, encode_recordings(recordings, extractor, layers, labeler), training)
 
 
 class PseudoLabeler:
@@ -166,12 +179,21 @@ class PseudoLabeler:
         features = [recording.labeler_features for recording in self._recordings]
         labels: list[NDArray[np.float32]] = []
         for _ in range(ROUNDS):
-            labeled = [_example(*pair, shape_map) for pair in zip(features, labels, strict=True)] if labels else []
+            labeled = [
+                _example(one.labeler_features, curves, shape_map, one.labeler_times_s, one.phones)
+                for one, curves in zip(self._recordings, labels, strict=bool(labels))
+            ]
             predictor = train_predictor(clips, self._config, self._training, pseudo_labeled=labeled)
             labels = _predict_labels(predictor, features)
         return [
-            _example(recording.features, _at(recording.times_s, recording.labeler_times_s, curves), shape_map)
-            for recording, curves in zip(self._recordings, labels, strict=True)
+            _example(
+                one.features,
+                _at(one.times_s, one.labeler_times_s, curves),
+                shape_map,
+                one.times_s,
+                one.phones,
+            )
+            for one, curves in zip(self._recordings, labels, strict=True)
         ]
 
 
@@ -188,5 +210,18 @@ def _at(times_s: NDArray[np.float64], known_s: NDArray[np.float64], curves: NDAr
     return np.stack([np.interp(times_s, known_s, curve) for curve in curves.T], 1).astype(np.float32)
 
 
-def _example(features: Tensor, curves: NDArray[np.float32], shape_map: Tensor) -> Example:
-    return Example(features, torch.from_numpy(curves), shape_map, torch.ones(len(curves), dtype=torch.bool))
+def _example(
+    features: Tensor,
+    curves: NDArray[np.float32],
+    shape_map: Tensor,
+    times_s: NDArray[np.float64],
+    phones: Sequence[Phone] | None,
+) -> Example:
+    return Example(
+        features,
+        torch.from_numpy(curves),
+        shape_map,
+        valid=torch.ones(len(curves), dtype=torch.bool),
+        articulation=articulation_at(phones, times_s),
+        closed=torch.zeros(len(curves)),  # which the detector of closed lips is not trained on
+    )

@@ -15,7 +15,7 @@ from torch import Tensor
 from talkinghead.errors import CheckpointError, MissingFileError
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech import PAUSE, Phone, Script, Utterance
-from talkinghead.training.speech.clips import SPEEDS
+from talkinghead.training.speech.clips import SPEEDS, articulation_at
 from talkinghead.training.speech.feature_extractors import FeatureExtractor
 from talkinghead.training.speech.phone_openness import openness_of
 
@@ -35,6 +35,8 @@ class Utterances:
     """(S,) each: how far open the mouth is for the phones, in [0, 1]; see `phone_openness`."""
     spoken: list[Tensor]
     """(S,) each: 1 where a phone is spoken, else 0."""
+    articulation: list[Tensor]
+    """(S, A) each, of the phones; zeros where an engine does not tell them."""
 
 
 def read_scripts(path: Path) -> list[Script]:
@@ -63,7 +65,7 @@ def prepare_utterances(
         extractor: what makes the features.
         layers: of the extractor.
     """
-    prepared = Utterances([], [], [], [])
+    prepared = Utterances([], [], [], [], [])
     for utterance in utterances:
         phones = [phone for phone in utterance.phones or () if phone.symbol != PAUSE]
         closures = [phone for phone in phones if phone.symbol[0] in CLOSED_PHONES]
@@ -76,6 +78,7 @@ def prepare_utterances(
             prepared.closed.append(_is_inside(closures, times_s))
             prepared.openness.append(torch.from_numpy(openness.astype(np.float32)))
             prepared.spoken.append(_is_inside(phones, times_s))
+            prepared.articulation.append(articulation_at(utterance.phones, times_s))
     return prepared
 
 

@@ -9,8 +9,8 @@ import librosa
 import numpy as np
 
 from talkinghead.errors import ModelUnavailableError, TableError
-from talkinghead.evaluation.phone_times import PhoneTimes
 from talkinghead.files import read_text
+from talkinghead.speech.phone_times import PhoneTimes
 from talkinghead.structures import Audio
 
 RATE_HZ = 16000

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import TableError
 from talkinghead.files import read_text
+from talkinghead.text_to_speech import Phone
 
 LABIALS = frozenset("pbm")
 """Phones that close the lips, as `plain` writes them."""
@@ -26,6 +27,12 @@ class PhoneTimes:
     """IPA or ARPABET, as in the table."""
     times_s: NDArray[np.float64]
     """(P, 2) begin and end of each."""
+
+    @property
+    def spoken(self) -> tuple[Phone, ...]:
+        """The same as phones with their times, pauses left out."""
+        pairs = zip(self.phones, self.times_s.tolist(), strict=True)
+        return tuple(Phone(name, *times_s) for name, times_s in pairs if plain(name) not in PAUSES)
 
     @property
     def closures_s(self) -> NDArray[np.float64]:
