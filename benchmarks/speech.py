@@ -3,19 +3,19 @@
     python benchmarks/speech.py --data FOLDER_OF_CLIPS [--tiny model.bin] [--base model.bin] [--phonemes]
                                 [--speech FOLDER [--held-out NAME] [--minutes 40]] [--curve]
 
-Every speaker is predicted by a predictor that is trained on the others, with the same members, steps and seeds for
-each row: the mean mouth, log-mel spectra (two to a frame, the least that an encoder has to beat), the project's own
-encoder, and where they are given two Whisper encoders (all layers with 30 s of context, no absolute positions; their
-third and last layer) and the log posteriors of a phoneme recognizer alone. With --speech, and --base to make its
-pseudo-labels, there is one row more, trained as the predictor that ships is: the own encoder, with pseudo-labeled
-speech besides the clips. With --curve, instead, the own encoder is cut behind each of its layers, and what it then
-costs on this machine is measured: nothing else should run meanwhile.
+Every speaker is predicted by a predictor that is trained on others (six groups of speakers), with the same members,
+steps and seeds for each row: the mean mouth, log-mel spectra (two to a frame, the least that an encoder has to beat),
+the project's own encoder, and where they are given two Whisper encoders (all layers with 30 s of context, no absolute
+positions; their third and last layer) and the log posteriors of a phoneme recognizer alone. With --speech, and --base
+to make its pseudo-labels, there is one row more, trained as the predictor that ships is: the own encoder, with
+pseudo-labeled speech besides the clips. With --curve, instead, the own encoder is cut behind each of its layers, and
+what it then costs on this machine is measured: nothing else should run meanwhile.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,13 +67,13 @@ def score_features(
     model: FaceModel,
     layers: tuple[int, ...],
     training: PredictorTrainingConfig,
-    labels_without: Callable[[str], Sequence[Example]] | None = None,
+    labels_without: Callable[[Set[str]], Sequence[Example]] | None = None,
 ) -> list[Score]:
-    """Scores of all speakers, each left out; `labels_without` gives pseudo-labeled speech for a speaker left out."""
+    """Scores of all speakers, each left out; `labels_without` gives pseudo-labeled speech for those left out."""
     clips: list[Clip] = [prepare_clip(entry, extractor, model, layers) for entry in entries]
     components = min(PredictorConfig.components, extractor.width)
     config = PredictorConfig("", "", "", layers, extractor.width, model.expressions, components)
-    return leave_one_out(clips, config, training, extractor, None, labels_without)[0]
+    return leave_one_out(clips, config, training, extractor, None, labels_without).scores
 
 
 def print_row(name: str, scores: list[Score]) -> None:

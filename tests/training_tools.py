@@ -42,7 +42,9 @@ def features_and_mouth(
 
 
 def example_of(features: torch.Tensor, mouth: torch.Tensor) -> Example:
-    return Example(features, mouth, torch.eye(2), torch.ones(len(mouth), dtype=torch.bool))
+    frames = len(mouth)
+    valid, no_phones = torch.ones(frames, dtype=torch.bool), torch.zeros(frames, 0)
+    return Example(features, mouth, torch.eye(2), valid, no_phones, closed=torch.zeros(frames))
 
 
 def tracked_clip(

@@ -17,7 +17,7 @@ from talkinghead.cli.options import (
     text_options,
 )
 from talkinghead.cli.output import echo_skipped, print_json, progress_bar, warn_of_missing_consent
-from talkinghead.errors import TextError
+from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
 
 if TYPE_CHECKING:
@@ -97,12 +97,14 @@ def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
 @click.option("--text-file", type=click.Path(path_type=Path, allow_dash=True), help=TEXT_FILE_HELP)
 @click.option("--voice", help=VOICE_HELP)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Audio file to write (.wav).")
+@click.option("--phones", type=click.Path(path_type=Path), help="Also write its phones and their times, for --phones.")
 @shared_options("overwrite", "quiet", "json")
 def speak(
     text: str | None,
     text_file: Path | None,
     voice: str | None,
     output: Path,
+    phones: Path | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -111,9 +113,18 @@ def speak(
     if (text is None) == (text_file is None):
         raise click.UsageError("Give either TEXT or --text-file.")
     script = _script(text, text_file, voice)
+    from talkinghead.files import check_output_path
+    from talkinghead.speech.phone_times import write_phone_times
     from talkinghead.text_to_speech.speech_file import write_speech
 
-    made = write_speech(script, output, overwrite=overwrite).report
+    if phones is not None:
+        check_output_path(phones, overwrite=overwrite)
+    spoken = write_speech(script, output, overwrite=overwrite)
+    made = spoken.report
+    if phones is not None:
+        if spoken.phones is None:
+            raise VoiceUnavailableError(f"{made['engine']} does not tell phones; {output} was written without them.")
+        write_phone_times(phones, spoken.phones)
     if as_json:
         print_json({"output": str(output), **made})
     elif not quiet:

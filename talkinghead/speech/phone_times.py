@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import TableError
-from talkinghead.files import read_text
+from talkinghead.files import read_text, replacing
 from talkinghead.text_to_speech import Phone
 
 LABIALS = frozenset("pbm")
@@ -80,3 +81,14 @@ def read_phone_times(path: Path) -> PhoneTimes:
     if not phones:
         raise TableError(f"{path} has no phone times; each line has to be begin, end (seconds) and phone.")
     return PhoneTimes(tuple(phones), np.array(times_s, np.float64))
+
+
+def write_phone_times(path: Path, phones: Sequence[Phone]) -> None:
+    """Write phones as a table that `read_phone_times` reads: begin, end and phone, separated by tabs.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    rows = [f"{phone.start_s:.4f}\t{phone.end_s:.4f}\t{phone.symbol}\n" for phone in phones]
+    with replacing(path) as partial:
+        partial.write_text("".join(rows), "utf-8")

@@ -23,6 +23,7 @@ EVERY_OPTION = {
     "face": 2,
     "expression": "mouth.csv",
     "speech_encoder": "encoder",
+    "transcript": "words.txt",
     "voice_is_anchor": "yes",
     "intensity": 0.5,
     "attack_ms": 90.0,
@@ -47,8 +48,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def test_every_column_of_a_job_file_reaches_the_video(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
-    assert EVERY_OPTION.keys() == OPTIONS.keys()
-    for name in ("clip.mp4", "mouth.csv", "font.ttf", "speech.wav"):
+    assert EVERY_OPTION.keys() | {"phones"} == OPTIONS.keys()  # a transcript and phones exclude each other
+    for name in ("clip.mp4", "mouth.csv", "font.ttf", "speech.wav", "words.txt"):
         (tmp_path / name).touch()
     (tmp_path / "encoder").mkdir()
     rows = [
@@ -62,12 +63,12 @@ def test_every_column_of_a_job_file_reaches_the_video(calls: list[tuple[Any, ...
         assert sent == job
         assert renderer.render(sent, tmp_path / job.output) == {"frames": len(calls)}
     values: dict[str, Any] = dict(EVERY_OPTION)
-    values |= {name: tmp_path / values[name] for name in ("clip", "expression", "label_font")}
+    values |= {name: tmp_path / values[name] for name in ("clip", "expression", "transcript", "label_font")}
     values["speech_encoder"] = str(tmp_path / "encoder")
     (_, speech, output, config, _), (_, script, _, plain, _) = calls
     assert (speech, output) == (tmp_path / "speech.wav", VideoOutput(tmp_path / "a.mp4", overwrite=True))
     assert config == GenerationConfig(device="cpu", **values)
-    assert all(getattr(config, name) != getattr(GenerationConfig(), name) for name in OPTIONS)
+    assert all(getattr(config, name) != getattr(GenerationConfig(), name) for name in EVERY_OPTION)
     assert (script, plain) == (Script("Good evening."), GenerationConfig(device="cpu"))
 
 

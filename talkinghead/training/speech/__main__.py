@@ -21,6 +21,7 @@ from talkinghead.errors import OutputExistsError
 from talkinghead.face.face_model import load_face_model
 from talkinghead.files import sha256_of
 from talkinghead.options.command_group import CommandGroup
+from talkinghead.speech.articulation import FEATURES
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.predictor import PredictorConfig
 from talkinghead.text_to_speech import join, speak
@@ -95,6 +96,7 @@ def encoder(
 @click.option("--held-out", multiple=True, help="Name of a folder of speech not to train on.")
 @click.option("--minutes", default=60.0, show_default=True, help="How much of the speech gets pseudo-labels.")
 @click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
+@click.option("--left-out", type=click.Path(path_type=Path), help="Folder for the predictors of the cross-validation.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the predictor to write.")
 @click.option("--steps", default=PredictorTrainingConfig.steps, show_default=True, help="Steps of each network.")
 @click.option("--seed", default=PredictorTrainingConfig.seed, show_default=True, help="Seed of the networks.")
@@ -109,6 +111,7 @@ def predictor(
     held_out: tuple[str, ...],
     minutes: float,
     face_model: Path | None,
+    left_out: Path | None,
     output: Path,
     steps: int,
     seed: int,
@@ -117,13 +120,15 @@ def predictor(
     """Train a predictor on the list CLIPS (tab-separated: clip, sound, lag_ms, speaker, end_s).
 
     With --texts (tab-separated: voice, text) it is also trained on text-to-speech voices whose phones are known: where
-    p, b and m close the lips, and how far open the mouth is for each phone.
+    p, b and m close the lips, and how far open the mouth is for each phone. It then takes known phones beside the
+    audio; those of the clips are heard by a recognizer (the package hama).
 
     With --speech and --teacher it is trained, beside the clips, on recordings without video, which a larger predictor
     with the features of three models labels.
 
     The table that is printed is of a cross-validation: every speaker's mouth is predicted by a predictor that is
-    trained on the others. The predictor that is written is trained on all.
+    trained on others. --left-out keeps these, one file for each speaker that it has not seen, for
+    benchmarks/speech_delivered.py. The predictor that is written is trained on all.
     """
     _check_output(output, overwrite)
     if bool(speech) != bool(teacher):
@@ -133,23 +138,26 @@ def predictor(
     extractor = SpeechEncoder.load(encoder_name or checkpoint_path("speech_encoder"))
     layers = chosen_layers(extractor.layer_count)
     entries = read_clip_list(clips, data)
-    prepared = [prepare_clip(entry, extractor, model, layers) for entry in entries]
-    config = _predictor_config(extractor, layers, model_file, model.expressions)
+    recognizer = None if texts is None else PhonemeRecognizer()
+    prepared = [prepare_clip(entry, extractor, model, layers, recognizer) for entry in entries]
+    config = _predictor_config(extractor, layers, model_file, model.expressions, knows_phones=texts is not None)
     training = PredictorTrainingConfig(steps=steps, seed=seed)
-    utterances = None
-    if texts is not None:
-        spoken = [join(list(speak(script))) for script in read_scripts(texts)]
-        utterances = prepare_utterances(spoken, extractor, layers)
+    spoken = [] if texts is None else [join(list(speak(script))) for script in read_scripts(texts)]
+    utterances = prepare_utterances(spoken, extractor, layers) if spoken else None
     labels_without = None
     if teacher is not None:
         unlabeled = UnlabeledSpeech(find_recordings(speech, held_out)[0], minutes, teacher)
-        labels_without = prepare_pseudo_labeler(entries, model, unlabeled, extractor, layers, training).labels_without
-    scores, stretch = leave_one_out(prepared, config, training, extractor, utterances, labels_without)
-    Console().print(_table(scores, stretch))
-    pseudo_labeled = [] if labels_without is None else labels_without(None)
+        labeler = prepare_pseudo_labeler(entries, model, unlabeled, extractor, layers, training, spoken)
+        labels_without = labeler.labels_without
+    found = leave_one_out(prepared, config, training, extractor, utterances, labels_without)
+    Console().print(_table(found.scores, found.stretch))
+    if left_out is not None:
+        for speaker, without in found.predictors.items():
+            without.save(left_out / f"{speaker}.safetensors")
+    pseudo_labeled = [] if labels_without is None else labels_without(frozenset())
     trained = train_predictor(prepared, config, training, utterances, pseudo_labeled)
     with torch.no_grad():
-        trained.output_scale.fill_(stretch)
+        trained.output_scale.fill_(found.stretch)
     trained.save(output)
 
 
@@ -160,7 +168,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 
 def _predictor_config(
-    encoder: SpeechEncoder, layers: tuple[int, ...], face_model: Path, expressions: int
+    encoder: SpeechEncoder, layers: tuple[int, ...], face_model: Path, expressions: int, *, knows_phones: bool
 ) -> PredictorConfig:
     """The shape of a predictor for an encoder and a face model, with as many components as the encoder allows."""
     return PredictorConfig(
@@ -171,6 +179,7 @@ def _predictor_config(
         features=encoder.width,
         expressions=expressions,
         components=min(PredictorConfig.components, encoder.width),
+        articulation=len(FEATURES) if knows_phones else 0,
     )
 
 

@@ -1,8 +1,8 @@
-"""Leave-one-speaker-out cross-validation of expression predictors: what an unseen speaker gets."""
+"""Cross-validation of expression predictors by speakers: what an unseen speaker gets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,18 @@ class Score:
     """Delay of the predicted opening at the best correlation."""
     seconds: float
     """Length of the speaker's clips."""
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation found."""
+
+    scores: list[Score]
+    """With the stretch applied, by the speakers' names."""
+    stretch: float
+    """Factor on the output that moves mouths as far as they were tracked to move."""
+    predictors: Mapping[str, ExpressionPredictor]
+    """The predictor that has not seen a speaker, by the speaker's name; with the stretch applied."""
 
 
 @torch.inference_mode()
@@ -90,9 +102,9 @@ def leave_one_out(
     training: PredictorTrainingConfig,
     extractor: FeatureExtractor,
     utterances: Utterances | None = None,
-    pseudo_labels_without: Callable[[str], Sequence[Example]] | None = None,
-) -> tuple[list[Score], float]:
-    """Score every speaker by a predictor that is trained on the others, and find the stretch of the output.
+    pseudo_labels_without: Callable[[Set[str]], Sequence[Example]] | None = None,
+) -> CrossValidation:
+    """Score every speaker by a predictor that has not seen them, and find the stretch of the output.
 
     The least-squares answer to uncertainty is to move too little, so the output is multiplied by one factor, the
     stretch. With it, the speaker who moves most in relation to the tracked movement does so by the same factor as
@@ -104,18 +116,16 @@ def leave_one_out(
         training: settings.
         extractor: what made the clips' features.
         utterances: speech whose phones are known, to train on besides.
-        pseudo_labels_without: gives pseudo-labeled recordings for a speaker, labeled without that speaker's clips.
-
-    Returns:
-        Scores with the stretch applied, by the speakers' names, and the stretch.
+        pseudo_labels_without: gives pseudo-labeled recordings for speakers left out, labeled without their clips.
     """
-    speakers = sorted({clip.entry.speaker for clip in clips})
+    predictors: dict[str, ExpressionPredictor] = {}
+    for group in groups_of_speakers(clips, training.groups):
+        others = [clip for clip in clips if clip.entry.speaker not in group]
+        pseudo_labeled = () if pseudo_labels_without is None else pseudo_labels_without(group)
+        predictor = train_predictor(others, config, training, utterances, pseudo_labeled)
+        predictors.update(dict.fromkeys(group, predictor))
+    speakers = sorted(predictors)
     held_out = {name: [clip for clip in clips if clip.entry.speaker == name] for name in speakers}
-    predictors = {}
-    for name in speakers:
-        others = [clip for clip in clips if clip.entry.speaker != name]
-        pseudo_labeled = () if pseudo_labels_without is None else pseudo_labels_without(name)
-        predictors[name] = train_predictor(others, config, training, utterances, pseudo_labeled)
     stretch, scores = 1.0, []
     # Predicted lips stop where they meet, so the standard deviation does not follow the stretch exactly: hence rounds.
     for _ in range(STRETCH_ROUNDS):
@@ -127,4 +137,16 @@ def leave_one_out(
         needed = stretch / float(np.sqrt(min(ratios) * max(ratios)))
         stretch = float(np.clip(needed, 1.0, training.largest_stretch))
     # The stretch that the scores were measured with, not the one of a round that does not follow.
-    return scores, float(next(iter(predictors.values())).output_scale)
+    return CrossValidation(scores, float(next(iter(predictors.values())).output_scale), predictors)
+
+
+def groups_of_speakers(clips: Sequence[Clip], count: int) -> list[Set[str]]:
+    """The speakers in so many groups of about the same length, or fewer where there are not as many speakers."""
+    lengths: dict[str, float] = {}
+    for clip in clips:
+        lengths[clip.entry.speaker] = lengths.get(clip.entry.speaker, 0.0) + float(clip.valid.sum())
+    longest_first = sorted(lengths, key=lambda name: (-lengths[name], name))
+    groups: list[set[str]] = [set() for _ in range(min(count, len(lengths)))]
+    for name in longest_first:
+        min(groups, key=lambda group: sum(lengths[one] for one in group)).add(name)
+    return [frozenset(group) for group in groups]

@@ -40,4 +40,6 @@ class PredictorTrainingConfig:
     """A clip's weight is its length to this power: a minute of one speaker is not worth six of ten seconds."""
     largest_stretch: float = 2.0
     """Largest factor on the output; see `leave_one_out`."""
+    groups: int = 6
+    """Groups of speakers of the cross-validation, each predicted by a predictor that is trained on the others."""
     seed: int = 0

@@ -9,7 +9,7 @@ labels again. On these labels and the clips the predictor that is shipped is tra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,12 +169,12 @@ class PseudoLabeler:
         outputs = clips[0].examples[0].expression.shape[1]
         self._config = PredictorConfig("", "", "", layers, extractor.width, outputs, components, width=width)
 
-    def labels_without(self, speaker: str | None) -> list[Example]:
-        """The recordings, labeled by a predictor that is trained on the clips of everybody but this speaker.
+    def labels_without(self, speakers: Set[str] = frozenset()) -> list[Example]:
+        """The recordings, labeled by a predictor that is trained on the clips of everybody but these speakers.
 
         As in a clip, each coefficient has mean 0 over a recording; its standard deviation over all of them is 1.
         """
-        clips = [clip for clip in self._clips if clip.entry.speaker != speaker]
+        clips = [clip for clip in self._clips if clip.entry.speaker not in speakers]
         shape_map = torch.stack([clip.examples[0].shape_map for clip in clips]).mean(0)
         features = [recording.labeler_features for recording in self._recordings]
         labels: list[NDArray[np.float32]] = []
