@@ -139,7 +139,7 @@ def stages(subject: Subject) -> Iterator[tuple[str, FloatArray]]:
         return
     adapted = adaptation.apply(adaptation.applied(base, OWN_VOICE).predict(subject.audio, times_s).values)
     yield "adapted", adapted
-    yield "adapted, closed", close_lips(adapted, predicted.closure, anchor.face, own, calibration.closing)
+    yield "adapted, closed", close_lips(adapted, predicted.closure, anchor.face, own, adaptation.closing)
     yield "delivered", expression_from_speech(anchor, base, subject.audio, times_s, own_voice=True)
     yield "half", expression_from_speech(anchor, base, subject.audio, times_s, own_voice=False)
 

@@ -136,12 +136,12 @@ def expression_parts(
         speech: what drives it.
     """
     calibration = calibration_for(anchor, speech_model)
-    speaker, to_anchor = _speaker(anchor, speech_model, calibration, speech.own_voice)
+    speaker, to_anchor, heard = _speaker(anchor, speech_model, calibration, speech.own_voice)
     weights, pause = _pause_mouth(anchor, calibration, speech.analysis, times_s, speech.pauses)
     own = anchor.reconstruction.expression[anchor.reconstruction.valid]
     # How surely closures are heard in the anchor's own voice says nothing of others: text-to-speech is clearer. Known
     # phones are sure.
-    closing = calibration.closing if speech.own_voice and speech.phones is None else CLOSING_LEVELS[0]
+    closing = heard if speech.own_voice and speech.phones is None else CLOSING_LEVELS[0]
 
     def parts() -> Iterator[FloatArray]:
         done = 0
@@ -156,12 +156,14 @@ def expression_parts(
 
 def _speaker(
     anchor: Anchor, speech_model: SpeechModel, calibration: SpeechCalibration, own_voice: bool
-) -> tuple[SpeechModel, Callable[[FloatArray], FloatArray]]:
-    """The speech model for this anchor and voice, and the map from its predictions to the anchor's expression."""
+) -> tuple[SpeechModel, Callable[[FloatArray], FloatArray], tuple[float, float] | None]:
+    """The speech model for this anchor and voice, the map from its predictions to the anchor's expression, and the
+    levels of closing in the anchor's own voice."""
     adaptation = anchor.adaptation
     if adaptation is None or not adaptation.is_for(speech_model):
-        return speech_model, calibration.apply
-    return adaptation.applied(speech_model, OWN_VOICE if own_voice else OTHER_VOICE), adaptation.apply
+        return speech_model, calibration.apply, calibration.closing
+    share = OWN_VOICE if own_voice else OTHER_VOICE
+    return adaptation.applied(speech_model, share), adaptation.apply, adaptation.closing
 
 
 def _pause_mouth(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays
+from talkinghead.speech.lip_closure import CLOSING_LEVELS, levels_as_text, levels_from_text
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import FloatArray
 
@@ -45,6 +46,8 @@ class SpeechAdaptation:
     """The same of the calibrated predictor, which the adaptation has to exceed."""
     encoder_sha256: str
     predictor_sha256: str
+    closing: tuple[float, float] | None = CLOSING_LEVELS[0]
+    """As in `SpeechCalibration`, for the adapted networks."""
 
     def is_for(self, speech_model: SpeechModel) -> bool:
         """Whether it was made with this speech model."""
@@ -91,6 +94,7 @@ def save_adaptation(path: Path, adaptation: SpeechAdaptation) -> None:
         "format": FORMAT,
         "encoder_sha256": adaptation.encoder_sha256,
         "predictor_sha256": adaptation.predictor_sha256,
+        "closing": levels_as_text(adaptation.closing),
         "held_out_r": repr(adaptation.held_out_r),
         "calibrated_r": repr(adaptation.calibrated_r),
     }
@@ -113,6 +117,7 @@ def load_adaptation(path: Path, expressions: int) -> SpeechAdaptation:
         scores = float(metadata["held_out_r"]), float(metadata["calibrated_r"])
         hashes = metadata["encoder_sha256"], metadata["predictor_sha256"]
         mean, std = arrays["mean"], arrays["std"]
+        closing = CLOSING_LEVELS[0] if "closing" not in metadata else levels_from_text(metadata["closing"])
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is not a speech adaptation: {error}.") from error
     fits = metadata.get("format") == FORMAT and bool(changes)
@@ -122,4 +127,4 @@ def load_adaptation(path: Path, expressions: int) -> SpeechAdaptation:
     small = all(np.abs(array).max(initial=0) <= LARGEST_CHANGE for array in (*changes.values(), mean, std))
     if not fits or not small or not all(abs(score) <= 1 for score in scores):
         raise CheckpointError(f"{path} is not a speech adaptation of this version ({FORMAT}).")
-    return SpeechAdaptation(changes, mean, std, *scores, *hashes)
+    return SpeechAdaptation(changes, mean, std, *scores, *hashes, closing)

@@ -18,7 +18,7 @@ from talkinghead.errors import CheckpointError, MediaError
 from talkinghead.face.face_model import PersonFace
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.speech.lip_closure import CLOSING_LEVELS, choose_levels
+from talkinghead.speech.lip_closure import CLOSING_LEVELS, choose_levels, levels_as_text, levels_from_text
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, speech_stretches
 from talkinghead.structures import BoolArray, FloatArray, Reconstruction
@@ -224,7 +224,7 @@ def save_calibration(path: Path, calibration: SpeechCalibration) -> None:
         "predictor_sha256": calibration.predictor_sha256,
         "lag_s": "" if calibration.lag_s is None else repr(calibration.lag_s),
         "r": "" if calibration.r is None else repr(calibration.r),
-        "closing": "" if calibration.closing is None else " ".join(map(repr, calibration.closing)),
+        "closing": levels_as_text(calibration.closing),
     }
     arrays = {"matrix": calibration.matrix, "offset": calibration.offset}
     if calibration.pause is not None:
@@ -256,22 +256,12 @@ def load_calibration(path: Path, expressions: int) -> SpeechCalibration:
     try:
         lag_s, r = (float(metadata[name]) if metadata[name] else None for name in ("lag_s", "r"))
         hashes = metadata["encoder_sha256"], metadata["predictor_sha256"]
-        closing = CLOSING_LEVELS[0] if "closing" not in metadata else _levels(metadata["closing"])
+        closing = CLOSING_LEVELS[0] if "closing" not in metadata else levels_from_text(metadata["closing"])
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is not a speech calibration: {error}.") from error
     if not fits or not all(value is None or abs(value) <= 1 for value in (lag_s, r)):
         raise CheckpointError(f"{path} is not a speech calibration of this version ({FORMAT}).")
     return SpeechCalibration(arrays["matrix"], arrays["offset"], lag_s, r, *hashes, arrays.get("pause"), closing)
-
-
-def _levels(text: str) -> tuple[float, float] | None:
-    """What `save_calibration` wrote of the closing. Raises ValueError."""
-    if not text:
-        return None
-    levels = tuple(map(float, text.split()))
-    if levels not in CLOSING_LEVELS:
-        raise ValueError(f"unknown levels of closing {text!r:.40}")
-    return CLOSING_LEVELS[CLOSING_LEVELS.index(levels)]
 
 
 def _at(curves: FloatArray, grid_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> FloatArray:

@@ -73,3 +73,22 @@ def choose_levels(
 
     least = r(None) - LARGEST_LOSS
     return next((levels for levels in CLOSING_LEVELS if r(levels) >= least), None)
+
+
+def levels_as_text(levels: tuple[float, float] | None) -> str:
+    """One of `CLOSING_LEVELS`, or None, for the metadata of a file."""
+    return "" if levels is None else " ".join(map(repr, levels))
+
+
+def levels_from_text(text: str) -> tuple[float, float] | None:
+    """What `levels_as_text` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not text:
+        return None
+    levels = tuple(map(float, text.split()))
+    if levels not in CLOSING_LEVELS:
+        raise ValueError(f"unknown levels of closing {text!r:.40}")
+    return CLOSING_LEVELS[CLOSING_LEVELS.index(levels)]

@@ -25,6 +25,7 @@ from talkinghead.media.audio_reader import read_audio
 from talkinghead.metrics import pearson_r
 from talkinghead.speech.adaptation import SpeechAdaptation
 from talkinghead.speech.calibration import SpeechCalibration, ridge
+from talkinghead.speech.lip_closure import choose_levels
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import BoolArray, FloatArray, Reconstruction
 
@@ -67,6 +68,8 @@ class _Sequence:
     """(S, C) what the networks take: principal components of the features, no phones."""
     targets: Tensor
     """(S, K) normalized expression at the same times, the lag of the audio removed."""
+    closure: Tensor
+    """(S,) probability of p, b or m."""
     has_target: Tensor
     """(S,) bool."""
     to_shape: Tensor
@@ -107,25 +110,34 @@ def adapt(
     if float(sequence.has_target.sum()) / speech_model.encoder.rate_hz < config.shortest_s:
         return None
     blocks = _blocks(sequence, config)
-    curves, calibrated = [], []
+    held_out, calibrated = [], []
     for block in blocks:
         rest = sequence.has_target.numpy() & ~block
-        curves.append(
-            [_score(networks, sequence, block) for networks, _ in _fine_tune(speech_model, sequence, rest, config)]
-        )
+        tuned = _fine_tune(speech_model, sequence, rest, config)
+        held_out.append([_predict(networks, sequence) for networks, _ in tuned])
         calibrated.append(_calibrated_score(speech_model, sequence, rest, block))
+    curves = [
+        [_opening_r(predicted, sequence, block) for predicted in course]
+        for course, block in zip(held_out, blocks, strict=True)
+    ]
     mean_curve = np.nanmean(curves, 0)
     # Longer fine-tuning carries over better to sentences that are unlike the clip's, as long as it costs little here.
     best = int(np.flatnonzero(mean_curve >= np.nanmax(mean_curve) - config.tolerance)[-1])
     held_out_r, calibrated_r = float(mean_curve[best]), float(np.nanmean(calibrated))
     if not held_out_r > calibrated_r:
         return None
+    # How surely closures are heard is measured on what the adapted networks predict for blocks that they did not see.
+    expected = np.select([block[:, None] for block in blocks], [course[best] for course in held_out])
+    used = sequence.has_target.numpy()
+    measured = sequence.targets.numpy()[used] * std + mean
+    closing = choose_levels(expected[used] * std + mean, sequence.closure.numpy()[used], face, measured)
     steps = (best + 1) * config.score_every
     *_, (networks, _) = _fine_tune(speech_model, sequence, sequence.has_target.numpy(), config, steps)
     return SpeechAdaptation(
         changes=_changes(speech_model.predictor.networks, networks),
         mean=mean.astype(np.float32),
         std=std.astype(np.float32),
+        closing=closing,
         held_out_r=held_out_r,
         calibrated_r=calibrated_r,
         encoder_sha256=speech_model.encoder.sha256,
@@ -147,7 +159,7 @@ def _sequence(
     predictor = speech_model.predictor
     features = speech_model.encoder.encode(read_audio(clip, longest_s=config.longest_s), predictor.config.layers)
     components = predictor.components(torch.from_numpy(features.values).to(predictor.projection.device)[None])
-    inputs = predictor.joined(components)[0].cpu()
+    inputs, closure = predictor.joined(components)[0].cpu(), predictor.closure(components)[0].cpu()
     # A feature at t shows in the frame at t - lag. Between two frames targets are interpolated, but not across frames
     # without a face.
     frame_s, times_s = features.times_s - lag_s, reconstruction.times_s
@@ -160,9 +172,8 @@ def _sequence(
     width = basis[:, LEFT_CORNER, 0] - basis[:, RIGHT_CORNER, 0]
     to_shape = np.stack([gap, width], 1)
     to_shape = to_shape / np.maximum((targets[valid] @ to_shape).std(0), 1e-6) if valid.any() else to_shape
-    return _Sequence(
-        inputs, torch.from_numpy(targets), torch.from_numpy(valid), torch.from_numpy(to_shape.astype(np.float32))
-    )
+    to_shape = to_shape.astype(np.float32)
+    return _Sequence(inputs, torch.from_numpy(targets), closure, *map(torch.from_numpy, (valid, to_shape)))
 
 
 def _blocks(sequence: _Sequence, config: AdaptationConfig) -> list[BoolArray]:
@@ -216,12 +227,12 @@ def _loss(predicted: Tensor, targets: Tensor, weight: Tensor, to_shape: Tensor, 
 
 
 @torch.no_grad()
-def _score(networks: nn.ModuleList, sequence: _Sequence, block: BoolArray) -> float:
-    """Correlation of the predicted and measured opening in a block."""
+def _predict(networks: nn.ModuleList, sequence: _Sequence) -> FloatArray:
+    """(S, K) normalized expression."""
     networks.eval()
     predicted = torch.stack([network(sequence.inputs[None])[0] for network in networks]).mean(0)
     networks.train()
-    return _opening_r(predicted.numpy(), sequence, block)
+    return np.asarray(predicted.numpy(), np.float32)
 
 
 @torch.no_grad()
