@@ -3,9 +3,11 @@
     python benchmarks/speech_voices.py [--anchor ANCHOR]
 
 Every voice speaks a text that nothing was trained on, and gives the time of each phone. The expression is the one that
-`generate` would drive ANCHOR with, at its own frame rate. In each row:
+`generate` would drive ANCHOR with, at its own frame rate: once from the sound alone, as for a recording, and once with
+the phones, as for a text. In each row:
 
-- closure: share of the p, b and m at whose time the gap between the lips falls below 15 % of the anchor's range;
+- closed: share of the p, b and m at whose time the gap between the lips falls below 15 % of the anchor's range;
+- touched: share of the f and v at whose time it falls below 35 %, where the lower lip is at the teeth;
 - openness: correlation of the gap with what the phones require by their class, joined over 100 ms
   (`talkinghead.training.speech.phone_openness`; the networks were trained by the same classes, on other texts);
 - silence: standard deviation of the gap where the mouth is at rest in a pause, over that in speech. It is given from
@@ -21,6 +23,7 @@ import click
 import numpy as np
 import torch
 import torchaudio
+from numpy.typing import NDArray
 
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
@@ -29,7 +32,7 @@ from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Audio
-from talkinghead.text_to_speech import PAUSE, Script, join, speak
+from talkinghead.text_to_speech import PAUSE, Phone, Script, Utterance, join, speak
 from talkinghead.training.speech.phone_openness import openness_of
 from talkinghead.weights.bundled import anchor_folder
 
@@ -50,7 +53,8 @@ VOICES = {
     "kokoro-gongitsune-zh": CHINESE,
     "kokoro-kumo-zh": CHINESE,
 }
-CLOSED = "pbm"
+CLOSED, CLOSED_SHARE = "pbm", 0.15
+LABIODENTAL, TOUCHED_SHARE = "fv", 0.35
 NEARNESS_S = 0.02
 """A closure may come a frame before or after the phone's own time."""
 
@@ -59,7 +63,8 @@ NEARNESS_S = 0.02
 class Row:
     """One voice; see the module's text for what each number is."""
 
-    closure: float
+    closed: float
+    touched: float
     openness: float
     lag_ms: float
     rest: float
@@ -67,21 +72,22 @@ class Row:
     phones: int
 
 
-def score_voice(anchor: Anchor, speech_model: SpeechModel, voice: str, text: str) -> Row:
-    spoken = join(list(speak(Script(text, voice))))
+def score_voice(anchor: Anchor, speech_model: SpeechModel, spoken: Utterance, *, knows_phones: bool) -> Row:
+    """Score one voice; whether the driving knows its phones, or hears the audio alone."""
     assert spoken.phones is not None
     samples = torch.from_numpy(spoken.audio.samples)
     audio = Audio(torchaudio.functional.resample(samples, spoken.audio.rate_hz, RATE_HZ).numpy(), RATE_HZ)
     step_s = float(np.median(np.diff(anchor.reconstruction.times_s)))
     times_s = np.arange(0, spoken.audio.duration_s, step_s)
     own = anchor.reconstruction
-    gap = anchor.face.opening(expression_from_speech(anchor, speech_model, audio, times_s)).astype(float)
+    phones = spoken.phones if knows_phones else None
+    expression = expression_from_speech(anchor, speech_model, audio, times_s, phones=phones)
+    gap = anchor.face.opening(expression).astype(float)
     low, high = np.quantile(anchor.face.opening(own.expression[own.valid]), [0.02, 0.98])
 
     share = (gap - low) / (high - low)
     closures = [p for p in spoken.phones if p.symbol[0] in CLOSED]
-    near = [(times_s >= p.start_s - NEARNESS_S) & (times_s <= p.end_s + NEARNESS_S) for p in closures]
-    closed = np.mean([share[inside].min() < 0.15 for inside in near if inside.any()])
+    touches = [p for p in spoken.phones if p.symbol[0] in LABIODENTAL]
 
     required = openness_of(spoken.phones, times_s)
     speaking = np.ones(len(times_s), np.bool_)
@@ -94,7 +100,8 @@ def score_voice(anchor: Anchor, speech_model: SpeechModel, voice: str, text: str
             resting |= (times_s >= phone.start_s + after_s) & (times_s < phone.end_s - before_s)
     lag = metrics.best_lag(gap[speaking], times_s[speaking], required[speaking], times_s[speaking])
     return Row(
-        float(closed),
+        _reached(share, times_s, closures, CLOSED_SHARE),
+        _reached(share, times_s, touches, TOUCHED_SHARE),
         metrics.pearson_r(gap, required),
         lag.lag_ms,
         float(gap[resting].std() / gap[speaking].std()),
@@ -103,18 +110,28 @@ def score_voice(anchor: Anchor, speech_model: SpeechModel, voice: str, text: str
     )
 
 
+def _reached(share: NDArray[np.float64], times_s: NDArray[np.float64], phones: list[Phone], below: float) -> float:
+    """Share of phones near whose time the opening, a share (T,) of the anchor's range, falls below a value."""
+    near = [(times_s >= phone.start_s - NEARNESS_S) & (times_s <= phone.end_s + NEARNESS_S) for phone in phones]
+    reached = [share[inside].min() < below for inside in near if inside.any()]
+    return float(np.mean(reached)) if reached else float("nan")
+
+
 @click.command()
 @click.option("--anchor", "folder", type=click.Path(path_type=Path), default="presenter", show_default=True)
 def main(folder: Path) -> None:
     """Print the table as Markdown."""
     anchor = load_anchor(anchor_folder(folder))
     speech_model = load_speech_model(anchor, None, torch.device("cpu"))
-    print("| voice | p, b, m | closed | openness r | lag ms | std at rest / in speech | in whole pauses |")
-    print("|---|---|---|---|---|---|---|")
+    print("| voice | known | p, b, m | closed | touched | openness r | lag ms | std at rest / in speech | in pauses |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for voice, text in VOICES.items():
-        row = score_voice(anchor, speech_model, voice, text)
-        cells = [f"{100 * row.closure:.0f} %", f"{row.openness:.2f}", f"{row.lag_ms:+.0f}", f"{row.rest:.3f}"]
-        print("| " + " | ".join([voice, str(row.phones), *cells, f"{row.pause:.2f}"]) + " |", flush=True)
+        spoken = join(list(speak(Script(text, voice))))
+        for known, knows_phones in (("sound", False), ("phones", True)):
+            row = score_voice(anchor, speech_model, spoken, knows_phones=knows_phones)
+            shares = [f"{100 * value:.0f} %" for value in (row.closed, row.touched)]
+            cells = [*shares, f"{row.openness:.2f}", f"{row.lag_ms:+.0f}", f"{row.rest:.3f}", f"{row.pause:.2f}"]
+            print("| " + " | ".join([voice, known, str(row.phones), *cells]) + " |", flush=True)
 
 
 if __name__ == "__main__":
