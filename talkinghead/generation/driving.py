@@ -22,7 +22,7 @@ from talkinghead.generation.stream import prefetch
 from talkinghead.speech.adaptation import OTHER_VOICE, OWN_VOICE
 from talkinghead.speech.analysis import AudioAnalysis, analyze
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_calibration, save_calibration
-from talkinghead.speech.lip_closure import CLOSING_LEVELS, close_lips
+from talkinghead.speech.lip_closure import CLOSING_LEVELS, KNOWN_LEVELS, close_lips
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, join_stretches
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
@@ -141,7 +141,7 @@ def expression_parts(
     own = anchor.reconstruction.expression[anchor.reconstruction.valid]
     # How surely closures are heard in the anchor's own voice says nothing of others: text-to-speech is clearer. Known
     # phones are sure.
-    closing = heard if speech.own_voice and speech.phones is None else CLOSING_LEVELS[0]
+    closing = KNOWN_LEVELS if speech.phones is not None else heard if speech.own_voice else CLOSING_LEVELS[0]
 
     def parts() -> Iterator[FloatArray]:
         done = 0

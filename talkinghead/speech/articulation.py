@@ -45,8 +45,13 @@ STEP_S = 0.005
 """Step of the grid on which phones are laid out."""
 FRAME_S = 0.02
 """Length over which a feature is averaged."""
-CLOSING_S, PARTING_S = 0.05, 0.05
-"""Time that lips take to meet before a phone that closes them, and to part after it, seconds."""
+CLOSING_S, HOLD_S = 0.06, 0.02
+"""How long before a phone that closes them the lips begin to meet, and have met, seconds. Half a frame at 25 frames a
+second: so no closure falls between two frames."""
+PARTING_S = 0.05
+"""Time that lips take to part after it, seconds."""
+TOUCHING = 0.6
+"""How far f and v close the lips: the lower one is at the teeth."""
 RELEASE_S = 0.025
 """How long before the end of such a phone the lips begin to part, seconds: p and b end with their burst and what
 follows it, 22 to 31 ms in the voices of hibari and Kokoro (`benchmarks/plosives.py`)."""
@@ -123,23 +128,25 @@ def _between(phones: Sequence[Phone], begin_s: float, end_s: float) -> Sequence[
 
 
 def closure_at(phones: Sequence[Phone], times_s: NDArray[np.float64]) -> FloatArray:
-    """How far p, b and m are to close the lips at given times.
+    """How far p, b and m are to close the lips at given times, and f and v to bring the lower one to the teeth.
 
     Args:
         phones: in the order of time.
         times_s: (T,) seconds.
 
     Returns:
-        (T,) float32 in [0, 1]: 1 from the beginning of such a phone to its end, less by the distance from it, 0 from
-        `CLOSING_S` before it and `PARTING_S` after it on.
+        (T,) float32 in [0, 1]: at its highest from `HOLD_S` before such a phone to `RELEASE_S` before its end.
     """
     strength = np.zeros(len(times_s), np.float32)
     if not len(times_s):
         return strength
     for phone in _between(phones, float(times_s[0]) - PARTING_S, float(times_s[-1]) + CLOSING_S):
-        symbols = symbols_of(phone.symbol)
-        if symbols and symbols[0] in CLOSED:
-            before = (phone.start_s - times_s) / CLOSING_S
-            after = (times_s - (phone.end_s - RELEASE_S)) / PARTING_S
-            strength = np.maximum(strength, np.clip(1 - np.maximum(before, after), 0, 1).astype(np.float32))
+        first = next(iter(symbols_of(phone.symbol)), "")
+        height = 1.0 if first and first in CLOSED else TOUCHING if first and first in LABIODENTAL else 0.0
+        if height:
+            release_s = max(phone.end_s - RELEASE_S, phone.start_s)
+            before = (phone.start_s - HOLD_S - times_s) / (CLOSING_S - HOLD_S)
+            after = (times_s - release_s) / PARTING_S
+            own = height * np.clip(1 - np.maximum(before, after), 0, 1)
+            strength = np.maximum(strength, own.astype(np.float32))
     return strength

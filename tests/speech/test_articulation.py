@@ -8,8 +8,10 @@ import pytest
 from talkinghead.speech.articulation import (
     CLOSING_S,
     FEATURES,
+    HOLD_S,
     PARTING_S,
     RELEASE_S,
+    TOUCHING,
     articulate,
     closure_at,
     symbols_of,
@@ -63,13 +65,17 @@ def test_symbols_of_ipa_and_arpabet(phone: str, symbols: str) -> None:
 
 
 def test_lips_close_for_the_whole_of_a_p_and_part_at_its_burst() -> None:
-    times_s = np.array([0.1 - CLOSING_S, 0.1, 0.15, 0.2 - RELEASE_S, 0.2 - RELEASE_S + PARTING_S, 0.3])
+    times_s = np.array([0.1 - CLOSING_S, 0.1 - HOLD_S, 0.15, 0.2 - RELEASE_S, 0.2 - RELEASE_S + PARTING_S, 0.3])
     np.testing.assert_allclose(closure_at(PHONES, times_s), [0, 1, 1, 1, 0, 0], atol=1e-6)
     assert closure_at((), times_s).max() == 0
+
+
+def test_f_brings_the_lip_to_the_teeth_without_closing_the_mouth() -> None:
+    assert closure_at([Phone("f", 0.1, 0.2)], np.array([0.15]))[0] == pytest.approx(TOUCHING)
 
 
 def test_no_closure_is_missed_at_25_frames_a_second() -> None:
     """However short the phone, and wherever it lies between two frames, one of them closes the lips."""
     times_s = np.arange(25) / 25
     for start_s in np.arange(0.3, 0.34, 0.005):
-        assert closure_at([Phone("b", start_s, start_s + 0.03)], times_s).max() >= 0.5
+        assert closure_at([Phone("b", start_s, start_s + 0.045)], times_s).max() >= 0.99
