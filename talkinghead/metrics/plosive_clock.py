@@ -88,7 +88,7 @@ class PlosiveOffset:
         return float(np.subtract(*np.quantile(self.offsets_ms, [0.75, 0.25])))
 
 
-def plosive_offset(bursts_s: Values, partings_s: Values) -> PlosiveOffset:
+def plosive_offset(bursts_s: Values, partings_s: Values, common_s: float | None = None) -> PlosiveOffset:
     """Match bursts with the moments at which lips part, and time each.
 
     One offset is common to a clip. It is found first, as the one at which most bursts coincide with a parting of the
@@ -97,18 +97,15 @@ def plosive_offset(bursts_s: Values, partings_s: Values) -> PlosiveOffset:
     Args:
         bursts_s: (P,) see `find_bursts`; NaN for none.
         partings_s: (Q,) see `lip_partings`.
+        common_s: the common offset where it is roughly known, seconds; a handful of plosives does not show it.
     """
     bursts_s = bursts_s[np.isfinite(bursts_s)]
     if not len(bursts_s) or not len(partings_s):
         return PlosiveOffset(np.zeros(0))
     distances = partings_s[None] - bursts_s[:, None]
-    candidates = distances[np.abs(distances) <= REACH_S + NEAR_S]
-    grid = GRID_S * np.arange(-round(REACH_S / GRID_S), round(REACH_S / GRID_S) + 1)
-    grid = grid[np.argsort(np.abs(grid), kind="stable")]
-    density = np.exp(-0.5 * np.square((grid[:, None] - candidates[None]) / KERNEL_S)).sum(1)
-    common = grid[int(np.argmax(density))]
-    nearest = np.take_along_axis(distances, np.abs(distances - common).argmin(1)[:, None], 1)[:, 0]
-    return PlosiveOffset(1000 * nearest[np.abs(nearest - common) <= NEAR_S])
+    common_s = _common_offset_s(distances) if common_s is None else common_s
+    nearest = np.take_along_axis(distances, np.abs(distances - common_s).argmin(1)[:, None], 1)[:, 0]
+    return PlosiveOffset(1000 * nearest[np.abs(nearest - common_s) <= NEAR_S])
 
 
 def find_bursts(audio: Audio, plosives_s: Values) -> Values:
@@ -138,6 +135,15 @@ def lip_partings(opening: Values, times_s: Values) -> Values:
     last = np.flatnonzero((opening[:-1] <= closed) & (opening[1:] > closed))
     found = [_parting(opening, times_s, int(frame), closed, LEAST_RISE * (high - low)) for frame in last]
     return np.array([time_s for time_s in found if time_s is not None], np.float64)
+
+
+def _common_offset_s(distances: Values) -> float:
+    """The offset within `REACH_S` at which most of (P, Q) distances from burst to parting lie, seconds."""
+    candidates = distances[np.abs(distances) <= REACH_S + NEAR_S]
+    grid = GRID_S * np.arange(-round(REACH_S / GRID_S), round(REACH_S / GRID_S) + 1)
+    grid = grid[np.argsort(np.abs(grid), kind="stable")]  # of equals, argmax takes the first
+    density = np.exp(-0.5 * np.square((grid[:, None] - candidates[None]) / KERNEL_S)).sum(1)
+    return float(grid[int(np.argmax(density))])
 
 
 def _parting(opening: Values, times_s: Values, last: int, closed: float, least: float) -> float | None:
