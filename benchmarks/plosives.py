@@ -168,16 +168,16 @@ def time_clip(mouths: Mouths, recognizer: PhonemeRecognizer, entry: ClipEntry, f
 
 def spread_ms(values: Values) -> float:
     """Interquartile range."""
-    return float(np.subtract(*np.quantile(values, [0.75, 0.25]))) if len(values) else math.nan
+    return float(np.subtract(*np.quantile(values, [0.75, 0.25])))
 
 
 def error_ms(values: Values) -> float:
-    """Standard error of the median."""
-    spread = max(spread_ms(values) / 1.349, LEAST_SPREAD_MS) if len(values) else math.nan
-    return 1.2533 * spread / math.sqrt(max(len(values), 1))
+    """Standard error of the median of values that are distributed normally."""
+    return 1.2533 * max(spread_ms(values) / 1.349, LEAST_SPREAD_MS) / math.sqrt(len(values))
 
 
 def median_text(values: Values) -> str:
+    """Median with its sign."""
     return f"{np.median(values):+.0f}" if len(values) else "-"
 
 
@@ -208,7 +208,8 @@ def print_clips(rows: Sequence[Timed]) -> None:
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         lips = row.lips_ms
-        cells = [str(len(lips)), median_text(lips), f"{spread_ms(lips):.0f}", f"{error_ms(lips):.0f}"]
+        cells = [str(len(lips)), median_text(lips)]
+        cells += [f"{spread_ms(lips):.0f}", f"{error_ms(lips):.0f}"] if len(lips) else ["-", "-"]
         cells += [f"{row.lag_ms:+.0f}", f"{row.r:.2f}"]
         print("| " + " | ".join([row.name, str(row.plosives), *cells]) + " |")
     differences = [row.lips_ms - row.lag_ms for row in rows if len(row.lips_ms)]
