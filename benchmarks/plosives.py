@@ -10,7 +10,7 @@ and before pauses ("predicted"). Both are sampled at 25 frames a second, in four
 Clips: where their p and b are roughly is found by a phoneme recognizer. In each row: how many it found, how many were
 timed, the median of lips - burst and its standard error (1.25 x spread / sqrt(n), where the spread is that of a normal
 distribution with the same interquartile range, but at least 15 ms), and the lag at which the predicted opening fits the
-tracked one best. Clips with fewer than five are timed within 60 ms of that lag. The last lines pool all clips.
+tracked one best. Clips with too few to tell are timed within 60 ms of that lag. The last lines pool all clips.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def time_clip(mouths: Mouths, recognizer: PhonemeRecognizer, entry: ClipEntry, f
     bursts_s = metrics.find_bursts(audio, plosives_s)
     partings_s = metrics.lip_partings(metrics.opening(track), track.times_s)
     lips = metrics.plosive_offset(bursts_s, partings_s)
-    if lips.count < metrics.FEWEST_PLOSIVES:
+    if not lips.is_enough:
         lips = metrics.plosive_offset(bursts_s, partings_s, lag.lag_ms / 1000)
     name = str(entry.clip.relative_to(folder))
     offsets = mouths.offsets(audio, bursts_s)

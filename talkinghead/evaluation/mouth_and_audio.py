@@ -49,7 +49,7 @@ class MouthAndAudio:
         """When the lips part at p and b, against the bursts in the audio; empty where audio or phones are missing."""
         audio, phones = self.driving.audio, self.driving.phones
         if audio is None or phones is None:
-            return metrics.PlosiveOffset(np.zeros(0))
+            return metrics.PlosiveOffset(np.zeros(0), 0)
         bursts_s = metrics.find_bursts(audio, phones.plosives_s)
         return metrics.plosive_offset(bursts_s, metrics.lip_partings(metrics.opening(self.track), self.track.times_s))
 
@@ -62,11 +62,11 @@ class MouthAndAudio:
     @property
     def not_measured(self) -> dict[str, str]:
         """Why a metric could not be measured although nothing that it needs is missing, by its name."""
-        if math.isnan(self.plosives_timed) or self.plosives.count >= metrics.FEWEST_PLOSIVES:
+        if math.isnan(self.plosives_timed) or self.plosives.is_enough:
             return {}
         return {
-            "plosive_offset_ms": f"needs {metrics.FEWEST_PLOSIVES} p and b whose burst is heard and at which the lips "
-            f"are seen to part, there are {self.plosives.count}"
+            "plosive_offset_ms": f"needs {metrics.FEWEST_PLOSIVES} p and b at which the lips part, and half of those "
+            f"whose burst is heard; there are {self.plosives.count} of {self.plosives.bursts}"
         }
 
     @property

@@ -61,6 +61,9 @@ KERNEL_S, GRID_S = 0.02, 0.005
 """Width of the kernel, and step, with which the common offset is found, seconds."""
 FEWEST_PLOSIVES = 5
 """Fewer plosives have no median worth the name."""
+LEAST_TIMED = 0.5
+"""Least share of the bursts that must be timed. Between 0.64 and 1 of a clip's own are, and of another moment's of the
+same clip, at the best offset, 0.35 (median; 0.5 in one case of twenty)."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,28 @@ class PlosiveOffset:
     offsets_ms: Values
     """(C,) of each plosive that was timed in both audio and video, in order of time; > 0 where the lips are late."""
 
+    bursts: int
+    """Bursts that were heard."""
+
     @property
     def count(self) -> int:
         """Plosives that were timed."""
         return len(self.offsets_ms)
 
     @property
+    def is_enough(self) -> bool:
+        """Whether enough were timed to tell an offset from chance: `FEWEST_PLOSIVES`, `LEAST_TIMED` of the bursts."""
+        return self.count >= max(FEWEST_PLOSIVES, LEAST_TIMED * self.bursts)
+
+    @property
     def median_ms(self) -> float:
-        """Median of the offsets; NaN for fewer than `FEWEST_PLOSIVES`."""
-        return math.nan if self.count < FEWEST_PLOSIVES else float(np.median(self.offsets_ms))
+        """Median of the offsets; NaN where they are not enough."""
+        return float(np.median(self.offsets_ms)) if self.is_enough else math.nan
 
     @property
     def spread_ms(self) -> float:
-        """Interquartile range of the offsets; NaN for fewer than `FEWEST_PLOSIVES`."""
-        if self.count < FEWEST_PLOSIVES:
-            return math.nan
-        return float(np.subtract(*np.quantile(self.offsets_ms, [0.75, 0.25])))
+        """Interquartile range of the offsets; NaN where they are not enough."""
+        return float(np.subtract(*np.quantile(self.offsets_ms, [0.75, 0.25]))) if self.is_enough else math.nan
 
 
 def plosive_offset(bursts_s: Values, partings_s: Values, common_s: float | None = None) -> PlosiveOffset:
@@ -101,11 +110,11 @@ def plosive_offset(bursts_s: Values, partings_s: Values, common_s: float | None 
     """
     bursts_s = bursts_s[np.isfinite(bursts_s)]
     if not len(bursts_s) or not len(partings_s):
-        return PlosiveOffset(np.zeros(0))
+        return PlosiveOffset(np.zeros(0), len(bursts_s))
     distances = partings_s[None] - bursts_s[:, None]
     common_s = _common_offset_s(distances) if common_s is None else common_s
     nearest = np.take_along_axis(distances, np.abs(distances - common_s).argmin(1)[:, None], 1)[:, 0]
-    return PlosiveOffset(1000 * nearest[np.abs(nearest - common_s) <= NEAR_S])
+    return PlosiveOffset(1000 * nearest[np.abs(nearest - common_s) <= NEAR_S], len(bursts_s))
 
 
 def find_bursts(audio: Audio, plosives_s: Values) -> Values:

@@ -312,7 +312,7 @@ class TestScale:
         clip = write(tmp_path / "clip.mp4")
         found = evaluate_pair(with_bursts(clip, np.array([0.9]), tmp_path))
         assert math.isnan(found.scores.plosive_offset_ms) and found.scores.plosives <= 1
-        assert found.missing["plosive_offset_ms"].startswith("needs 5 p and b")
+        assert found.missing["plosive_offset_ms"].startswith("needs 5 p and b at which the lips part")
 
     def test_a_twin_shows_the_leak(self, tmp_path: Path) -> None:
         clip = write(tmp_path / "clip.mp4")

@@ -117,6 +117,12 @@ class TestOffset:
         assert found.count > 20
         assert 5 < found.spread_ms < 30
 
+    def test_is_not_told_from_chance(self) -> None:
+        shifts_s = np.random.default_rng(0).uniform(1, 9, 20)
+        unrelated = [metrics.plosive_offset((BURSTS_S + shift_s) % 12, BURSTS_S**1.1 / 1.2) for shift_s in shifts_s]
+        assert sum(found.is_enough for found in unrelated) <= 2
+        assert all(math.isnan(found.median_ms) for found in unrelated if not found.is_enough)
+
     def test_needs_a_few_plosives(self) -> None:
         few = metrics.plosive_offset(BURSTS_S[: metrics.FEWEST_PLOSIVES - 1], BURSTS_S)
         assert few.count == metrics.FEWEST_PLOSIVES - 1
