@@ -3,9 +3,10 @@
     python benchmarks/plosives.py                              # text-to-speech through the predictor
     python benchmarks/plosives.py --data FOLDER [--clips LIST] # true lips of clips too; needs the package hama
 
-Text-to-speech: every voice speaks texts that nothing was trained on and gives the time of each phone. The mouth is the
-one that `generate` would drive ANCHOR with ("delivered"), and the predictor's before the lips are closed for p, b, m
-and before pauses ("predicted"). Both are sampled at 25 frames a second, in four phases.
+Text-to-speech: every voice speaks texts that nothing was trained on and gives the time of each phone. The mouth is
+the predictor's before the lips are closed for p, b, m and before pauses ("predicted"), and the one that `generate`
+would drive ANCHOR with ("delivered"), from the audio alone and from audio and phones ("from text"). All are sampled at
+25 frames a second, in four phases.
 
 Clips: where their p and b are roughly is found by a phoneme recognizer. In each row: how many it found, how many were
 timed, the median of lips - burst and its standard error (1.25 x spread / sqrt(n), where the spread is that of a normal
@@ -30,7 +31,6 @@ from speech_voices import ENGLISH, VOICES
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.errors import NoFaceError
-from talkinghead.evaluation.phone_times import PLOSIVES, plain
 from talkinghead.face.face_model import PersonFace
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.tracking import track_file
@@ -38,8 +38,9 @@ from talkinghead.generation.driving import calibration_for, expression_from_spee
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import Audio
-from talkinghead.text_to_speech import Script, join, speak
+from talkinghead.speech.phone_times import PLOSIVES, plain
+from talkinghead.structures import Audio, FloatArray
+from talkinghead.text_to_speech import Phone, Script, join, speak
 from talkinghead.training.speech.clips import ClipEntry, read_clip_list
 from talkinghead.training.speech.phoneme_recognizer import HOP, PhonemeRecognizer
 from talkinghead.weights.bundled import anchor_folder
@@ -76,7 +77,9 @@ class Timed:
     predicted_ms: Values
     """Offsets of the predicted lips."""
     delivered_ms: Values
-    """Offsets of the lips as generated."""
+    """Offsets of the lips as generated from the audio alone."""
+    from_text_ms: Values
+    """Offsets of the lips as generated from audio and phones; empty where those are not known."""
     burst_ms: float = math.nan
     """Median of burst - end of phone, where phone times are known."""
     lag_ms: float = math.nan
@@ -92,27 +95,34 @@ class Mouths:
     anchor: Anchor
     model: SpeechModel
 
-    def openings(self, audio: Audio) -> tuple[Values, Values, Values]:
-        """Times (S,), opening as predicted and as delivered (S,)."""
+    def offsets(self, audio: Audio, bursts_s: Values, phones: Sequence[Phone] | None = None) -> list[Values]:
+        """Offsets of the lips as predicted, delivered and delivered from text, ms; each plosive in up to `PHASES`.
+
+        Args:
+            audio: at 16 kHz.
+            bursts_s: (P,) in it.
+            phones: of it; without them the last are empty.
+        """
         times_s = np.arange(0, audio.duration_s, STEP_S)
         calibration = calibration_for(self.anchor, self.model)
-        predicted = calibration.apply(self.model.predict(audio, times_s).values)
-        delivered = expression_from_speech(self.anchor, self.model, audio, times_s)
-        face = self.anchor.face
-        return times_s, face.opening(predicted).astype(np.float64), face.opening(delivered).astype(np.float64)
+        driven = [
+            calibration.apply(self.model.predict(audio, times_s).values),
+            expression_from_speech(self.anchor, self.model, audio, times_s),
+        ]
+        if phones is not None:
+            driven.append(expression_from_speech(self.anchor, self.model, audio, times_s, phones=phones))
+        found = [self._offsets(expression, times_s, bursts_s) for expression in driven]
+        return found if phones is not None else [*found, np.zeros(0)]
 
-    def offsets(self, audio: Audio, bursts_s: Values) -> tuple[Values, Values]:
-        """Offsets of the predicted and the delivered lips, ms, each plosive in up to `PHASES` phases."""
-        times_s, *curves = self.openings(audio)
+    def _offsets(self, expression: FloatArray, times_s: Values, bursts_s: Values) -> Values:
+        """Offsets of lips, the expression (S, K) of which is known at times (S,)."""
+        opening = self.anchor.face.opening(expression).astype(np.float64)
         found = []
-        for curve in curves:
-            by_phase = []
-            for phase in range(PHASES):
-                frames_s = np.arange(phase / PHASES / FRAME_RATE, times_s[-1], 1 / FRAME_RATE)
-                partings_s = metrics.lip_partings(np.interp(frames_s, times_s, curve), frames_s)
-                by_phase.append(metrics.plosive_offset(bursts_s, partings_s, 0.0).offsets_ms)
-            found.append(np.concatenate(by_phase))
-        return found[0], found[1]
+        for phase in range(PHASES):
+            frames_s = np.arange(phase / PHASES / FRAME_RATE, times_s[-1], 1 / FRAME_RATE)
+            partings_s = metrics.lip_partings(np.interp(frames_s, times_s, opening), frames_s)
+            found.append(metrics.plosive_offset(bursts_s, partings_s, 0.0).offsets_ms)
+        return np.concatenate(found)
 
 
 def time_voice(mouths: Mouths, voice: str, text: str) -> Timed:
@@ -124,7 +134,7 @@ def time_voice(mouths: Mouths, voice: str, text: str) -> Timed:
     plosives_s = np.array([(p.start_s, p.end_s) for p in spoken.phones if plain(p.symbol) in PLOSIVES]).reshape(-1, 2)
     bursts_s = metrics.find_bursts(audio, plosives_s)
     burst_ms = 1000 * float(np.nanmedian(bursts_s - plosives_s[:, 1]))
-    return Timed(voice, len(plosives_s), np.zeros(0), *mouths.offsets(audio, bursts_s), burst_ms)
+    return Timed(voice, len(plosives_s), np.zeros(0), *mouths.offsets(audio, bursts_s, spoken.phones), burst_ms)
 
 
 def recognized_plosives(recognizer: PhonemeRecognizer, audio: Audio) -> Values:
@@ -191,13 +201,17 @@ def by_clip_error_ms(differences: Sequence[Values]) -> float:
 
 def print_voices(rows: Sequence[Timed]) -> None:
     """The table of text-to-speech, and all voices together; a plosive counts once, whatever its phases."""
-    print("| voice | p, b | burst - phone's end, ms | predicted lips - burst, ms | IQR | delivered, ms | IQR |")
-    print("|---|---|---|---|---|---|---|")
-    every = [np.concatenate([getattr(row, name) for row in rows]) for name in ("predicted_ms", "delivered_ms")]
+    print(
+        "| voice | p, b | burst - phone's end, ms | predicted lips - burst, ms | IQR | delivered, ms | IQR "
+        "| from text, ms | IQR |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    kinds = ("predicted_ms", "delivered_ms", "from_text_ms")
+    every = [np.concatenate([getattr(row, kind) for row in rows]) for kind in kinds]
     total = sum(row.plosives for row in rows)
     for row in (*rows, Timed("all", total, np.zeros(0), *every, float(np.mean([row.burst_ms for row in rows])))):
         cells = [f"{row.burst_ms:+.0f}"]
-        for values in (row.predicted_ms, row.delivered_ms):
+        for values in (row.predicted_ms, row.delivered_ms, row.from_text_ms):
             cells += [median_text(values), f"{spread_ms(values):.0f}"]
         print("| " + " | ".join([row.name, str(row.plosives), *cells]) + " |", flush=True)
 
