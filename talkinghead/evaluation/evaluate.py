@@ -209,14 +209,15 @@ def evaluate_pair(
     ground_truth = ground_truth or read_ground_truth(pair, networks)
     output = read_clip(pair.output)
     sync = lip_sync(syncnet_embeddings(output, ground_truth.driving, networks))
-    by_audio = audio_scores(MouthAndAudio(output.track, ground_truth.driving, sync))
+    mouth = MouthAndAudio(output.track, ground_truth.driving, sync)
+    by_audio = audio_scores(mouth)
     missing = {**ground_truth.driving.missing, **{Need(name): reason for name, reason in networks.missing.items()}}
     if pair.twin is None:
         missing[Need.TWIN] = TWIN_MISSING
     if ground_truth.reference is None:
         counts = {"frames_scored": float(output.track.valid.sum()), "frames_total": float(len(output.track))}
         notes = tuple(_counted(~output.track.valid, "of the output show no face"))
-        reasons = not_measured({**missing, Need.REFERENCE: "needs a reference"})
+        reasons = {**not_measured({**missing, Need.REFERENCE: "needs a reference"}), **mouth.not_measured}
         return PairScores(pair, Scores(**by_audio, **counts), {}, notes, reasons, None, _hashes(pair))
     reference = ground_truth.reference
     landmarks = LandmarkPair(output.track, reference.clip.track, reference.face)
@@ -230,7 +231,7 @@ def evaluate_pair(
         Scores(**by_audio, **landmark_scores(landmarks), **images.scores, **by_twin),
         rows,
         tuple(_notes(output, reference.clip)),
-        {**not_measured(missing), **reference.scorer.missing},
+        {**not_measured(missing), **mouth.not_measured, **reference.scorer.missing},
         _curves(output, reference, ground_truth.driving, landmarks, images.psnr_mouth_db),
         _hashes(pair),
         (images.features, reference.features),

@@ -1,9 +1,12 @@
-"""How the mouth in a clip goes with its driving audio: in silence, at p, b and m, and by SyncNet."""
+"""How the mouth in a clip goes with its driving audio: in silence, at p, b and m, at their bursts, and by SyncNet."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from talkinghead import metrics
 from talkinghead.errors import MediaError
@@ -40,6 +43,31 @@ class MouthAndAudio:
             return math.nan
         opening = metrics.opening(self.track)
         return metrics.closure_depth(opening, self.track.times_s, phones.closures_s, phones.others_s)
+
+    @cached_property
+    def plosives(self) -> metrics.PlosiveOffset:
+        """When the lips part at p and b, against the bursts in the audio; empty where audio or phones are missing."""
+        audio, phones = self.driving.audio, self.driving.phones
+        if audio is None or phones is None:
+            return metrics.PlosiveOffset(np.zeros(0), 0)
+        bursts_s = metrics.find_bursts(audio, phones.plosives_s)
+        return metrics.plosive_offset(bursts_s, metrics.lip_partings(metrics.opening(self.track), self.track.times_s))
+
+    @property
+    def plosives_timed(self) -> float:
+        """How many p and b that is measured on; NaN where audio or phones are missing."""
+        known = self.driving.audio is not None and self.driving.phones is not None
+        return float(self.plosives.count) if known else math.nan
+
+    @property
+    def not_measured(self) -> dict[str, str]:
+        """Why a metric could not be measured although nothing that it needs is missing, by its name."""
+        if math.isnan(self.plosives_timed) or self.plosives.is_enough:
+            return {}
+        return {
+            "plosive_offset_ms": f"needs {metrics.FEWEST_PLOSIVES} p and b at which the lips part, and half of those "
+            f"whose burst is heard; there are {self.plosives.count} of {self.plosives.bursts}"
+        }
 
     @property
     def lse_d(self) -> float:

@@ -189,6 +189,16 @@ METRICS: tuple[Metric, ...] = (
         needs=(Need.PHONE_TIMES,), heading="pbm", noise=0.05,
     ),
     Metric(
+        "plosive_offset_ms", "lips part after the burst of p, b", "ms", "0", 0,
+        FromAudio(lambda mouth: mouth.plosives.median_ms),
+        needs=(Need.PHONE_TIMES, Need.AUDIO), noise=10.0,
+    ),
+    Metric(
+        "plosives", "  p and b timed", "", "", 0,
+        FromAudio(lambda mouth: mouth.plosives_timed),
+        needs=(Need.PHONE_TIMES, Need.AUDIO),
+    ),
+    Metric(
         "silence_motion", "motion in silence / in speech", "", "low", 2,
         FromAudio(lambda mouth: mouth.silence_motion),
         needs=(Need.AUDIO, Need.VOICE_ACTIVITY), noise=0.05,

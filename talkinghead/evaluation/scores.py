@@ -38,6 +38,8 @@ class Scores:
     lag_confidence: float = math.nan
     width_r: float = math.nan
     closure_depth: float = math.nan
+    plosive_offset_ms: float = math.nan
+    plosives: float = math.nan
     silence_motion: float = math.nan
     lse_d: float = math.nan
     lse_c: float = math.nan

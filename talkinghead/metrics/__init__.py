@@ -54,10 +54,18 @@ from talkinghead.metrics.landmarks import (
     opening,
     points,
 )
+from talkinghead.metrics.plosive_clock import (
+    FEWEST_PLOSIVES,
+    PlosiveOffset,
+    find_bursts,
+    lip_partings,
+    plosive_offset,
+)
 
 __all__ = [
     "CROP_SHARE",
     "CROP_SMOOTHING_S",
+    "FEWEST_PLOSIVES",
     "LAG_OVERLAP_MS",
     "LAG_RANGE_MS",
     "LAG_STEP_MS",
@@ -68,11 +76,13 @@ __all__ = [
     "STILL_OPENING",
     "Lag",
     "MouthCrop",
+    "PlosiveOffset",
     "align",
     "best_lag",
     "closure_depth",
     "concordance",
     "face_width_px",
+    "find_bursts",
     "finite_mean",
     "frame_period_s",
     "freeze_mouth",
@@ -82,6 +92,7 @@ __all__ = [
     "landmark_distance",
     "landmark_velocity_difference",
     "leak",
+    "lip_partings",
     "lip_vertex_error",
     "lmd",
     "lmd_iod",
@@ -92,6 +103,7 @@ __all__ = [
     "nearest_frames",
     "opening",
     "pearson_r",
+    "plosive_offset",
     "points",
     "psnr",
     "ratio",

@@ -16,6 +16,8 @@ from talkinghead.text_to_speech import Phone
 
 LABIALS = frozenset("pbm")
 """Phones that close the lips, as `plain` writes them."""
+PLOSIVES = frozenset("pb")
+"""Those of them that end in a burst."""
 PAUSES = frozenset({"", "|", "_", "sil", "sp", "spn", "pau", "<eps>", "breath", "h#"})
 """Names for silence in the output of common aligners."""
 
@@ -39,6 +41,11 @@ class PhoneTimes:
     def closures_s(self) -> NDArray[np.float64]:
         """(C, 2) begin and end of each p, b and m."""
         return self.times_s[[plain(phone) in LABIALS for phone in self.phones]]
+
+    @property
+    def plosives_s(self) -> NDArray[np.float64]:
+        """(B, 2) begin and end of each p and b."""
+        return self.times_s[[plain(phone) in PLOSIVES for phone in self.phones]]
 
     @property
     def others_s(self) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from synthetic_clips import SIZE, opening_px, pattern, synthetic_track, write
 
+from talkinghead import metrics
 from talkinghead.errors import MissingFileError, NoFaceError
 from talkinghead.evaluation import clip as evaluation_clip
 from talkinghead.evaluation import evaluate as evaluation_module
@@ -256,6 +257,18 @@ class TestSummary:
         assert "-1.00 [-1.00, -1.00]" in shown(differences_table(both))
 
 
+def with_bursts(clip: Path, bursts_s: NDArray[np.float64], folder: Path) -> Pair:
+    """A pair of a clip and noise that breaks off for 80 ms before each of the given times, with p there."""
+    times_s = np.arange(8 * 16000) / 16000
+    level = np.full(len(times_s), 0.1)
+    for burst_s in bursts_s:
+        level[(times_s >= burst_s - 0.08) & (times_s < burst_s)] = 3e-4
+    speech, table = folder / "speech.wav", folder / "phones.tsv"
+    soundfile.write(speech, level * np.random.default_rng(0).normal(size=len(times_s)), 16000)
+    table.write_text("".join(f"{burst_s - 0.08:.3f} {burst_s + 0.02:.3f} p\n" for burst_s in bursts_s))
+    return Pair(clip, driving=speech, phones=table)
+
+
 @pytest.mark.usefixtures("synthetic_faces")
 class TestScale:
     def test_the_shifted_truth_lags_and_shows_which_metrics_are_blind(self, tmp_path: Path) -> None:
@@ -284,6 +297,22 @@ class TestScale:
         closed = float(times_s[np.argmin([opening_px(time_s) for time_s in times_s])])
         table.write_text(f"begin end phone\n0.1 0.5 a\n{max(closed - 0.02, 0):.3f} {closed + 0.02:.3f} B\n")
         assert evaluate_pair(Pair(clip, clip, phones=table)).scores.closure_depth > 0.5
+
+    def test_audio_that_is_80_ms_late_makes_the_lips_80_ms_early_at_bursts(self, tmp_path: Path) -> None:
+        clip = write(tmp_path / "clip.mp4", seconds=8.0)
+        times_s = np.arange(0, 7.9, 0.002)
+        bursts_s = metrics.lip_partings(np.array([opening_px(time_s) for time_s in times_s]), times_s)
+        assert len(bursts_s) >= 6
+        for late_s in (0.0, 0.08):
+            found = evaluate_pair(with_bursts(clip, bursts_s + late_s, tmp_path)).scores
+            assert found.plosives == len(bursts_s)
+            assert found.plosive_offset_ms == pytest.approx(-1000 * late_s, abs=8)
+
+    def test_too_few_bursts_are_not_timed(self, tmp_path: Path) -> None:
+        clip = write(tmp_path / "clip.mp4")
+        found = evaluate_pair(with_bursts(clip, np.array([0.9]), tmp_path))
+        assert math.isnan(found.scores.plosive_offset_ms) and found.scores.plosives <= 1
+        assert found.missing["plosive_offset_ms"].startswith("needs 5 p and b at which the lips part")
 
     def test_a_twin_shows_the_leak(self, tmp_path: Path) -> None:
         clip = write(tmp_path / "clip.mp4")
@@ -347,7 +376,8 @@ class TestMetricNetworks:
         assert darker.fid == pytest.approx(3 * 15**2, rel=0.05)
         assert (same.lse_d, same.lse_c, same.lse_offset) == (best.lse_d, best.lse_c, best.lse_offset)
         assert darker.lse_d != best.lse_d and np.isfinite(darker.lse_d)
-        assert set(found.missing) == {"closure_depth", "leak", "ms_ssim_full", "ms_ssim_mouth"}
+        phones = {"closure_depth", "plosive_offset_ms", "plosives"}
+        assert set(found.missing) == {*phones, "leak", "ms_ssim_full", "ms_ssim_mouth"}
 
     def test_syncnet_needs_audio(self, tmp_path: Path, networks: MetricNetworks) -> None:
         clip = write(tmp_path / "clip.mp4", seconds=0.4)
