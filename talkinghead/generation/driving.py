@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +15,15 @@ from talkinghead.errors import CheckpointError, NoFaceError
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.files import cached, sha256_of
+from talkinghead.generation.anchor_driver import AnchorDriver
 from talkinghead.generation.expression_files import SUFFIXES, load_expression
 from talkinghead.generation.stream import prefetch
-from talkinghead.speech.adaptation import OTHER_VOICE, OWN_VOICE
 from talkinghead.speech.analysis import AudioAnalysis, analyze
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_calibration, save_calibration
-from talkinghead.speech.lip_closure import CLOSING_LEVELS, close_lips
 from talkinghead.speech.model import SpeechModel
-from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, join_stretches
+from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
 
-LONG_PAUSE_S = 1.0
-"""Least length of a pause in which the mouth is taken to the person's own pause mouth; in shorter ones the predictor
-leads, which has learned from people who breathe and get ready to speak in them."""
-LONG_PAUSE_RAMP_MS = 400.0
-"""Time in which the mouth gets there and comes back, and lead before the speech."""
 SAME_PERSON_RATIO = 1.35
 """Up to this ratio of misfits, a video counts as showing the anchor's own person."""
 
@@ -121,52 +114,16 @@ def expression_parts(
         analysis: of the audio.
     """
     calibration = calibration_for(anchor, speech_model)
-    speaker, to_anchor = _speaker(anchor, speech_model, calibration, own_voice)
-    weights, pause = _pause_mouth(anchor, calibration, analysis, times_s, pauses)
-    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
-    # How surely closures are detected in the anchor's own voice says nothing of others: text-to-speech is clearer.
-    closing = calibration.closing if own_voice else CLOSING_LEVELS[0]
+    driver = AnchorDriver.prepare(anchor, speech_model, calibration, pauses, own_voice=own_voice)
+    weights = driver.pause_gate().weights(analysis.speech_s, times_s)
 
     def parts() -> Iterator[FloatArray]:
         done = 0
-        for predicted in speaker.predict_parts(audio, times_s, analysis.level):
-            weight = weights[done : done + len(predicted.values)]
+        for predicted in driver.speech_model.predict_parts(audio, times_s, analysis.level):
+            yield driver.expression(predicted, weights[done : done + len(predicted.values)])
             done += len(predicted.values)
-            driven = close_lips(to_anchor(predicted.values), predicted.closure, anchor.face, own, closing)
-            yield np.asarray(weight * driven + (1 - weight) * pause, np.float32)
 
     return prefetch(parts(), 1)
-
-
-def _speaker(
-    anchor: Anchor, speech_model: SpeechModel, calibration: SpeechCalibration, own_voice: bool
-) -> tuple[SpeechModel, Callable[[FloatArray], FloatArray]]:
-    """The speech model for this anchor and voice, and the map from its predictions to the anchor's expression."""
-    adaptation = anchor.adaptation
-    if adaptation is None or not adaptation.is_for(speech_model):
-        return speech_model, calibration.apply
-    return adaptation.applied(speech_model, OWN_VOICE if own_voice else OTHER_VOICE), adaptation.apply
-
-
-def _pause_mouth(
-    anchor: Anchor,
-    calibration: SpeechCalibration,
-    analysis: AudioAnalysis,
-    times_s: NDArray[np.float64],
-    pauses: VoiceActivityConfig,
-) -> tuple[FloatArray, FloatArray]:
-    """(T, 1) weight of the predicted movement, and the (K,) expression that takes its place in pauses.
-
-    Where the clip shows how this person's mouth stands in pauses, it is taken there in long ones only. Where it does
-    not, the mouth comes to rest in all of them.
-    """
-    if calibration.pause is None:
-        return gate(analysis.speech_s, times_s, pauses)[:, None], anchor.rest_expression()
-    long = join_stretches(analysis.speech_s, LONG_PAUSE_S)
-    if pauses == VoiceActivityConfig():  # nobody asked for other times
-        ramp_ms = LONG_PAUSE_RAMP_MS
-        pauses = dataclasses.replace(pauses, attack_ms=ramp_ms, release_ms=ramp_ms, lead_ms=ramp_ms)
-    return gate(long, times_s, pauses)[:, None], calibration.pause
 
 
 def expression_from_file(

@@ -25,9 +25,12 @@ from talkinghead.structures import FloatArray
 
 CONTEXT_S = 3.0
 """Audio before the provisional frames that an encoder without kept states encodes again, seconds."""
-REFRESHED_FRAMES = 16
-"""Number of final frames of a conformer that are encoded again too, so that the states that are kept of them are those
-of a longer look-ahead."""
+REFRESH_FRAMES = 16
+"""Number of frames by which a frame is final when it is encoded for the last time."""
+THINNING, THICKNESS = 4, 2
+"""Of each so many provisional frames, so many are encoded again at a step."""
+SPARE_FRAMES = 128
+"""Rows by which a buffer is longer than needed, so that it is seldom shifted."""
 FRONT_END_FRAMES = 2
 """Feature frames before the first requested one that the front end's windows reach into."""
 
@@ -144,21 +147,27 @@ class _WindowStream:
 
 
 class _ConformerStream:
-    """Encodes the provisional and refreshed frames alone, with kept states of those before."""
+    """Encodes, at every step, the frames whose features change most, with kept states of the others.
+
+    These are new frames, those that become final, some of the provisional ones, and frames that have been final for
+    some time: the states that are kept of them in the end are those of a longer look-ahead.
+    """
 
     def __init__(
         self, encoder: SpeechEncoder, layers: tuple[int, ...], look_ahead_s: float, *, quantized: bool
     ) -> None:
         self._encoder, self._layers = encoder, layers
-        self._tail = _AudioTail(encoder, look_ahead_s, REFRESHED_FRAMES + FRONT_END_FRAMES)
-        self._kept = 0
-        """Number of frames of which states are kept."""
+        self._tail = _AudioTail(encoder, look_ahead_s, REFRESH_FRAMES + FRONT_END_FRAMES)
         model: Any = encoder.model
         reaches = attention_reach(encoder.model) or ()
         self._blocks = [
             _ConformerLayer(layer, reach, quantized=quantized)
             for layer, reach in zip(model.encoder.layers[: max(layers)], reaches, strict=False)
         ]
+        self._refreshed = self._encoded = 0
+        """Numbers of frames that are not encoded again, and that have been encoded."""
+        self._features = torch.zeros(0, len(layers), encoder.width, device=model.device)
+        """Newest features of the frames that are not final."""
 
     @torch.inference_mode()
     def push(self, samples: FloatArray, gain: float, *, is_end: bool = False) -> StreamedFeatures:
@@ -167,19 +176,25 @@ class _ConformerStream:
         count, begin, first = tail.push(samples), tail.first, tail.final
         if count == first:
             return _no_features(self._encoder, self._layers, first)
-        inputs = tail.inputs(gain, model.device)[:, self._kept - begin :]
+        inputs = tail.inputs(gain, model.device)[0]
         final = tail.advance(is_end)
-        hidden: Tensor = model.feature_projection(inputs)[0][0]
-        states, passed = [hidden], max(0, final - REFRESHED_FRAMES) - self._kept
+        refreshed = max(0, final - REFRESH_FRAMES) if not is_end else self._refreshed
+        provisional = torch.arange(first, count, device=inputs.device)
+        chosen = (provisional < final) | (provisional >= self._encoded) | ((count - provisional) % THINNING < THICKNESS)
+        frames = torch.cat([torch.arange(self._refreshed, refreshed, device=inputs.device), provisional[chosen]])
+        states = [model.feature_projection(inputs[None, frames - begin])[0][0]]
         for block in self._blocks:
-            states.append(block(states[-1], passed))
-        values = torch.stack([states[layer][first - self._kept :] for layer in self._layers], 1)
-        self._kept += passed
-        return StreamedFeatures(_finite(values, self._encoder), first, final)
+            states.append(block(states[-1], frames, count, refreshed))
+        old = refreshed - self._refreshed
+        newest = _finite(torch.stack([states[layer][old:] for layer in self._layers], 1), self._encoder)
+        values = torch.cat([self._features, newest.new_zeros(count - first - len(self._features), *newest.shape[1:])])
+        values[provisional[chosen] - first] = newest
+        self._features, self._refreshed, self._encoded = values[final - first :], refreshed, count
+        return StreamedFeatures(values, first, final)
 
 
 class _ConformerLayer:
-    """A conformer layer of Wav2Vec2Bert that keeps, of the frames that have passed, what later frames need of them."""
+    """A conformer layer of Wav2Vec2Bert that keeps what other frames need of each one: key, value, convolved input."""
 
     def __init__(self, layer: Any, reach: int, *, quantized: bool) -> None:
         """Args: the layer of transformers; feature frames on either side that it attends to; 8-bit weights."""
@@ -195,17 +210,28 @@ class _ConformerLayer:
         self._leave_attention = pointwise(attention.linear_out)
         self._enter_convolution = pointwise(convolution.pointwise_conv1)
         self._leave_convolution = pointwise(convolution.pointwise_conv2)
-        width, kernel = convolution.depthwise_conv.weight.shape[::2]
-        empty: Tensor = convolution.depthwise_conv.weight.new_zeros(0, width)
-        self._keys = self._values = empty
-        self._gated = empty.new_zeros(kernel - 1, width)  # before the first frame, the convolution is padded with zeros
+        weight: Tensor = convolution.depthwise_conv.weight.detach()
+        self._taps = weight[:, 0].T.contiguous()  # (kernel, D)
+        margin = len(self._taps) - 1
+        self._keys_values = _FrameBuffer(2 * len(weight), weight)
+        self._gated = _FrameBuffer(len(weight), weight, margin)  # zeros before the first frame, as its padding
 
-    def __call__(self, hidden: Tensor, passed: int) -> Tensor:
-        """Outputs of the newest frames, (S, D) -> (S, D); the first `passed` of them are not given again."""
+    def __call__(self, hidden: Tensor, frames: Tensor, count: int, refreshed: int) -> Tensor:
+        """Outputs of some frames: (S, D) -> (S, D).
+
+        Args:
+            hidden: input of the layer.
+            frames: (S,) numbers of the frames.
+            count: number of frames of the stream so far.
+            refreshed: frames before this number are not encoded again.
+        """
         layer = self._layer
+        kept = max(0, refreshed - max(self._reach, len(self._taps)))
+        for buffer in (self._keys_values, self._gated):
+            buffer.fit(kept, count)
         hidden = hidden + 0.5 * self._feed_forward(layer.ffn1_layer_norm(hidden), self._ffn1)
-        hidden = hidden + self._attend(layer.self_attn_layer_norm(hidden), passed)
-        hidden = hidden + self._convolve(layer.conv_module.layer_norm(hidden), passed)
+        hidden = hidden + self._attend(layer.self_attn_layer_norm(hidden), frames)
+        hidden = hidden + self._convolve(layer.conv_module.layer_norm(hidden), frames)
         hidden = hidden + 0.5 * self._feed_forward(layer.ffn2_layer_norm(hidden), self._ffn2)
         outputs: Tensor = layer.final_layer_norm(hidden)
         return outputs
@@ -214,31 +240,60 @@ class _ConformerLayer:
         """(S, D) -> (S, D)."""
         return maps[1](self._layer.ffn1.intermediate_act_fn(maps[0](hidden)))
 
-    def _attend(self, hidden: Tensor, passed: int) -> Tensor:
-        """Attend to the kept frames and to the newest: (S, D) -> (S, D)."""
-        query, key, value = self._query_key_value(hidden).chunk(3, 1)
-        kept, count = len(self._keys), len(hidden)
-        keys, values = torch.cat([self._keys, key]), torch.cat([self._values, value])
-        position = torch.arange(kept + count, device=hidden.device)
-        within = (position[kept:, None] - position).abs() <= self._reach
+    def _attend(self, hidden: Tensor, frames: Tensor) -> Tensor:
+        """Attend to all kept frames within reach: (S, D) -> (S, D)."""
+        width = hidden.shape[1]
+        mixed = self._query_key_value(hidden)
+        self._keys_values.write(frames, mixed[:, width:])
+        numbers, keys_values = self._keys_values.all()
+        within = (frames[:, None] - numbers).abs() <= self._reach
 
-        def by_head(frames: Tensor) -> Tensor:
-            return frames.unflatten(1, (self._heads, -1)).transpose(0, 1)[None]  # (1, heads, S, D / heads)
+        def by_head(rows: Tensor) -> Tensor:
+            return rows.unflatten(1, (self._heads, -1)).transpose(0, 1)[None]  # (1, heads, S, D / heads)
 
-        attended = functional.scaled_dot_product_attention(
-            by_head(query), by_head(keys), by_head(values), attn_mask=within
-        )
-        end = kept + passed
-        self._keys, self._values = (part[max(0, end - self._reach) : end] for part in (keys, values))
+        query, key, value = by_head(mixed[:, :width]), by_head(keys_values[:, :width]), by_head(keys_values[:, width:])
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=within)
         return self._leave_attention(attended[0].transpose(0, 1).flatten(1))
 
-    def _convolve(self, hidden: Tensor, passed: int) -> Tensor:
+    def _convolve(self, hidden: Tensor, frames: Tensor) -> Tensor:
         """The causal convolution module behind its norm: (S, D) -> (S, D)."""
         module = self._layer.conv_module
-        gated = torch.cat([self._gated, functional.glu(self._enter_convolution(hidden), 1)])
-        self._gated = gated[passed : passed + len(self._gated)]
-        mixed = (gated.unfold(0, len(self._gated) + 1, 1) * module.depthwise_conv.weight[:, 0]).sum(2)  # (S, D)
+        self._gated.write(frames, functional.glu(self._enter_convolution(hidden), 1))
+        back = torch.arange(1 - len(self._taps), 1, device=frames.device)
+        mixed = (self._gated.read(frames[:, None] + back) * self._taps).sum(1)  # (S, kernel, D) -> (S, D)
         return self._leave_convolution(module.activation(module.depthwise_layer_norm(mixed)))
+
+
+class _FrameBuffer:
+    """Rows of the newest frames, by their numbers, in one tensor that is shifted now and then."""
+
+    def __init__(self, width: int, like: Tensor, margin: int = 0) -> None:
+        """Args: width of a row; a tensor of the wanted type and device; number of rows of 0 before frame 0."""
+        self._rows = like.new_zeros(margin, width)
+        self._first, self._count = -margin, 0
+
+    def fit(self, kept: int, count: int) -> None:
+        """Make room for frames before number `count`, dropping those before `kept` when there is none."""
+        self._count = count
+        if count - self._first > len(self._rows):
+            rest = self._rows[max(0, kept - self._first) :] if kept > self._first else self._rows
+            self._first = max(self._first, kept)
+            rows = rest.new_zeros(count - self._first + SPARE_FRAMES, rest.shape[1])
+            rows[: len(rest)] = rest
+            self._rows = rows
+
+    def write(self, frames: Tensor, rows: Tensor) -> None:
+        """Set the rows (S, width) of frames (S,)."""
+        self._rows[frames - self._first] = rows
+
+    def read(self, frames: Tensor) -> Tensor:
+        """Rows of frames: (...) -> (..., width)."""
+        return self._rows[frames - self._first]
+
+    def all(self) -> tuple[Tensor, Tensor]:
+        """Numbers (N,) and rows (N, width) of all frames."""
+        rows = self._rows[: self._count - self._first]
+        return torch.arange(self._first, self._count, device=rows.device), rows
 
 
 def _pointwise(modules: tuple[nn.Linear | nn.Conv1d, ...], *, quantized: bool) -> Pointwise:
@@ -247,7 +302,9 @@ def _pointwise(modules: tuple[nn.Linear | nn.Conv1d, ...], *, quantized: bool) -
     biases = [module.bias.detach() for module in modules if module.bias is not None]
     bias = torch.cat(biases) if biases else None
     if not quantized:
-        return lambda frames: functional.linear(frames, weight, bias)
+        transposed = weight.T.contiguous()
+        zero = weight.new_zeros(())
+        return lambda frames: torch.addmm(zero if bias is None else bias, frames, transposed)
     # One scale for each output; the inputs get one scale at each call.
     scales = (weight.abs().amax(1).double() / 127).clamp(min=1e-12)
     rounded = torch.quantize_per_channel(weight.float(), scales, torch.zeros(len(weight)).long(), 0, torch.qint8)

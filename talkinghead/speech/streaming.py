@@ -120,7 +120,9 @@ class ExpressionStream:
             return features.first, np.zeros((0, predictor.config.expressions + 1), np.float32)
         if not is_end:
             # What comes after the newest frame is not known. Its mean, 0, is a little better than silence or repeats.
-            inputs = torch.cat([inputs[: end + reach], inputs.new_zeros(max(0, end + reach - len(inputs)), inputs.shape[1])])
+            inputs = torch.cat(
+                [inputs[: end + reach], inputs.new_zeros(max(0, end + reach - len(inputs)), inputs.shape[1])]
+            )
         both = torch.cat([predictor.expression(inputs[None]), predictor.closure(inputs[None])[..., None]], 2)
         return features.first, np.asarray(both[0, begin:end].cpu().numpy(), np.float32)
 
@@ -156,6 +158,7 @@ def _for_short_inputs(predictor: ExpressionPredictor) -> ExpressionPredictor:
     if predictor.projection.device.type == "cpu":
         for network in (*predictor.networks, predictor.closing):
             network.convolutions = nn.ModuleList(_ShortConvolution(conv) for conv in network.convolutions)
+            network.enter = _ShortLinear(network.enter)
     return predictor
 
 
@@ -167,12 +170,30 @@ class _ShortConvolution(nn.Module):
         super().__init__()
         self._kernel, self._dilation = convolution.kernel_size[0], convolution.dilation[0]
         self._padding = int(convolution.padding[0])
-        self._weight = convolution.weight.detach().permute(0, 2, 1).flatten(1)  # (outputs, kernel * channels)
-        self._bias = convolution.bias
+        weight = convolution.weight.detach().permute(2, 1, 0).flatten(0, 1)  # (kernel * channels, outputs)
+        self._weight, self._bias = weight.contiguous(), _bias(convolution)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(1, C, S) -> (1, C, S)."""
         frames = functional.pad(inputs[0].T, (0, 0, self._padding, self._padding)).contiguous()
         count, width = inputs.shape[2], inputs.shape[1]
         taps = frames.as_strided((count, self._kernel, width), (width, self._dilation * width, 1))
-        return functional.linear(taps.flatten(1), self._weight, self._bias).T[None]
+        return torch.addmm(self._bias, taps.flatten(1), self._weight).T[None]
+
+
+class _ShortLinear(nn.Module):
+    """A linear layer whose weights lie in memory as they are read."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        """Args: the layer."""
+        super().__init__()
+        self._weight, self._bias = linear.weight.detach().T.contiguous(), _bias(linear)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(1, S, A) -> (1, S, B)."""
+        return torch.addmm(self._bias, inputs[0], self._weight)[None]
+
+
+def _bias(module: nn.Linear | nn.Conv1d) -> Tensor:
+    """The bias of a module, zeros where it has none."""
+    return module.weight.new_zeros(len(module.weight)) if module.bias is None else module.bias.detach()

@@ -166,6 +166,8 @@ class PauseGate:
         attack_s = min(self._config.attack_ms / 1000, LATE_ATTACK_S)
         release_s = self._config.release_ms / 1000
         positions = _nearness(joined, times_s, self._config)
+        if self._last_s == -np.inf and known_s == np.inf:  # a whole recording, which is never late
+            return _eased(positions)
         for number, (time_s, position) in enumerate(zip(times_s, positions, strict=True)):
             passed_s = time_s - self._last_s
             self._last = float(np.clip(position, self._last - passed_s / release_s, self._last + passed_s / attack_s))
