@@ -98,7 +98,7 @@ class _AudioTail:
     def __init__(self, encoder: SpeechEncoder, look_ahead_s: float, kept_frames: int) -> None:
         """Args: the encoder; as in `open_encoder_stream`; number of final frames whose samples are kept."""
         self._front_end = encoder.front_end
-        self._look_ahead = round((look_ahead_s - encoder.first_s) * RATE_HZ)
+        self._look_ahead = round((look_ahead_s + encoder.first_s) * RATE_HZ)
         self._kept_frames = kept_frames
         self._samples = np.zeros(0, np.float32)
         self.first = self.final = 0
