@@ -184,7 +184,7 @@ class _ConformerStream:
         frames = torch.cat([torch.arange(self._refreshed, refreshed, device=inputs.device), provisional[chosen]])
         states = [model.feature_projection(inputs[None, frames - begin])[0][0]]
         for block in self._blocks:
-            states.append(block(states[-1], frames, count, refreshed))
+            states.append(block(states[-1], frames, count, self._refreshed))
         old = refreshed - self._refreshed
         newest = _finite(torch.stack([states[layer][old:] for layer in self._layers], 1), self._encoder)
         values = torch.cat([self._features, newest.new_zeros(count - first - len(self._features), *newest.shape[1:])])
@@ -223,10 +223,10 @@ class _ConformerLayer:
             hidden: input of the layer.
             frames: (S,) numbers of the frames.
             count: number of frames of the stream so far.
-            refreshed: frames before this number are not encoded again.
+            refreshed: frames before this number are not encoded any more.
         """
         layer = self._layer
-        kept = max(0, refreshed - max(self._reach, len(self._taps)))
+        kept = refreshed - max(self._reach, len(self._taps))
         for buffer in (self._keys_values, self._gated):
             buffer.fit(kept, count)
         hidden = hidden + 0.5 * self._feed_forward(layer.ffn1_layer_norm(hidden), self._ffn1)
@@ -284,11 +284,11 @@ class _FrameBuffer:
 
     def write(self, frames: Tensor, rows: Tensor) -> None:
         """Set the rows (S, width) of frames (S,)."""
-        self._rows[frames - self._first] = rows
+        self._rows.index_copy_(0, frames - self._first, rows)
 
     def read(self, frames: Tensor) -> Tensor:
         """Rows of frames: (...) -> (..., width)."""
-        return self._rows[frames - self._first]
+        return self._rows.index_select(0, frames.flatten() - self._first).unflatten(0, frames.shape)
 
     def all(self) -> tuple[Tensor, Tensor]:
         """Numbers (N,) and rows (N, width) of all frames."""
@@ -310,7 +310,8 @@ def _pointwise(modules: tuple[nn.Linear | nn.Conv1d, ...], *, quantized: bool) -
     rounded = torch.quantize_per_channel(weight.float(), scales, torch.zeros(len(weight)).long(), 0, torch.qint8)
     packed = torch.ops.quantized.linear_prepack(rounded, bias)
     # A reduced range of the inputs keeps sums of products from overflowing on processors without VNNI.
-    return lambda frames: torch.ops.quantized.linear_dynamic(frames, packed, True)
+    multiply = torch.ops.quantized.linear_dynamic.default
+    return lambda frames: multiply(frames, packed, True)
 
 
 def _no_features(encoder: SpeechEncoder, layers: tuple[int, ...], final: int) -> StreamedFeatures:

@@ -55,7 +55,7 @@ def test_with_everything_awaited_the_features_are_those_of_the_whole(encoder: Sp
     torch.testing.assert_close(streamed(encoder, samples, 100.0, block), expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("block", [640, 1600])
+@pytest.mark.parametrize("block", [640, 1600, 40000])
 def test_a_look_ahead_beyond_the_layers_reach_is_enough(encoder: SpeechEncoder, block: int) -> None:
     """Two layers reach 16 frames each. States of older frames are kept meanwhile, those of the oldest dropped."""
     expected = whole(encoder, SAMPLES, 2.0)
