@@ -94,12 +94,12 @@ def test_other_encoders_encode_their_last_seconds(other_folders: Path, name: str
 
 def test_memory_does_not_grow_with_the_stream(encoder: SpeechEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = []
-    fit = module._FrameBuffer.fit
+    begin = module._KeptStates.begin
 
-    def measured(self: module._FrameBuffer, kept: int, count: int) -> None:
-        fit(self, kept, count)
-        lengths.append(len(self._rows))
+    def measured(self: module._KeptStates, frames: Tensor, count: int) -> None:
+        begin(self, frames, count)
+        lengths.append(self.gated.shape[1])
 
-    monkeypatch.setattr(module._FrameBuffer, "fit", measured)
+    monkeypatch.setattr(module._KeptStates, "begin", measured)
     streamed(encoder, np.tile(SAMPLES, 2), 0.26, 640)
     assert max(lengths) <= 16 + 13 + 2 + module.REFRESH_FRAMES + module.SPARE_FRAMES + 2
