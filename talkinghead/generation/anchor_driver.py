@@ -26,7 +26,7 @@ LONG_PAUSE_S = 1.0
 leads, which has learned from people who breathe and get ready to speak in them."""
 LONG_PAUSE_RAMP_MS = 400.0
 """Time in which the mouth gets there and comes back, and lead before the speech."""
-ASSUMED_PAUSE_S = 0.5
+ASSUMED_PAUSE_S = 0.7
 """Length from which a pause of which the end is not known is taken for a long one, seconds."""
 
 

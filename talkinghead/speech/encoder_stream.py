@@ -182,13 +182,13 @@ class _ConformerStream:
         refreshed = max(0, final - REFRESH_FRAMES) if not is_end else self._refreshed
         provisional = torch.arange(first, count, device=inputs.device)
         chosen = (provisional < final) | (provisional >= self._encoded) | ((count - provisional) % THINNING < THICKNESS)
-        frames = torch.cat([torch.arange(self._refreshed, refreshed, device=inputs.device), provisional[chosen]])
+        again = torch.arange(self._refreshed, min(refreshed, first), device=inputs.device)
+        frames = torch.cat([again, provisional[chosen]])
         states = [model.feature_projection(inputs[None, frames - begin])[0][0]]
         self._states.begin(frames, count)
         for number, block in enumerate(self._blocks):
             states.append(block(states[-1], self._states, number))
-        old = refreshed - self._refreshed
-        newest = _finite(torch.stack([states[layer][old:] for layer in self._layers], 1), self._encoder)
+        newest = _finite(torch.stack([states[layer][len(again) :] for layer in self._layers], 1), self._encoder)
         values = torch.cat([self._features, newest.new_zeros(count - first - len(self._features), *newest.shape[1:])])
         values[provisional[chosen] - first] = newest
         self._features, self._refreshed, self._encoded = values[final - first :], refreshed, count
