@@ -1,9 +1,10 @@
-"""What it costs to predict the mouth while the audio still arrives.
+"""What it costs to drive an anchor while the audio still arrives, and how near that comes to the file's answer.
 
-    python benchmarks/speech_live.py RECORDING [--block-ms 100]
+    OMP_NUM_THREADS=1 python benchmarks/speech_live.py ANCHOR RECORDING... [--block-ms 40]
 
-For several look-aheads: correlation of the opening with that of the whole recording at once, when the first expression
-comes, and seconds of work for a second of audio (alone on the machine).
+For each recording and several look-aheads: latency (newest sample needed minus the moment predicted, and the length of
+a block), correlation of the delivered mouth opening with that of the whole recording at once, and seconds of one
+thread's work for a second of audio.
 """
 
 from __future__ import annotations
@@ -16,52 +17,71 @@ import click
 import numpy as np
 import torch
 import torchaudio
+from harness import machine
 
-from talkinghead import metrics
-from talkinghead.face.face_model import load_face_model
+from talkinghead import load_anchor, metrics
+from talkinghead.generation.driving import expression_from_speech, load_speech_model
+from talkinghead.generation.live import LiveStream
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.front_ends import RATE_HZ
-from talkinghead.speech.model import SpeechModel
-from talkinghead.speech.streaming import stream_expression
 from talkinghead.structures import Audio, FloatArray
-from talkinghead.weights.bundled import checkpoint_path
 
 LONGEST_S = 30.0
-LOOK_AHEADS_S = (0.1, 0.2, 0.4, 0.8, 1.6)
+LOOK_AHEADS_S = (0.1, 0.18, 0.26, 0.4, 0.8)
 
 
 @click.command()
-@click.argument("recording", type=click.Path(path_type=Path))
-@click.option("--block-ms", default=100.0, show_default=True, help="Length of the blocks in which the audio arrives.")
-def main(recording: Path, block_ms: float) -> None:
+@click.argument("anchor_folder", metavar="ANCHOR", type=click.Path(path_type=Path))
+@click.argument("recordings", metavar="RECORDING...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--block-ms", default=40.0, show_default=True, help="Length of the blocks in which the audio arrives.")
+@click.option("--own-voice", is_flag=True, help="The recordings are of the anchor's own voice.")
+@click.option("--look-ahead-ms", type=float, help="Measure this look-ahead alone.")
+def main(
+    anchor_folder: Path, recordings: tuple[Path, ...], block_ms: float, own_voice: bool, look_ahead_ms: float | None
+) -> None:
     """Print the table as Markdown."""
-    read = read_audio(recording, longest_s=LONGEST_S)
-    samples = torchaudio.functional.resample(torch.from_numpy(read.samples.copy()), read.rate_hz, RATE_HZ).numpy()
-    speech_model = SpeechModel.load()
-    gap = load_face_model(checkpoint_path("face_model.safetensors")).expression_basis[:, [13, 14], 1] @ [1.0, -1.0]
-    arrived_s = 0.0
+    torch.set_num_threads(1)
+    anchor = load_anchor(anchor_folder)
+    speech_model = load_speech_model(anchor, None, torch.device("cpu"))
+    look_aheads_s = LOOK_AHEADS_S if look_ahead_ms is None else (look_ahead_ms / 1000,)
 
-    def blocks() -> Iterator[FloatArray]:
-        nonlocal arrived_s
-        size = round(block_ms / 1000 * RATE_HZ)
-        for start in range(0, len(samples), size):
-            arrived_s = min(start + size, len(samples)) / RATE_HZ
-            yield samples[start : start + size]
+    print(machine())
+    print("| recording | look-ahead ms | latency ms | r with the file's | s per s of audio | longest block ms |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for recording in recordings:
+        read = read_audio(recording, longest_s=LONGEST_S)
+        samples = torchaudio.functional.resample(torch.from_numpy(read.samples.copy()), read.rate_hz, RATE_HZ).numpy()
+        for look_ahead_s in look_aheads_s:
+            stream = LiveStream(anchor, speech_model, own_voice=own_voice, look_ahead_s=look_ahead_s)
+            times, values, work_s = [], [], []
+            late_s = 0.0
+            for arrived_s, block in _blocks(samples, block_ms / 1000):
+                began = time.thread_time()
+                part = stream.push(block)
+                work_s.append(time.thread_time() - began)
+                if len(part.times_s):
+                    late_s = max(late_s, arrived_s - part.times_s[-1])
+                times.append(part.times_s)
+                values.append(part.values)
+            part = stream.finish()
+            times_s = np.concatenate([*times, part.times_s])
+            live = anchor.face.opening(np.concatenate([*values, part.values]))
+            audio = Audio(samples, RATE_HZ)
+            whole = expression_from_speech(anchor, speech_model, audio, times_s, own_voice=own_voice)
+            r = metrics.pearson_r(live, anchor.face.opening(whole))
+            cost = sum(work_s) / (len(samples) / RATE_HZ)
+            print(
+                f"| {recording.name} | {1000 * look_ahead_s:.0f} | {1000 * late_s + block_ms:.0f} | {r:.3f} "
+                f"| {cost:.3f} | {1000 * max(work_s):.0f} |",
+                flush=True,
+            )
 
-    print("| look-ahead ms | first expression after ms of audio | r with the whole | s per s of audio |")
-    print("|---|---|---|---|")
-    for look_ahead_s in LOOK_AHEADS_S:
-        began = time.perf_counter()
-        stream = stream_expression(speech_model, blocks(), look_ahead_s)
-        parts = [next(stream)]
-        first_s = arrived_s
-        parts += stream
-        cost = (time.perf_counter() - began) / (len(samples) / RATE_HZ)
-        times_s = np.concatenate([part.times_s for part in parts])
-        whole = speech_model.predict(Audio(samples, RATE_HZ), times_s)
-        streamed = np.concatenate([part.expression.values for part in parts])
-        r = metrics.pearson_r(streamed @ gap, whole.values @ gap)
-        print(f"| {1000 * look_ahead_s:.0f} | {1000 * first_s:.0f} | {r:.3f} | {cost:.2f} |", flush=True)
+
+def _blocks(samples: FloatArray, block_s: float) -> Iterator[tuple[float, FloatArray]]:
+    """Blocks of a recording, (N,), and the time in seconds at which each has arrived."""
+    size = round(block_s * RATE_HZ)
+    for start in range(0, len(samples), size):
+        yield min(start + size, len(samples)) / RATE_HZ, samples[start : start + size]
 
 
 if __name__ == "__main__":

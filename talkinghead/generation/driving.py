@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,22 +16,16 @@ from talkinghead.errors import CheckpointError, NoFaceError
 from talkinghead.face.reconstruction import project, reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.files import cached, sha256_of
+from talkinghead.generation.anchor_driver import AnchorDriver
 from talkinghead.generation.expression_files import SUFFIXES, load_expression
 from talkinghead.generation.stream import prefetch
-from talkinghead.speech.adaptation import OTHER_VOICE, OWN_VOICE
 from talkinghead.speech.analysis import AudioAnalysis, analyze
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_calibration, save_calibration
-from talkinghead.speech.lip_closure import CLOSING_LEVELS, KNOWN_LEVELS, close_lips
 from talkinghead.speech.model import SpeechModel
-from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, join_stretches
+from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
 from talkinghead.text_to_speech import Phone
 
-LONG_PAUSE_S = 1.0
-"""Least length of a pause in which the mouth is taken to the person's own pause mouth; in shorter ones the predictor
-leads, which has learned from people who breathe and get ready to speak in them."""
-LONG_PAUSE_RAMP_MS = 400.0
-"""Time in which the mouth gets there and comes back, and lead before the speech."""
 SAME_PERSON_RATIO = 1.35
 """Up to this ratio of misfits, a video counts as showing the anchor's own person."""
 
@@ -136,55 +129,23 @@ def expression_parts(
         speech: what drives it.
     """
     calibration = calibration_for(anchor, speech_model)
-    speaker, to_anchor, heard = _speaker(anchor, speech_model, calibration, speech.own_voice)
-    weights, pause = _pause_mouth(anchor, calibration, speech.analysis, times_s, speech.pauses)
-    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
-    # How surely closures are heard in the anchor's own voice says nothing of others: text-to-speech is clearer. Known
-    # phones are sure.
-    closing = KNOWN_LEVELS if speech.phones is not None else heard if speech.own_voice else CLOSING_LEVELS[0]
+    driver = AnchorDriver.prepare(
+        anchor,
+        speech_model,
+        calibration,
+        speech.pauses,
+        own_voice=speech.own_voice,
+        knows_phones=speech.phones is not None,
+    )
+    weights = driver.pause_gate().weights(speech.analysis.speech_s, times_s)
 
     def parts() -> Iterator[FloatArray]:
         done = 0
-        for predicted in speaker.predict_parts(speech.audio, times_s, speech.analysis.level, speech.phones):
-            weight = weights[done : done + len(predicted.values)]
+        for predicted in driver.speech_model.predict_parts(speech.audio, times_s, speech.analysis.level, speech.phones):
+            yield driver.expression(predicted, weights[done : done + len(predicted.values)])
             done += len(predicted.values)
-            driven = close_lips(to_anchor(predicted.values), predicted.closure, anchor.face, own, closing)
-            yield np.asarray(weight * driven + (1 - weight) * pause, np.float32)
 
     return prefetch(parts(), 1)
-
-
-def _speaker(
-    anchor: Anchor, speech_model: SpeechModel, calibration: SpeechCalibration, own_voice: bool
-) -> tuple[SpeechModel, Callable[[FloatArray], FloatArray], tuple[float, float] | None]:
-    """The speech model for this anchor and voice, the map from its predictions to the anchor's expression, and the
-    levels of closing in the anchor's own voice."""
-    adaptation = anchor.adaptation
-    if adaptation is None or not adaptation.is_for(speech_model):
-        return speech_model, calibration.apply, calibration.closing
-    share = OWN_VOICE if own_voice else OTHER_VOICE
-    return adaptation.applied(speech_model, share), adaptation.apply, adaptation.closing
-
-
-def _pause_mouth(
-    anchor: Anchor,
-    calibration: SpeechCalibration,
-    analysis: AudioAnalysis,
-    times_s: NDArray[np.float64],
-    pauses: VoiceActivityConfig,
-) -> tuple[FloatArray, FloatArray]:
-    """(T, 1) weight of the predicted movement, and the (K,) expression that takes its place in pauses.
-
-    Where the clip shows how this person's mouth stands in pauses, it is taken there in long ones only. Where it does
-    not, the mouth comes to rest in all of them.
-    """
-    if calibration.pause is None:
-        return gate(analysis.speech_s, times_s, pauses)[:, None], anchor.rest_expression()
-    long = join_stretches(analysis.speech_s, LONG_PAUSE_S)
-    if pauses == VoiceActivityConfig():  # nobody asked for other times
-        ramp_ms = LONG_PAUSE_RAMP_MS
-        pauses = dataclasses.replace(pauses, attack_ms=ramp_ms, release_ms=ramp_ms, lead_ms=ramp_ms)
-    return gate(long, times_s, pauses)[:, None], calibration.pause
 
 
 def expression_from_file(

@@ -33,8 +33,14 @@ HOP_S = HOP / RATE_HZ
 """Time from one measurement of the level to the next, 10 ms."""
 WINDOW_HOPS = 3
 """Hops over which the level is averaged."""
+COMMON = int(np.lcm(STEP, HOP))
+"""Samples of the shortest time that is a whole number of steps and of hops, 160 ms."""
+COMMON_S = COMMON / RATE_HZ
 QUIETEST_DB = -90.0
 """Level of digital silence, dB of full scale."""
+
+LATE_ATTACK_S = 0.16
+"""Longest time in which the mouth starts to move where speech was noticed too late for the configured one."""
 
 MODEL_FILE = Path("data/silero_vad_16k_sequence.onnx")
 """The detector's weights inside the package silero-vad."""
@@ -99,8 +105,15 @@ def gate(stretches: NDArray[np.float64], times_s: NDArray[np.float64], config: V
     Returns:
         (T,) float32, 0 in pauses, 1 in speech, with cosine ramps between them.
     """
+    return _eased(_nearness(stretches, times_s, config))
+
+
+def _nearness(
+    stretches: NDArray[np.float64], times_s: NDArray[np.float64], config: VoiceActivityConfig
+) -> NDArray[np.float64]:
+    """Position on the ramps of the gate at each time: (T,) from 0 in pauses to 1 in speech."""
     if not len(stretches):
-        return np.zeros(len(times_s), np.float32)
+        return np.zeros(len(times_s))
     begins_s, ends_s = stretches.T
     # For each time, the first stretch that has not ended: how long until it begins (with its lead), and how long since
     # the one before it ended. Within a stretch, the former is negative and the weight is 1.
@@ -108,8 +121,58 @@ def gate(stretches: NDArray[np.float64], times_s: NDArray[np.float64], config: V
     until_s = np.append(begins_s, np.inf)[following] - times_s - config.lead_ms / 1000
     since_s = times_s - np.append(-np.inf, ends_s)[following]
     # The nearer of the two decides; it is 1 at the edge of speech and 0 at the length of the ramp from it.
-    nearness = np.maximum(1 - until_s * 1000 / config.attack_ms, 1 - since_s * 1000 / config.release_ms).clip(0, 1)
+    return np.maximum(1 - until_s * 1000 / config.attack_ms, 1 - since_s * 1000 / config.release_ms).clip(0, 1)
+
+
+def _eased(nearness: NDArray[np.float64]) -> FloatArray:
+    """Cosine ramps from linear ones: (T,) -> (T,) float32."""
     return (0.5 - 0.5 * np.cos(np.pi * nearness)).astype(np.float32)
+
+
+class PauseGate:
+    """The gate for speech of which the future is not known: the weight of the predicted movement, part by part.
+
+    Until more is known, the last pause counts as one once it has lasted `assumed_pause_s`, and the weight moves to
+    where the stretches would have it no faster than on the gate's ramps. Where everything is known in time, its
+    weights are those of `gate` for the joined stretches.
+    """
+
+    def __init__(self, config: VoiceActivityConfig, shortest_pause_s: float, assumed_pause_s: float) -> None:
+        """Begin at rest.
+
+        Args:
+            config: attack, release and lead.
+            shortest_pause_s: least length of a pause between two stretches, see `join_stretches`.
+            assumed_pause_s: length from which a pause of unknown length is taken for one of at least that length.
+        """
+        self._config = config
+        self._shortest_pause_s, self._assumed_pause_s = shortest_pause_s, assumed_pause_s
+        self._last_s, self._last = -np.inf, 0.0
+        """Time of the last weight, and its position on the ramps."""
+
+    def weights(
+        self, stretches: NDArray[np.float64], times_s: NDArray[np.float64], known_s: float = np.inf
+    ) -> FloatArray:
+        """Weight of the predicted movement at each time: (T,) float32, 0 in pauses, 1 in speech.
+
+        Args:
+            stretches: (R, 2) begin and end of each in seconds, in order, as far as they are known.
+            times_s: (T,) seconds, rising, after those of the call before.
+            known_s: time until which the stretches are known; inf where all of them are.
+        """
+        joined = join_stretches(stretches, self._shortest_pause_s)
+        if len(joined) and known_s - joined[-1, 1] < self._assumed_pause_s:
+            joined[-1, 1] = np.inf  # it may go on
+        attack_s = min(self._config.attack_ms / 1000, LATE_ATTACK_S)
+        release_s = self._config.release_ms / 1000
+        positions = _nearness(joined, times_s, self._config)
+        if self._last_s == -np.inf and known_s == np.inf:  # a whole recording, which is never late
+            return _eased(positions)
+        for number, (time_s, position) in enumerate(zip(times_s, positions, strict=True)):
+            passed_s = time_s - self._last_s
+            self._last = float(np.clip(position, self._last - passed_s / release_s, self._last + passed_s / attack_s))
+            self._last_s, positions[number] = time_s, self._last
+        return _eased(positions)
 
 
 def join_stretches(stretches: NDArray[np.float64], shortest_pause_s: float) -> NDArray[np.float64]:
@@ -153,10 +216,12 @@ class SpeechDetection:
         ModelUnavailableError: the detector's weights are not installed, or damaged.
     """
 
-    def __init__(self, config: VoiceActivityConfig) -> None:
-        """Args: thresholds and times."""
-        self._config = config
+    def __init__(self, config: VoiceActivityConfig, history_s: float = np.inf) -> None:
+        """Args: thresholds and times; seconds before the newest sample that are regarded."""
+        self._config, self._history_s = config, history_s
         self._detector, self._meter = _Detector(), _LevelMeter()
+        self._dropped = 0
+        """Number of samples at the beginning that are not regarded any more."""
 
     def push(self, block: FloatArray) -> None:
         """Take the next samples, (N,) float32."""
@@ -165,7 +230,27 @@ class SpeechDetection:
 
     def finish(self) -> NDArray[np.float64]:
         """Stretches of speech of the whole recording: (R, 2) begin and end of each in seconds, in order."""
-        probability, level_db = self._detector.finish(), self._meter.finish()
+        return self._stretches(self._detector.finish(), self._meter.finish())
+
+    def so_far(self) -> tuple[NDArray[np.float64], float]:
+        """Stretches of speech so far, as in `finish`, and the time in seconds until which they are known.
+
+        A stretch that goes on ends at that time. More may be pushed afterwards.
+        """
+        probability, level_db = self._detector.so_far(), self._meter.so_far()
+        hops = min(len(level_db), len(probability) * STEP // HOP)
+        known_s = (self._dropped + hops * HOP) / RATE_HZ
+        stretches = self._stretches(probability, level_db[:hops])
+        if hops * HOP_S > self._history_s + COMMON_S:
+            # Steps and hops are dropped together, in the shortest time that is a whole number of both.
+            units = int((hops * HOP_S - self._history_s) / COMMON_S)
+            self._detector.drop(units * COMMON // STEP)
+            self._meter.drop(units * COMMON // HOP)
+            self._dropped += units * COMMON
+        return stretches, known_s
+
+    def _stretches(self, probability: FloatArray, level_db: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Stretches of speech, (R, 2) seconds, by the probability of each step and the level of each hop."""
         hops = np.arange(len(level_db))
         # Steps of the detector, 32 ms, are refined to hops of the level, 10 ms.
         detected = _lasting(probability, self._config)[hops * HOP // STEP]
@@ -176,7 +261,8 @@ class SpeechDetection:
         # stretches on both sides of them are joined.
         edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0)).reshape(-1, 2) * HOP_S
         pauses = edges[1:, 0] - edges[:-1, 1] >= self._config.shortest_pause_ms / 1000
-        return np.stack([edges[np.append(True, pauses), 0], edges[np.append(pauses, True), 1]], 1)
+        joined = np.stack([edges[np.append(True, pauses), 0], edges[np.append(pauses, True), 1]], 1)
+        return joined + self._dropped / RATE_HZ
 
 
 def _lasting(probability: FloatArray, config: VoiceActivityConfig) -> BoolArray:
@@ -249,12 +335,21 @@ class _Detector:
     def finish(self) -> FloatArray:
         """Probabilities of the whole recording: (steps,) float32 in [0, 1]."""
         self._waiting.append(self._blocks.finish())
+        return self.so_far()
+
+    def so_far(self) -> FloatArray:
+        """Probabilities of all complete steps that were not dropped: (steps,) float32 in [0, 1]."""
         self._run()
-        return np.concatenate([np.zeros(0, np.float32), *self._probabilities])
+        self._probabilities = [np.concatenate([np.zeros(0, np.float32), *self._probabilities])]
+        return self._probabilities[0]
+
+    def drop(self, steps: int) -> None:
+        """Drop the first steps of those that `so_far` has given."""
+        self._probabilities = [self._probabilities[0][steps:]]
 
     def _run(self) -> None:
         """Run the detector on the steps that wait."""
-        steps = np.concatenate(self._waiting)
+        steps = np.concatenate([np.zeros((0, STEP), np.float32), *self._waiting])
         self._waiting = []
         for start in range(0, len(steps), MOST_STEPS):
             part = steps[start : start + MOST_STEPS]
@@ -280,7 +375,18 @@ class _LevelMeter:
     def finish(self) -> NDArray[np.float64]:
         """Levels of the whole recording: (hops,) float64, dB."""
         self._powers.append(self._blocks.finish().var(1, dtype=np.float64))
-        power = np.concatenate(self._powers)
+        return self.so_far()
+
+    def drop(self, hops: int) -> None:
+        """Drop the first hops of those that `so_far` has given."""
+        self._powers = [self._powers[0][hops:]]
+
+    def so_far(self) -> NDArray[np.float64]:
+        """Levels of all complete hops that were not dropped: (hops,) float64, dB."""
+        power = np.concatenate([np.zeros(0), *self._powers])
+        self._powers = [power]
+        if not len(power):
+            return power
         # Averaged over neighboring hops, whose ends are repeated; the added power keeps the logarithm finite.
         smooth = np.convolve(np.pad(power, WINDOW_HOPS // 2, mode="edge"), np.ones(WINDOW_HOPS) / WINDOW_HOPS, "valid")
         return np.asarray(10 * np.log10(smooth + 10 ** (QUIETEST_DB / 10)))

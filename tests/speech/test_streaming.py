@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from speech_models import babble
 
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.model import SpeechModel
-from talkinghead.speech.streaming import stream_expression
+from talkinghead.speech.streaming import StreamedExpression, _for_short_inputs, stream_expression
 
 
 @pytest.mark.parametrize("look_ahead_s", [1.5, 3.5])
@@ -27,6 +28,36 @@ def test_a_stream_follows_the_prediction_of_the_whole(speech_model: SpeechModel,
     # The loudness of the whole is not known while it arrives, so only its course can be the same.
     for ours, theirs in zip(streamed.T, whole.T, strict=True):
         assert np.corrcoef(ours, theirs)[0, 1] > 0.98
+
+
+def test_the_cut_into_blocks_does_not_matter(speech_model: SpeechModel) -> None:
+    samples = babble(3).samples[:-50]
+    streams = [
+        list(stream_expression(speech_model, [samples[start : start + size] for start in range(0, len(samples), size)]))
+        for size in (320, 640, 1600, 7001)
+    ]
+    first, *others = ([np.concatenate(parts) for parts in _columns(stream)] for stream in streams)
+    assert len(first[0]) == len(samples) // 320
+    for other in others:
+        for ours, theirs in zip(first, other, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def _columns(stream: list[StreamedExpression]) -> tuple[list[np.ndarray], ...]:
+    return (
+        [part.times_s for part in stream],
+        [part.expression.values for part in stream],
+        [part.expression.closure for part in stream],
+    )
+
+
+def test_convolutions_for_short_inputs_are_the_predictors(speech_model: SpeechModel) -> None:
+    predictor = speech_model.predictor
+    short = _for_short_inputs(predictor)
+    inputs = torch.randn(1, 41, predictor.config.inputs, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(short.expression(inputs), predictor.expression(inputs), atol=1e-5, rtol=0)
+        torch.testing.assert_close(short.closing(inputs), predictor.closing(inputs), atol=1e-4, rtol=0)
 
 
 def test_the_first_expression_comes_within_300_ms(speech_model: SpeechModel) -> None:

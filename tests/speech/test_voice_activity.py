@@ -15,6 +15,8 @@ from talkinghead.errors import ModelUnavailableError
 from talkinghead.speech import voice_activity as module
 from talkinghead.speech.voice_activity import (
     RATE_HZ,
+    PauseGate,
+    SpeechDetection,
     VoiceActivityConfig,
     gate,
     join_stretches,
@@ -175,6 +177,56 @@ def test_neither_the_time_of_speech_nor_the_cut_into_blocks_matters(sentences: l
             return np.split(samples, [1, 100, 100, 5000, 50000])
 
     np.testing.assert_array_equal(speech_stretches(Uneven, CONFIG), stretches)  # type: ignore[arg-type]
+
+
+def test_stretches_so_far_are_those_of_the_audio_so_far(sentences: list[FloatArray]) -> None:
+    audio, _ = with_pauses(sentences, 0.8)
+    detection, recent = SpeechDetection(CONFIG), SpeechDetection(CONFIG, history_s=3.0)
+    for start in range(0, len(audio), 640):
+        for each in (detection, recent):
+            each.push(audio[start : start + 640])
+        (stretches, known_s), (newest, also_known_s) = detection.so_far(), recent.so_far()
+        assert start / RATE_HZ - 0.04 <= known_s <= start / RATE_HZ + 0.04
+        assert known_s == pytest.approx(also_known_s)
+        assert not len(stretches) or stretches[-1, 1] <= known_s + 1e-9
+        assert not len(newest) or newest[0, 0] >= known_s - 3.3
+    np.testing.assert_array_equal(detection.finish(), speech_stretches(Audio(audio, RATE_HZ), CONFIG))
+    np.testing.assert_allclose(recent.finish()[-1], speech_stretches(Audio(audio, RATE_HZ), CONFIG)[-1], atol=0.05)
+
+
+STRETCHES = np.array([[1.0, 2.5], [2.9, 4.0], [5.6, 6.0], [9.0, 9.5]])
+SLOW = dataclasses.replace(CONFIG, attack_ms=400.0, release_ms=400.0, lead_ms=400.0)
+
+
+def known_until(known_s: float) -> NDArray[np.float64]:
+    """`STRETCHES` so far; one that goes on ends there."""
+    begun = STRETCHES[STRETCHES[:, 0] < known_s]
+    return np.minimum(begun, known_s)
+
+
+@pytest.mark.parametrize("config", [CONFIG, SLOW])
+def test_a_gate_that_knows_enough_is_that_of_the_whole(config: VoiceActivityConfig) -> None:
+    times_s = np.arange(0, 12, 0.02)
+    expected = gate(join_stretches(STRETCHES, 1.0), times_s, config)
+    np.testing.assert_array_equal(PauseGate(config, 1.0, 0.5).weights(STRETCHES, times_s), expected)
+    slowly = PauseGate(config, 1.0, 1.0)
+    parts = [slowly.weights(known_until(time_s + 1.1), np.array([time_s]), time_s + 1.1) for time_s in times_s]
+    np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-6)
+
+
+def test_a_gate_that_knows_little_is_smooth_and_comes_to_rest() -> None:
+    times_s, look_ahead_s = np.arange(0, 12, 0.02), 0.2
+    late = PauseGate(SLOW, 1.0, 0.5)
+    weight = np.concatenate(
+        [late.weights(known_until(t + look_ahead_s), np.array([t]), t + look_ahead_s) for t in times_s]
+    )
+    # On cosine ramps of 160 ms, a step of 20 ms is pi / 16 at most.
+    assert np.abs(np.diff(weight)).max() <= np.pi / 16 + 1e-6
+    is_speech = ((times_s[:, None] >= STRETCHES[:, 0]) & (times_s[:, None] <= STRETCHES[:, 1])).any(1)
+    assert weight[is_speech].min() == 1
+    # A pause of 3 s, of which 0.5 s have to be known, then 0.4 s of easing.
+    assert not weight[(times_s > 6.0 + 0.5 - look_ahead_s + 0.42) & (times_s < 9.0 - look_ahead_s)].any()
+    assert (weight[(times_s > 2.5) & (times_s < 2.9)] == 1).all()  # a short pause is left to the predictor
 
 
 def test_the_detectors_weights_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:

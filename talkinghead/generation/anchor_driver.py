@@ -1,0 +1,119 @@
+"""From predictions of a speech model to the expression of one anchor, the same for files and for live audio.
+
+Predicted, normalized expression is mapped to the anchor's own; the lips are closed where p, b or m is predicted; in
+pauses the mouth goes to where this person has it then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkinghead.anchor import Anchor
+from talkinghead.face.face_model import PersonFace
+from talkinghead.speech.adaptation import OTHER_VOICE, OWN_VOICE
+from talkinghead.speech.calibration import SpeechCalibration
+from talkinghead.speech.lip_closure import CLOSING_LEVELS, KNOWN_LEVELS, close_lips
+from talkinghead.speech.model import PredictedExpression, SpeechModel
+from talkinghead.speech.voice_activity import PauseGate, VoiceActivityConfig
+from talkinghead.structures import FloatArray
+
+LONG_PAUSE_S = 1.0
+"""Least length of a pause in which the mouth is taken to the person's own pause mouth; in shorter ones the predictor
+leads, which has learned from people who breathe and get ready to speak in them."""
+LONG_PAUSE_RAMP_MS = 400.0
+"""Time in which the mouth gets there and comes back, and lead before the speech."""
+ASSUMED_PAUSE_S = 0.7
+"""Length from which a pause of which the end is not known is taken for a long one, seconds."""
+
+
+@dataclass(frozen=True)
+class AnchorDriver:
+    """What it takes to drive one anchor by one voice."""
+
+    speech_model: SpeechModel
+    """Adapted to the anchor, where the anchor has an adaptation."""
+    to_anchor: Callable[[FloatArray], FloatArray]
+    """From normalized expression (T, K) to the anchor's, in standard deviations of the face model."""
+    face: PersonFace
+    """The anchor's."""
+    own: FloatArray
+    """(N, K) expression measured in the anchor's clip."""
+    closing: tuple[float, float] | None
+    """See `lip_closure.CLOSING_LEVELS`."""
+    pause: FloatArray
+    """(K,) expression in pauses."""
+    pauses: VoiceActivityConfig
+    """Ramps of the gate."""
+    shortest_pause_s: float
+    """Least length of a pause in which the mouth goes to `pause`, seconds."""
+
+    @classmethod
+    def prepare(
+        cls,
+        anchor: Anchor,
+        speech_model: SpeechModel,
+        calibration: SpeechCalibration,
+        pauses: VoiceActivityConfig,
+        *,
+        own_voice: bool,
+        knows_phones: bool = False,
+    ) -> AnchorDriver:
+        """Choose what fits anchor and voice.
+
+        Args:
+            anchor: who is driven.
+            speech_model: any that fits the anchor.
+            calibration: of the anchor, for this speech model.
+            pauses: how the mouth comes to rest where nobody speaks.
+            own_voice: whether the anchor speaks.
+            knows_phones: whether the phones are known, and need not be heard.
+
+        Raises:
+            CheckpointError: the anchor's adaptation does not fit the speech model.
+        """
+        to_anchor, heard, adaptation = calibration.apply, calibration.closing, anchor.adaptation
+        if adaptation is not None and adaptation.is_for(speech_model):
+            speech_model = adaptation.applied(speech_model, OWN_VOICE if own_voice else OTHER_VOICE)
+            to_anchor, heard = adaptation.apply, adaptation.closing
+        # Where the clip shows how this person's mouth stands in pauses, it is taken there in long ones only. Where it
+        # does not, the mouth comes to rest in all of them.
+        shortest_pause_s = pauses.shortest_pause_ms / 1000
+        if calibration.pause is not None:
+            shortest_pause_s = LONG_PAUSE_S
+            if pauses == VoiceActivityConfig():  # nobody asked for other times
+                ramp_ms = LONG_PAUSE_RAMP_MS
+                pauses = dataclasses.replace(pauses, attack_ms=ramp_ms, release_ms=ramp_ms, lead_ms=ramp_ms)
+        return cls(
+            speech_model,
+            to_anchor,
+            face=anchor.face,
+            own=anchor.reconstruction.expression[anchor.reconstruction.valid],
+            # How surely closures are heard in the anchor's own voice says nothing of others: text-to-speech is clearer.
+            # Known phones are sure.
+            closing=KNOWN_LEVELS if knows_phones else heard if own_voice else CLOSING_LEVELS[0],
+            pause=anchor.rest_expression() if calibration.pause is None else calibration.pause,
+            pauses=pauses,
+            shortest_pause_s=shortest_pause_s,
+        )
+
+    def pause_gate(self) -> PauseGate:
+        """A gate for one recording or stream."""
+        return PauseGate(self.pauses, self.shortest_pause_s, min(self.shortest_pause_s, ASSUMED_PAUSE_S))
+
+    def expression(self, predicted: PredictedExpression, weight: FloatArray) -> FloatArray:
+        """Expression of the anchor.
+
+        Args:
+            predicted: at T times, by `speech_model`.
+            weight: (T,) of the predicted movement, by `pause_gate`.
+
+        Returns:
+            (T, K) float32, in standard deviations of the face model.
+        """
+        mapped = self.to_anchor(predicted.values)
+        driven = close_lips(mapped, predicted.closure, self.face, self.own, self.closing)
+        return np.asarray(weight[:, None] * driven + (1 - weight[:, None]) * self.pause, np.float32)
