@@ -36,6 +36,7 @@ from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.generation.driving import calibration_for, expression_from_speech, load_speech_model
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.phone_times import PLOSIVES, plain
@@ -110,7 +111,8 @@ class Mouths:
             expression_from_speech(self.anchor, self.model, audio, times_s),
         ]
         if phones is not None:
-            driven.append(expression_from_speech(self.anchor, self.model, audio, times_s, phones=phones))
+            known = KnownPhones(tuple(phones), is_synthetic=True)
+            driven.append(expression_from_speech(self.anchor, self.model, audio, times_s, phones=known))
         found = [self._offsets(expression, times_s, bursts_s) for expression in driven]
         return found if phones is not None else [*found, np.zeros(0)]
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.generation.driving import expression_from_speech, load_speech_model
+from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig
@@ -80,7 +81,7 @@ def score_voice(anchor: Anchor, speech_model: SpeechModel, spoken: Utterance, *,
     step_s = float(np.median(np.diff(anchor.reconstruction.times_s)))
     times_s = np.arange(0, spoken.audio.duration_s, step_s)
     own = anchor.reconstruction
-    phones = spoken.phones if knows_phones else None
+    phones = KnownPhones(spoken.phones, is_synthetic=True) if knows_phones else None
     expression = expression_from_speech(anchor, speech_model, audio, times_s, phones=phones)
     gap = anchor.face.opening(expression).astype(float)
     low, high = np.quantile(anchor.face.opening(own.expression[own.valid]), [0.02, 0.98])

@@ -122,6 +122,5 @@ def make_predictor(encoder: SpeechEncoder) -> ExpressionPredictor:
     torch.manual_seed(1)
     config = PredictorConfig(encoder.name, encoder.sha256, "face", (1, 2), encoder.width, K, components=8, width=16)
     predictor = ExpressionPredictor(config)
-    for buffer in (predictor.projection, predictor.tap_weights):
-        buffer.normal_(std=0.2)
+    predictor.projection.normal_(std=0.2)
     return predictor.eval()

@@ -15,8 +15,9 @@ import numpy as np
 from talkinghead.anchor import Anchor
 from talkinghead.face.face_model import PersonFace
 from talkinghead.speech.adaptation import OTHER_VOICE, OWN_VOICE
+from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.calibration import SpeechCalibration
-from talkinghead.speech.lip_closure import CLOSING_LEVELS, KNOWN_LEVELS, close_lips
+from talkinghead.speech.lip_closure import KNOWN_LEVELS, OTHER_VOICE_LEVELS, close_lips
 from talkinghead.speech.model import PredictedExpression, SpeechModel
 from talkinghead.speech.voice_activity import PauseGate, VoiceActivityConfig
 from talkinghead.structures import FloatArray
@@ -24,6 +25,8 @@ from talkinghead.structures import FloatArray
 LONG_PAUSE_S = 1.0
 """Least length of a pause in which the mouth is taken to the person's own pause mouth; in shorter ones the predictor
 leads, which has learned from people who breathe and get ready to speak in them."""
+SYNTHETIC_PAUSE_S = 0.3
+"""The same for text-to-speech."""
 LONG_PAUSE_RAMP_MS = 400.0
 """Time in which the mouth gets there and comes back, and lead before the speech."""
 ASSUMED_PAUSE_S = 0.7
@@ -60,7 +63,7 @@ class AnchorDriver:
         pauses: VoiceActivityConfig,
         *,
         own_voice: bool,
-        knows_phones: bool = False,
+        phones: KnownPhones | None = None,
     ) -> AnchorDriver:
         """Choose what fits anchor and voice.
 
@@ -70,31 +73,29 @@ class AnchorDriver:
             calibration: of the anchor, for this speech model.
             pauses: how the mouth comes to rest where nobody speaks.
             own_voice: whether the anchor speaks.
-            knows_phones: whether the phones are known, and need not be heard.
+            phones: that are spoken, where they are known.
 
         Raises:
             CheckpointError: the anchor's adaptation does not fit the speech model.
         """
-        to_anchor, heard, adaptation = calibration.apply, calibration.closing, anchor.adaptation
+        to_anchor: Callable[[FloatArray], FloatArray] = calibration.apply
+        heard, adaptation = calibration.closing, anchor.adaptation
         if adaptation is not None and adaptation.is_for(speech_model):
             speech_model = adaptation.applied(speech_model, OWN_VOICE if own_voice else OTHER_VOICE)
             to_anchor, heard = adaptation.apply, adaptation.closing
-        # Where the clip shows how this person's mouth stands in pauses, it is taken there in long ones only. Where it
-        # does not, the mouth comes to rest in all of them.
-        shortest_pause_s = pauses.shortest_pause_ms / 1000
-        if calibration.pause is not None:
-            shortest_pause_s = LONG_PAUSE_S
-            if pauses == VoiceActivityConfig():  # nobody asked for other times
-                ramp_ms = LONG_PAUSE_RAMP_MS
-                pauses = dataclasses.replace(pauses, attack_ms=ramp_ms, release_ms=ramp_ms, lead_ms=ramp_ms)
+        # A synthetic voice neither breathes nor gets ready to speak: in its pauses there is nothing to show.
+        is_synthetic = phones is not None and phones.is_synthetic
+        shortest_pause_s = SYNTHETIC_PAUSE_S if is_synthetic else LONG_PAUSE_S
+        if pauses == VoiceActivityConfig() and not is_synthetic:  # nobody asked for other times
+            ramp_ms = LONG_PAUSE_RAMP_MS
+            pauses = dataclasses.replace(pauses, attack_ms=ramp_ms, release_ms=ramp_ms, lead_ms=ramp_ms)
         return cls(
             speech_model,
             to_anchor,
             face=anchor.face,
             own=anchor.reconstruction.expression[anchor.reconstruction.valid],
-            # How surely closures are heard in the anchor's own voice says nothing of others: text-to-speech is clearer.
-            # Known phones are sure.
-            closing=KNOWN_LEVELS if knows_phones else heard if own_voice else CLOSING_LEVELS[0],
+            # How surely closures are heard in the anchor's own voice says nothing of others. Known phones are sure.
+            closing=KNOWN_LEVELS if phones is not None else heard if own_voice else OTHER_VOICE_LEVELS,
             pause=anchor.rest_expression() if calibration.pause is None else calibration.pause,
             pauses=pauses,
             shortest_pause_s=shortest_pause_s,

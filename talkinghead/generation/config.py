@@ -47,7 +47,8 @@ class GenerationConfig:
     )
     phones: Path | None = option(
         None,
-        help="Table of the phones of SPEECH instead: begin and end in seconds, phone in IPA or ARPABET, one a line.",
+        help="Table of the phones of SPEECH instead, as a text-to-speech engine gives them: begin and end in seconds, "
+        "phone in IPA or ARPABET, one a line.",
     )
     voice_is_anchor: Literal["auto", "yes", "no"] = option(
         "auto",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,11 @@ from talkinghead.generation.anchor_driver import AnchorDriver
 from talkinghead.generation.expression_files import SUFFIXES, load_expression
 from talkinghead.generation.stream import prefetch
 from talkinghead.speech.analysis import AudioAnalysis, analyze
+from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_calibration, save_calibration
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
-from talkinghead.text_to_speech import Phone
 
 SAME_PERSON_RATIO = 1.35
 """Up to this ratio of misfits, a video counts as showing the anchor's own person."""
@@ -72,7 +72,7 @@ def expression_from_speech(
     pauses: VoiceActivityConfig | None = None,
     *,
     own_voice: bool = False,
-    phones: Sequence[Phone] | None = None,
+    phones: KnownPhones | None = None,
 ) -> FloatArray:
     """Expression predicted from speech, in the anchor's own range.
 
@@ -109,7 +109,7 @@ class SpeechDriving:
     """How the mouth comes to rest where nobody speaks."""
     own_voice: bool
     """Whether the anchor speaks."""
-    phones: Sequence[Phone] | None = None
+    phones: KnownPhones | None = None
     """That are spoken, with their times in the audio; None where they are not known."""
 
 
@@ -135,7 +135,7 @@ def expression_parts(
         calibration,
         speech.pauses,
         own_voice=speech.own_voice,
-        knows_phones=speech.phones is not None,
+        phones=speech.phones,
     )
     weights = driver.pause_gate().weights(speech.analysis.speech_s, times_s)
 

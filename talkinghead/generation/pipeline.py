@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,10 +33,11 @@ from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
+from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import read_phone_times
 from talkinghead.structures import FloatArray
-from talkinghead.text_to_speech import Phone, Script
+from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
 
@@ -293,7 +294,7 @@ def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> b
     return config.voice_is_anchor == "yes"
 
 
-def _phones(recording: Path, spoken: SpokenFile | None, config: GenerationConfig) -> Sequence[Phone] | None:
+def _phones(recording: Path, spoken: SpokenFile | None, config: GenerationConfig) -> KnownPhones | None:
     """The phones that are spoken, where the user or the text-to-speech engine tells them.
 
     Raises:
@@ -301,10 +302,12 @@ def _phones(recording: Path, spoken: SpokenFile | None, config: GenerationConfig
         ModelUnavailableError: what aligns a transcript is not installed.
     """
     if config.phones is not None:
-        return read_phone_times(config.phones).spoken
+        return KnownPhones(read_phone_times(config.phones).spoken, is_synthetic=True)
     if config.transcript is not None:
-        return align_phones(config.transcript, read_audio(recording)).spoken
-    return None if spoken is None else spoken.phones
+        return KnownPhones(align_phones(config.transcript, read_audio(recording)).spoken, is_synthetic=False)
+    if spoken is None or spoken.phones is None:
+        return None
+    return KnownPhones(spoken.phones, is_synthetic=True)
 
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -64,6 +65,17 @@ ARPABET: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 """ARPABET, as aligners write it, in IPA."""
+
+
+@dataclass(frozen=True)
+class KnownPhones:
+    """The phones of a recording."""
+
+    phones: tuple[Phone, ...]
+    """In the order of time."""
+    is_synthetic: bool
+    """Whether a text-to-speech engine spoke and timed them: exactly, without breath and in silence between them. Those
+    found by alignment are some hundredths of a second off."""
 
 
 def _vectors() -> dict[str, FloatArray]:
@@ -144,7 +156,7 @@ def closure_at(phones: Sequence[Phone], times_s: NDArray[np.float64]) -> FloatAr
         first = next(iter(symbols_of(phone.symbol)), "")
         height = 1.0 if first and first in CLOSED else TOUCHING if first and first in LABIODENTAL else 0.0
         if height:
-            release_s = max(phone.end_s - RELEASE_S, phone.start_s)
+            release_s = max(phone.end_s - RELEASE_S, phone.start_s + HOLD_S)
             before = (phone.start_s - HOLD_S - times_s) / (CLOSING_S - HOLD_S)
             after = (times_s - release_s) / PARTING_S
             own = height * np.clip(1 - np.maximum(before, after), 0, 1)

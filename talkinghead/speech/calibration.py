@@ -2,7 +2,8 @@
 
 The predictor's output is normalized expression, which does not depend on the person. How far this person opens the
 mouth, and what the corners do meanwhile, is fitted on the clip: a ridge regression from predicted to measured
-coefficients, after the lag of the clip's audio has been estimated and removed. Where the clip has no audio, or audio
+coefficients toward the map that changes mean and deviation alone, after the lag of the clip's audio has been estimated
+and removed. Where the clip has no audio, or audio
 that does not belong to the mouth, mean and standard deviation of the measured coefficients take its place.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +33,9 @@ LAGS_S = np.arange(-0.4, 0.4001, 0.02)
 """Lags of the audio that are compared, seconds."""
 LEAST_R = 0.35
 """Least correlation of predicted and measured mouth opening at which audio and mouth belong together."""
-RIDGE = 0.1
-"""Weight of the ridge penalty, per frame."""
+RIDGE = 1.0
+"""Weight of the penalty on the distance from the map that changes mean and deviation alone, per frame. Without that
+map, a penalty of 0.1 took the opening's r on unseen quarters of one clip from 0.57 to 0.45."""
 STEP_S = 0.01
 """Time step of the predicted curves, seconds."""
 AT_REST = 0.05
@@ -122,7 +125,7 @@ def calibrate(
     if prediction is None or not prediction.belongs:
         own = reconstruction.expression[reconstruction.valid]
         return SpeechCalibration(np.diag(own.std(0)).astype(np.float32), own.mean(0), None, None, *hashes)
-    matrix, offset = ridge(prediction.predicted, prediction.measured)
+    matrix, offset = ridge(prediction.predicted, prediction.measured, np.diag(prediction.measured.std(0)))
     # A regression underestimates movement: all of it is enlarged about its mean until the opening has the standard
     # deviation of the clip's.
     opening = face.opening(prediction.measured)
@@ -194,12 +197,15 @@ def predict_clip(
     )
 
 
-def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ridge regression with an offset that is not penalized.
+def ridge(
+    inputs: FloatArray, targets: FloatArray, prior: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ridge regression toward a given matrix, with an offset that is not penalized.
 
     Args:
         inputs: (T, A).
         targets: (T, B).
+        prior: (A, B) matrix that is the answer where the data say nothing.
 
     Returns:
         Matrix (A, B) and offset (B,), by which targets are inputs @ matrix + offset.
@@ -208,7 +214,8 @@ def ridge(inputs: FloatArray, targets: FloatArray) -> tuple[NDArray[np.float64],
     x, y = inputs.astype(np.float64), targets.astype(np.float64)
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y = x - x_mean, y - y_mean
-    matrix = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
+    gram = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
+    matrix = prior + np.linalg.solve(gram, x.T @ (y - x @ prior))
     return matrix, y_mean - x_mean @ matrix
 
 

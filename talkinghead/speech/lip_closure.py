@@ -16,6 +16,8 @@ CLOSED_QUANTILE = 0.02
 """Quantile of the lip gaps of a clip that counts as closed."""
 CLOSING_LEVELS = ((0.15, 0.5), (0.5, 0.8), (0.7, 0.95), (0.9, 0.99))
 """Probabilities of a closure at which the lips begin to close and at which they are closed, the strongest first."""
+OTHER_VOICE_LEVELS = CLOSING_LEVELS[1]
+"""Those for any voice but the anchor's own."""
 KNOWN_LEVELS = (0.0, 1.0)
 """The same where the phones are known, and the probability is how far the lips are to close."""
 LARGEST_LOSS = 0.002

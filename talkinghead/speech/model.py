@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
-from talkinghead.speech.articulation import articulate, closure_at
+from talkinghead.speech.articulation import KnownPhones, articulate, closure_at
 from talkinghead.speech.encoder import Piece, SpeechEncoder
 from talkinghead.speech.encoder_files import local_folder
 from talkinghead.speech.loudness import Level
 from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.structures import FloatArray, Recording
-from talkinghead.text_to_speech import Phone
 from talkinghead.weights.bundled import checkpoint_path
 
 PREDICTOR_FILE = "expression_predictor.safetensors"
@@ -85,7 +84,7 @@ class SpeechModel:
         return hashlib.sha256(f"{self.encoder.sha256} {self.predictor.sha256()}".encode()).hexdigest()
 
     def predict(
-        self, audio: Recording, times_s: NDArray[np.float64], phones: Sequence[Phone] | None = None
+        self, audio: Recording, times_s: NDArray[np.float64], phones: KnownPhones | None = None
     ) -> PredictedExpression:
         """Predict normalized expression at given times; beyond the end of the recording, that at its end.
 
@@ -108,7 +107,7 @@ class SpeechModel:
         audio: Recording,
         times_s: NDArray[np.float64],
         level: Level | None = None,
-        phones: Sequence[Phone] | None = None,
+        phones: KnownPhones | None = None,
     ) -> Iterator[PredictedExpression]:
         """Predict as `predict` does, but yield the parts in order while the recording is encoded.
 
@@ -121,7 +120,7 @@ class SpeechModel:
         encoder, config = self.encoder, self.predictor.config
         # `curves` are predicted at the encoder's frame times, and interpolated at the requested times up to their end.
         # The last frame of each piece is put before the next one, for requested times that lie between two pieces.
-        yielded, encoded, last = 0, 0, np.zeros((0, config.expressions + 1), np.float32)
+        yielded, encoded, last = 0, 0, np.zeros((0, self.predictor.outputs + 1), np.float32)
         for piece in encoder.pieces(audio, config.layers, config.reach / encoder.rate_hz, level=level):
             first_s = encoder.first_s + (encoded - piece.kept.start) / encoder.rate_hz
             curves = np.concatenate([last, self._predict_piece(piece, first_s, phones)])
@@ -134,7 +133,7 @@ class SpeechModel:
         yield _split(np.repeat(last, len(times_s) - yielded, axis=0), times_s[yielded:], phones)
 
     @torch.inference_mode()
-    def _predict_piece(self, piece: Piece, first_s: float, phones: Sequence[Phone] | None) -> FloatArray:
+    def _predict_piece(self, piece: Piece, first_s: float, phones: KnownPhones | None) -> FloatArray:
         """Expression and closure of the frames that a piece keeps: (S, K + 1), the closure last.
 
         Args:
@@ -144,15 +143,18 @@ class SpeechModel:
         """
         predictor = self.predictor
         values = torch.from_numpy(piece.values).to(predictor.projection.device)
-        inputs, articulation = predictor.components(values[None]), None
+        inputs, articulation, exact = predictor.components(values[None]), None, False
         if phones is not None:
+            exact = phones.is_synthetic
             times_s = first_s + np.arange(len(piece.values)) / self.encoder.rate_hz
-            articulation = torch.from_numpy(articulate(phones, times_s)).to(values.device)[None]
-        both = torch.cat([predictor.expression(inputs, articulation), predictor.closure(inputs)[..., None]], 2)
+            articulation = torch.from_numpy(articulate(phones.phones, times_s)).to(values.device)[None]
+        both = torch.cat(
+            [predictor.expression(inputs, articulation, exact=exact), predictor.closure(inputs)[..., None]], 2
+        )
         return np.asarray(both[0, piece.kept].cpu().numpy(), np.float32)
 
 
-def _split(curves: NDArray[Any], times_s: NDArray[np.float64], phones: Sequence[Phone] | None) -> PredictedExpression:
+def _split(curves: NDArray[Any], times_s: NDArray[np.float64], phones: KnownPhones | None) -> PredictedExpression:
     """Separate expression and closure: (T, K + 1), the closure last, which known phones tell better."""
-    closure = curves[:, -1].astype(np.float32) if phones is None else closure_at(phones, times_s)
+    closure = curves[:, -1].astype(np.float32) if phones is None else closure_at(phones.phones, times_s)
     return PredictedExpression(curves[:, :-1].astype(np.float32), closure)

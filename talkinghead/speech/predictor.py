@@ -18,14 +18,14 @@ from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.speech.encoder import CONTEXT_S
 
-FORMAT = "talkinghead/expression-predictor/2"
+FORMAT = "talkinghead/expression-predictor/3"
 """Format of the file, stored in its metadata."""
 NEVER = -20.0
 """Logit of a probability of practically 0, that of closures before their network is trained."""
 LARGEST_SIZE = 1 << 14
 """Largest number in the configuration of a usable predictor."""
 MOST_PARTS = 64
-"""Largest number of layers, taps, networks or convolutions of a usable predictor."""
+"""Largest number of layers, networks or convolutions of a usable predictor."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,6 @@ class PredictorConfig:
     """K, the number of expression coefficients."""
     components: int = 256
     """Principal components of each layer's features that are used."""
-    taps: tuple[int, ...] = (-8, -5, -3, -1, 0, 1, 3, 5, 8)
-    """Inputs of the linear member: feature frames, counted from the predicted one."""
     networks: int = 2
     """Number of temporal networks in the ensemble."""
     width: int = 96
@@ -67,7 +65,7 @@ class PredictorConfig:
     @property
     def reach(self) -> int:
         """Feature frames on either side on which an output depends."""
-        return max(*map(abs, self.taps), self.kernel // 2 * sum(self.dilations))
+        return self.kernel // 2 * sum(self.dilations)
 
 
 class TemporalNetwork(nn.Module):
@@ -98,9 +96,9 @@ class TemporalNetwork(nn.Module):
 class ExpressionPredictor(nn.Module):
     """An ensemble that predicts normalized expression from the principal components of speech features.
 
-    One member is linear in some neighboring frames, the others are small temporal networks; the prediction is their
-    mean. Trained on minutes of speech, their errors differ: the mean is better than any of them, however large.
-    Where the phones are known, the networks take them too (`talkinghead.speech.articulation`).
+    The members are small temporal networks, and the prediction is their mean. Trained on minutes of speech, their
+    errors differ: the mean is better than any of them, however large. Where the phones are known, they are taken too
+    (`talkinghead.speech.articulation`).
 
     Normalized means that each coefficient has mean 0 and standard deviation 1 over a speaker's own clip. An anchor's
     calibration maps it to the anchor's own expression.
@@ -110,10 +108,6 @@ class ExpressionPredictor(nn.Module):
     """(layers, D) mean of the features."""
     projection: Tensor
     """(layers, D, components) principal components of the features."""
-    tap_weights: Tensor
-    """(taps, inputs, K) weights of the linear member."""
-    tap_bias: Tensor
-    """(K,) offset of the linear member."""
     output_scale: Tensor
     """() factor on the mean of the members."""
 
@@ -121,14 +115,10 @@ class ExpressionPredictor(nn.Module):
         """Args: sizes. Temporal networks start at random, everything else at 0."""
         super().__init__()
         self.config = config
-        self.uses_linear_member = True
-        """Whether the linear member is part of the mean; networks that were adapted to a person do without."""
         # Buffers are fitted in closed form in training, and not by gradient descent.
         layers = len(config.layers)
         self.register_buffer("feature_mean", torch.zeros(layers, config.features))
         self.register_buffer("projection", torch.zeros(layers, config.features, config.components))
-        self.register_buffer("tap_weights", torch.zeros(len(config.taps), config.inputs, config.expressions))
-        self.register_buffer("tap_bias", torch.zeros(config.expressions))
         self.register_buffer("output_scale", torch.ones(()))
         width = config.inputs + config.articulation
         self.networks = nn.ModuleList(
@@ -139,6 +129,11 @@ class ExpressionPredictor(nn.Module):
         nn.init.zeros_(self.closing.leave.weight)
         nn.init.constant_(self.closing.leave.bias, NEVER)
 
+    @property
+    def outputs(self) -> int:
+        """Columns of what `expression` returns."""
+        return self.config.expressions
+
     def components(self, values: Tensor) -> Tensor:
         """Principal components of features, the members' input: (B, S, layers, D) -> (B, S, inputs)."""
         return torch.einsum("bsld,ldc->bslc", values - self.feature_mean, self.projection).flatten(2)
@@ -147,22 +142,27 @@ class ExpressionPredictor(nn.Module):
         """Predict normalized expression from features: (B, S, layers, D) -> (B, S, K)."""
         return self.expression(self.components(values))
 
-    def expression(self, inputs: Tensor, articulation: Tensor | None = None) -> Tensor:
+    def expression(self, inputs: Tensor, articulation: Tensor | None = None, *, exact: bool = False) -> Tensor:
         """Normalized expression as the mean of the members.
 
         Args:
             inputs: (B, S, inputs) components of the audio's features.
             articulation: (B, S, articulation) of the phones; None where they are not known.
+            exact: whether the times of the phones are exact, so that what they ask for by themselves counts as much as
+                what is heard.
 
         Returns:
             (B, S, K).
         """
-        joined = self.joined(inputs, articulation)
         # A mean of differing members varies less than its targets; the trained scale restores the range.
-        members = [network(joined) for network in self.networks]
-        if self.uses_linear_member:
-            members.insert(0, self.linear(inputs))
-        return torch.stack(members).mean(0) * self.output_scale
+        return self.mean_of(self.networks, inputs, articulation, exact=exact) * self.output_scale
+
+    def mean_of(self, networks: nn.ModuleList, inputs: Tensor, articulation: Tensor | None, *, exact: bool) -> Tensor:
+        """Mean of what some temporal networks predict; the arguments are those of `expression`."""
+        known = [self.joined(inputs, articulation)]
+        if exact and articulation is not None and self.config.articulation:
+            known.append(self.joined(torch.zeros_like(inputs), articulation))
+        return torch.stack([network(joined) for network in networks for joined in known]).mean(0)
 
     def joined(self, inputs: Tensor, articulation: Tensor | None = None) -> Tensor:
         """What the temporal networks take: (B, S, inputs) and (B, S, articulation), zeros for None, side by side."""
@@ -175,21 +175,9 @@ class ExpressionPredictor(nn.Module):
         probability: Tensor = self.closing(inputs)[..., 0].sigmoid()
         return probability
 
-    def linear(self, inputs: Tensor) -> Tensor:
-        """Prediction of the linear member: (B, S, inputs) -> (B, S, K)."""
-        return torch.einsum("btsi,tik->bsk", self.tapped(inputs), self.tap_weights) + self.tap_bias
-
-    def tapped(self, inputs: Tensor) -> Tensor:
-        """Inputs shifted by every tap, the ends repeated: (B, S, inputs) -> (B, taps, S, inputs)."""
-        position = torch.arange(inputs.shape[1], device=inputs.device)
-        return torch.stack([inputs[:, (position + tap).clamp(0, len(position) - 1)] for tap in self.config.taps], 1)
-
     def sha256(self) -> str:
         """Hash over configuration and weights."""
-        described = asdict(self.config)
-        if not self.config.articulation:  # the field is younger than predictors that anchors were made with
-            del described["articulation"]
-        digest = hashlib.sha256(json.dumps(described).encode())
+        digest = hashlib.sha256(json.dumps(asdict(self.config)).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from talkinghead.speech.adaptation import AdaptedPredictor
 from talkinghead.speech.encoder_stream import open_encoder_stream
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.loudness import LOUDNESS_LUFS, SHORTEST_S, LoudnessMeter, integrated_lufs
@@ -117,7 +118,7 @@ class ExpressionStream:
         begin, end = len(self._past), len(self._past) + features.final - features.first
         self._past = inputs[max(0, end - reach) : end]
         if end == begin:
-            return features.first, np.zeros((0, predictor.config.expressions + 1), np.float32)
+            return features.first, np.zeros((0, predictor.outputs + 1), np.float32)
         if not is_end:
             # What comes after the newest frame is not known. Its mean, 0, is a little better than silence or repeats.
             inputs = torch.cat(
@@ -128,7 +129,7 @@ class ExpressionStream:
 
     def _joined(self, steps: list[tuple[int, FloatArray]]) -> StreamedExpression:
         """Several steps as one."""
-        empty = np.zeros((0, self._predictor.config.expressions + 1), np.float32)
+        empty = np.zeros((0, self._predictor.outputs + 1), np.float32)
         both = np.concatenate([empty, *(step for _, step in steps)])
         first = steps[0][0] if steps else 0
         times_s = self._first_s + np.arange(first, first + len(both)) / self._rate_hz
@@ -156,7 +157,8 @@ def _for_short_inputs(predictor: ExpressionPredictor) -> ExpressionPredictor:
     """The same predictor with convolutions that are several times faster on some tens of frames on a CPU."""
     predictor = copy.deepcopy(predictor)
     if predictor.projection.device.type == "cpu":
-        for network in (*predictor.networks, predictor.closing):
+        adapted = predictor.adapted if isinstance(predictor, AdaptedPredictor) else ()
+        for network in (*predictor.networks, *adapted, predictor.closing):
             network.convolutions = nn.ModuleList(_ShortConvolution(conv) for conv in network.convolutions)
             network.enter = _ShortLinear(network.enter)
     return predictor

@@ -11,7 +11,14 @@ import torch
 
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.speech.adaptation import OTHER_VOICE, OWN_VOICE, SpeechAdaptation, load_adaptation, save_adaptation
+from talkinghead.speech.adaptation import (
+    OTHER_VOICE,
+    OWN_VOICE,
+    AdaptedPredictor,
+    SpeechAdaptation,
+    load_adaptation,
+    save_adaptation,
+)
 from talkinghead.speech.model import SpeechModel
 
 
@@ -25,8 +32,8 @@ def adaptation(speech_model: SpeechModel) -> SpeechAdaptation:
             name: draw.normal(0, 0.1, tuple(parameter.shape)).astype(np.float16)
             for name, parameter in speech_model.predictor.networks.named_parameters()
         },
-        mean=np.arange(expressions, dtype=np.float32),
-        std=np.full(expressions, 2.0, np.float32),
+        matrix=draw.normal(size=(2 * expressions, expressions)).astype(np.float32),
+        offset=np.arange(expressions, dtype=np.float32),
         held_out_r=0.8,
         calibrated_r=0.7,
         encoder_sha256=speech_model.encoder.sha256,
@@ -39,22 +46,26 @@ def test_a_share_of_the_change_is_applied_to_a_copy(
     speech_model: SpeechModel, adaptation: SpeechAdaptation, share: float
 ) -> None:
     before = {name: value.detach().clone() for name, value in speech_model.predictor.networks.named_parameters()}
-    adapted = adaptation.applied(speech_model, share)
-    for name, value in adapted.predictor.networks.named_parameters():
+    adapted = adaptation.applied(speech_model, share).predictor
+    assert isinstance(adapted, AdaptedPredictor)
+    for name, value in adapted.adapted.named_parameters():
         expected = before[name] + share * torch.from_numpy(adaptation.changes[name].astype(np.float32))
         torch.testing.assert_close(value, expected)
         assert torch.equal(dict(speech_model.predictor.networks.named_parameters())[name], before[name])
 
 
 @torch.inference_mode()
-def test_the_adapted_prediction_is_the_mean_of_the_networks(
+def test_adapted_networks_and_the_predictor_as_it_was_are_side_by_side(
     speech_model: SpeechModel, adaptation: SpeechAdaptation
 ) -> None:
-    predictor = adaptation.applied(speech_model, 0.0).predictor
+    base, predictor = speech_model.predictor, adaptation.applied(speech_model, OWN_VOICE).predictor
+    assert isinstance(predictor, AdaptedPredictor) and predictor.outputs == 2 * base.outputs
     inputs = torch.randn(1, 50, predictor.config.inputs, generator=torch.Generator().manual_seed(0))
-    networks = torch.stack([network(inputs) for network in speech_model.predictor.networks]).mean(0)
-    torch.testing.assert_close(predictor.expression(inputs), networks * speech_model.predictor.output_scale)
-    assert not torch.allclose(speech_model.predictor.expression(inputs), predictor.expression(inputs))
+    adapted, as_it_was = predictor.expression(inputs).split(base.outputs, 2)
+    torch.testing.assert_close(as_it_was, base.expression(inputs))
+    networks = torch.stack([network(base.joined(inputs)) for network in predictor.adapted]).mean(0)
+    torch.testing.assert_close(adapted, networks)
+    torch.testing.assert_close(predictor.closure(inputs), base.closure(inputs))
 
 
 def test_it_is_for_the_speech_model_that_it_was_made_with(
@@ -65,27 +76,31 @@ def test_it_is_for_the_speech_model_that_it_was_made_with(
     assert not dataclasses.replace(adaptation, encoder_sha256="0" * 64).is_for(speech_model)
 
 
-def test_normalized_expression_gets_the_persons_mean_and_deviation(adaptation: SpeechAdaptation) -> None:
-    normalized = np.ones((3, len(adaptation.mean)), np.float32)
-    np.testing.assert_array_equal(adaptation.apply(normalized), np.tile(adaptation.mean + 2, (3, 1)))
+def test_predictions_are_mapped_to_the_persons_expression(adaptation: SpeechAdaptation) -> None:
+    predicted = np.random.default_rng(0).normal(size=(3, len(adaptation.matrix))).astype(np.float32)
+    expected = predicted @ adaptation.matrix + adaptation.offset
+    np.testing.assert_allclose(adaptation.apply(predicted), expected, rtol=1e-6)
 
 
 def test_what_is_written_is_read(adaptation: SpeechAdaptation, tmp_path: Path) -> None:
     save_adaptation(tmp_path / "a.safetensors", adaptation)
-    found = load_adaptation(tmp_path / "a.safetensors", len(adaptation.mean))
+    found = load_adaptation(tmp_path / "a.safetensors", len(adaptation.offset))
     assert found.describe() == {"held_out_r": 0.8, "calibrated_r": 0.7}
     assert found.changes.keys() == adaptation.changes.keys()
     for name, change in adaptation.changes.items():
         np.testing.assert_array_equal(found.changes[name], change)
-    np.testing.assert_array_equal(found.mean, adaptation.mean)
+    np.testing.assert_array_equal(found.matrix, adaptation.matrix)
+    np.testing.assert_array_equal(found.offset, adaptation.offset)
+    assert found.closing == adaptation.closing
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("mean", np.full(4, np.nan, np.float32)),
-        ("mean", np.zeros(5, np.float32)),
-        ("std", np.zeros(4)),
+        ("offset", np.full(4, np.nan, np.float32)),
+        ("offset", np.zeros(5, np.float32)),
+        ("matrix", np.zeros((8, 4))),
+        ("matrix", np.zeros((4, 4), np.float32)),
         ("changes.0.leave.bias", np.full(4, np.inf, np.float16)),
         ("changes.0.leave.bias", np.zeros(4, np.float32)),
     ],

@@ -97,7 +97,7 @@ def test_the_bundled_predictor_is_refused_for_another_encoder(other_folders: Pat
 def test_the_hash_is_of_both(encoder: SpeechEncoder, speech_model: SpeechModel) -> None:
     other = make_predictor(encoder)
     assert SpeechModel(encoder, other).sha256 == speech_model.sha256
-    other.tap_bias += 1
+    other.feature_mean += 1
     assert SpeechModel(encoder, other).sha256 != speech_model.sha256
 
 

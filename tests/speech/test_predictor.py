@@ -41,7 +41,7 @@ def test_missing_and_damaged_files(encoder: SpeechEncoder, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "claim",
     [{"width": 10**9}, {"networks": 10**6}, {"kernel": 4}, {"dilations": [0]}, {"dilations": [9000]}, {"layers": [-1]},
-     {"taps": [0] * 1000}, {"components": True}, {"expressions": "many"}, {"unknown": 1}],
+     {"dilations": [1] * 1000}, {"components": True}, {"expressions": "many"}, {"unknown": 1}],
     ids=str,
 )  # fmt: skip
 def test_configurations_that_no_predictor_has(encoder: SpeechEncoder, tmp_path: Path, claim: dict[str, object]) -> None:
@@ -59,7 +59,7 @@ def test_weights_that_are_not_finite(encoder: SpeechEncoder, tmp_path: Path, val
     path = tmp_path / "predictor.safetensors"
     make_predictor(encoder).save(path)
     arrays, metadata = load_arrays(path)
-    arrays["tap_weights"].flat[0] = value
+    arrays["projection"].flat[0] = value
     save_arrays(path, arrays, metadata)
     with pytest.raises(CheckpointError, match="damaged"):
         ExpressionPredictor.load(path)
@@ -71,5 +71,5 @@ def test_the_hash_is_of_the_weights() -> None:
     other.load_state_dict(one.state_dict())
     assert one.sha256() == other.sha256()
     with torch.no_grad():
-        other.tap_bias += 1
+        other.feature_mean += 1
     assert one.sha256() != other.sha256()

@@ -1,8 +1,8 @@
 """Adapting the expression predictor to one person: its networks are fine-tuned on the anchor's own clip.
 
-A minute of a person's own speech and mouth tells what the predictor's training on others cannot. How long to train is
-found on held-out contiguous blocks of the clip; where the adapted networks do not predict these better than the
-calibrated predictor, there is no adaptation.
+A minute of a person's own speech and mouth tells what the predictor's training on others cannot. What is used is the
+mean of the adapted networks and the calibrated predictor. How long to train is found on held-out contiguous blocks of
+the clip; where that mean does not predict these better than the calibrated predictor alone, there is no adaptation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPE
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.metrics import pearson_r
 from talkinghead.speech.adaptation import SpeechAdaptation
-from talkinghead.speech.calibration import SpeechCalibration, ridge
+from talkinghead.speech.calibration import LARGEST_GAIN, SpeechCalibration, ridge
 from talkinghead.speech.lip_closure import choose_levels
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import BoolArray, FloatArray, Reconstruction
@@ -66,6 +66,8 @@ class _Sequence:
 
     inputs: Tensor
     """(S, C) what the networks take: principal components of the features, no phones."""
+    base: Tensor
+    """(S, K) normalized expression, as the predictor gives it before its adaptation."""
     targets: Tensor
     """(S, K) normalized expression at the same times, the lag of the audio removed."""
     closure: Tensor
@@ -113,9 +115,11 @@ def adapt(
     held_out, calibrated = [], []
     for block in blocks:
         rest = sequence.has_target.numpy() & ~block
-        tuned = _fine_tune(speech_model, sequence, rest, config)
-        held_out.append([_predict(networks, sequence) for networks, _ in tuned])
-        calibrated.append(_calibrated_score(speech_model, sequence, rest, block))
+        base = _calibrated(sequence, rest)
+        held_out.append(
+            [np.float32(0.5) * (tuned + base) for tuned, _ in _fine_tune(speech_model, sequence, rest, config)]
+        )
+        calibrated.append(_opening_r(base, sequence, block))
     curves = [
         [_opening_r(predicted, sequence, block) for predicted in course]
         for course, block in zip(held_out, blocks, strict=True)
@@ -126,23 +130,47 @@ def adapt(
     held_out_r, calibrated_r = float(mean_curve[best]), float(np.nanmean(calibrated))
     if not held_out_r > calibrated_r:
         return None
-    # How surely closures are heard is measured on what the adapted networks predict for blocks that they did not see.
     expected = np.select([block[:, None] for block in blocks], [course[best] for course in held_out])
-    used = sequence.has_target.numpy()
-    measured = sequence.targets.numpy()[used] * std + mean
-    closing = choose_levels(expected[used] * std + mean, sequence.closure.numpy()[used], face, measured)
     steps = (best + 1) * config.score_every
-    *_, (networks, _) = _fine_tune(speech_model, sequence, sequence.has_target.numpy(), config, steps)
+    *_, (_, networks) = _fine_tune(speech_model, sequence, sequence.has_target.numpy(), config, steps)
+    matrix, offset, closing = _mapping(sequence, face, expected.astype(np.float32), (mean, std))
     return SpeechAdaptation(
         changes=_changes(speech_model.predictor.networks, networks),
-        mean=mean.astype(np.float32),
-        std=std.astype(np.float32),
-        closing=closing,
+        matrix=matrix,
+        offset=offset,
         held_out_r=held_out_r,
         calibrated_r=calibrated_r,
         encoder_sha256=speech_model.encoder.sha256,
         predictor_sha256=speech_model.predictor.sha256(),
+        closing=closing,
     )
+
+
+def _mapping(
+    sequence: _Sequence, face: PersonFace, expected: FloatArray, statistics: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray, tuple[float, float] | None]:
+    """Matrix (2 K, K), offset (K,) and levels of closing of an adaptation.
+
+    Args:
+        sequence: the clip.
+        face: of the person.
+        expected: (S, K) normalized, predicted for each block without having seen it: so it errs as on new sentences.
+        statistics: mean and deviation of the clip's expression.
+    """
+    mean, std = statistics
+    used = sequence.has_target.numpy()
+    measured = sequence.targets.numpy()[used] * std + mean
+    center = expected[used].mean(0)
+    # A mean of predictions moves less than the mouth: it is enlarged until its opening has the clip's deviation.
+    opening, driven = (face.opening(one).std() for one in (measured, expected[used] * std + mean))
+    gain = float(np.clip(opening / max(driven, 1e-6), 1.0, LARGEST_GAIN))
+    to_person = np.diag(gain * std)
+    to_base, base_offset = ridge(sequence.base.numpy()[used], sequence.targets.numpy()[used], np.eye(len(std)))
+    matrix = np.concatenate([to_person, to_base @ to_person]) / 2
+    offset = (base_offset / 2 - center) @ to_person + center * std + mean
+    larger = ((expected[used] - center) @ to_person + center * std + mean).astype(np.float32)
+    closing = choose_levels(larger, sequence.closure.numpy()[used], face, measured.astype(np.float32))
+    return matrix.astype(np.float32), offset.astype(np.float32), closing
 
 
 @torch.no_grad()
@@ -159,7 +187,10 @@ def _sequence(
     predictor = speech_model.predictor
     features = speech_model.encoder.encode(read_audio(clip, longest_s=config.longest_s), predictor.config.layers)
     components = predictor.components(torch.from_numpy(features.values).to(predictor.projection.device)[None])
-    inputs, closure = predictor.joined(components)[0].cpu(), predictor.closure(components)[0].cpu()
+    inputs, base, closure = (
+        part[0].cpu()
+        for part in (predictor.joined(components), predictor.expression(components), predictor.closure(components))
+    )
     # A feature at t shows in the frame at t - lag. Between two frames targets are interpolated, but not across frames
     # without a face.
     frame_s, times_s = features.times_s - lag_s, reconstruction.times_s
@@ -173,7 +204,7 @@ def _sequence(
     to_shape = np.stack([gap, width], 1)
     to_shape = to_shape / np.maximum((targets[valid] @ to_shape).std(0), 1e-6) if valid.any() else to_shape
     to_shape = to_shape.astype(np.float32)
-    return _Sequence(inputs, torch.from_numpy(targets), closure, *map(torch.from_numpy, (valid, to_shape)))
+    return _Sequence(inputs, base, torch.from_numpy(targets), closure, *map(torch.from_numpy, (valid, to_shape)))
 
 
 def _blocks(sequence: _Sequence, config: AdaptationConfig) -> list[BoolArray]:
@@ -189,8 +220,8 @@ def _fine_tune(
     used: NDArray[np.bool_],
     config: AdaptationConfig,
     steps: int | None = None,
-) -> Iterator[tuple[nn.ModuleList, int]]:
-    """The networks after every `score_every` steps of fine-tuning on the frames that are used, and the step."""
+) -> Iterator[tuple[FloatArray, nn.ModuleList]]:
+    """Fine-tune on the frames that are used: after every `score_every` steps what is predicted, (S, K), and by what."""
     draw = np.random.default_rng(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     networks = copy.deepcopy(speech_model.predictor.networks).cpu().train()
@@ -215,7 +246,7 @@ def _fine_tune(
         torch.nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
         optimizer.step()
         if step % config.score_every == 0:
-            yield networks, step
+            yield _predict(networks, sequence), networks
 
 
 def _loss(predicted: Tensor, targets: Tensor, weight: Tensor, to_shape: Tensor, config: AdaptationConfig) -> Tensor:
@@ -235,16 +266,11 @@ def _predict(networks: nn.ModuleList, sequence: _Sequence) -> FloatArray:
     return np.asarray(predicted.numpy(), np.float32)
 
 
-@torch.no_grad()
-def _calibrated_score(
-    speech_model: SpeechModel, sequence: _Sequence, used: NDArray[np.bool_], block: BoolArray
-) -> float:
-    """The same of the predictor as it is, calibrated by ridge regression on the frames that are used."""
-    device = speech_model.predictor.projection.device
-    inputs = sequence.inputs[None, :, : speech_model.predictor.config.inputs].to(device)
-    predicted = speech_model.predictor.expression(inputs)[0].cpu().numpy()
-    matrix, offset = ridge(predicted[used], sequence.targets.numpy()[used])
-    return _opening_r((predicted @ matrix + offset).astype(np.float32), sequence, block)
+def _calibrated(sequence: _Sequence, used: BoolArray) -> FloatArray:
+    """(S, K) what the predictor gives, calibrated on the frames that are used."""
+    base, targets = sequence.base.numpy(), sequence.targets.numpy()
+    matrix, offset = ridge(base[used], targets[used], np.eye(base.shape[1]))
+    return np.asarray(base @ matrix + offset, np.float32)
 
 
 def _opening_r(predicted: FloatArray, sequence: _Sequence, block: BoolArray) -> float:

@@ -5,8 +5,8 @@ mouth moves and not on whose mouth it is. Each recording is used at several spee
 other formants, another tempo, and the same mouth shapes. Recordings without video can be trained on too, with
 pseudo-labels (`talkinghead.training.speech.pseudo_labels`).
 
-The members of a predictor are trained apart: the linear one by ridge regression, the networks by gradient descent from
-different seeds.
+The members of a predictor are trained apart, from different seeds. A linear one beside them, by ridge regression, made
+the mean worse: r of the opening of speakers left out was 0.69 with it and 0.70 without.
 """
 
 from __future__ import annotations
@@ -61,13 +61,6 @@ def train_predictor(
     sources = [tracked]
     if pseudo_labeled:
         sources.append(labeled_source(predictor, [[example] for example in pseudo_labeled], 1.0))
-    _fit_linear(predictor, sources, training)
-    _equalize(
-        predictor.tap_weights,
-        predictor.tap_bias,
-        tracked,
-        lambda inputs: predictor.linear(inputs[..., : config.inputs]),
-    )
     spoken = None if utterances is None else utterance_source(predictor, utterances)
     for number, network in enumerate(cast(Sequence[TemporalNetwork], predictor.networks)):
         _train_network(network, config.inputs, sources, training, training.seed + number, spoken)
@@ -91,33 +84,6 @@ def _fit_components(predictor: ExpressionPredictor, clips: Sequence[Clip]) -> No
         # One level for all components of a layer: layers count the same, and strong components more than weak ones.
         level = variance[kept].mean().sqrt()
         predictor.projection[layer] = directions[:, kept] / scale[:, None] / level
-
-
-@torch.no_grad()
-def _fit_linear(
-    predictor: ExpressionPredictor, sources: Sequence[LabeledSource], training: PredictorTrainingConfig
-) -> None:
-    """Fit the linear member: ridge regression from the inputs at all taps to the coefficients."""
-    taps, width, outputs = predictor.tap_weights.shape
-    # The last row and column belong to a constant input, whose weights are the bias.
-    gram, targets = torch.zeros(taps * width + 1, taps * width + 1), torch.zeros(taps * width + 1, outputs)
-    # The normal equations are summed up recording by recording, so that not all inputs lie in memory at once.
-    for source, share in zip(sources, source_shares(sources, training), strict=True):
-        for versions, inputs, chance in zip(source.examples, source.inputs, source.chances, strict=True):
-            # A recording counts by its chance to be drawn, as for the networks, however many frames it has.
-            frames = sum(int(example.valid.sum()) for example in versions)
-            weight = share * float(chance) / max(frames, 1)
-            for example, values in zip(versions, inputs, strict=True):
-                tapped = predictor.tapped(values[None, :, : predictor.config.inputs])[0]
-                rows = tapped.permute(1, 0, 2).flatten(1)[example.valid]
-                rows = torch.cat([rows, torch.ones(len(rows), 1)], 1)
-                gram += weight * rows.T @ rows
-                targets += weight * rows.T @ example.expression[example.valid]
-    # The ridge is relative to the inputs' mean square, so that it means the same for any encoder.
-    gram.diagonal().add_(training.ridge * gram.diagonal().mean())
-    solved = torch.linalg.solve(gram, targets)
-    predictor.tap_weights.copy_(solved[:-1].unflatten(0, (taps, width)))
-    predictor.tap_bias.copy_(solved[-1])
 
 
 @torch.no_grad()

@@ -144,11 +144,14 @@ def draw_closures(
 def drop_inputs(inputs: Tensor, components: int, training: PredictorTrainingConfig) -> Tensor:
     """Set random inputs to 0, each over a whole example: (B, S, C_in) -> the same.
 
-    Of the first `components`, a random share; of the others, which describe the phones, either all or none, so that
-    the networks can do with and without.
+    Of the first `components`, which are of the audio, a random share; of the others, which describe the phones, either
+    all or none. Where there are phones, all of the audio may be dropped: so the networks learn to do with either.
     """
     kept = torch.rand(len(inputs), 1, inputs.shape[2]) > training.component_dropout
-    kept[..., components:] = torch.rand(len(inputs), 1, 1) > training.phone_dropout
+    has_phones = torch.rand(len(inputs), 1, 1) > training.phone_dropout
+    kept[..., components:] = has_phones
+    if inputs.shape[2] > components:
+        kept[..., :components] &= ~(has_phones & (torch.rand(len(inputs), 1, 1) < training.audio_dropout))
     return inputs * kept
 
 

