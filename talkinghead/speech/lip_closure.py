@@ -20,8 +20,6 @@ OTHER_VOICE_LEVELS = CLOSING_LEVELS[1]
 """Those for any voice but the anchor's own."""
 KNOWN_LEVELS = (0.0, 1.0)
 """The same where the phones are known, and the probability is how far the lips are to close."""
-LARGEST_LOSS = 0.002
-"""Correlation of the mouth opening that closing the lips may cost on an anchor's own clip."""
 
 
 def close_lips(
@@ -58,7 +56,7 @@ def close_lips(
 def choose_levels(
     expression: FloatArray, closure: FloatArray, face: PersonFace, measured: FloatArray
 ) -> tuple[float, float] | None:
-    """The strongest closing that does not cost agreement with the anchor's own mouth.
+    """The closing that agrees best with the anchor's own mouth.
 
     Args:
         expression: (N, K) predicted for the frames of the anchor's clip, in standard deviations of the face model.
@@ -67,7 +65,7 @@ def choose_levels(
         measured: (N, K) expression measured in these frames.
 
     Returns:
-        One of `CLOSING_LEVELS`; None where each of them costs more than `LARGEST_LOSS`.
+        One of `CLOSING_LEVELS`; None where each of them costs agreement.
     """
     opening = face.opening(measured)
 
@@ -75,8 +73,7 @@ def choose_levels(
         closed = face.opening(close_lips(expression, closure, face, measured, levels))
         return float(np.corrcoef(closed, opening)[0, 1])
 
-    least = r(None) - LARGEST_LOSS
-    return next((levels for levels in CLOSING_LEVELS if r(levels) >= least), None)
+    return max([None, *CLOSING_LEVELS], key=r)
 
 
 def levels_as_text(levels: tuple[float, float] | None) -> str:

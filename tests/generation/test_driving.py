@@ -17,13 +17,13 @@ from speech_models import needs_default_weights
 from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.generation import driving
+from talkinghead.generation import anchor_driver, driving
 from talkinghead.generation.driving import calibration_for, expression_from_speech, load_speech_model
 from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.speech import calibration as calibration_module
 from talkinghead.speech.calibration import SpeechCalibration
-from talkinghead.speech.lip_closure import CLOSING_LEVELS
+from talkinghead.speech.lip_closure import OTHER_VOICE_LEVELS
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import FloatArray
 
@@ -134,7 +134,7 @@ def test_a_predictor_for_another_face_model_is_refused(anchor: Anchor) -> None:
 
 
 @needs_default_weights
-@pytest.mark.parametrize(("own_voice", "expected"), [(True, None), (False, CLOSING_LEVELS[0])])
+@pytest.mark.parametrize(("own_voice", "expected"), [(True, None), (False, OTHER_VOICE_LEVELS)])
 def test_the_levels_of_closing_are_for_the_anchors_own_voice(
     anchor: Anchor,
     speech: Path,
@@ -148,11 +148,11 @@ def test_the_levels_of_closing_are_for_the_anchors_own_voice(
         used.add(given[-1])
         return expression
 
-    monkeypatch.setattr(driving, "close_lips", recorded)
+    monkeypatch.setattr(anchor_driver, "close_lips", recorded)
     speech_model = SpeechModel.load()
     calibration = dataclasses.replace(calibration_for(anchor, speech_model), closing=None)
     expression_from_speech(
-        dataclasses.replace(anchor, calibration=calibration),
+        dataclasses.replace(anchor, calibration=calibration, adaptation=None),
         speech_model,
         read_audio(speech),
         np.arange(25) / 25,

@@ -43,7 +43,7 @@ def speaking(face: PersonFace, closed_from: float, probability: FloatArray) -> t
     return predicted, close_lips(predicted, closes, face, predicted)
 
 
-def test_the_strongest_closing_that_the_persons_mouth_shows_is_chosen() -> None:
+def test_the_closing_that_the_persons_mouth_shows_is_chosen() -> None:
     face = mean_face()
     probability = np.random.default_rng(0).uniform(0, 1, 600).astype(np.float32)
     predicted, measured = speaking(face, 0.2, probability)

@@ -111,39 +111,55 @@ def adapt(
         return None
     if float(sequence.has_target.sum()) / speech_model.encoder.rate_hz < config.shortest_s:
         return None
+    trial = _cross_validate(speech_model, sequence, config)
+    if not trial.held_out_r > trial.calibrated_r:
+        return None
+    *_, (_, networks) = _fine_tune(speech_model, sequence, sequence.has_target.numpy(), config, trial.steps)
+    matrix, offset, closing = _mapping(sequence, face, trial.expected, (mean, std))
+    return SpeechAdaptation(
+        changes=_changes(speech_model.predictor.networks, networks),
+        matrix=matrix,
+        offset=offset,
+        held_out_r=trial.held_out_r,
+        calibrated_r=trial.calibrated_r,
+        encoder_sha256=speech_model.encoder.sha256,
+        predictor_sha256=speech_model.predictor.sha256(),
+        closing=closing,
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What held-out blocks of the clip say of a fine-tuning."""
+
+    steps: int
+    """Length of the fine-tuning."""
+    held_out_r: float
+    calibrated_r: float
+    expected: FloatArray
+    """(S, K) normalized, predicted for each block without having seen it: so it errs as on new sentences."""
+
+
+def _cross_validate(speech_model: SpeechModel, sequence: _Sequence, config: AdaptationConfig) -> _Trial:
+    """Fine-tune without each block in turn, and predict it."""
     blocks = _blocks(sequence, config)
     held_out, calibrated = [], []
     for block in blocks:
         rest = sequence.has_target.numpy() & ~block
         base = _calibrated(sequence, rest)
-        held_out.append(
-            [np.float32(0.5) * (tuned + base) for tuned, _ in _fine_tune(speech_model, sequence, rest, config)]
-        )
+        course = _fine_tune(speech_model, sequence, rest, config)
+        held_out.append([np.float32(0.5) * (tuned + base) for tuned, _ in course])
         calibrated.append(_opening_r(base, sequence, block))
     curves = [
         [_opening_r(predicted, sequence, block) for predicted in course]
         for course, block in zip(held_out, blocks, strict=True)
     ]
-    mean_curve = np.nanmean(curves, 0)
+    curve = np.nanmean(curves, 0)
     # Longer fine-tuning carries over better to sentences that are unlike the clip's, as long as it costs little here.
-    best = int(np.flatnonzero(mean_curve >= np.nanmax(mean_curve) - config.tolerance)[-1])
-    held_out_r, calibrated_r = float(mean_curve[best]), float(np.nanmean(calibrated))
-    if not held_out_r > calibrated_r:
-        return None
+    best = int(np.flatnonzero(curve >= np.nanmax(curve) - config.tolerance)[-1])
     expected = np.select([block[:, None] for block in blocks], [course[best] for course in held_out])
     steps = (best + 1) * config.score_every
-    *_, (_, networks) = _fine_tune(speech_model, sequence, sequence.has_target.numpy(), config, steps)
-    matrix, offset, closing = _mapping(sequence, face, expected.astype(np.float32), (mean, std))
-    return SpeechAdaptation(
-        changes=_changes(speech_model.predictor.networks, networks),
-        matrix=matrix,
-        offset=offset,
-        held_out_r=held_out_r,
-        calibrated_r=calibrated_r,
-        encoder_sha256=speech_model.encoder.sha256,
-        predictor_sha256=speech_model.predictor.sha256(),
-        closing=closing,
-    )
+    return _Trial(steps, float(curve[best]), float(np.nanmean(calibrated)), expected.astype(np.float32))
 
 
 def _mapping(
@@ -154,7 +170,7 @@ def _mapping(
     Args:
         sequence: the clip.
         face: of the person.
-        expected: (S, K) normalized, predicted for each block without having seen it: so it errs as on new sentences.
+        expected: see `_Trial`.
         statistics: mean and deviation of the clip's expression.
     """
     mean, std = statistics
