@@ -20,9 +20,10 @@ from talkinghead.media.audio_writer import write_audio
 from talkinghead.speech.calibration import (
     FEWEST_FRAMES,
     LARGEST_GAIN,
-    RIDGE,
+    RIDGES,
     SpeechCalibration,
     calibrate,
+    choose_ridge,
     load_calibration,
     predict_clip,
     ridge,
@@ -113,10 +114,26 @@ def test_ridge_finds_a_known_map() -> None:
     inputs = draw.normal(size=(20000, 4)).astype(np.float32)
     matrix, offset = draw.normal(size=(4, 3)), draw.normal(size=3)
     prior = draw.normal(size=(4, 3))
-    found, found_offset = ridge(inputs, (inputs @ matrix + offset).astype(np.float32), prior)
-    # Inputs of variance 1 under a penalty of RIDGE go 1 / (1 + RIDGE) of the way from the prior.
-    np.testing.assert_allclose((found - prior) * (1 + RIDGE), matrix - prior, atol=0.05)
+    found, found_offset = ridge(inputs, (inputs @ matrix + offset).astype(np.float32), prior, 0.5)
+    # Inputs of variance 1 under a penalty of 0.5 go 1 / 1.5 of the way from the prior.
+    np.testing.assert_allclose((found - prior) * 1.5, matrix - prior, atol=0.05)
     np.testing.assert_allclose(found_offset, offset, atol=0.02)
+
+
+def test_the_penalty_follows_from_what_held_out_blocks_say() -> None:
+    """A map that is the same all the time is learned; one that is another in each block is not."""
+    draw = np.random.default_rng(0)
+    inputs = draw.normal(size=(4000, 4)).astype(np.float32)
+    steady = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+    def chosen(maps: list[np.ndarray]) -> float:
+        parts = [part @ matrix for part, matrix in zip(np.split(inputs, 4), maps, strict=True)]
+        return choose_ridge(inputs, np.concatenate(parts).astype(np.float32), np.eye(4), lambda values: values[:, 0])
+
+    assert chosen([steady] * 4) == min(RIDGES)
+    # The first output is the first input, and something of another one in each block that is gone in the next.
+    changing = [np.eye(4) + 3 * sign * steady for sign in (1, -1, 1, -1)]
+    assert chosen(changing) == max(RIDGES)
 
 
 @pytest.mark.parametrize("lag_s", [-0.1, 0.0, 0.24])
@@ -141,7 +158,9 @@ def test_a_poor_fit_is_enlarged_by_one_factor_to_the_movement_of_the_clip(silent
     clip = predict_clip(silent_clip, face, reconstruction, speech_model)
     found = calibrate(silent_clip, face, reconstruction, speech_model)
     assert clip is not None and clip.belongs and found.lag_s == clip.lag_s
-    matrix, _ = ridge(clip.predicted, clip.measured, np.diag(clip.measured.std(0)))
+    prior = np.diag(clip.measured.std(0))
+    penalty = choose_ridge(clip.predicted, clip.measured, prior, face.opening)
+    matrix, _ = ridge(clip.predicted, clip.measured, prior, penalty)
     gain = float(np.median(found.matrix / matrix))
     assert 1.05 < gain <= LARGEST_GAIN
     np.testing.assert_allclose(found.matrix, gain * matrix, rtol=1e-5)

@@ -24,7 +24,7 @@ from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPE
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.metrics import pearson_r
 from talkinghead.speech.adaptation import SpeechAdaptation
-from talkinghead.speech.calibration import LARGEST_GAIN, SpeechCalibration, ridge
+from talkinghead.speech.calibration import LARGEST_GAIN, SpeechCalibration, choose_ridge, ridge
 from talkinghead.speech.lip_closure import choose_levels
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import BoolArray, FloatArray, Reconstruction
@@ -181,7 +181,7 @@ def _mapping(
     opening, driven = (face.opening(one).std() for one in (measured, expected[used] * std + mean))
     gain = float(np.clip(opening / max(driven, 1e-6), 1.0, LARGEST_GAIN))
     to_person = np.diag(gain * std)
-    to_base, base_offset = ridge(sequence.base.numpy()[used], sequence.targets.numpy()[used], np.eye(len(std)))
+    to_base, base_offset = _base_map(sequence, used)
     matrix = np.concatenate([to_person, to_base @ to_person]) / 2
     offset = (base_offset / 2 - center) @ to_person + center * std + mean
     larger = ((expected[used] - center) @ to_person + center * std + mean).astype(np.float32)
@@ -284,9 +284,16 @@ def _predict(networks: nn.ModuleList, sequence: _Sequence) -> FloatArray:
 
 def _calibrated(sequence: _Sequence, used: BoolArray) -> FloatArray:
     """(S, K) what the predictor gives, calibrated on the frames that are used."""
-    base, targets = sequence.base.numpy(), sequence.targets.numpy()
-    matrix, offset = ridge(base[used], targets[used], np.eye(base.shape[1]))
-    return np.asarray(base @ matrix + offset, np.float32)
+    matrix, offset = _base_map(sequence, used)
+    return np.asarray(sequence.base.numpy() @ matrix + offset, np.float32)
+
+
+def _base_map(sequence: _Sequence, used: BoolArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix (K, K) and offset (K,) that calibrate the predictor on the frames that are used."""
+    base, targets = sequence.base.numpy()[used], sequence.targets.numpy()[used]
+    prior, to_gap = np.eye(base.shape[1]), sequence.to_shape[:, 0].numpy()
+    penalty = choose_ridge(base, targets, prior, lambda expression: expression @ to_gap)
+    return ridge(base, targets, prior, penalty)
 
 
 def _opening_r(predicted: FloatArray, sequence: _Sequence, block: BoolArray) -> float:
