@@ -71,6 +71,8 @@ def generate(
 
         report = write_video(anchor, source, video, config, show)
     warn_of_missing_consent(report["consent"], anchor, quiet)
+    if report["speech_adaptation"] == "outdated" and not quiet:
+        click.echo(f"{anchor} was adapted to another speech predictor; train it again to use that.", err=True)
     if as_json:
         print_json(report)
     elif not quiet:

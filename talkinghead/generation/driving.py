@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -62,6 +63,17 @@ def calibration_for(anchor: Anchor, speech_model: SpeechModel) -> SpeechCalibrat
         load=lambda path: load_calibration(path, anchor.model.expressions),
         save=lambda path, calibration: save_calibration(path, calibration),
     )
+
+
+def adaptation_used(
+    anchor: Anchor, speech_model: SpeechModel, own_voice: bool
+) -> Literal["whole", "half", "none", "outdated"]:
+    """How much of the anchor's speech adaptation is used; outdated is one for another predictor, which is not."""
+    if anchor.adaptation is None:
+        return "none"
+    if not anchor.adaptation.is_for(speech_model):
+        return "outdated"
+    return "whole" if own_voice else "half"
 
 
 def expression_from_speech(

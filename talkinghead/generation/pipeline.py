@@ -19,7 +19,13 @@ from talkinghead.errors import SpeechTooShortError
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import check_output_path, sha256_of
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
-from talkinghead.generation.driving import SpeechDriving, expression_from_file, expression_parts, load_speech_model
+from talkinghead.generation.driving import (
+    SpeechDriving,
+    adaptation_used,
+    expression_from_file,
+    expression_parts,
+    load_speech_model,
+)
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
@@ -148,7 +154,8 @@ def write_video(
     Returns:
         output, frames, fps, duration_s, intensity, seconds (from the call to the finished file), first_frame_s (from
         the call until the first frame was made), frames_per_second, frames_passed_through (without a new mouth),
-        passed_through (their number by `passthrough.Reason`), frames_blended (between these and the others), consent
+        passed_through (their number by `passthrough.Reason`), frames_blended (between these and the others),
+        speech_adaptation (see `driving.adaptation_used`; None where the expression does not come from speech), consent
         (as the anchor records it); for a script also text_to_speech, as `write_speech` describes it.
 
     Raises:
@@ -203,6 +210,7 @@ def _report(
         "frames_passed_through": passthrough.passed_through,
         "passed_through": {str(reason): count for reason, count in sorted(passthrough.reasons.items())},
         "frames_blended": passthrough.blended,
+        "speech_adaptation": performance.speech_adaptation,
     }
 
 
@@ -243,6 +251,8 @@ class Performance:
     duration_s: float
     """Length of the speech in seconds."""
     label: VisibleLabel | None
+    speech_adaptation: str | None
+    """See `driving.adaptation_used`; None where the expression does not come from speech."""
 
     def frames(self) -> Iterator[UpdatedFrame]:
         """The frames of the output, with the visible label if there is one; to be asked for once."""
@@ -269,22 +279,20 @@ def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config:
     label = None
     if config.visible_label is not None:
         label = VisibleLabel(config.visible_label, timeline.width, timeline.height, config.label_font)
+    adaptation = None
     if config.expression is not None:
         parts = iter([expression_from_file(anchor, config.expression, timeline.times_s, config.face)])
     elif analysis is not None:
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
-        driving = SpeechDriving(
-            audio,
-            analysis,
-            config.voice_activity,
-            is_own_voice(anchor, recording, config),
-            _phones(recording, spoken, config),
-        )
+        own_voice = is_own_voice(anchor, recording, config)
+        adaptation = adaptation_used(anchor, speech_model, own_voice)
+        phones = _phones(recording, spoken, config)
+        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, phones)
         parts = expression_parts(anchor, speech_model, driving, timeline.times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     updater = FaceUpdater(anchor, timeline.reconstruction, device)
-    return Performance(timeline, updater, target, duration_s, label)
+    return Performance(timeline, updater, target, duration_s, label, adaptation)
 
 
 def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:

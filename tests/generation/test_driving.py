@@ -18,10 +18,16 @@ from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.generation import anchor_driver, driving
-from talkinghead.generation.driving import calibration_for, expression_from_speech, load_speech_model
+from talkinghead.generation.driving import (
+    adaptation_used,
+    calibration_for,
+    expression_from_speech,
+    load_speech_model,
+)
 from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.speech import calibration as calibration_module
+from talkinghead.speech.adaptation import SpeechAdaptation
 from talkinghead.speech.calibration import SpeechCalibration
 from talkinghead.speech.lip_closure import OTHER_VOICE_LEVELS
 from talkinghead.speech.model import SpeechModel
@@ -189,3 +195,19 @@ def test_speech_under_a_coefficient_file_is_read_for_its_length_alone(
 ) -> None:
     generate(anchor, speech, tmp_path / "output.mp4", expression=expression_file, device="cpu")
     assert readings == {speech: 1}
+
+
+@needs_default_weights
+def test_an_adaptation_for_another_predictor_is_reported_and_not_used(anchor: Anchor) -> None:
+    speech_model = SpeechModel.load()
+    expressions, hashes = anchor.model.expressions, (speech_model.encoder.sha256, speech_model.predictor.sha256())
+    matrix, offset = np.zeros((2 * expressions, expressions), np.float32), np.zeros(expressions, np.float32)
+    own = SpeechAdaptation({}, matrix, offset, 0.8, 0.7, *hashes)
+    for adaptation, own_voice, expected in (
+        (None, True, "none"),
+        (own, True, "whole"),
+        (own, False, "half"),
+        (dataclasses.replace(own, predictor_sha256="0" * 64), True, "outdated"),
+    ):
+        adapted = dataclasses.replace(anchor, adaptation=adaptation)
+        assert adaptation_used(adapted, speech_model, own_voice) == expected
