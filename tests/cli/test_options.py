@@ -99,14 +99,15 @@ def test_generate_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPa
 
     def write_video(*arguments: object) -> dict[str, object]:
         calls.append(arguments[:4])
-        return {"consent": None}
+        return report
 
+    report = {"consent": None, "speech_adaptation": "half"}
     monkeypatch.setattr("talkinghead.generation.pipeline.write_video", write_video)
     options = ["--attack-ms", "90", "--release-ms", "250.5", "--clip", "c.mp4", "--face", "2", "--device", "cpu"]
     options += ["--visible-label", "AI", "--contact-sheet", "c.png", "--overwrite"]
     for given in ([], options):
         result = CliRunner().invoke(main, ["generate", "me.anchor", "a.wav", "-o", "b.mp4", "--json", *given])
-        assert result.exit_code == 0 and json.loads(result.stdout) == {"consent": None}
+        assert result.exit_code == 0 and json.loads(result.stdout) == report
     inputs = Path("me.anchor"), Path("a.wav")
     config = GenerationConfig(
         attack_ms=90, release_ms=250.5, clip=Path("c.mp4"), face=2, device="cpu", visible_label="AI"
