@@ -20,6 +20,12 @@ def at_encoder_rate(recording: Recording) -> Recording:
     return Audio(torchaudio.functional.resample(samples, recording.rate_hz, RATE_HZ).numpy(), RATE_HZ)
 
 
+def samples_at_encoder_rate(audio: Audio) -> Tensor:
+    """(N,) samples at 16 kHz."""
+    samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
+    return samples if audio.rate_hz == RATE_HZ else torchaudio.functional.resample(samples, audio.rate_hz, RATE_HZ)
+
+
 class AudioWindow:
     """Reads a recording forwards, at the encoder's level, and keeps the requested window only."""
 

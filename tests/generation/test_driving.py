@@ -15,9 +15,10 @@ import torch
 from speech_models import needs_default_weights
 
 from talkinghead.anchor import Anchor
-from talkinghead.errors import CheckpointError
+from talkinghead.errors import CheckpointError, OptionError
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.generation import anchor_driver, driving
+from talkinghead.generation import anchor_driver, driving, pipeline
+from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.driving import (
     adaptation_used,
     calibration_for,
@@ -28,10 +29,16 @@ from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.speech import calibration as calibration_module
 from talkinghead.speech.adaptation import SpeechAdaptation
+from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.calibration import SpeechCalibration
+from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.lip_closure import OTHER_VOICE_LEVELS
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import FloatArray
+from talkinghead.speech.phone_times import write_phone_times
+from talkinghead.speech.voice_activity import VoiceActivityConfig
+from talkinghead.structures import Audio, FloatArray
+from talkinghead.text_to_speech import Phone
+from talkinghead.text_to_speech.speech_file import SpokenFile
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
@@ -211,3 +218,39 @@ def test_an_adaptation_for_another_predictor_is_reported_and_not_used(anchor: An
     ):
         adapted = dataclasses.replace(anchor, adaptation=adaptation)
         assert adaptation_used(adapted, speech_model, own_voice) == expected
+
+
+def test_phones_come_from_the_engine_or_the_user(tmp_path: Path) -> None:
+    """Those of a transcript are aligned, and so are not an engine's."""
+    phones = (Phone("b", 0.0, 0.1), Phone("ɑ", 0.1, 0.3))
+    table = tmp_path / "phones.tsv"
+    write_phone_times(table, phones)
+    told = pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, phones), GenerationConfig())
+    read = pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table))
+    assert told == read == KnownPhones(phones, is_synthetic=True)
+    assert pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig()) is None
+    assert pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, None), GenerationConfig()) is None
+    with pytest.raises(OptionError, match="not both"):
+        GenerationConfig(phones=table, transcript=table)
+
+
+@needs_default_weights
+def test_known_phones_close_the_lips_where_the_sound_says_nothing(anchor: Anchor) -> None:
+    """A hum, of which two tenths of a second are said to be an m, by an engine that knows."""
+    hum = Audio(0.1 * np.sin(np.arange(2 * RATE_HZ) * 0.05).astype(np.float32), RATE_HZ)
+    times_s, speech_model = np.arange(50) / 25, SpeechModel.load()
+    phones = KnownPhones((Phone("ɑ", 0.0, 0.9), Phone("m", 0.9, 1.1), Phone("ɑ", 1.1, 2.0)), is_synthetic=True)
+    driver = anchor_driver.AnchorDriver.prepare(
+        anchor,
+        speech_model,
+        calibration_for(anchor, speech_model),
+        VoiceActivityConfig(),
+        own_voice=False,
+        phones=phones,
+    )
+    predicted = driver.speech_model.predict(hum, times_s, phones)
+    opening = anchor.face.opening(driver.expression(predicted, np.ones(50, np.float32)))
+    own = anchor.face.opening(anchor.reconstruction.expression[anchor.reconstruction.valid])
+    low, high = np.quantile(own, [0.02, 0.98])
+    assert (opening[(times_s > 0.9) & (times_s < 1.06)] < low + 0.15 * (high - low)).all()
+    assert opening[(times_s > 0.3) & (times_s < 0.7)].mean() > low + 0.25 * (high - low)

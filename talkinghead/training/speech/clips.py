@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchaudio
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPE
 from talkinghead.face.tracking import track_file
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.articulation import FEATURES, articulate
-from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.speech.audio_window import samples_at_encoder_rate
 from talkinghead.structures import Audio, BoolArray, FloatArray
 from talkinghead.text_to_speech import Phone
 from talkinghead.training.speech.feature_extractors import FeatureExtractor
@@ -156,7 +155,7 @@ def prepare_clip(
     audio_times_s = track.times_s - entry.lag_s
     opening = metrics.opening(track)
     is_closed = (opening < closed_below(opening[used])).astype(float)
-    phones = None if recognizer is None else recognizer.phones(at_encoder_rate(audio))
+    phones = None if recognizer is None else recognizer.phones(samples_at_encoder_rate(audio))
     examples = []
     for speed in SPEEDS:
         # Samples taken at another rate than they were recorded at sound quicker or slower, as another speaker would.
@@ -190,14 +189,6 @@ def articulation_at(phones: Sequence[Phone] | None, times_s: NDArray[np.float64]
     if phones is None:
         return torch.zeros(len(times_s), len(FEATURES))
     return torch.from_numpy(articulate(phones, times_s))
-
-
-def at_encoder_rate(audio: Audio) -> Tensor:
-    """(N,) samples at 16 kHz."""
-    samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
-    if audio.rate_hz == RATE_HZ:
-        return samples
-    return torchaudio.functional.resample(samples, audio.rate_hz, RATE_HZ)
 
 
 def _shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:

@@ -12,12 +12,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torchaudio
 from torch import Tensor
 
-from talkinghead.speech.audio_window import normalize_loudness
+from talkinghead.speech.audio_window import normalize_loudness, samples_at_encoder_rate
 from talkinghead.speech.encoder import SpeechFeatures
-from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
+from talkinghead.speech.front_ends import LogMelFrontEnd
 from talkinghead.structures import Audio
 from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 from talkinghead.training.speech.whisper import WhisperTeacher
@@ -136,7 +135,4 @@ class ConcatenatedExtractor:
 
 def _encoder_samples(audio: Audio) -> Tensor:
     """(N,) at the encoders' rate and loudness."""
-    samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
-    if audio.rate_hz != RATE_HZ:
-        samples = torchaudio.functional.resample(samples, audio.rate_hz, RATE_HZ)
-    return normalize_loudness(samples)
+    return normalize_loudness(samples_at_encoder_rate(audio))

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkinghead.face.face_model import FaceModel
+from talkinghead.speech.audio_window import samples_at_encoder_rate
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech import Phone, Utterance
 from talkinghead.training.speech.augmentation import Recordings
-from talkinghead.training.speech.clips import Clip, ClipEntry, Example, articulation_at, at_encoder_rate, prepare_clip
+from talkinghead.training.speech.clips import Clip, ClipEntry, Example, articulation_at, prepare_clip
 from talkinghead.training.speech.feature_extractors import (
     ConcatenatedExtractor,
     FeatureExtractor,
@@ -138,7 +139,7 @@ def prepare_pseudo_labeler(
     waveforms = [speech.recordings.stretch(length, draw) for _ in range(count)]
     recordings: list[tuple[Tensor, Sequence[Phone] | None]]
     recordings = [(samples, recognizer.phones(samples)) for samples in waveforms]
-    recordings += [(at_encoder_rate(utterance.audio), utterance.phones) for utterance in spoken]
+    recordings += [(samples_at_encoder_rate(utterance.audio), utterance.phones) for utterance in spoken]
     return PseudoLabeler(clips, labeler, encode_recordings(recordings, extractor, layers, labeler), training)
 
 
