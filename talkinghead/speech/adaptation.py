@@ -1,8 +1,8 @@
 """The expression predictor adapted to one person: how its networks changed by fine-tuning on the anchor's clip.
 
-Fully adapted networks predict the anchor's own voice best. Another voice is predicted best half way between the base
-networks and the adapted ones. Either is used together with the predictor as it was: their errors differ, and on
-sentences unlike the clip's the mean of both is never far behind the better one.
+Fully adapted networks predict the anchor's own voice best. For another voice half of the change is applied: what is
+particular to the anchor's voice is not to be expected of it. Either is used together with the predictor as it was:
+their errors differ, and on sentences unlike the clip's the mean of both is rarely far behind the better one.
 """
 
 from __future__ import annotations
