@@ -40,7 +40,8 @@ class AnchorDriver:
     speech_model: SpeechModel
     """Adapted to the anchor, where the anchor has an adaptation."""
     to_anchor: Callable[[FloatArray], FloatArray]
-    """From normalized expression (T, K) to the anchor's, in standard deviations of the face model."""
+    """From what `speech_model` predicts, (T, outputs), to the anchor's expression (T, K), in standard deviations of the
+    face model."""
     face: PersonFace
     """The anchor's."""
     own: FloatArray

@@ -15,7 +15,7 @@ import numpy as np
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.device import choose_device
-from talkinghead.errors import SpeechTooShortError
+from talkinghead.errors import SpeechTooShortError, TableError
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import check_output_path, sha256_of
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
@@ -39,7 +39,7 @@ from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
-from talkinghead.speech.articulation import KnownPhones
+from talkinghead.speech.articulation import KnownPhones, symbols_of
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import read_phone_times
 from talkinghead.structures import FloatArray
@@ -49,6 +49,8 @@ from talkinghead.weights.bundled import anchor_folder
 
 SHORTEST_SPEECH_S = 0.2
 """Shorter speech is refused."""
+PHONES_BEYOND_S = 0.5
+"""A table of phones that goes on for longer than the speech is refused, seconds."""
 
 
 Progress = Callable[[int, int], None]
@@ -286,7 +288,7 @@ def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config:
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
         own_voice = is_own_voice(anchor, recording, config)
         adaptation = adaptation_used(anchor, speech_model, own_voice)
-        phones = _phones(recording, spoken, config)
+        phones = _phones(recording, spoken, config, duration_s)
         driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, phones)
         parts = expression_parts(anchor, speech_model, driving, timeline.times_s)
     rest = anchor.rest_expression()
@@ -302,15 +304,24 @@ def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> b
     return config.voice_is_anchor == "yes"
 
 
-def _phones(recording: Path, spoken: SpokenFile | None, config: GenerationConfig) -> KnownPhones | None:
-    """The phones that are spoken, where the user or the text-to-speech engine tells them.
+def _phones(
+    recording: Path, spoken: SpokenFile | None, config: GenerationConfig, duration_s: float
+) -> KnownPhones | None:
+    """The phones that are spoken in a recording of that length, where the user or the text-to-speech engine tells them.
 
     Raises:
-        MissingFileError, TableError: transcript or table of phones cannot be read, or does not fit the recording.
+        MissingFileError, TableError: transcript or table of phones cannot be read, or does not fit the recording; or
+            the table's phones are in another notation than IPA or ARPABET.
         ModelUnavailableError: what aligns a transcript is not installed.
     """
     if config.phones is not None:
-        return KnownPhones(read_phone_times(config.phones).spoken, is_synthetic=True)
+        phones = read_phone_times(config.phones).spoken
+        if not phones or phones[-1].end_s > duration_s + PHONES_BEYOND_S:
+            what = f"goes on to {phones[-1].end_s:.2f} s" if phones else "has pauses only"
+            raise TableError(f"{config.phones} {what}, and {recording} lasts {duration_s:.2f} s; is it of another one?")
+        if sum(bool(symbols_of(phone.symbol)) for phone in phones) < len(phones) / 2:
+            raise TableError(f"{config.phones} has phones like {phones[0].symbol!r:.20}, and not in IPA or ARPABET.")
+        return KnownPhones(phones, is_synthetic=True)
     if config.transcript is not None:
         return KnownPhones(align_phones(config.transcript, read_audio(recording)).spoken, is_synthetic=False)
     if spoken is None or spoken.phones is None:

@@ -33,9 +33,15 @@ class PhoneTimes:
 
     @property
     def spoken(self) -> tuple[Phone, ...]:
-        """The same as phones with their times, pauses left out."""
+        """The same as phones with their times, pauses left out, in the order of time whatever that of the table; where
+        one begins before another ends, it ends that."""
         pairs = zip(self.phones, self.times_s.tolist(), strict=True)
-        return tuple(Phone(name, *times_s) for name, times_s in pairs if plain(name) not in PAUSES)
+        ordered = sorted((times_s, name) for name, times_s in pairs if plain(name) not in PAUSES)
+        following_s = [times_s[0] for times_s, _ in ordered[1:]] + [np.inf]
+        return tuple(
+            Phone(name, begin_s, min(end_s, next_s))
+            for ((begin_s, end_s), name), next_s in zip(ordered, following_s, strict=False)
+        )
 
     @property
     def closures_s(self) -> NDArray[np.float64]:

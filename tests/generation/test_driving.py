@@ -15,7 +15,7 @@ import torch
 from speech_models import needs_default_weights
 
 from talkinghead.anchor import Anchor
-from talkinghead.errors import CheckpointError, OptionError
+from talkinghead.errors import CheckpointError, OptionError, TableError
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.generation import anchor_driver, driving, pipeline
 from talkinghead.generation.config import GenerationConfig
@@ -225,13 +225,31 @@ def test_phones_come_from_the_engine_or_the_user(tmp_path: Path) -> None:
     phones = (Phone("b", 0.0, 0.1), Phone("ɑ", 0.1, 0.3))
     table = tmp_path / "phones.tsv"
     write_phone_times(table, phones)
-    told = pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, phones), GenerationConfig())
-    read = pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table))
+    told = pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, phones), GenerationConfig(), 1.0)
+    read = pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
     assert told == read == KnownPhones(phones, is_synthetic=True)
-    assert pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig()) is None
-    assert pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, None), GenerationConfig()) is None
+    assert pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(), 1.0) is None
+    assert pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, None), GenerationConfig(), 1.0) is None
     with pytest.raises(OptionError, match="not both"):
         GenerationConfig(phones=table, transcript=table)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("0 0.1 b\n0.1 3.0 a\n", "another one"), ("0 0.5 sil\n", "pauses only"), ("0 0.1 7\n0.1 0.2 %\n", "not in IPA")],
+)
+def test_phones_that_do_not_fit_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    table = tmp_path / "phones.txt"
+    table.write_text(text)
+    with pytest.raises(TableError, match=reason):
+        pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
+
+
+def test_a_table_in_any_order_gives_phones_in_that_of_time(tmp_path: Path) -> None:
+    table = tmp_path / "phones.txt"
+    table.write_text("0.2 0.4 a\n0.0 0.3 B\n0.4 0.5 sp\n")
+    found = pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
+    assert found is not None and found.phones == (Phone("B", 0.0, 0.2), Phone("a", 0.2, 0.4))
 
 
 @needs_default_weights
