@@ -177,16 +177,41 @@ def _mapping(
     used = sequence.has_target.numpy()
     measured = sequence.targets.numpy()[used] * std + mean
     center = expected[used].mean(0)
-    # A mean of predictions moves less than the mouth: it is enlarged until its opening has the clip's deviation.
-    opening, driven = (face.opening(one).std() for one in (measured, expected[used] * std + mean))
-    gain = float(np.clip(opening / max(driven, 1e-6), 1.0, LARGEST_GAIN))
-    to_person = np.diag(gain * std)
+    to_person = enlargement(face, measured, expected[used] * std + mean) * std[:, None]
     to_base, base_offset = _base_map(sequence, used)
     matrix = np.concatenate([to_person, to_base @ to_person]) / 2
     offset = (base_offset / 2 - center) @ to_person + center * std + mean
     larger = ((expected[used] - center) @ to_person + center * std + mean).astype(np.float32)
     closing = choose_levels(larger, sequence.closure.numpy()[used], face, measured.astype(np.float32))
     return matrix.astype(np.float32), offset.astype(np.float32), closing
+
+
+def enlargement(face: PersonFace, measured: FloatArray, driven: FloatArray) -> NDArray[np.float64]:
+    """Matrix (K, K) that gives predictions the deviations of the measured expression.
+
+    A mean of predictions moves less than the mouth. Each coefficient is enlarged to the clip's deviation. That alone
+    would mix less certain coefficients into the opening of the mouth, so the opening is corrected to what was
+    predicted, enlarged as a whole: it agrees with the mouth as well as before.
+
+    Args:
+        face: of the person.
+        measured: (N, K) expression in the clip.
+        driven: (N, K) what is predicted for the same times.
+    """
+    one_each = np.eye(measured.shape[1], dtype=np.float32)
+    to_gap = (face.lip_gap(one_each) - face.lip_gap(0 * one_each)).astype(float)
+    gains = _gain(measured.std(0), driven.std(0))
+    gap_gain = _gain(face.opening(measured).std(), face.opening(driven).std())
+    # The correction moves the coefficients as they move with the opening.
+    centered = driven - driven.mean(0)
+    along = centered.T @ (centered @ to_gap)
+    along /= max(float(along @ to_gap), 1e-12)
+    return np.diag(gains) + np.outer((gap_gain - gains) * to_gap, along)
+
+
+def _gain(measured: FloatArray, driven: FloatArray) -> NDArray[np.float64]:
+    """Factor that brings one deviation to another, within limits."""
+    return np.clip(measured / np.maximum(driven, 1e-6), 1.0, LARGEST_GAIN).astype(float)
 
 
 @torch.no_grad()

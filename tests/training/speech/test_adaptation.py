@@ -20,7 +20,7 @@ from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.predictor import ExpressionPredictor, PredictorConfig
 from talkinghead.structures import Audio, FloatArray, Reconstruction
 from talkinghead.training.speech import adaptation as module
-from talkinghead.training.speech.adaptation import AdaptationConfig, adapt
+from talkinghead.training.speech.adaptation import AdaptationConfig, adapt, enlargement
 from talkinghead.weights.bundled import checkpoint_path
 
 SECONDS = 24.0
@@ -138,3 +138,22 @@ def test_the_speech_model_stays_as_it_was_and_the_result_is_the_same_each_time(
     assert one is not None and two is not None
     for name, change in one.changes.items():
         np.testing.assert_array_equal(two.changes[name], change)
+
+
+def test_predictions_are_enlarged_and_the_opening_stays_as_certain_as_it_was(face: PersonFace) -> None:
+    draw, coefficients = np.random.default_rng(0), face.model.expressions
+    one_each = np.eye(coefficients, dtype=np.float32)
+    to_gap = face.lip_gap(one_each) - face.lip_gap(0 * one_each)
+    moved = draw.normal(size=(2000, coefficients)).astype(np.float32)
+    certain = draw.uniform(0.75, 1.0, coefficients)  # correlation of what is predicted
+    guessed = certain * (certain * moved + np.sqrt(1 - certain**2) * draw.normal(size=moved.shape))
+    opened = 10 * to_gap / np.linalg.norm(to_gap)  # so that the lips never meet
+    measured, driven = moved + opened, (guessed + opened).astype(np.float32)
+
+    larger = (driven @ enlargement(face, measured, driven)).astype(np.float32)
+
+    gaps = [face.lip_gap(one).astype(float) for one in (measured, driven, larger)]
+    assert np.corrcoef(gaps[1], gaps[2])[0, 1] > 0.99999
+    assert np.isclose(gaps[2].std(), gaps[0].std(), rtol=0.01)
+    aside = np.abs(to_gap) < np.quantile(np.abs(to_gap), 0.3)  # coefficients that hardly part the lips
+    assert np.allclose(larger.std(0)[aside], measured.std(0)[aside], rtol=0.02)
