@@ -7,14 +7,13 @@ known yet; `benchmarks/speech_live.py` measures by how much.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from talkinghead.speech.adaptation import AdaptedPredictor
@@ -91,7 +90,7 @@ class ExpressionStream:
         """Args: as in `stream_expression`."""
         encoder, config = speech_model.encoder, speech_model.predictor.config
         self._encoder_stream = open_encoder_stream(encoder, config.layers, look_ahead_s, quantized=True)
-        self._predictor = _for_short_inputs(speech_model.predictor)
+        self._predictor, self._members = speech_model.predictor, _Members(speech_model.predictor)
         self._first_s, self._rate_hz = encoder.first_s, encoder.rate_hz
         self._steps, self._gain = Steps(), _RunningGain()
         self._past = torch.zeros(0, config.inputs)
@@ -119,13 +118,12 @@ class ExpressionStream:
         self._past = inputs[max(0, end - reach) : end]
         if end == begin:
             return features.first, np.zeros((0, predictor.outputs + 1), np.float32)
-        if not is_end:
-            # What comes after the newest frame is not known. Its mean, 0, is a little better than silence or repeats.
-            inputs = torch.cat(
-                [inputs[: end + reach], inputs.new_zeros(max(0, end + reach - len(inputs)), inputs.shape[1])]
-            )
-        both = torch.cat([predictor.expression(inputs[None]), predictor.closure(inputs[None])[..., None]], 2)
-        return features.first, np.asarray(both[0, begin:end].cpu().numpy(), np.float32)
+        # What comes after the newest frame is not known. Its mean, 0, is a little better than silence or repeats.
+        missing, beyond = reach - begin, max(0, end + reach - len(inputs))
+        around = functional.pad(inputs[: end + reach], (0, 0, missing, beyond))
+        known = slice(missing, len(around) - beyond if is_end else len(around))
+        both = self._members(around, known)
+        return features.first, np.asarray(both.cpu().numpy(), np.float32)
 
     def _joined(self, steps: list[tuple[int, FloatArray]]) -> StreamedExpression:
         """Several steps as one."""
@@ -153,49 +151,71 @@ class _RunningGain:
         return 1.0 if lufs is None else float(10 ** ((LOUDNESS_LUFS - lufs) / 20))
 
 
-def _for_short_inputs(predictor: ExpressionPredictor) -> ExpressionPredictor:
-    """The same predictor with convolutions that are several times faster on some tens of frames on a CPU."""
-    predictor = copy.deepcopy(predictor)
-    if predictor.projection.device.type == "cpu":
-        adapted = predictor.adapted if isinstance(predictor, AdaptedPredictor) else ()
-        for network in (*predictor.networks, *adapted, predictor.closing):
-            network.convolutions = nn.ModuleList(_ShortConvolution(conv) for conv in network.convolutions)
-            network.enter = _ShortLinear(network.enter)
-    return predictor
+class _Members:
+    """All temporal networks of a predictor, evaluated together on the few frames of a step.
+
+    The values are those of the networks one by one, on the frames that are wanted alone.
+    """
+
+    def __init__(self, predictor: ExpressionPredictor) -> None:
+        """Args: the predictor, adapted or not."""
+        adapted = list(predictor.adapted) if isinstance(predictor, AdaptedPredictor) else []
+        networks = [*adapted, *predictor.networks, predictor.closing]
+        config = predictor.config
+        self._reach, self._kernel, self._dilations = config.reach, config.kernel, config.dilations
+        self._groups = [(slice(0, len(adapted)), 1.0)] if adapted else []
+        self._groups.append((slice(len(adapted), -1), float(predictor.output_scale)))
+        """Members of which the mean is taken, and its factor."""
+        # Columns of the phones, which nobody knows live, are left out. M members: (M, ...).
+        self._enter = torch.cat([network.enter.weight[:, : config.inputs] for network in networks]).detach().T
+        self._enter = self._enter.contiguous()  # (inputs, M * width)
+        self._enter_bias = torch.cat([network.enter.bias for network in networks]).detach()
+        self._layers = [
+            (
+                _stacked([network.norms[layer].weight for network in networks]),
+                _stacked([network.norms[layer].bias for network in networks]),
+                torch.stack([network.convolutions[layer].weight.permute(2, 1, 0).flatten(0, 1) for network in networks])
+                .detach()
+                .contiguous(),  # (M, kernel * width, width)
+                _stacked([network.convolutions[layer].bias for network in networks]),
+            )
+            for layer in range(len(config.dilations))
+        ]
+        self._leave = torch.stack([_wide(network.leave.weight.T, config.expressions) for network in networks]).detach()
+        self._leave_bias = _stacked([_wide(network.leave.bias, config.expressions) for network in networks])
+
+    def __call__(self, inputs: Tensor, known: slice) -> Tensor:
+        """Normalized expression and closure: (reach + S + reach, inputs) -> (S, outputs + 1), the closure last.
+
+        Args:
+            inputs: of the wanted frames and of as many as matter on either side.
+            known: those of them that lie within the stream.
+        """
+        outside = inputs.new_zeros(len(inputs), 1)
+        outside[known] = 1
+        hidden = torch.addmm(self._enter_bias, inputs, self._enter)
+        hidden = hidden.view(len(inputs), len(self._leave), -1).transpose(0, 1).contiguous()  # (M, S, width)
+        first = 0
+        for dilation, (scale, shift, weight, bias) in zip(self._dilations, self._layers, strict=True):
+            side = dilation * (self._kernel // 2)
+            count, width = hidden.shape[1] - 2 * side, hidden.shape[2]
+            active = torch.addcmul(shift, functional.layer_norm(hidden, (width,)), scale)
+            active = functional.gelu(active) * outside[first : first + hidden.shape[1]]
+            taps = active.as_strided(
+                (len(active), count, self._kernel, width), (active.stride(0), width, dilation * width, 1)
+            )
+            hidden = hidden[:, side : side + count] + torch.baddbmm(bias, taps.flatten(2), weight)
+            first += side
+        outputs = torch.baddbmm(self._leave_bias, functional.gelu(hidden), self._leave)
+        means = [outputs[members].mean(0) * factor for members, factor in self._groups]
+        return torch.cat([*means, outputs[-1, :, :1].sigmoid()], 1)
 
 
-class _ShortConvolution(nn.Module):
-    """A dilated convolution as one product of matrices, without the set-up time of torch's."""
-
-    def __init__(self, convolution: nn.Conv1d) -> None:
-        """Args: of stride 1, padded with zeros."""
-        super().__init__()
-        self._kernel, self._dilation = convolution.kernel_size[0], convolution.dilation[0]
-        self._padding = int(convolution.padding[0])
-        weight = convolution.weight.detach().permute(2, 1, 0).flatten(0, 1)  # (kernel * channels, outputs)
-        self._weight, self._bias = weight.contiguous(), _bias(convolution)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(1, C, S) -> (1, C, S)."""
-        frames = functional.pad(inputs[0].T, (0, 0, self._padding, self._padding)).contiguous()
-        count, width = inputs.shape[2], inputs.shape[1]
-        taps = frames.as_strided((count, self._kernel, width), (width, self._dilation * width, 1))
-        return torch.addmm(self._bias, taps.flatten(1), self._weight).T[None]
+def _stacked(vectors: list[Tensor]) -> Tensor:
+    """(M, 1, N) of M vectors (N,)."""
+    return torch.stack(vectors).detach()[:, None]
 
 
-class _ShortLinear(nn.Module):
-    """A linear layer whose weights lie in memory as they are read."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        """Args: the layer."""
-        super().__init__()
-        self._weight, self._bias = linear.weight.detach().T.contiguous(), _bias(linear)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(1, S, A) -> (1, S, B)."""
-        return torch.addmm(self._bias, inputs[0], self._weight)[None]
-
-
-def _bias(module: nn.Linear | nn.Conv1d) -> Tensor:
-    """The bias of a module, zeros where it has none."""
-    return module.weight.new_zeros(len(module.weight)) if module.bias is None else module.bias.detach()
+def _wide(weights: Tensor, columns: int) -> Tensor:
+    """Weights (..., N) with columns of 0 up to a number of them."""
+    return functional.pad(weights, (0, columns - weights.shape[-1]))
