@@ -24,9 +24,9 @@ from talkinghead.speech.model import PredictedExpression, SpeechModel
 from talkinghead.speech.predictor import ExpressionPredictor
 from talkinghead.structures import FloatArray
 
-LOOK_AHEAD_S = 0.26
+LOOK_AHEAD_S = 0.24
 """Audio after the predicted moment that is waited for, seconds."""
-STEP_S = 0.04
+STEP_S = 0.08
 """Audio that is taken at a time, seconds. Latency is at most this and the look-ahead."""
 
 
