@@ -80,6 +80,9 @@ class Anchor:
     """Of the speech model that was installed at training; None where the folder has none."""
     adaptation: SpeechAdaptation | None
     """Of the same speech model; None where there was nothing to gain, or the folder is older."""
+    is_steady: bool = False
+    """Whether its clip was tracked so that the upper face does not follow the mouth, see `steady_track`: its other
+    clips must be too, since the network has learned one kind of pose."""
 
     @property
     def model(self) -> FaceModel:
@@ -125,6 +128,7 @@ def load_anchor(folder: Path) -> Anchor:
         appearance=load_appearance(folder / APPEARANCE_FILE) if APPEARANCE_FILE in hashes else None,
         calibration=calibration,
         adaptation=load_adaptation(folder / ADAPTATION_FILE, model.expressions) if ADAPTATION_FILE in hashes else None,
+        is_steady=description["clip"].get("steady") is True,
     )
 
 

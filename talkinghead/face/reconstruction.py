@@ -123,8 +123,8 @@ def rotation_matrices(axis_angle: FloatArray) -> Array:
     return np.asarray(Rotation.from_rotvec(axis_angle.astype(np.float64)).as_matrix())
 
 
-def frame_rate_of(track: Track) -> float:
-    """Frames per second by the track's timestamps: from their median step, so that a gap does not count."""
+def frame_rate_of(track: Track | Reconstruction) -> float:
+    """Frames per second by the frames' timestamps: from their median step, so that a gap does not count."""
     if len(track) < 2:
         return 25.0
     return float(1.0 / np.median(np.diff(track.times_s)))

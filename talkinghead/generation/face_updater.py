@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.device import mixed_precision, to_device
+from talkinghead.face.reconstruction import frame_rate_of
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
+from talkinghead.generation.own_range import OwnRange
 from talkinghead.generation.passthrough import Reason
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
@@ -71,6 +73,10 @@ class FaceUpdater:
         self.appearance = anchor.appearance
         self.network = copy.deepcopy(anchor.network).placed(device)
         self.crops = place_crops(anchor.region, reconstruction, self.network.config.size_px)
+        own = anchor.reconstruction
+        self._range = OwnRange.of(anchor.model, own.expression[own.valid], frame_rate_of(own))
+        self.bent_frames = 0
+        """Number of frames so far whose expression the anchor's clip does not contain, and was bent to what it does."""
 
     def update(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> list[ByteArray]:
         """Give frames a new lower face.
@@ -94,12 +100,14 @@ class FaceUpdater:
         crops = np.empty((len(usable), *places.size_px, 3), np.uint8)
         for crop, i, to_frame in zip(crops, usable.tolist(), places.to_frame, strict=True):
             crop[:] = crop_frame(images[i], to_frame, places.size_px)
+        expression, beyond = self._range.bend(expression[usable])
+        self.bent_frames += int(beyond.sum())
         covered = [self.appearance is not None and self.appearance.is_covered(crop) for crop in crops]
         return Prepared(
             images=images,
             usable=usable,
             crops=places,
-            coefficients=crop_coefficients(self.reconstruction, self.crops, chosen, expression[usable]),
+            coefficients=crop_coefficients(self.reconstruction, self.crops, chosen, expression),
             filled=remove_region(crops, holes),
             holes=holes,
             feathers=feathers,

@@ -157,6 +157,7 @@ def write_video(
         output, frames, fps, duration_s, intensity, seconds (from the call to the finished file), first_frame_s (from
         the call until the first frame was made), frames_per_second, frames_passed_through (without a new mouth),
         passed_through (their number by `passthrough.Reason`), frames_blended (between these and the others),
+        expressions_bent (frames that asked for a mouth that the anchor's clip does not show, see `own_range`),
         speech_adaptation (see `driving.adaptation_used`; None where the expression does not come from speech), consent
         (as the anchor records it); for a script also text_to_speech, as `write_speech` describes it.
 
@@ -212,6 +213,7 @@ def _report(
         "frames_passed_through": passthrough.passed_through,
         "passed_through": {str(reason): count for reason, count in sorted(passthrough.reasons.items())},
         "frames_blended": passthrough.blended,
+        "expressions_bent": performance.updater.bent_frames,
         "speech_adaptation": performance.speech_adaptation,
     }
 

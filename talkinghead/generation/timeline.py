@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.errors import NoFaceError
 from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import track_file
 from talkinghead.generation.frame_order import EASE_S, ping_pong
 from talkinghead.generation.passthrough import Reason, reject_reasons
@@ -63,7 +64,7 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
     if clip is None:
         reconstruction = anchor.reconstruction
     else:
-        track = track_file(clip, face=face)
+        track = steady_track(clip, anchor.model, face=face) if anchor.is_steady else track_file(clip, face=face)
         if not track.valid.any():
             raise NoFaceError(f"{clip}: no frame shows a usable face.")
         reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)

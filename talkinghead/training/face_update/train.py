@@ -40,7 +40,8 @@ from talkinghead.face.face_model import PersonFace, load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.reconstruction_files import save_reconstruction
 from talkinghead.face.region_removal import crop_size_px, local_region
-from talkinghead.face.tracking import save_track, track_file
+from talkinghead.face.steady_track import steady_track
+from talkinghead.face.tracking import save_track
 from talkinghead.files import locked, sha256_of, writing
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
@@ -104,7 +105,12 @@ def train(
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
         work = _open_work_folder(output, f"{sha256_of(clip)} {config.face}", config.resume)
         try:
-            track = track_file(clip, face=config.face, progress=lambda n: report(TrainingProgress("tracking", 0.0, n)))
+            track = steady_track(
+                clip,
+                load_face_model(checkpoint_path("face_model.safetensors")),
+                face=config.face,
+                progress=lambda frames: report(TrainingProgress("tracking", 0.0, frames)),
+            )
             with writing(output):
                 prepared = _prepare(work, clip, track, config.loop, report)
                 trainer = _train_network(work, prepared, config, device, report)
@@ -204,6 +210,7 @@ def _write_anchor(
             "height": track.height,
             "frames": len(track),
             "frames_with_face": usable,
+            "steady": True,
         },
         "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
         "speech_adaptation": None if prepared.adaptation is None else prepared.adaptation.describe(),
