@@ -9,7 +9,7 @@ Pixel coordinates have their origin at the top-left corner of the image and pixe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, Protocol
 
@@ -112,6 +112,8 @@ class Track:
     """Height of the upright frame, pixels."""
     blendshapes: FloatArray | None = None
     """(T, 52) float32 scores in [0, 1]; None where the blendshape network did not run."""
+    cuts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(C,) numbers of the frames that begin a new shot, rising, in 1..T - 1."""
 
     def __len__(self) -> int:
         """T, the number of frames."""

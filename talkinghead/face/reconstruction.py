@@ -70,7 +70,7 @@ def reconstruct(
     config = config or ReconstructionConfig()
     if not track.valid.any():
         raise NoFaceError("No frame of the clip shows a usable face.")
-    rate_hz = frame_rate_of(track)
+    smoothing = _Smoothing(frame_rate_of(track), track.cuts)
     # From image axes (y down, z away from the viewer) to the model's (y up, z towards the viewer).
     observed = track.landmarks[:, :MESH_VERTICES].astype(np.float64) * (1, -1, -1)  # (T, 468, 3)
     weights = track.valid.astype(np.float64)
@@ -86,8 +86,8 @@ def reconstruct(
         shape = unproject(observed, pose)  # (T, 468, 3) cm
         if identity is None:
             solved = _solve_identity(shape, expression, weights, model, axes, config.noise_cm)
-        expression = _solve_expression(shape, solved, weights, model, axes, config, rate_hz)
-    rotation, translation, scale = _smooth_pose(pose, rigid.mean(0), weights, rate_hz, config)
+        expression = _solve_expression(shape, solved, weights, model, axes, config, smoothing)
+    rotation, translation, scale = _smooth_pose(pose, rigid.mean(0), weights, config, smoothing)
     found = Reconstruction(
         identity=solved.astype(np.float32),
         expression=expression.astype(np.float32),
@@ -165,8 +165,32 @@ def smooth(values: Array, weights: Array, rate_hz: float, cutoff_hz: float) -> A
     return np.asarray(solveh_banded(bands, weights[:, None] * values))
 
 
+@dataclass(frozen=True)
+class _Smoothing:
+    """Smoothing along time within each shot of a clip: nothing is continued over a cut."""
+
+    rate_hz: float
+    """Frames per second."""
+    cuts: NDArray[np.int64]
+    """(C,) first frames of the shots but the first."""
+
+    def __call__(self, values: Array, weights: Array, cutoff_hz: float) -> Array:
+        """As `smooth`. A shot in which no frame has weight takes the values of the nearest frames that have."""
+        known = np.flatnonzero(weights > 0)
+        shots = zip(np.split(values, self.cuts), np.split(weights, self.cuts), strict=True)
+        first, smoothed = 0, []
+        for part, weight in shots:
+            if len(known) and not weight.any():
+                nearest = np.abs(np.arange(first, first + len(part))[:, None] - known).argmin(1)
+                smoothed.append(values[known[nearest]])
+            else:
+                smoothed.append(smooth(part, weight, self.rate_hz, cutoff_hz))
+            first += len(part)
+        return np.concatenate(smoothed)
+
+
 def _smooth_pose(
-    pose: Pose, pivot: Array, weights: Array, rate_hz: float, config: ReconstructionConfig
+    pose: Pose, pivot: Array, weights: Array, config: ReconstructionConfig, smoothing: _Smoothing
 ) -> tuple[Array, Array, Array]:
     """Smooth the poses along time, bridging frames of weight 0.
 
@@ -174,8 +198,8 @@ def _smooth_pose(
         pose: of T frames.
         pivot: (3,) cm, the middle of the rigid points.
         weights: (T,) of the frames.
-        rate_hz: frames per second.
         config: of which the cutoffs are used.
+        smoothing: of this clip.
 
     Returns:
         Rotation (T, 3) as axis-angle in radians, translation (T, 3) px with y up, scale (T,) px per cm.
@@ -183,11 +207,11 @@ def _smooth_pose(
     # Rotations are smoothed relative to that of one reliable frame, which stays far from the wrap of the axis-angle.
     reference = Rotation.from_matrix(pose.matrix[int(np.argmax(weights))])
     relative = (Rotation.from_matrix(pose.matrix) * reference.inv()).as_rotvec()
-    rotation = Rotation.from_rotvec(smooth(relative, weights, rate_hz, config.rotation_cutoff_hz)) * reference
+    rotation = Rotation.from_rotvec(smoothing(relative, weights, config.rotation_cutoff_hz)) * reference
     # What is smoothed is the projection of the pivot, and not that of the model's origin: so the face stays where it
     # was observed although its rotation is smoothed more strongly. The scale is smoothed as a logarithm, to stay > 0.
     projected = pose.translation + pose.scale[:, None] * (pose.matrix @ pivot)
-    smoothed = smooth(np.column_stack([projected, np.log(pose.scale)]), weights, rate_hz, config.pose_cutoff_hz)
+    smoothed = smoothing(np.column_stack([projected, np.log(pose.scale)]), weights, config.pose_cutoff_hz)
     scale = np.exp(smoothed[:, 3])
     # Back from the pivot to the origin, by the smoothed rotation.
     return rotation.as_rotvec(), smoothed[:, :3] - scale[:, None] * rotation.apply(pivot), scale
@@ -227,7 +251,7 @@ def _solve_expression(
     model: FaceModel,
     axes: Array,
     config: ReconstructionConfig,
-    rate_hz: float,
+    smoothing: _Smoothing,
 ) -> Array:
     """Solve for the expression (T, K) by ridge regression in every frame, then smooth it in time.
 
@@ -242,7 +266,7 @@ def _solve_expression(
     # by itself; the ridge solution is a division by the eigenvalues there.
     stiffness, modes = np.linalg.eigh(basis @ basis.T + config.noise_cm**2 * np.eye(model.expressions))
     raw = residual @ basis.T @ modes / stiffness
-    return smooth(raw, weights, rate_hz, config.expression_cutoff_hz) @ modes.T
+    return smoothing(raw, weights, config.expression_cutoff_hz) @ modes.T
 
 
 def local_misfit_cm(model: FaceModel, track: Track, reconstruction: Reconstruction) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def steady_track(
         return with_rigid_points(first, second, model)
 
     points = hashlib.sha256(model.neutral.tobytes() + model.rigid.tobytes()).hexdigest()
-    key = f"{sha256_of(clip)[:32]}-{face}-steady-{points[:8]}"
+    key = f"{sha256_of(clip)[:32]}-{face}-shots-steady-{points[:8]}"
     return cached("tracks", key, make, load_track, lambda path, track: save_track(track, path))
 
 
@@ -88,7 +89,7 @@ def with_rigid_points(first: Track, second: Track, model: FaceModel) -> Track:
     same = first.valid[:count] & second.valid[:count] & (moved_px <= REACH * size_px)
     frames = np.flatnonzero(same)
     landmarks[np.ix_(frames, model.rigid)] = theirs[frames]
-    return Track(landmarks, first.valid, first.times_s, first.width, first.height, first.blendshapes)
+    return replace(first, landmarks=landmarks)
 
 
 def _painted(clip: Path, track: Track, model: FaceModel) -> Iterator[Frame]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from talkinghead.errors import CheckpointError
 from talkinghead.face.landmarks import Face, FaceLandmarker, FaceRegion
 from talkinghead.files import Arrays, cached, load_arrays, save_arrays, sha256_of
+from talkinghead.media.shots import ShotDetector
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FaceChoice, Frame, Track
 from talkinghead.weights import registry
@@ -103,7 +104,9 @@ def track_clip(
     tracker = FaceTracker(landmarker, face)
     no_face, no_scores = np.zeros((LANDMARKS, 3), np.float32), np.zeros(BLENDSHAPES, np.float32)
     landmarks, scores, times_s, valid = [], [], [], []
+    shots = ShotDetector()
     for done, frame in enumerate(frames, start=1):
+        shots.push(frame.image)
         found = tracker.update(frame)
         landmarks.append(no_face if found is None else found.landmarks)
         if with_blendshapes:
@@ -119,6 +122,7 @@ def track_clip(
         width=width,
         height=height,
         blendshapes=np.array(scores, np.float32).reshape(-1, BLENDSHAPES) if with_blendshapes else None,
+        cuts=shots.cuts(),
     )
 
 
@@ -145,7 +149,7 @@ def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[
             return track_clip(reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress)
 
     return cached(
-        "tracks", f"{sha256_of(clip)[:32]}-{face}", make, load_track, lambda path, track: save_track(track, path)
+        "tracks", f"{sha256_of(clip)[:32]}-{face}-shots", make, load_track, lambda path, track: save_track(track, path)
     )
 
 
@@ -160,6 +164,7 @@ def save_track(track: Track, path: Path) -> None:
         "valid": track.valid,
         "times_s": track.times_s,
         "size": np.array([track.width, track.height], np.int64),
+        "cuts": track.cuts,
     }
     if track.blendshapes is not None:
         arrays["blendshapes"] = track.blendshapes
@@ -185,12 +190,24 @@ def load_track(path: Path) -> Track:
             width=int(arrays["size"][0]),
             height=int(arrays["size"][1]),
             blendshapes=None if scores is None else scores.reshape(frames, BLENDSHAPES).astype(np.float32),
+            cuts=_whole_numbers(arrays.get("cuts", np.zeros(0, np.int64))),  # older tracks have none
         )
     except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
         raise CheckpointError(f"{path} is not a track: {error}.") from error
     if not _is_usable(track):
         raise CheckpointError(f"{path} is damaged: it has values out of range; delete it.")
     return track
+
+
+def _whole_numbers(array: NDArray[Any]) -> NDArray[np.int64]:
+    """The array, flat.
+
+    Raises:
+        TypeError: it holds other numbers.
+    """
+    if array.dtype != np.int64:
+        raise TypeError(f"cuts are {array.dtype}")
+    return array.reshape(-1)
 
 
 def _is_usable(track: Track) -> bool:
@@ -200,6 +217,10 @@ def _is_usable(track: Track) -> bool:
     if track.blendshapes is not None:
         numbers.append(track.blendshapes)
     if not all(0 < size <= LARGEST_PX for size in sizes_px) or not all(np.isfinite(part).all() for part in numbers):
+        return False
+    # Rising and within the frames. A difference could overflow, a comparison cannot.
+    cuts = track.cuts
+    if len(cuts) and not (cuts[0] > 0 and cuts[-1] < len(track) and (cuts[1:] > cuts[:-1]).all()):
         return False
     # A face may reach beyond the frame, but not far.
     is_near = np.abs(track.landmarks).max(initial=0.0) <= 10 * max(sizes_px)

@@ -187,3 +187,32 @@ def test_selected_frames_keep_all_that_belongs_to_them(model: FaceModel) -> None
     for field in dataclasses.fields(Reconstruction):
         if field.name != "identity":
             np.testing.assert_array_equal(getattr(part, field.name), getattr(truth, field.name)[chosen])
+
+
+def test_nothing_is_smoothed_over_a_cut(model: FaceModel) -> None:
+    """Two shots of one head: each is reconstructed as it would be alone, up to the frame at the cut."""
+    truth = known(model, 80)
+    moved = dataclasses.replace(
+        truth, translation=truth.translation + np.float32([60, -25]), scale=truth.scale * np.float32(1.3)
+    )
+    whole = dataclasses.replace(
+        truth, translation=np.r_[truth.translation[:40], moved.translation[40:]],
+        scale=np.r_[truth.scale[:40], moved.scale[40:]],
+    )  # fmt: skip
+    track = tracked(model, whole, 0.0)
+
+    def error_px(cuts: list[int]) -> float:
+        found = reconstruct(dataclasses.replace(track, cuts=np.array(cuts, np.int64)), model, identity=truth.identity)
+        return float(np.linalg.norm(found.translation - whole.translation, axis=1)[36:44].max())
+
+    assert error_px([]) > 10
+    assert error_px([40]) < 1
+
+
+def test_a_shot_without_a_face_takes_the_nearest_pose(model: FaceModel) -> None:
+    track = tracked(model, known(model, 60), 0.0)
+    valid = np.arange(60) < 40
+    hidden = dataclasses.replace(track, valid=valid, landmarks=track.landmarks * valid[:, None, None])
+    found = reconstruct(dataclasses.replace(hidden, cuts=np.array([40])), model)
+    np.testing.assert_allclose(found.translation[40:], np.repeat(found.translation[39:40], 20, 0), atol=2.0)
+    assert not found.valid[40:].any()

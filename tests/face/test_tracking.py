@@ -37,6 +37,7 @@ def random_track(with_blendshapes: bool) -> Track:
         width=64,
         height=48,
         blendshapes=draw.uniform(0, 1, (FRAMES, BLENDSHAPES)).astype(np.float32) if with_blendshapes else None,
+        cuts=np.array([1, 2]) if with_blendshapes else np.zeros(0, np.int64),
     )
 
 
@@ -101,6 +102,10 @@ def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
         {"times_s": np.zeros(FRAMES)},
         {"size": np.array([0, 48])},
         {"size": np.array([64])},
+        {"cuts": np.array([2, 1])},
+        {"cuts": np.array([0, 1])},
+        {"cuts": np.array([FRAMES])},
+        {"cuts": np.array([np.nan])},
     ],
     ids=str,
 )
