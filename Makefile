@@ -8,9 +8,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.talkinghead-installed
 
-# What `make demo` says, and who says it: the built-in anchor, or an ANCHOR folder of your own.
+# What `make demo` says, and who says it: the built-in anchor, or an ANCHOR folder of your own. Both reach the command
+# through its environment, as they were given: neither make nor the shell looks at what they contain.
 ANCHOR ?= presenter
 TEXT ?= Good evening, and welcome. Everything you hear and see here was made on this computer, from a line of text.
+override ANCHOR := $(value ANCHOR)
+override TEXT := $(value TEXT)
+export ANCHOR TEXT
 
 .PHONY: install demo test lint bench
 
@@ -27,7 +31,11 @@ $(STAMP): pyproject.toml
 demo: install
 	mkdir -p out
 	$(BIN)/talkinghead doctor
-	$(BIN)/talkinghead generate '$(ANCHOR)' --text '$(TEXT)' -o out/demo.mp4 --contact-sheet out/demo.png --overwrite
+	$(BIN)/talkinghead generate --text="$$TEXT" -o out/demo.mp4 --contact-sheet out/demo.png --overwrite -- "$$ANCHOR"
+	@echo "Look at out/demo.mp4. Then with a clip of your own, of somebody who agreed to it:"
+	@echo "    source $(VENV)/bin/activate"
+	@echo "    talkinghead train me.mp4 -o me.anchor --minutes 15"
+	@echo "    talkinghead generate me.anchor speech.wav -o out/me.mp4"
 
 # One process for each core; one that has nothing left to do takes tests from the other.
 test: install
