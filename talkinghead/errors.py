@@ -43,6 +43,12 @@ class NoFaceError(TalkingHeadError):
     exit_code = 65
 
 
+class TrainingInterruptedError(TalkingHeadError):
+    """A training was ended by Ctrl-C or `kill`; what is trained is kept, and the same training resumes from there."""
+
+    exit_code = 130  # as shells report an interrupted command
+
+
 class OptionError(TalkingHeadError):
     """An option is of the wrong type or out of its range."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from rich.progress import Progress, TaskID
 
 from talkinghead.cli.options import config_options, shared_options
 from talkinghead.cli.output import print_json, progress_bar, warn_of_missing_consent
+from talkinghead.errors import TrainingInterruptedError
 from talkinghead.training.face_update.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -35,16 +38,25 @@ def train(clip: Path, output: Path, config: TrainingConfig, overwrite: bool, qui
     """
     from talkinghead.training.face_update.train import train as train_anchor
 
-    with progress_bar(quiet or as_json) as bar:
-        task = bar.add_task("", total=None, note="")
-        description = train_anchor(
-            clip, output, overwrite=overwrite, config=config, report=lambda progress: _show(bar, task, progress)
-        )
+    try:
+        with progress_bar(quiet or as_json) as bar:
+            task = bar.add_task("", total=None, note="")
+            description = train_anchor(
+                clip, output, overwrite=overwrite, config=config, report=lambda progress: _show(bar, task, progress)
+            )
+    except TrainingInterruptedError as error:
+        raise TrainingInterruptedError(f"{error} Go on with: {_command_to_resume()}") from error
     warn_of_missing_consent(config.consent, output, quiet)
     if as_json:
         print_json({"anchor": str(output), **description})
     elif not quiet:
         _echo_description(description, output)
+
+
+def _command_to_resume() -> str:
+    """The command that was given, as it goes on with the training."""
+    given = [argument for argument in sys.argv[1:] if argument not in ("--overwrite", "--resume")]
+    return shlex.join(["talkinghead", *given, "--resume"])
 
 
 def _show(bar: Progress, task: TaskID, progress: TrainingProgress) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from talkinghead.errors import TalkingHeadError
+from talkinghead.errors import TalkingHeadError, TrainingInterruptedError
 
 INTERRUPTED = 130
 """Exit code of an interrupted command, as shells report it."""
@@ -19,8 +19,9 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except TalkingHeadError as error:
-            click.echo(f"Error: {error}", err=True)
+            what = "" if isinstance(error, TrainingInterruptedError) else "Error: "
+            click.echo(f"{what}{error}", err=True)
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+        except KeyboardInterrupt as interrupt:
+            click.echo(str(interrupt) or "Interrupted.", err=True)
             ctx.exit(INTERRUPTED)

@@ -55,12 +55,26 @@ def test_every_command_has_help() -> None:
 def test_an_error_is_one_line_on_standard_error_and_its_exit_code(kind: type[errors.TalkingHeadError]) -> None:
     result = CliRunner().invoke(group_that_raises(kind("the cause: do this")), ["fail"])
     assert result.exit_code == kind.exit_code != 0
-    assert result.stdout == "" and result.stderr == "Error: the cause: do this\n"
+    said = "" if kind is errors.TrainingInterruptedError else "Error: "  # nothing went wrong there
+    assert result.stdout == "" and result.stderr == f"{said}the cause: do this\n"
 
 
 def test_an_interrupt_ends_with_exit_code_130() -> None:
     result = CliRunner().invoke(group_that_raises(KeyboardInterrupt()), ["fail"])
     assert result.exit_code == 130 and result.stderr == "Interrupted.\n"
+
+
+def test_an_interrupted_training_prints_the_command_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise errors.TrainingInterruptedError("Interrupted after 7 steps, which are kept.")
+
+    monkeypatch.setattr("talkinghead.training.face_update.train.train", interrupted)
+    command = ["train", "my clip.mp4", "-o", "me", "--minutes", "3", "--overwrite"]
+    monkeypatch.setattr("sys.argv", ["talkinghead", *command])
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 130
+    said = "Interrupted after 7 steps, which are kept. Go on with: "
+    assert result.stderr == said + "talkinghead train 'my clip.mp4' -o me --minutes 3 --resume\n"
 
 
 def test_an_unexpected_error_is_not_hidden() -> None:

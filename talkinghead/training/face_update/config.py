@@ -58,6 +58,15 @@ class LoopConfig:
         low=0,
         high=1,
     )
+    perceptual_weight: float = option(
+        0.3,
+        # Pixel by pixel a blur is nearly right; to a network that was trained on what people see, it is not.
+        help="Weight of the perceptual loss (shift-tolerant LPIPS) on the mouth; 0 leaves it out.",
+        low=0,
+    )
+    perceptual_from: float = option(
+        0.4, help="Share of the training after which the perceptual loss is added.", low=0, high=1
+    )
     discriminator_learning_rate: float = option(4e-4, help="Learning rate of the discriminator.", low=0, high=1)
     mouth_weight: float = option(
         4.0, help="Weight of the mouth's pixels in the losses, against 1 for the rest of the region.", low=0

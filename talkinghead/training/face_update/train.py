@@ -52,6 +52,7 @@ from talkinghead.structures import Reconstruction, Track
 from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
 from talkinghead.training.face_update.samples import Samples, gather_samples
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
+from talkinghead.training.interrupts import Interrupts
 from talkinghead.training.speech.adaptation import adapt
 from talkinghead.weights.bundled import checkpoint_path
 
@@ -94,16 +95,17 @@ def train(
         MissingFileError, MediaError, NoFaceError: the clip cannot be used, or there is nothing to resume.
         OptionError: an option is of the wrong type or out of its range.
         CheckpointError: the training to resume is of another clip or face.
-        OutputExistsError, OutputError: the output exists, or cannot be written.
+        OutputExistsError, OutputError: the output exists, or an interrupted training of it; or it cannot be written.
+        TrainingInterruptedError: by Ctrl-C or `kill`; `resume` goes on from there.
     """
     config = dataclasses.replace(config or TrainingConfig(), **options)
     report = report or (lambda progress: None)
     device = choose_device(config.device)
-    with locked(output):
+    with locked(output), Interrupts("Interrupted before the first step; there is nothing to keep.") as interrupts:
         _put_back(output)
         if output.exists() and not overwrite:
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
-        work = _open_work_folder(output, f"{sha256_of(clip)} {config.face}", config.resume)
+        work = _open_work_folder(output, f"{sha256_of(clip)} {config.face}", config.resume, overwrite)
         try:
             track = steady_track(
                 clip,
@@ -113,7 +115,7 @@ def train(
             )
             with writing(output):
                 prepared = _prepare(work, clip, track, config.loop, report)
-                trainer = _train_network(work, prepared, config, device, report)
+                trainer = _train_network(work, prepared, config, device, report, interrupts)
                 description = _write_anchor(work, clip, prepared, trainer, config.consent)
             report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
         except BaseException:
@@ -162,9 +164,18 @@ def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Rep
 
 
 def _train_network(
-    work: Path, prepared: _PreparedClip, config: TrainingConfig, device: torch.device, report: Report
+    work: Path,
+    prepared: _PreparedClip,
+    config: TrainingConfig,
+    device: torch.device,
+    report: Report,
+    interrupts: Interrupts,
 ) -> FaceUpdateTrainer:
-    """Train a face update network on a clip, from the work folder's state where there is one."""
+    """Train a face update network on a clip, from the work folder's state where there is one.
+
+    Raises:
+        TrainingInterruptedError: the state is saved.
+    """
     face, reconstruction, loop = prepared.face, prepared.reconstruction, config.loop
     torch.manual_seed(loop.seed)
     sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
@@ -175,7 +186,16 @@ def _train_network(
     trainer = FaceUpdateTrainer(network, prepared.samples, own.std(0), loop, device)
     if (work / STATE_FILE).is_file():
         trainer.load(work / STATE_FILE)
-    trainer.run(config.loop_minutes, config.steps, work / STATE_FILE, work / SHEET_FILE, report)
+    interrupts.deferred = True
+    trainer.run(
+        config.loop_minutes,
+        config.steps,
+        work / STATE_FILE,
+        work / SHEET_FILE,
+        report,
+        is_interrupted=lambda: interrupts.requested,
+    )
+    interrupts.deferred = False
     return trainer
 
 
@@ -242,8 +262,14 @@ def _fit_speech(
     return calibration, adapt(clip, face, reconstruction, speech_model, calibration)
 
 
-def _open_work_folder(output: Path, source: str, resume: bool) -> Path:
-    """The hidden folder in which an unfinished training lives; emptied unless it is resumed."""
+def _open_work_folder(output: Path, source: str, resume: bool, overwrite: bool) -> Path:
+    """The hidden folder in which an unfinished training lives; emptied unless it is resumed.
+
+    Raises:
+        MissingFileError, CheckpointError: there is nothing to resume, or a training of another clip or face.
+        OutputExistsError: there is something to resume, and neither that nor starting over was asked for.
+        OutputError: it cannot be written.
+    """
     work = output.parent / f".{output.name}.training"
     mark = work / MARK_FILE
     if resume:
@@ -254,6 +280,10 @@ def _open_work_folder(output: Path, source: str, resume: bool) -> Path:
                 f"The interrupted training of {output} was of another clip or face; leave out --resume."
             )
         return work
+    if (work / STATE_FILE).is_file() and not overwrite:
+        raise OutputExistsError(
+            f"There is an interrupted training of {output}: go on with --resume, or start over with --overwrite."
+        )
     try:
         if work.exists():
             shutil.rmtree(work)

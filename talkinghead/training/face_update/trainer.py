@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkinghead.device import mixed_precision
-from talkinghead.errors import CheckpointError
+from talkinghead.errors import CheckpointError, TrainingInterruptedError
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.media.images import write_png
+from talkinghead.metrics.st_lpips import ShiftTolerantLpips
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.structures import FloatArray
 from talkinghead.training.face_update.config import LoopConfig
@@ -77,6 +78,7 @@ class FaceUpdateTrainer:
         self.discriminator = (
             DiscriminatorTrainer(device, config.discriminator_learning_rate) if config.adversarial_weight else None
         )
+        self.perceptual = ShiftTolerantLpips.load().to(device) if config.perceptual_weight else None
         self._average = moving_average(self.network, config.ema_decay)
         self._average.eval()
         self.step = 0
@@ -88,7 +90,15 @@ class FaceUpdateTrainer:
         """The network with the moving average of its weights: the result of the training."""
         return cast(FaceUpdateNetwork, self._average.module)
 
-    def run(self, minutes: float | None, steps: int | None, state: Path, sheet: Path, report: Report) -> None:
+    def run(
+        self,
+        minutes: float | None,
+        steps: int | None,
+        state: Path,
+        sheet: Path,
+        report: Report,
+        is_interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Train until the time or the steps are used up, saving and evaluating on the way.
 
         Args:
@@ -96,6 +106,10 @@ class FaceUpdateTrainer:
             state: file to save the state in.
             sheet: file of the contact sheet, a PNG.
             report: called with the progress, about once a second.
+            is_interrupted: asked after each step; if so, the state is saved.
+
+        Raises:
+            TrainingInterruptedError: `is_interrupted` said so.
         """
         last = saved = reported = time.monotonic()
         next_evaluation_s = self.config.evaluate_first_s if self.trained_s == 0 else self.trained_s
@@ -103,6 +117,9 @@ class FaceUpdateTrainer:
             self.train_step(done)
             now = time.monotonic()
             self.trained_s, last = self.trained_s + now - last, now
+            if is_interrupted():
+                self.save(state)
+                raise TrainingInterruptedError(f"Interrupted after {self.step} steps, which are kept.")
             if self.trained_s >= next_evaluation_s:
                 self.evaluate(sheet)
                 next_evaluation_s = self.trained_s + self.config.evaluate_every_s
@@ -160,8 +177,11 @@ class FaceUpdateTrainer:
         # The local image has a loss of its own, or the compositor would have to mend what the generator gets wrong.
         loss = weighted_l1(updated, batch.image, weight) + LOCAL_WEIGHT * weighted_l1(local, batch.image, weight)
         loss = loss + self.image_loss(updated, batch.image, weight)
+        real, generated = (mouth_windows(part, batch.mouth_px) for part in (batch.image, updated))
+        if self.perceptual and done >= config.perceptual_from:
+            with mixed_precision(self.device):
+                loss = loss + config.perceptual_weight * self.perceptual(generated, real).mean()
         if self.discriminator and done >= config.adversarial_from:
-            real, generated = (mouth_windows(part, batch.mouth_px) for part in (batch.image, updated))
             with mixed_precision(self.device):
                 self.discriminator.train_step(real, generated)
                 adversarial = self.discriminator.generator_loss(real, generated, config.feature_weight)

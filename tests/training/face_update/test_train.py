@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import cv2
@@ -14,7 +16,7 @@ import torch
 from drawn_face import DrawnClip, drawn_clip
 
 from talkinghead.anchor import CALIBRATION_FILE, Anchor, load_anchor
-from talkinghead.errors import CheckpointError, MissingFileError, OutputExistsError
+from talkinghead.errors import CheckpointError, MissingFileError, OutputExistsError, TrainingInterruptedError
 from talkinghead.face.face_model import PersonFace
 from talkinghead.face.region_removal import crop_size_px
 from talkinghead.files import load_arrays, sha256_of
@@ -194,8 +196,46 @@ def test_only_the_same_interrupted_training_is_resumed(
         train(clip.path, interrupted, steps=1, resume=True)
 
 
-def test_without_resume_a_training_starts_again(interrupted: Path, short_clip: DrawnClip) -> None:
-    assert train(short_clip.path, interrupted, steps=1)["training"]["steps"] == 1
+def test_what_can_be_resumed_is_not_thrown_away_unless_asked(interrupted: Path, short_clip: DrawnClip) -> None:
+    with pytest.raises(OutputExistsError, match="--resume, or start over with --overwrite"):
+        train(short_clip.path, interrupted, steps=1)
+    assert train(short_clip.path, interrupted, steps=1, overwrite=True)["training"]["steps"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_training_after_its_step_and_keeps_it(
+    short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    step, handlers = FaceUpdateTrainer.train_step, [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+
+    def step_and_signal(trainer: FaceUpdateTrainer, done: float) -> None:
+        if trainer.step == 1:
+            os.kill(os.getpid(), number)  # before the step, which is completed
+        step(trainer, done)
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingInterruptedError, match="after 2 steps"):
+        patch.setattr(FaceUpdateTrainer, "train_step", step_and_signal)
+        train(short_clip.path, tmp_path / "person", steps=3, device="cpu", loop=quick)
+    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == handlers
+    assert not (tmp_path / "person").exists()
+    seen: list[int] = []
+
+    def step_and_count(trainer: FaceUpdateTrainer, done: float) -> None:
+        seen.append(trainer.step)
+        step(trainer, done)
+
+    monkeypatch.setattr(FaceUpdateTrainer, "train_step", step_and_count)
+    done = train(short_clip.path, tmp_path / "person", steps=3, device="cpu", loop=quick, resume=True)
+    assert seen == [2] and done["training"]["steps"] == 3
+
+
+def test_a_signal_before_the_first_step_leaves_nothing(
+    short_clip: DrawnClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "steady_track", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt, match="nothing to keep"):
+        train(short_clip.path, tmp_path / "person", steps=3, device="cpu")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_existing_anchor_is_left_alone(anchor_folder: Path, clip: DrawnClip) -> None:
