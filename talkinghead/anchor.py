@@ -32,12 +32,13 @@ from talkinghead.face.reconstruction import local_misfit_cm
 from talkinghead.face.reconstruction_files import load_reconstruction
 from talkinghead.face.region_removal import LocalRegion, local_region
 from talkinghead.face.tracking import load_track
-from talkinghead.files import sha256_of, write_json
+from talkinghead.files import PathLike, sha256_of, write_json
 from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, load_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
 from talkinghead.structures import FloatArray, Reconstruction
+from talkinghead.weights.bundled import anchor_folder
 
 FORMATS = ("talkinghead/anchor/1", "talkinghead/anchor/2")
 REST_QUANTILE = 0.15
@@ -96,13 +97,14 @@ class Anchor:
         return np.median(own[opening <= np.quantile(opening, REST_QUANTILE)], axis=0)
 
 
-def load_anchor(folder: Path) -> Anchor:
-    """Read an ANCHOR folder; every file is checked against its hash.
+def load_anchor(folder: PathLike) -> Anchor:
+    """Read an ANCHOR folder, or the built-in anchor of that bare name; every file is checked against its hash.
 
     Raises:
         MissingFileError: no such folder.
         CheckpointError: it is no ANCHOR, of another version, or damaged.
     """
+    folder = anchor_folder(Path(folder))
     description = read_description(folder)
     hashes = description["sha256"]
     for name in (*REQUIRED, *(name for name in OPTIONAL if name in hashes)):

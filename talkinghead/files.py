@@ -233,6 +233,10 @@ def cached(
     return value
 
 
+PathLike = str | os.PathLike[str]
+"""A path as a text or as an object, which public functions take."""
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, as hex.
 

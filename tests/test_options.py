@@ -82,7 +82,7 @@ def test_allowed_values(values: dict[str, Any]) -> None:
         ({"count": 1.5}, OptionError, "count has to be a whole number of at most 9, not 1.5."),
         ({"on": 1}, OptionError, "on has to be true or false, not 1."),
         ({"name": 7}, OptionError, "name has to be a text, not 7."),
-        ({"file": "a"}, OptionError, "file has to be a path, not 'a'."),
+        ({"file": 5}, OptionError, "file has to be a path, not 5."),
         ({"pair": (Path("a"),)}, OptionError, "pair has to be a pair of paths, not"),
         ({"kind": "three"}, OptionError, "kind has to be one of one, two, not 'three'."),
         ({"face": -1}, OptionError, "face has to be largest, left, right or a number from 0 on, not -1."),

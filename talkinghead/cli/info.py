@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from talkinghead.cli.options import shared_options
-from talkinghead.cli.output import escaped, print_json, print_table, text_table
+from talkinghead.cli.output import TextTable, escaped, print_json, print_table
 from talkinghead.weights import registry
 
 
@@ -26,7 +27,7 @@ def info(anchor: Path, as_json: bool) -> None:
     if as_json:
         print_json({"anchor": str(anchor), **description, "lacks": missing})
         return
-    table = text_table("", "")
+    table = TextTable("", "")
     for name, value in description.items():
         if isinstance(value, dict) and name != "sha256":
             value = ", ".join(f"{key.replace('_', ' ')} {part}" for key, part in value.items() if key != "sha256")
@@ -52,7 +53,7 @@ def verify(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), **found.as_json()})
     else:
-        table = text_table("", "")
+        table = TextTable("", "")
         table.add_row("labeled as AI-generated", "yes" if found.ai_generated else "no")
         table.add_row("digital source type", escaped(found.digital_source_type or "none"))
         for name, value in found.tags.items():
@@ -81,7 +82,7 @@ def voices(as_json: bool) -> None:
         about = [{"name": engine.name, "version": engine.version, "missing": engine.missing()} for engine, _ in found]
         print_json({"default": DEFAULT_VOICE, "voices": rows, "engines": about})
         return
-    table = text_table("voice", "language", "", "engine")
+    table = TextTable("voice", "language", "", "engine")
     for engine, own in found:
         for voice in own:
             table.add_row(voice.name, voice.language, voice.description, engine.name)
@@ -101,7 +102,7 @@ def licenses(as_json: bool) -> None:
     if as_json:
         print_json({"licenses": [dataclasses.asdict(row) for row in rows]})
         return
-    table = text_table("name", "version", "kind", "license", "commercial use", "")
+    table = TextTable("name", "version", "kind", "license", "commercial use", "")
     for row in rows:
         table.add_row(row.name, row.version, row.kind, row.license, str(row.commercial), row.note)
     print_table(table)
@@ -126,7 +127,7 @@ def models(fetch: bool, as_json: bool) -> None:
         print_json({"folder": str(folder), "models": rows})
         return
     for weight in registry.WEIGHTS.values():
-        table = text_table("", weight.name)
+        table = TextTable("", weight.name)
         table.add_row("use", weight.role)
         table.add_row("file", f"{weight.file_name}, {weight.size_bytes:,} bytes")
         table.add_row("sha256", weight.sha256)
@@ -149,9 +150,9 @@ def doctor(as_json: bool) -> None:
         print_json({"findings": [dataclasses.asdict(finding) for finding in findings]})
     else:
         colors = {State.OK: "green", State.NOTE: "yellow", State.MISSING: "red"}
-        table = text_table("", "", "", "what to do")
+        table = TextTable("", "", "", "what to do")
         for finding in findings:
-            state = f"[{colors[finding.state]}]{finding.state}[/]"
+            state = Text(finding.state, style=colors[finding.state])
             table.add_row(finding.subject, state, finding.detail, finding.remedy)
         print_table(table)
     if any(finding.state == State.MISSING for finding in findings):

@@ -36,9 +36,9 @@ def progress_bar(hidden: bool) -> Progress:
     """A progress bar with the time left, on standard error if that is a terminal."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
         console=console,
         disable=hidden or not console.is_terminal,
@@ -51,12 +51,18 @@ def print_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def text_table(*headings: str) -> Table:
-    """A table without lines, whose cells are wrapped instead of cut."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
+class TextTable:
+    """A table without lines, whose cells are wrapped instead of cut and printed as they are: brackets are no markup."""
+
+    def __init__(self, *headings: str) -> None:
+        """Args: of the columns."""
+        self.table = Table(box=None, padding=(0, 2, 0, 0))
+        for heading in headings:
+            self.table.add_column(Text(heading), overflow="fold")
+
+    def add_row(self, *cells: str | Text) -> None:
+        """Add a row."""
+        self.table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def escaped(text: str) -> Text:
@@ -65,9 +71,9 @@ def escaped(text: str) -> Text:
     return Text(shown + "..." * (len(text) > LONGEST_SHOWN))
 
 
-def print_table(table: Table) -> None:
+def print_table(table: TextTable | Table) -> None:
     """Print a table as wide as the terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pipe has no width: rich would take 80
         console = Console(highlight=False, width=max(console.width, TABLE_WIDTH))
-    console.print(table)
+    console.print(table.table if isinstance(table, TextTable) else table)

@@ -33,7 +33,7 @@ from talkinghead.evaluation.results import (
     PairScores,
 )
 from talkinghead.evaluation.scores import Scores
-from talkinghead.files import sha256_of
+from talkinghead.files import PathLike, sha256_of
 from talkinghead.media.audio_writer import write_audio
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.networks import MetricNetworks, load_metric_networks
@@ -69,7 +69,7 @@ class GroundTruth:
 def evaluate(
     pairs: Iterable[Pair],
     *,
-    anchor: Path | None = None,
+    anchor: PathLike | None = None,
     left_out: Sequence[LeftOut] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -84,7 +84,7 @@ def evaluate(
     Raises:
         TalkingHeadError: no pair at all could be scored; the error is the first pair's.
     """
-    given = list(pairs)
+    given, anchor = list(pairs), None if anchor is None else Path(anchor)
     networks = load_metric_networks()
     found: dict[int, PairScores] = {}
     failed: list[tuple[LeftOut, TalkingHeadError]] = []

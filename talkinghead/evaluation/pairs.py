@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ class Pair:
     twin: Path | None = None
     """An output generated like this one from a clip that differs in the original mouth alone."""
     system: str = DEFAULT_SYSTEM
+
+    def __post_init__(self) -> None:
+        for name in (field.name for field in fields(self) if field.name != "system"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, Path(value))
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.device import choose_device
 from talkinghead.errors import SpeechTooShortError, TableError
 from talkinghead.face.region_removal import crop_frame
-from talkinghead.files import check_output_path, sha256_of
+from talkinghead.files import PathLike, check_output_path, sha256_of
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
 from talkinghead.generation.driving import (
     SpeechDriving,
@@ -79,8 +79,8 @@ class VideoOutput:
 
 @overload
 def generate(
-    anchor: Path | Anchor,
-    speech: Path | Script,
+    anchor: PathLike | Anchor,
+    speech: PathLike | Script,
     output: None = None,
     *,
     progress: Progress | None = None,
@@ -90,11 +90,11 @@ def generate(
 
 @overload
 def generate(
-    anchor: Path | Anchor,
-    speech: Path | Script,
-    output: Path,
+    anchor: PathLike | Anchor,
+    speech: PathLike | Script,
+    output: PathLike,
     *,
-    contact_sheet: Path | None = None,
+    contact_sheet: PathLike | None = None,
     signer: Signer | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -103,11 +103,11 @@ def generate(
 
 
 def generate(
-    anchor: Path | Anchor,
-    speech: Path | Script,
-    output: Path | None = None,
+    anchor: PathLike | Anchor,
+    speech: PathLike | Script,
+    output: PathLike | None = None,
     *,
-    contact_sheet: Path | None = None,
+    contact_sheet: PathLike | None = None,
     signer: Signer | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -133,9 +133,12 @@ def generate(
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
     config = GenerationConfig(**options)
+    who = anchor if isinstance(anchor, Anchor) else Path(anchor)
+    what = speech if isinstance(speech, Script) else Path(speech)
     if output is None:
-        return stream_frames(anchor, speech, config, progress)
-    return write_video(anchor, speech, VideoOutput(output, contact_sheet, signer, overwrite), config, progress)
+        return stream_frames(who, what, config, progress)
+    sheet = None if contact_sheet is None else Path(contact_sheet)
+    return write_video(who, what, VideoOutput(Path(output), sheet, signer, overwrite), config, progress)
 
 
 def write_video(

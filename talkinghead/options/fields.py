@@ -155,12 +155,14 @@ def _options_of(config: Any) -> tuple[Option, ...]:
 
 
 def check_options(config: Any) -> None:
-    """Check every option of a dataclass; its `__post_init__` calls this.
+    """Check every option of a dataclass, and make paths of texts; its `__post_init__` calls this.
 
     Raises:
         OptionError, or the option's own error: a value is not of its kind, or out of its range.
     """
     for found in options_of(type(config)):
+        if found.kind is Path and isinstance(value := getattr(config, found.name), str):
+            object.__setattr__(config, found.name, Path(value))
         found.check(getattr(config, found.name))
 
 

@@ -154,3 +154,10 @@ def test_train_prints_how_late_a_clips_audio_is(
     assert message is None or (message in lines[2] and "corrects" in lines[2])
     as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
     assert json.loads(as_json.stdout)["audio"]["lag_ms"] == lag_ms
+
+
+def test_doctor_prints_brackets_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = doctor.Finding("[bold]subject[/]", doctor.State.NOTE, "[a] detail", "pip install 'talkinghead[kokoro]'")
+    monkeypatch.setattr(doctor, "examine", lambda: [finding])
+    result = CliRunner().invoke(main, ["doctor"])
+    assert all(text in result.stdout for text in (finding.subject, finding.detail, finding.remedy))

@@ -42,7 +42,7 @@ from talkinghead.face.reconstruction_files import save_reconstruction
 from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import save_track
-from talkinghead.files import locked, sha256_of, writing
+from talkinghead.files import PathLike, locked, sha256_of, writing
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
@@ -69,8 +69,8 @@ FEWEST_FRAMES = 10
 
 
 def train(
-    clip: Path,
-    output: Path,
+    clip: PathLike,
+    output: PathLike,
     *,
     overwrite: bool = False,
     config: TrainingConfig | None = None,
@@ -98,6 +98,7 @@ def train(
         OutputExistsError, OutputError: the output exists, or an interrupted training of it; or it cannot be written.
         TrainingInterruptedError: by Ctrl-C or `kill`; `resume` goes on from there.
     """
+    clip, output = Path(clip), Path(output)
     config = dataclasses.replace(config or TrainingConfig(), **options)
     report = report or (lambda progress: None)
     device = choose_device(config.device)
