@@ -43,6 +43,10 @@ class NoFaceError(TalkingHeadError):
     exit_code = 65
 
 
+class OtherPersonError(NoFaceError):
+    """A clip does not show the person of the anchor; take a clip that does, or train an anchor on it."""
+
+
 class TrainingInterruptedError(TalkingHeadError):
     """A training was ended by Ctrl-C or `kill`; what is trained is kept, and the same training resumes from there."""
 

@@ -23,6 +23,9 @@ from talkinghead.generation.config import GenerationConfig
 if TYPE_CHECKING:
     from talkinghead.text_to_speech import Script
 
+MOSTLY_PASSED_THROUGH = 4
+"""Exit code where a video is written, but more than half of its frames have their old mouth."""
+
 
 @click.command()
 @click.argument("anchor", type=click.Path(path_type=Path))
@@ -77,6 +80,8 @@ def generate(
         print_json(report)
     elif not quiet:
         _echo_report(report, contact_sheet)
+    if 2 * report["frames_passed_through"] > report["frames"]:
+        raise click.exceptions.Exit(MOSTLY_PASSED_THROUGH)
 
 
 def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
@@ -90,7 +95,13 @@ def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
         click.echo(f"{contact_sheet}: look at it first")
     if report["frames_passed_through"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report["passed_through"].items())
-        click.echo(f"{report['frames_passed_through']} frames were passed through unchanged ({reasons}).")
+        mostly = 2 * report["frames_passed_through"] > report["frames"]
+        what = "most of the video has its old mouth" if mostly else "they have their old mouth"
+        click.echo(
+            f"{report['frames_passed_through']} of {report['frames']} frames were passed through unchanged, {what} "
+            f"({reasons}).",
+            err=mostly,
+        )
     echo_skipped(report.get("text_to_speech"))
 
 

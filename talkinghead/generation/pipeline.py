@@ -29,6 +29,7 @@ from talkinghead.generation.driving import (
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
+from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, read_audio
@@ -283,6 +284,9 @@ def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config:
     if duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
     timeline = plan(anchor, config.clip, duration_s, config.face)
+    updater = FaceUpdater(anchor, timeline.reconstruction, device)
+    if config.clip is not None:
+        check_person(timeline, updater)
     label = None
     if config.visible_label is not None:
         label = VisibleLabel(config.visible_label, timeline.width, timeline.height, config.label_font)
@@ -298,7 +302,6 @@ def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config:
         parts = expression_parts(anchor, speech_model, driving, timeline.times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
-    updater = FaceUpdater(anchor, timeline.reconstruction, device)
     return Performance(timeline, updater, target, duration_s, label, adaptation)
 
 

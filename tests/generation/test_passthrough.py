@@ -11,10 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from drawn_face import EYES, draw_frames, face_model, perform, performance, person, write_frames
 from scipy.spatial.transform import Rotation
 
 from talkinghead.anchor import APPEARANCE_FILE, Anchor, load_anchor
+from talkinghead.cli.generate import MOSTLY_PASSED_THROUGH
+from talkinghead.cli.main import main
+from talkinghead.errors import OtherPersonError
 from talkinghead.face.appearance import Appearance
 from talkinghead.face.reconstruction import project
 from talkinghead.face.region_removal import crop_frame, place_crops, region_masks
@@ -162,6 +166,33 @@ def test_frames_with_a_hand_pass_through(
     assert 2 <= made["frames_blended"] <= 16
     assert changed[list(hidden)].max() < 0.5 * changed[25:].min()  # what encoding changes
     assert np.abs(np.diff(changed)).max() < 0.6 * (changed.max() - changed.min())  # no jump
+
+
+def test_another_person_is_refused_before_any_frame_is_made(
+    anchor_folder: Path, expression_file: Path, tmp_path: Path, speech: Path
+) -> None:
+    other = perform(person(1), performance(3.0, 5), np.arange(FRAMES) / 25)
+    with pytest.raises(OtherPersonError, match="another person"):
+        generated(anchor_folder, list(draw_frames(person(1), other)), expression_file, tmp_path, speech)
+    assert not (tmp_path / "output.mp4").exists()
+
+
+def test_the_command_says_that_most_frames_have_their_old_mouth(
+    anchor_folder: Path,
+    expression_file: Path,
+    images: list[ByteArray],
+    seen: Reconstruction,
+    tmp_path: Path,
+    speech: Path,
+) -> None:
+    clip = write_frames(
+        tmp_path / "clip.mp4", iter(with_hand(images, seen, range(6, FRAMES))), np.arange(FRAMES) / 25, RATE
+    )
+    files = [str(anchor_folder), str(speech), "-o", str(tmp_path / "out.mp4")]
+    options = ["--clip", str(clip), "--expression", str(expression_file), "--device", "cpu"]
+    result = CliRunner().invoke(main, ["generate", *files, *options])
+    assert result.exit_code == MOSTLY_PASSED_THROUGH and (tmp_path / "out.mp4").is_file()
+    assert "most of the video has its old mouth" in result.stderr
 
 
 def test_a_head_turned_beyond_the_clip_passes_through(

@@ -53,6 +53,17 @@ def test_it_sees_blur_and_hardly_a_shift(network: ShiftTolerantLpips) -> None:
     assert (one - shifted).abs().mean() > (one - blurred).abs().mean()
 
 
+def test_the_quick_way_differs_at_the_edges_only(network: ShiftTolerantLpips) -> None:
+    ours = images(96, 112)
+    others = functional.avg_pool2d(ours, 3, stride=1, padding=1)
+    torch.testing.assert_close(network(ours, others, quick=True), network(ours, others), rtol=0.05, atol=0)
+    one = ours * 2 - 1
+    quick = network._first_halved(one)
+    exact = network._halved(network.convolutions[0](one))
+    assert quick.shape == exact.shape
+    torch.testing.assert_close(quick[..., 2:-2, 2:-2], exact[..., 2:-2, 2:-2], atol=1e-4, rtol=1e-4)
+
+
 def test_gradients_reach_the_image_and_not_the_weights(network: ShiftTolerantLpips) -> None:
     image = images().requires_grad_()
     network(image, images() * 0.9).sum().backward()
