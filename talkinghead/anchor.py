@@ -38,7 +38,7 @@ from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, load_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
 from talkinghead.structures import FloatArray, Reconstruction
-from talkinghead.weights.bundled import anchor_folder
+from talkinghead.weights.bundled import anchor_folder, built_in_anchors
 
 FORMATS = ("talkinghead/anchor/1", "talkinghead/anchor/2")
 REST_QUANTILE = 0.15
@@ -152,8 +152,14 @@ def read_description(folder: Path) -> dict[str, Any]:
         MissingFileError: no such folder.
         CheckpointError: it is no ANCHOR, or of another version.
     """
+    if os.path.isfile(folder):
+        raise CheckpointError(
+            f"{folder} is a file, and an ANCHOR is a folder; `talkinghead train {folder} -o {folder.stem}.anchor` makes "
+            "one of a clip."
+        )
     if not os.path.isdir(folder):  # unlike Path's, it is False for a name that cannot be
-        raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.")
+        built_in = f" The built-in one is {', '.join(built_in_anchors())}." if folder.name == str(folder) else ""
+        raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.{built_in}")
     path = folder / "anchor.json"
     try:
         if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:

@@ -73,7 +73,7 @@ def _show(bar: Progress, task: TaskID, progress: TrainingProgress) -> None:
 def _echo_description(description: dict[str, Any], output: Path) -> None:
     """Print for people what anchor.json records."""
     steps = description["training"]["steps"]
-    click.echo(f"{output}: trained for {steps} steps. Look at {output / 'training.png'}")
+    click.echo(f"{output}: trained for {steps} step{'s' if steps != 1 else ''}. Look at {output / 'training.png'}")
     if steps < FEW_STEPS:
         click.echo(f"Below about {FEW_STEPS} steps the mouth is blurred; train for more --minutes.")
     adaptation = description["speech_adaptation"]

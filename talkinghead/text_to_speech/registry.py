@@ -85,6 +85,9 @@ def _why_not(engine_name: str, name: str) -> str:
     for engine in engines():
         if engine.name == engine_name and engine.missing():
             return f"The voice {name} is not installed: {engine.missing()}"
-    near = difflib.get_close_matches(name, [voice.name for _, voice in all_voices()], 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    names = [voice.name for _, voice in all_voices()]
+    # A language without its country means any of its voices; the code of another language is no misspelling.
+    near = [one for one in names if one.startswith(f"{name}-")][:3]
+    near = near or difflib.get_close_matches(name, names, 1, 0.9 if "-" in name else 0.6)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"There is no voice {name}.{hint} `talkinghead voices` lists them."

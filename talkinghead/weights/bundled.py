@@ -50,3 +50,8 @@ def anchor_folder(named: Path) -> Path:
     except CheckpointError:
         return named
     return built_in if (built_in / "anchor.json").is_file() else named
+
+
+def built_in_anchors() -> list[str]:
+    """Names of the built-in anchors."""
+    return sorted(path.parent.name for path in checkpoint_folder().glob("*/anchor.json"))

@@ -111,7 +111,7 @@ def test_an_anchor_by_its_folder(folder: Path, anchor_folder: Path) -> None:
         ({"id": 7}, "id has to be a text"),
         ({"anchor": None}, "anchor is missing"),
         ({"anchor": "nobody"}, "There is no ANCHOR folder"),
-        ({"anchor": "speech.wav"}, "There is no ANCHOR folder"),
+        ({"anchor": "speech.wav"}, "is a file, and an ANCHOR is a folder"),
         ({"speech": None}, "give one of speech and text"),
         ({"text": "both"}, "give one of speech and text"),
         ({"speech": "none.wav"}, "there is no file"),
