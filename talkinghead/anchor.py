@@ -154,8 +154,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     if os.path.isfile(folder):
         raise CheckpointError(
-            f"{folder} is a file, and an ANCHOR is a folder; `talkinghead train {folder} -o {folder.stem}.anchor` makes "
-            "one of a clip."
+            f"{folder} is a file, and an ANCHOR is a folder; `talkinghead train {folder} -o {folder.stem}.anchor` "
+            "makes one of a clip."
         )
     if not os.path.isdir(folder):  # unlike Path's, it is False for a name that cannot be
         built_in = f" The built-in one is {', '.join(built_in_anchors())}." if folder.name == str(folder) else ""
