@@ -5,7 +5,7 @@
 Each row trains a network of its own for N steps from the same seed and updates the frames after SECONDS from their
 true coefficients. Everything is measured on the mouth's half of the crop, in the crop's own pixels, before any
 encoding: sharpness is the mean squared Laplacian, output over truth; flicker the mean change of the error from one
-frame to the next, of 255. Sharpening (which `talkinghead train` sets when the training has ended) is left out but in
+frame to the next, of 255; ST-LPIPS is that of `talkinghead.metrics.st_lpips`. Sharpening (which `talkinghead train` sets when the training has ended) is left out but in
 its own row. The losses that training does not use, of image gradients and of changes in time, are defined here.
 """
 
@@ -27,8 +27,9 @@ from talkinghead import metrics
 from talkinghead.face.face_model import load_face_model
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.region_removal import crop_size_px, local_region
-from talkinghead.face.tracking import track_file
+from talkinghead.face.steady_track import steady_track
 from talkinghead.media.images import image_grid, write_png
+from talkinghead.metrics.st_lpips import ShiftTolerantLpips
 from talkinghead.network.checkpoint import start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.training.face_update.config import LoopConfig
@@ -58,14 +59,17 @@ class Variant:
     widths: tuple[int, ...] = FaceUpdateConfig.widths
 
 
+PIXELS_ONLY = {"adversarial_weight": 0.0, "perceptual_weight": 0.0}
 VARIANTS = {
     "as shipped": Variant(),
     "  its sharpening on top": Variant(sharpened=True),
+    "without the perceptual loss": Variant({"perceptual_weight": 0.0}),
+    "perceptual loss half as strong": Variant({"perceptual_weight": LoopConfig.perceptual_weight / 2}),
     "without the generic start": Variant({"generic_start": False}),
-    "L1 alone": Variant({"laplacian_weight": 0.0, "adversarial_weight": 0.0}),
-    "L1 + Laplacian pyramid": Variant({"adversarial_weight": 0.0}),
-    "L1 + gradient": Variant({"laplacian_weight": 0.0, "adversarial_weight": 0.0}, gradient_weight=1.0),
-    "L1 + Laplacian + temporal": Variant({"adversarial_weight": 0.0}, temporal_weight=1.0),
+    "L1 alone": Variant(PIXELS_ONLY | {"laplacian_weight": 0.0}),
+    "L1 + Laplacian pyramid": Variant(PIXELS_ONLY),
+    "L1 + gradient": Variant(PIXELS_ONLY | {"laplacian_weight": 0.0}, gradient_weight=1.0),
+    "L1 + Laplacian + temporal": Variant(PIXELS_ONLY, temporal_weight=1.0),
     "adversarial loss three times as strong": Variant({"adversarial_weight": 3 * LoopConfig.adversarial_weight}),
     "wider (32, 64, 96, 128), without the generic start": Variant({"generic_start": False}, widths=(32, 64, 96, 128)),
 }
@@ -115,7 +119,7 @@ def main() -> None:
     if not is_here(options.clip, "a clip of at least 30 s"):
         return
     model = load_face_model(checkpoint_path("face_model.safetensors"))
-    track = track_file(options.clip)
+    track = steady_track(options.clip, model)
     reconstruction = reconstruct(track, model)
     region = local_region(model.of(reconstruction.identity))
     size_px = crop_size_px(region, reconstruction)
@@ -155,14 +159,18 @@ def main() -> None:
         f"{options.clip.name}, {len(train)} frames trained on, {len(measured)} measured, {options.steps} steps of 8, "
     )
     data += f"crop of {size_px} px"
-    headings = ["", "mouth PSNR, dB", "SSIM", "sharpness", "flicker", "training, s"]
+    headings = ["", "mouth PSNR, dB", "SSIM", "sharpness", "flicker", "ST-LPIPS", "training, s"]
     print_report(data, headings, [run(name) for name in options.only])
 
 
 def measure(trainer: FaceUpdateTrainer, sheet: Path | None) -> list[str]:
     """The row of one network; its sheet of truths above results is written to `sheet`."""
-    truths, results = [], []
+    truths, results, distances = [], [], []
+    perceptual = ShiftTolerantLpips.load()
     for batch in trainer.held_out_batches():
+        both = [mouth_windows(image, batch.samples.mouth_px) for image in (batch.updated, batch.samples.image)]
+        with torch.no_grad():
+            distances += perceptual(*both).tolist()
         for into, image in ((truths, batch.samples.image), (results, batch.updated)):
             windows = mouth_windows(image, batch.samples.mouth_px)
             into += list((windows.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy())
@@ -179,6 +187,7 @@ def measure(trainer: FaceUpdateTrainer, sheet: Path | None) -> list[str]:
         f"{np.mean([metrics.ssim(a, b) for a, b in pairs]):.3f}",
         f"{sharpness:.2f}",
         f"{flicker:.2f}",
+        f"{np.mean(distances):.3f}",
     ]
 
 
