@@ -5,8 +5,9 @@
 Each row trains a network of its own for N steps from the same seed and updates the frames after SECONDS from their
 true coefficients. Everything is measured on the mouth's half of the crop, in the crop's own pixels, before any
 encoding: sharpness is the mean squared Laplacian, output over truth; flicker the mean change of the error from one
-frame to the next, of 255; ST-LPIPS is that of `talkinghead.metrics.st_lpips`. Sharpening (which `talkinghead train` sets when the training has ended) is left out but in
-its own row. The losses that training does not use, of image gradients and of changes in time, are defined here.
+frame to the next, of 255; ST-LPIPS is that of `talkinghead.metrics.st_lpips`. Sharpening (which `talkinghead train`
+sets when the training has ended) is left out but in its own row. The losses that training does not use, of image
+gradients and of changes in time, are defined here.
 """
 
 from __future__ import annotations
