@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from talkinghead.face.reconstruction import frame_rate_of
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import Frame
+from talkinghead.structures import Frame, Reconstruction
 
-EASE_S = 0.5
-"""Time in which playback slows to a standstill before a reversal, and speeds up again after it, seconds."""
+TURN_WITHIN_S = 4.0
+"""Playback turns within this time of either end of the clip, where the head is stillest, seconds ..."""
+TURN_WITHIN = 0.25
+"""... and within this share of the clip."""
+STILL_S = 0.3
+"""Time over which stillness is judged: playback runs through it twice, seconds."""
+HEAD_CM = 10.0
+"""Distance from the head's middle at which its rotation counts as motion, cm."""
 SAME_TIME_S = 1e-3
 """Difference of timestamps, in seconds, below which they are of the same frame: containers round them."""
 BACKWARD_BYTES = 48 * 1024 * 1024
@@ -22,42 +29,52 @@ BACKWARD_FRAMES = 24
 """Least number of frames that are in memory at a time while a clip is read backwards, however large they are."""
 
 
-def ping_pong(frames: int, count: int, ease_frames: int) -> NDArray[np.int64]:
-    """Frame numbers of a clip that is played forwards and backwards in turn.
+def ping_pong(count: int, first: int, last: int) -> NDArray[np.int64]:
+    """Frame numbers of a clip that is played forwards from its beginning, and then back and forth.
 
-    Near each end playback slows to a standstill and speeds up again in the other direction, since viewers notice a
-    sudden reversal of the head's motion. It starts at full speed; a clip that is long enough is not slowed at all.
+    No frame is shown twice in a row: at a turn, playback goes on with the frame before.
 
     Args:
-        frames: frames of the clip.
         count: number of output frames.
-        ease_frames: output frames from full speed to standstill; 0 reverses at once.
+        first, last: frames at which playback turns, 0 <= first <= last.
 
     Returns:
-        (count,) int64 in [0, frames).
+        (count,) int64 in [0, last].
     """
-    if count <= frames:
-        return np.arange(count)
-    last = frames - 1
-    # The speed while braking falls as a quarter of a cosine, whose mean is 2 / pi. The two brakings of a sweep
-    # may cover at most half of the clip, so that a short clip still has a stretch at full speed.
-    ease = min(ease_frames, int(last / (2 * 2 / np.pi) * 0.5))
-    braking = np.cos((np.arange(ease) + 0.5) / max(ease, 1) * np.pi / 2)
-    braking_path = float(braking.sum())  # frames of the clip that are passed while braking
-    # Speeds, in frames of the clip per output frame: of one sweep from end to end, which speeds up, cruises and brakes,
-    # and of the first one, which starts at full speed. Their sums are whole numbers of frames only about.
-    cruise = np.ones(max(int(round(last - 2 * braking_path)), 1) if last else 1)
-    first = np.concatenate([np.ones(max(int(round(last - braking_path)), 0)), braking])
-    sweep = np.concatenate([braking[::-1], cruise, braking])
-    # Positions are the cumulative speeds, scaled so that a sweep ends exactly on the last frame. A sweep backwards
-    # comes first, since the first sweep has ended at the clip's end.
-    forward = np.cumsum(sweep) * (last / sweep.sum())
-    back_and_forth = np.concatenate([last - forward, forward])
-    start = np.concatenate([[0.0], np.cumsum(first)]) * (last / max(first.sum(), 1e-9))
-    # As many rounds as fill the count, rounded up; the surplus is cut off.
-    rounds = max(0, -(-(count - len(start)) // len(back_and_forth)))
-    positions = [start, np.tile(back_and_forth, rounds)]
-    return np.clip(np.round(np.concatenate(positions)[:count]), 0, last).astype(np.int64)
+    start = np.arange(last + 1)
+    round_trip = np.concatenate([np.arange(last - 1, first - 1, -1), np.arange(first + 1, last + 1)])
+    if not len(round_trip):  # a single frame stands still
+        round_trip = np.array([last])
+    rounds = max(0, -(-(count - len(start)) // len(round_trip)))
+    return np.concatenate([start, np.tile(round_trip, rounds)])[:count].astype(np.int64)
+
+
+def turning_points(reconstruction: Reconstruction) -> tuple[int, int]:
+    """Frames near the beginning and the end of a clip at which the head is stillest.
+
+    There playback can turn: motion that is small already is not seen to reverse, and nothing has to be slowed down.
+    """
+    rate_hz = frame_rate_of(reconstruction)
+    speed = head_speed_cm(reconstruction)
+    count = len(speed)
+    span = max(1, round(STILL_S * rate_hz))
+    padded = np.pad(speed, (span // 2, span - 1 - span // 2), mode="edge")
+    around = np.convolve(padded, np.ones(span) / span, "valid")
+    within = max(1, min(round(TURN_WITHIN_S * rate_hz), round(TURN_WITHIN * count)))
+    return int(np.argmin(around[:within])), count - within + int(np.argmin(around[count - within :]))
+
+
+def head_speed_cm(reconstruction: Reconstruction) -> NDArray[np.float64]:
+    """(T,) motion of the head from the frame before to the one after, cm per frame; infinite in frames without a
+    face, where it is not known."""
+    scale = reconstruction.scale.astype(np.float64)
+    place = np.column_stack(
+        [reconstruction.translation / scale[:, None], HEAD_CM * reconstruction.rotation, HEAD_CM * np.log(scale)]
+    )
+    if len(place) < 2:
+        return np.zeros(len(place))
+    speed = np.linalg.norm(np.gradient(place, axis=0), axis=1)
+    return np.where(reconstruction.valid, speed, np.inf)
 
 
 def read_in_order(

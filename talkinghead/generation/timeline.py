@@ -16,7 +16,7 @@ from talkinghead.errors import NoFaceError
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import track_file
-from talkinghead.generation.frame_order import EASE_S, ping_pong
+from talkinghead.generation.frame_order import ping_pong, turning_points
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.structures import FaceChoice, Reconstruction
@@ -52,7 +52,7 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
     Args:
         anchor: who speaks.
         clip: another clip of the same person, whose frames are taken one for one; None takes the anchor's own clip,
-            forth and back with eased turns.
+            forth and back with turns where the head is still.
         duration_s: of the speech.
         face: which face of the other clip.
 
@@ -70,8 +70,8 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
         reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
     count = frame_count(duration_s, info.frame_rate)
     if is_constant_rate(reconstruction.times_s, info.frame_rate):
-        ease = round(EASE_S * float(info.frame_rate)) if clip is None else 0
-        frames = ping_pong(len(reconstruction), count, ease)
+        ends = (0, len(reconstruction) - 1)
+        frames = ping_pong(count, *(turning_points(reconstruction) if clip is None and count > ends[1] + 1 else ends))
         times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
     else:
         frames, times_s = _variable_rate_plan(reconstruction.times_s, info.frame_rate, duration_s)
@@ -104,7 +104,7 @@ def _variable_rate_plan(
     intervals = np.append(np.diff(clip_times_s), 1 / float(frame_rate))
     length_s = float(intervals.sum())
     rounds = math.ceil(duration_s / length_s) + 1
-    frames = ping_pong(len(clip_times_s), len(clip_times_s) * rounds, 0)
+    frames = ping_pong(len(clip_times_s) * rounds, 0, len(clip_times_s) - 1)
     times_s = np.concatenate([[0.0], np.cumsum(intervals[frames])[:-1]])
     inside = times_s < duration_s - 1e-6
     inside[0] = True

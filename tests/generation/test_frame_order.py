@@ -11,8 +11,9 @@ import pytest
 from drawn_face import write_frames
 
 from talkinghead.generation import frame_order
-from talkinghead.generation.frame_order import ping_pong, read_in_order
+from talkinghead.generation.frame_order import ping_pong, read_in_order, turning_points
 from talkinghead.media.video_reader import VideoReader
+from talkinghead.structures import Reconstruction
 
 FRAMES = 40
 
@@ -25,32 +26,52 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_frames(tmp_path_factory.mktemp("order") / "noise.mp4", images, np.arange(FRAMES) / 25, Fraction(25))
 
 
-def test_within_the_clip_the_order_is_the_clip() -> None:
-    np.testing.assert_array_equal(ping_pong(50, 50, 12), np.arange(50))
-    np.testing.assert_array_equal(ping_pong(50, 7, 12), np.arange(7))
+def test_the_clip_comes_first() -> None:
+    np.testing.assert_array_equal(ping_pong(50, 0, 49), np.arange(50))
+    np.testing.assert_array_equal(ping_pong(7, 3, 49), np.arange(7))
+    np.testing.assert_array_equal(ping_pong(12, 2, 5), [0, 1, 2, 3, 4, 5, 4, 3, 2, 3, 4, 5])
 
 
-@pytest.mark.parametrize("ease", [0, 12])
-@pytest.mark.parametrize(("frames", "count"), [(50, 80), (50, 400), (3, 40), (2, 9), (100, 1000)])
-def test_beyond_it_the_clip_runs_back_and_forth_without_a_jump(frames: int, count: int, ease: int) -> None:
-    order = ping_pong(frames, count, ease)
+@pytest.mark.parametrize(("first", "last", "count"), [(0, 49, 80), (5, 44, 400), (0, 2, 40), (0, 1, 9), (7, 90, 1000)])
+def test_then_it_runs_back_and_forth_and_every_frame_is_another(first: int, last: int, count: int) -> None:
+    order = ping_pong(count, first, last)
     assert order.shape == (count,)
-    assert order[0] == 0 and order.min() == 0 and order.max() == frames - 1
-    assert np.abs(np.diff(order)).max() <= 1
-
-
-def test_turns_are_eased() -> None:
-    order = ping_pong(100, 400, 12).astype(float)
-    speed = np.diff(order)
-    turns = np.flatnonzero((order[1:-1] == 99) | (order[1:-1] == 0)) + 1
-    for turn in turns:
-        near = np.abs(speed[max(turn - 4, 0) : turn + 4])
-        assert near.mean() < 0.7
-    assert np.abs(speed[20:60]).mean() == pytest.approx(1.0, abs=0.02)
+    assert order[0] == 0 and order.max() == last and order[last:].min() >= first
+    assert (np.abs(np.diff(order)) == 1).all()
 
 
 def test_a_clip_of_one_frame_stands_still() -> None:
-    np.testing.assert_array_equal(ping_pong(1, 5, 12), np.zeros(5))
+    np.testing.assert_array_equal(ping_pong(5, 0, 0), np.zeros(5))
+
+
+def test_playback_turns_where_the_head_is_still() -> None:
+    """A head that nods all the time but for two moments, at 1 s and 8.2 s, and is lost at one still one."""
+    t = np.arange(250) / 25
+    still = np.exp(-(((t - 1.0) / 0.3) ** 2)) + np.exp(-(((t - 8.2) / 0.3) ** 2)) + np.exp(-(((t - 9.4) / 0.3) ** 2))
+    nod = 0.2 * np.cumsum(np.sin(9 * t) * (1 - np.minimum(still, 1))) / 25
+    clip = Reconstruction(
+        identity=np.zeros(1, np.float32),
+        expression=np.zeros((250, 1), np.float32),
+        rotation=np.stack([nod, 0 * nod, 0 * nod], 1).astype(np.float32),
+        translation=np.full((250, 2), 200, np.float32),
+        scale=np.full(250, 15, np.float32),
+        valid=np.abs(t - 9.4) > 0.1,
+        times_s=t,
+        misfit_cm=np.zeros(250),
+    )
+    first, last = turning_points(clip)
+    assert abs(first / 25 - 1.0) < 0.2 and abs(last / 25 - 8.2) < 0.2
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 10])
+def test_short_clips_have_turning_points_too(frames: int) -> None:
+    zeros = np.zeros((frames, 3), np.float32)
+    clip = Reconstruction(
+        zeros[0], zeros, zeros, zeros[:, :2], np.ones(frames, np.float32), np.zeros(frames, bool),
+        np.arange(frames) / 25, zeros[:, 0].astype(float),
+    )  # fmt: skip
+    first, last = turning_points(clip)
+    assert 0 <= first <= last < frames
 
 
 @pytest.mark.parametrize("piece", [4, 10_000])
