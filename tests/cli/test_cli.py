@@ -161,3 +161,8 @@ def test_doctor_prints_brackets_as_they_are(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
     result = CliRunner().invoke(main, ["doctor"])
     assert all(text in result.stdout for text in (finding.subject, finding.detail, finding.remedy))
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.mp4"], ["a.mp4", "-o", "b", "--continue", "c"]])
+def test_training_takes_a_clip_or_an_anchor(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, ["train", *arguments]).exit_code == 2

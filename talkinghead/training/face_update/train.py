@@ -24,6 +24,8 @@ from talkinghead.anchor import (
     NETWORK_FILE,
     RECONSTRUCTION_FILE,
     TRACK_FILE,
+    load_anchor,
+    read_description,
     write_description,
 )
 from talkinghead.device import choose_device
@@ -54,7 +56,7 @@ from talkinghead.training.face_update.samples import Samples, gather_samples
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
 from talkinghead.training.interrupts import Interrupts
 from talkinghead.training.speech.adaptation import adapt
-from talkinghead.weights.bundled import checkpoint_path
+from talkinghead.weights.bundled import checkpoint_folder, checkpoint_path
 
 GENERIC_START = "presenter/network.safetensors"
 """Checkpoint that a training starts from: the network of the built-in anchor."""
@@ -64,6 +66,8 @@ MARK_FILE = "clip.sha256"
 """Which clip, and which face in it, an unfinished training is of; in its work folder."""
 SHEET_FILE = "training.png"
 """Contact sheet of held-out frames, in the ANCHOR."""
+CONTINUED_RATE = 0.25
+"""Learning rate of a continued training, as a share of that of a new one."""
 FEWEST_FRAMES = 10
 """Frames with a usable face that a training needs."""
 
@@ -98,9 +102,77 @@ def train(
         OutputExistsError, OutputError: the output exists, or an interrupted training of it; or it cannot be written.
         TrainingInterruptedError: by Ctrl-C or `kill`; `resume` goes on from there.
     """
-    clip, output = Path(clip), Path(output)
     config = dataclasses.replace(config or TrainingConfig(), **options)
+    return _train(Path(clip), Path(output), overwrite, config, report or (lambda progress: None))
+
+
+def continue_training(
+    anchor: PathLike,
+    output: PathLike | None = None,
+    *,
+    overwrite: bool = False,
+    config: TrainingConfig | None = None,
+    report: Report | None = None,
+    **options: Unpack[TrainingOptions],
+) -> dict[str, Any]:
+    """Train the network of a finished ANCHOR further, on its own clip, by a smaller learning rate.
+
+    Args:
+        anchor: the ANCHOR folder, which stays as it is until the new one is complete.
+        output: the ANCHOR folder to make; None replaces `anchor`.
+        overwrite, config, report, options: as of `train`; minutes and steps count from here. Without a consent in
+            `config`, the anchor's own is kept.
+
+    Returns:
+        What anchor.json records: steps and seconds of all trainings together.
+
+    Raises:
+        As `train`; also CheckpointError: the ANCHOR is damaged, or was made with another face model.
+    """
+    config = dataclasses.replace(config or TrainingConfig(), **options)
+    loaded = load_anchor(anchor)
+    if output is None and loaded.folder.parent == checkpoint_folder():
+        raise OutputError(f"The built-in anchor {loaded.folder.name} stays as it is; name another output (-o).")
+    description = read_description(loaded.folder)
+    if loaded.face_model_sha256 != sha256_of(checkpoint_path("face_model.safetensors")):
+        raise CheckpointError(f"{loaded.folder} was made with another face model; train it again from its clip.")
+    trained, clip = description["training"], description["clip"]
+    start = _Start(
+        loaded.folder / NETWORK_FILE, int(trained["steps"]), float(trained["seconds"]), str(clip["original_name"])
+    )
+    loop = dataclasses.replace(
+        config.loop,
+        learning_rate=CONTINUED_RATE * config.loop.learning_rate,
+        adversarial_from=0.0,
+        perceptual_from=0.0,
+    )
+    config = dataclasses.replace(config, consent=config.consent or loaded.consent, loop=loop)
     report = report or (lambda progress: None)
+    return _train(loaded.clip, Path(output or loaded.folder), overwrite or output is None, config, report, start=start)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a continued training begins with."""
+
+    network: Path
+    """File of the anchor's network."""
+    steps: int
+    seconds: float
+    original_name: str
+    """Of the clip."""
+
+
+def _train(
+    clip: Path,
+    output: Path,
+    overwrite: bool,
+    config: TrainingConfig,
+    report: Report,
+    *,
+    start: _Start | None = None,
+) -> dict[str, Any]:
+    """See `train` and `continue_training`."""
     device = choose_device(config.device)
     with locked(output), Interrupts("Interrupted before the first step; there is nothing to keep.") as interrupts:
         _put_back(output)
@@ -116,8 +188,8 @@ def train(
             )
             with writing(output):
                 prepared = _prepare(work, clip, track, config.loop, report)
-                trainer = _train_network(work, prepared, config, device, report, interrupts)
-                description = _write_anchor(work, clip, prepared, trainer, config.consent)
+                trainer = _train_network(work, prepared, config, device, report, interrupts, start)
+                description = _write_anchor(work, clip, prepared, trainer, config.consent, start)
             report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
         except BaseException:
             if not (work / STATE_FILE).is_file():  # nothing to resume from
@@ -171,6 +243,7 @@ def _train_network(
     device: torch.device,
     report: Report,
     interrupts: Interrupts,
+    start: _Start | None,
 ) -> FaceUpdateTrainer:
     """Train a face update network on a clip, from the work folder's state where there is one.
 
@@ -181,7 +254,9 @@ def _train_network(
     torch.manual_seed(loop.seed)
     sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
     network = FaceUpdateNetwork(sizes, face)
-    if loop.generic_start:
+    if start is not None:
+        start_from(network, start.network)
+    elif loop.generic_start:
         start_from(network, checkpoint_path(GENERIC_START))
     own = reconstruction.expression[reconstruction.valid]
     trainer = FaceUpdateTrainer(network, prepared.samples, own.std(0), loop, device)
@@ -201,7 +276,12 @@ def _train_network(
 
 
 def _write_anchor(
-    work: Path, clip: Path, prepared: _PreparedClip, trainer: FaceUpdateTrainer, consent: str | None
+    work: Path,
+    clip: Path,
+    prepared: _PreparedClip,
+    trainer: FaceUpdateTrainer,
+    consent: str | None,
+    start: _Start | None,
 ) -> dict[str, Any]:
     """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
     track, reconstruction, calibration = prepared.track, prepared.reconstruction, prepared.calibration
@@ -225,7 +305,7 @@ def _write_anchor(
         "consent": consent,
         "clip": {
             "file": copy.name,
-            "original_name": clip.name,
+            "original_name": clip.name if start is None else start.original_name,
             "sha256": sha256_of(copy),
             "width": track.width,
             "height": track.height,
@@ -237,8 +317,8 @@ def _write_anchor(
         "speech_adaptation": None if prepared.adaptation is None else prepared.adaptation.describe(),
         "network": network.config.as_json(),
         "training": {
-            "steps": trainer.step,
-            "seconds": round(trainer.trained_s, 1),
+            "steps": trainer.step + (0 if start is None else start.steps),
+            "seconds": round(trainer.trained_s + (0 if start is None else start.seconds), 1),
             "samples": len(trainer.training),
             "held_out_psnr_db": None if trainer.held_out_psnr_db is None else round(trainer.held_out_psnr_db, 2),
             "device": str(trainer.device),

@@ -15,8 +15,14 @@ import pytest
 import torch
 from drawn_face import DrawnClip, drawn_clip
 
-from talkinghead.anchor import CALIBRATION_FILE, Anchor, load_anchor
-from talkinghead.errors import CheckpointError, MissingFileError, OutputExistsError, TrainingInterruptedError
+from talkinghead.anchor import CALIBRATION_FILE, Anchor, load_anchor, read_description
+from talkinghead.errors import (
+    CheckpointError,
+    MissingFileError,
+    OutputError,
+    OutputExistsError,
+    TrainingInterruptedError,
+)
 from talkinghead.face.face_model import PersonFace
 from talkinghead.face.region_removal import crop_size_px
 from talkinghead.files import load_arrays, sha256_of
@@ -27,7 +33,7 @@ from talkinghead.structures import FloatArray
 from talkinghead.training.face_update import train as training
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.samples import Samples, gather_samples, held_out_frames
-from talkinghead.training.face_update.train import train
+from talkinghead.training.face_update.train import continue_training, train
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, TrainingProgress
 from talkinghead.weights.bundled import checkpoint_path
 
@@ -227,6 +233,24 @@ def test_a_signal_ends_a_training_after_its_step_and_keeps_it(
     monkeypatch.setattr(FaceUpdateTrainer, "train_step", step_and_count)
     done = train(short_clip.path, tmp_path / "person", steps=3, device="cpu", loop=quick, resume=True)
     assert seen == [2] and done["training"]["steps"] == 3
+
+
+def test_a_finished_anchor_is_trained_further(anchor_folder: Path, quick: LoopConfig, tmp_path: Path) -> None:
+    shutil.copytree(anchor_folder, tmp_path / "person")
+    before, weights = read_description(anchor_folder), weights_of(anchor_folder)
+    done = continue_training(tmp_path / "person", steps=2, device="cpu", loop=quick)
+    assert done["training"]["steps"] == before["training"]["steps"] + 2
+    assert done["training"]["seconds"] >= before["training"]["seconds"]
+    assert done["consent"] == before["consent"] and done["clip"] == before["clip"]
+    further = weights_of(tmp_path / "person")
+    moved = [np.abs(further[name] - value).max() for name, value in weights.items()]
+    assert 0 < max(moved) < 0.1  # it went on from there
+    assert [path.name for path in tmp_path.iterdir()] == ["person"]
+
+
+def test_the_built_in_anchor_is_not_replaced() -> None:
+    with pytest.raises(OutputError, match="built-in"):
+        continue_training("presenter", steps=1)
 
 
 def test_a_signal_before_the_first_step_leaves_nothing(
