@@ -63,19 +63,19 @@ class ShiftTolerantLpips(nn.Module):
 
         Args:
             images, others: (B, 3, H, W) in [0, 1] each, H and W at least 32.
-            quick: for training: the first layer and its blur as one, which is a third of the work and differs along
-                the image's edges only, where the blur reflects.
+            quick: for training: of the first three layers, which see details, the first and its blur as one. That is a
+                fifth of the work.
         """
         distance = images.new_zeros(len(images))
-        pairs = zip(self._layers(images, quick), self._layers(others, quick), self.weights, strict=True)
+        pairs = zip(self._layers(images, quick), self._layers(others, quick), self.weights, strict=False)
         for one, other, weight in pairs:
             difference = (_unit(one.float()) - _unit(other.float())) ** 2
             distance = distance + (difference * weight).sum(1).mean((1, 2))
         return distance
 
     def _layers(self, images: Tensor, quick: bool) -> list[Tensor]:
-        """Outputs of the five layers that are compared."""
-        first, second, *others = self.convolutions
+        """Outputs of the layers that are compared: all five, or three."""
+        first, second, *others = self.convolutions[:3] if quick else self.convolutions
         normalized = (images * 2 - 1 - self.shift) / self.scale
         layers = [functional.relu(self._first_halved(normalized) if quick else self._halved(first(normalized)))]
         layers.append(functional.relu(second(self._pooled(layers[-1]))))
@@ -86,7 +86,10 @@ class ShiftTolerantLpips(nn.Module):
         return layers
 
     def _first_halved(self, images: Tensor) -> Tensor:
-        """The first layer, halved, as one convolution: kernels of 11 blurred by 3 are kernels of 13."""
+        """The first layer, halved, as one convolution: kernels of 11 blurred by 3 are kernels of 13.
+
+        It differs along the image's edges, where the blur reflects.
+        """
         first = cast(nn.Conv2d, self.convolutions[0])
         kernels = functional.conv2d(first.weight.flatten(0, 1)[:, None], self.blur[None, None], padding=2)
         kernels = kernels.view(*first.weight.shape[:2], 13, 13)

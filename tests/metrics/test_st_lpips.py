@@ -53,10 +53,11 @@ def test_it_sees_blur_and_hardly_a_shift(network: ShiftTolerantLpips) -> None:
     assert (one - shifted).abs().mean() > (one - blurred).abs().mean()
 
 
-def test_the_quick_way_differs_at_the_edges_only(network: ShiftTolerantLpips) -> None:
+def test_the_quick_way_is_the_first_layers_and_differs_at_the_edges_only(network: ShiftTolerantLpips) -> None:
     ours = images(96, 112)
     others = functional.avg_pool2d(ours, 3, stride=1, padding=1)
-    torch.testing.assert_close(network(ours, others, quick=True), network(ours, others), rtol=0.05, atol=0)
+    quick, whole = network(ours, others, quick=True), network(ours, others)
+    assert (0.1 * whole < quick).all() and (quick < whole).all()
     one = ours * 2 - 1
     quick = network._first_halved(one)
     exact = network._halved(network.convolutions[0](one))

@@ -65,7 +65,7 @@ class LoopConfig:
         low=0,
     )
     perceptual_from: float = option(
-        0.4, help="Share of the training after which the perceptual loss is added.", low=0, high=1
+        0.5, help="Share of the training after which the perceptual loss is added.", low=0, high=1
     )
     discriminator_learning_rate: float = option(4e-4, help="Learning rate of the discriminator.", low=0, high=1)
     mouth_weight: float = option(
