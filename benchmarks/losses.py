@@ -1,10 +1,11 @@
 """What each training loss, the generic start and the network's width buy on a part of a clip that is not trained on.
 
-    python benchmarks/losses.py [CLIP] [--train-until SECONDS] [--steps N] [--only NAME ...] [--pictures FOLDER]
+    python benchmarks/losses.py [CLIP] [--train-until SECONDS] [--steps N] [--minutes M] [--only NAME ...]
+                                [--pictures FOLDER]
 
-Each row trains a network of its own for N steps from the same seed and updates the frames after SECONDS from their
-true coefficients. Everything is measured on the mouth's half of the crop, in the crop's own pixels, before any
-encoding: sharpness is the mean squared Laplacian, output over truth; flicker the mean change of the error from one
+Each row trains a network of its own for N steps, or M minutes, from the same seed and updates the frames after SECONDS
+from their true coefficients. Everything is measured on the mouth's half of the crop, in the crop's own pixels, before
+any encoding: sharpness is the mean squared Laplacian, output over truth; flicker the mean change of the error from one
 frame to the next, of 255; ST-LPIPS is that of `talkinghead.metrics.st_lpips`. Sharpening (which `talkinghead train`
 sets when the training has ended) is left out but in its own row. The losses that training does not use, of image
 gradients and of changes in time, are defined here.
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("clip", nargs="?", type=Path, default=shared_clip)
     parser.add_argument("--train-until", type=float, default=56.0, help="seconds; what follows is measured")
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--minutes", type=float, help="of training, in place of steps")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--pictures", type=Path, help="folder for a sheet of truth and result a row")
     options = parser.parse_args()
@@ -131,6 +133,9 @@ def main() -> None:
     measured = later[np.arange(len(later)) % EVERY < RUN]
     own_std = reconstruction.expression[reconstruction.valid].std(0)
 
+    def share_done(steps: int, seconds: float) -> float:
+        return steps / options.steps if options.minutes is None else seconds / 60 / options.minutes
+
     def run(name: str) -> list[str]:
         variant = VARIANTS[name]
         config = LoopConfig(**variant.loop)
@@ -143,8 +148,8 @@ def main() -> None:
         trainer.variant = variant
         trainer.training, trainer.held_out = train, measured
         started = time.monotonic()
-        for step in range(options.steps):
-            trainer.train_step(step / options.steps)
+        while (done := share_done(trainer.step, time.monotonic() - started)) < 1:
+            trainer.train_step(done)
         seconds = time.monotonic() - started
         if variant.sharpened:
             trainer.held_out = train[:: len(train) // 32]
@@ -154,13 +159,12 @@ def main() -> None:
             name,
             *measure(trainer, options.pictures and options.pictures / f"{name.strip()}.png"),
             f"{seconds:.0f}",
+            str(trainer.step),
         ]
 
-    data = (
-        f"{options.clip.name}, {len(train)} frames trained on, {len(measured)} measured, {options.steps} steps of 8, "
-    )
+    data = f"{options.clip.name}, {len(train)} frames trained on, {len(measured)} measured, batches of 8, "
     data += f"crop of {size_px} px"
-    headings = ["", "mouth PSNR, dB", "SSIM", "sharpness", "flicker", "ST-LPIPS", "training, s"]
+    headings = ["", "mouth PSNR, dB", "SSIM", "sharpness", "flicker", "ST-LPIPS", "training, s", "steps"]
     print_report(data, headings, [run(name) for name in options.only])
 
 
