@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +41,25 @@ REACH = 0.25
 has followed something else."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """A clip of which the mean lower face is painted into the frames of another one of the same person.
+
+    The painted face draws the landmarks a little to itself: so all clips of an anchor get the same one.
+    """
+
+    clip: Path
+    reconstruction: Reconstruction
+    """Of that clip."""
+
+
 def steady_track(
-    clip: Path, model: FaceModel, *, face: FaceChoice = "largest", progress: Callable[[int], None] | None = None
+    clip: Path,
+    model: FaceModel,
+    *,
+    face: FaceChoice = "largest",
+    look: Look | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Track:
     """Track a clip's face twice, or read the result from the cache.
 
@@ -50,6 +67,7 @@ def steady_track(
         clip: any video file.
         model: the face model, whose rigid points are looked at again.
         face: which face to follow, where there are several.
+        look: whose mean lower face is painted; None takes the clip's own.
         progress: called with the number of frames done in each look; never, where the result is in the cache.
 
     Returns:
@@ -65,12 +83,13 @@ def steady_track(
     def make() -> Track:
         landmarker = FaceLandmarker.load(registry.locate("face_landmarker"))
         second = track_clip(
-            _painted(clip, first, model), landmarker, first.width, first.height, face=face, progress=progress
+            _painted(clip, first, model, look), landmarker, first.width, first.height, face=face, progress=progress
         )
         return with_rigid_points(first, second, model)
 
     points = hashlib.sha256(model.neutral.tobytes() + model.rigid.tobytes()).hexdigest()
-    key = f"{sha256_of(clip)[:32]}-{face}-shots-steady-{points[:8]}"
+    whose = sha256_of(clip if look is None else look.clip)
+    key = f"{sha256_of(clip)[:32]}-{face}-shots-steady-{points[:8]}-{whose[:16]}"
     return cached("tracks", key, make, load_track, lambda path, track: save_track(track, path))
 
 
@@ -92,13 +111,14 @@ def with_rigid_points(first: Track, second: Track, model: FaceModel) -> Track:
     return replace(first, landmarks=landmarks)
 
 
-def _painted(clip: Path, track: Track, model: FaceModel) -> Iterator[Frame]:
-    """The frames of a clip with the mean lower face in place of their own."""
-    reconstruction = reconstruct(track, model)
+def _painted(clip: Path, track: Track, model: FaceModel, look: Look | None) -> Iterator[Frame]:
+    """The frames of a clip with a mean lower face in place of their own."""
+    reconstruction = reconstruct(track, model, identity=None if look is None else look.reconstruction.identity)
+    look = look or Look(clip, reconstruction)
     region = local_region(model.of(reconstruction.identity))
-    size_px = crop_size_px(region, reconstruction, largest=LARGEST_PX)
+    size_px = crop_size_px(region, look.reconstruction, largest=LARGEST_PX)
     crops = place_crops(region, reconstruction, size_px)
-    mean = _mean_crop(clip, reconstruction, crops)
+    mean = _mean_crop(look.clip, look.reconstruction, place_crops(region, look.reconstruction, size_px))
     with VideoReader(clip) as reader:
         for number, frame in enumerate(reader):
             if number >= len(track) or not reconstruction.valid[number]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.errors import NoFaceError
 from talkinghead.face.reconstruction import reconstruct
-from talkinghead.face.steady_track import steady_track
+from talkinghead.face.steady_track import Look, steady_track
 from talkinghead.face.tracking import track_file
 from talkinghead.generation.frame_order import ping_pong, turning_points
 from talkinghead.generation.passthrough import Reason, reject_reasons
@@ -64,7 +64,10 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
     if clip is None:
         reconstruction = anchor.reconstruction
     else:
-        track = steady_track(clip, anchor.model, face=face) if anchor.is_steady else track_file(clip, face=face)
+        look = Look(anchor.clip, anchor.reconstruction)
+        track = (
+            steady_track(clip, anchor.model, face=face, look=look) if anchor.is_steady else track_file(clip, face=face)
+        )
         if not track.valid.any():
             raise NoFaceError(f"{clip}: no frame shows a usable face.")
         reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
