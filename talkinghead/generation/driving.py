@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError, NoFaceError
 from talkinghead.face.reconstruction import project, reconstruct
+from talkinghead.face.steady_track import Look, steady_track
 from talkinghead.face.tracking import track_file
 from talkinghead.files import cached, sha256_of
 from talkinghead.generation.anchor_driver import AnchorDriver
@@ -205,6 +206,10 @@ def measure_expression(
     as_other = reconstruct(track, anchor.model)
     own_misfit = _rigid_misfit_cm(anchor, track.landmarks, as_other)
     if _rigid_misfit_cm(anchor, track.landmarks, as_anchor) <= SAME_PERSON_RATIO * own_misfit:
+        if anchor.is_steady:
+            look = Look(anchor.clip, anchor.reconstruction)
+            track = steady_track(video, anchor.model, face=face, look=look)
+            as_anchor = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
         return as_anchor.expression, track.times_s
     own = anchor.reconstruction.expression[anchor.reconstruction.valid]
     mean, std = own.mean(0), own.std(0)
