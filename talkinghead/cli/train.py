@@ -74,7 +74,7 @@ def train(
                 )
     except TrainingInterruptedError as error:
         raise TrainingInterruptedError(f"{error} Go on with: {_command_to_resume()}") from error
-    warn_of_missing_consent(description["consent"], made, quiet)
+    warn_of_missing_consent(config.consent or description.get("consent"), made, quiet)
     if as_json:
         print_json({"anchor": str(made), **description})
     elif not quiet:

@@ -240,7 +240,7 @@ def test_no_anchor(anchor_folder: Path, speech: Path, expression_file: Path, tmp
     check_generate(MissingFileError, tmp_path, tmp_path / "none", speech, output, expression=expression_file)
     check_generate(CheckpointError, tmp_path, empty_folder, speech, output, expression=expression_file)
     a_file = anchor_folder / "clip.mp4"
-    check_generate(MissingFileError, tmp_path, a_file, speech, output, expression=expression_file)
+    check_generate(CheckpointError, tmp_path, a_file, speech, output, expression=expression_file)
 
 
 @pytest.mark.parametrize(
