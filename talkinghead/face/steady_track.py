@@ -88,8 +88,10 @@ def steady_track(
         return with_rigid_points(first, second, model)
 
     points = hashlib.sha256(model.neutral.tobytes() + model.rigid.tobytes()).hexdigest()
-    whose = sha256_of(clip if look is None else look.clip)
-    key = f"{sha256_of(clip)[:32]}-{face}-shots-steady-{points[:8]}-{whose[:16]}"
+    key = f"{sha256_of(clip)[:32]}-{face}-shots-steady-{points[:8]}"
+    if look is not None:  # a clip may show several people, of whom each is an anchor
+        person = hashlib.sha256(look.reconstruction.identity.tobytes()).hexdigest()
+        key += f"-{sha256_of(look.clip)[:16]}-{person[:8]}"
     return cached("tracks", key, make, load_track, lambda path, track: save_track(track, path))
 
 

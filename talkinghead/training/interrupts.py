@@ -18,7 +18,7 @@ class Interrupts:
 
     def __init__(self, message: str = "") -> None:
         """Args: of the KeyboardInterrupt."""
-        self._message = message
+        self.message = message
         self.deferred = False
         """Set by whoever looks at `requested` often enough."""
         self.requested = False
@@ -37,5 +37,5 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested or not self.deferred:
-            raise KeyboardInterrupt(self._message)
+            raise KeyboardInterrupt(self.message)
         self.requested = True

@@ -13,7 +13,7 @@ import pytest
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.face import steady_track as module
 from talkinghead.face.region_removal import crop_frame, paste_back, place_crops, region_masks
-from talkinghead.face.steady_track import steady_track, with_rigid_points
+from talkinghead.face.steady_track import Look, steady_track, with_rigid_points
 from talkinghead.face.tracking import track_file
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.media.video_writer import EncoderSettings, VideoWriter
@@ -77,6 +77,19 @@ def test_the_second_look_is_taken_once(pairs: Path, presenter: Anchor, monkeypat
     first = steady_track(pairs, presenter.model)
     monkeypatch.setattr(module, "track_clip", lambda *_, **__: pytest.fail("tracked again"))
     np.testing.assert_array_equal(steady_track(pairs, presenter.model).landmarks, first.landmarks)
+
+
+@pytest.mark.usefixtures("own_caches")
+def test_each_person_of_a_clip_is_looked_at_anew(
+    pairs: Path, presenter: Anchor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two anchors may be made of one clip of two people: what was found for one is not taken for the other."""
+    looks: list[int] = []
+    monkeypatch.setattr(module, "track_clip", lambda *_, **__: looks.append(1) or track_file(pairs))
+    one = presenter.reconstruction
+    for person in (one, dataclasses.replace(one, identity=one.identity + 1), one):
+        steady_track(pairs, presenter.model, look=Look(presenter.clip, person))
+    assert len(looks) == 2
 
 
 @pytest.mark.usefixtures("own_caches")

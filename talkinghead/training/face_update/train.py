@@ -103,7 +103,8 @@ def train(
         TrainingInterruptedError: by Ctrl-C or `kill`; `resume` goes on from there.
     """
     config = dataclasses.replace(config or TrainingConfig(), **options)
-    return _train(Path(clip), Path(output), overwrite, config, report or (lambda progress: None))
+    report = report or (lambda progress: None)
+    return _train(Path(clip), Path(output), config, report, replace=overwrite, start_over=overwrite)
 
 
 def continue_training(
@@ -148,7 +149,9 @@ def continue_training(
     )
     config = dataclasses.replace(config, consent=config.consent or loaded.consent, loop=loop)
     report = report or (lambda progress: None)
-    return _train(loaded.clip, Path(output or loaded.folder), overwrite or output is None, config, report, start=start)
+    replace = overwrite or output is None
+    made = Path(output or loaded.folder)
+    return _train(loaded.clip, made, config, report, replace=replace, start_over=overwrite, start=start)
 
 
 @dataclass(frozen=True)
@@ -166,19 +169,30 @@ class _Start:
 def _train(
     clip: Path,
     output: Path,
-    overwrite: bool,
     config: TrainingConfig,
     report: Report,
     *,
+    replace: bool,
+    start_over: bool,
     start: _Start | None = None,
 ) -> dict[str, Any]:
-    """See `train` and `continue_training`."""
+    """See `train` and `continue_training`.
+
+    Args:
+        clip, output, config, report: as there.
+        replace: whether an existing output is replaced.
+        start_over: whether an interrupted training of it is thrown away.
+        start: what a continued training begins with.
+    """
     device = choose_device(config.device)
     with locked(output), Interrupts("Interrupted before the first step; there is nothing to keep.") as interrupts:
         _put_back(output)
-        if output.exists() and not overwrite:
+        if output.exists() and not replace:
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
-        work = _open_work_folder(output, f"{sha256_of(clip)} {config.face}", config.resume, overwrite)
+        source = f"{sha256_of(clip)} {config.face}"
+        if start is not None:
+            source += f" continued from {sha256_of(start.network)}"
+        work = _open_work_folder(output, source, config.resume, start_over)
         try:
             track = steady_track(
                 clip,
@@ -263,6 +277,7 @@ def _train_network(
     if (work / STATE_FILE).is_file():
         trainer.load(work / STATE_FILE)
     interrupts.deferred = True
+    interrupts.message = "Interrupted; --resume goes on from the state that was saved last."
     trainer.run(
         config.loop_minutes,
         config.steps,
@@ -343,7 +358,7 @@ def _fit_speech(
     return calibration, adapt(clip, face, reconstruction, speech_model, calibration)
 
 
-def _open_work_folder(output: Path, source: str, resume: bool, overwrite: bool) -> Path:
+def _open_work_folder(output: Path, source: str, resume: bool, start_over: bool) -> Path:
     """The hidden folder in which an unfinished training lives; emptied unless it is resumed.
 
     Raises:
@@ -361,7 +376,7 @@ def _open_work_folder(output: Path, source: str, resume: bool, overwrite: bool) 
                 f"The interrupted training of {output} was of another clip or face; leave out --resume."
             )
         return work
-    if (work / STATE_FILE).is_file() and not overwrite:
+    if (work / STATE_FILE).is_file() and not start_over:
         raise OutputExistsError(
             f"There is an interrupted training of {output}: go on with --resume, or start over with --overwrite."
         )

@@ -248,6 +248,28 @@ def test_a_finished_anchor_is_trained_further(anchor_folder: Path, quick: LoopCo
     assert [path.name for path in tmp_path.iterdir()] == ["person"]
 
 
+def test_an_interrupted_continuation_is_kept_and_is_not_the_first_training(
+    anchor_folder: Path, clip: DrawnClip, quick: LoopConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(anchor_folder, tmp_path / "person")
+    step = FaceUpdateTrainer.train_step
+
+    def step_and_signal(trainer: FaceUpdateTrainer, done: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        step(trainer, done)
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingInterruptedError):
+        patch.setattr(FaceUpdateTrainer, "train_step", step_and_signal)
+        continue_training(tmp_path / "person", steps=2, device="cpu", loop=quick)
+    with pytest.raises(OutputExistsError, match="--resume"):
+        continue_training(tmp_path / "person", steps=2, device="cpu", loop=quick)
+    with pytest.raises(CheckpointError, match="another clip"):
+        train(clip.path, tmp_path / "person", steps=2, resume=True, overwrite=True)
+    before = read_description(anchor_folder)["training"]["steps"]
+    done = continue_training(tmp_path / "person", steps=2, device="cpu", loop=quick, resume=True)
+    assert done["training"]["steps"] == before + 2
+
+
 def test_the_built_in_anchor_is_not_replaced() -> None:
     with pytest.raises(OutputError, match="built-in"):
         continue_training("presenter", steps=1)
