@@ -99,6 +99,12 @@ class EngineUnavailableError(TalkingHeadError):
     exit_code = 69
 
 
+class BusyError(TalkingHeadError):
+    """The machine would not keep up with one more live session; end another one first."""
+
+    exit_code = 75  # EX_TEMPFAIL
+
+
 class LabelError(TalkingHeadError):
     """A label cannot be made: no C2PA library, an unfit certificate or key, or a text that the font cannot show."""
 

@@ -21,7 +21,7 @@ FLOORS = (
     {"network", "speech"},
     {"anchor"},
     {"generation"},
-    {"evaluation", "training"},
+    {"evaluation", "training", "live"},
     {"batch"},
     {"cli"},
     {"__main__"},

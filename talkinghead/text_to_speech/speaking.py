@@ -62,7 +62,9 @@ class Script:
         }
 
 
-def speak(script: Script, *, skipped: Callable[[str], None] | None = None) -> Iterator[Utterance]:
+def speak(
+    script: Script, *, skipped: Callable[[str], None] | None = None, lead_s: float = LEAD_S
+) -> Iterator[Utterance]:
     """Synthesize a script chunk by chunk; concatenated, the utterances are the whole speech.
 
     Memory holds one chunk at a time. A chunk with nothing to pronounce (a row of stars) is left out.
@@ -70,6 +72,7 @@ def speak(script: Script, *, skipped: Callable[[str], None] | None = None) -> It
     Args:
         script: text and voice.
         skipped: called with each chunk that is left out, and with each word of letters that the voice does not read.
+        lead_s: silence before the first word, at least `MARGIN_S`.
 
     Raises:
         NothingToSpeakError: the voice can pronounce nothing in the whole text.
@@ -77,7 +80,7 @@ def speak(script: Script, *, skipped: Callable[[str], None] | None = None) -> It
     """
     engine, voice = find_voice(script.voice)
     loudness = _Loudness()
-    pause_s = LEAD_S
+    pause_s = lead_s
     last: Utterance | None = None
     skip = skipped or (lambda text: None)
     for chunk in split_text(script.text):

@@ -1,0 +1,80 @@
+"""What a session needs of an anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.generation.live import LiveExpression
+from talkinghead.speech.articulation import KnownPhones
+from talkinghead.structures import Audio, ByteArray, FloatArray
+
+
+class Frames(Protocol):
+    """The frames of a clip without end."""
+
+    def next(self) -> tuple[int, ByteArray]:
+        """Number in the clip and image, (H, W, 3) uint8, of the next frame."""
+        ...
+
+    def give_back(self, frames: Sequence[tuple[int, ByteArray]]) -> None:
+        """Take back the newest frames, in the order in which they were given: they are the next ones."""
+        ...
+
+    def close(self) -> None:
+        """Stop decoding."""
+        ...
+
+
+class ArrivingSpeech(Protocol):
+    """Expression of speech that arrives in blocks."""
+
+    def push(self, block: FloatArray) -> LiveExpression:
+        """Take (N,) samples at 16 kHz and give what they complete."""
+        ...
+
+    def finish(self) -> LiveExpression:
+        """The rest."""
+        ...
+
+
+class Performer(Protocol):
+    """An anchor in memory, shared by sessions; `ResidentAnchor` is the real one."""
+
+    frame_rate: Fraction
+    width: int
+    height: int
+    pause: FloatArray
+    """(K,) the mouth at rest."""
+
+    def enter(self) -> None:
+        """Count a session in. Raises BusyError where the machine would not keep up with it."""
+        ...
+
+    def leave(self) -> None:
+        """Count a session out."""
+        ...
+
+    def open_frames(self) -> Frames:
+        """The frames of the clip, from its beginning."""
+        ...
+
+    def render(
+        self, numbers: Sequence[int], images: Sequence[ByteArray], expression: Sequence[FloatArray | None]
+    ) -> list[ByteArray]:
+        """B frames with a new mouth: their numbers in the clip, images, and expression (K,), where None is `pause`."""
+        ...
+
+    def predict(
+        self, audio: Audio, times_s: NDArray[np.float64], *, own_voice: bool = False, phones: KnownPhones | None = None
+    ) -> FloatArray:
+        """Expression (T, K) of a whole recording at 16 kHz. Raises SpeechTooShortError."""
+        ...
+
+    def listen(self, own_voice: bool) -> ArrivingSpeech:
+        """Begin an utterance that arrives in blocks."""
+        ...

@@ -1,0 +1,167 @@
+"""An anchor and the models that drive it, kept in memory and shared by sessions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.anchor import Anchor
+from talkinghead.device import choose_device
+from talkinghead.errors import BusyError
+from talkinghead.generation.driving import calibration_for, expression_from_speech, load_speech_model
+from talkinghead.generation.face_updater import FaceUpdater
+from talkinghead.generation.live import LiveStream
+from talkinghead.generation.passthrough import blend_weights, reject_reasons
+from talkinghead.live.frame_source import FrameSource
+from talkinghead.live.session import BATCH
+from talkinghead.media.video_reader import read_video_info
+from talkinghead.speech.articulation import KnownPhones
+from talkinghead.structures import Audio, ByteArray, FloatArray
+
+IDLE_QUALITY = 97
+"""JPEG quality of the idle frames that are kept."""
+IDLE_BYTES = 192 * 1024 * 1024
+"""Most memory for the idle frames of one anchor; those beyond are rendered each time."""
+MEASURED_FRAMES = 24
+"""Frames that are rendered to measure how many a second there can be."""
+USABLE_SHARE = 0.8
+"""Share of the measured speed that sessions may use: the rest is for encoding and for speech."""
+
+
+class ResidentAnchor:
+    """All that sessions of one anchor have in common. Its methods may be called from any thread."""
+
+    def __init__(self, anchor: Anchor, device: str = "auto") -> None:
+        """Load the speech model, and measure how quickly this machine renders.
+
+        Raises:
+            CheckpointError, ModelUnavailableError: see `driving.load_speech_model`.
+        """
+        self.anchor = anchor
+        chosen = choose_device(device)
+        self.speech_model = load_speech_model(anchor, None, chosen)
+        calibration = calibration_for(anchor, self.speech_model)
+        self.pause = anchor.rest_expression() if calibration.pause is None else calibration.pause
+        info = read_video_info(anchor.clip)
+        self.frame_rate, self.width, self.height = info.frame_rate, info.width, info.height
+        self._updater = FaceUpdater(anchor, anchor.reconstruction, chosen)
+        own = anchor.reconstruction
+        accepted = np.array([reason is None for reason in reject_reasons(own, own)])
+        self._weights = blend_weights(accepted, own.times_s)
+        self._idle: dict[int, ByteArray] = {}
+        self._idle_bytes = 0
+        self._lock = threading.Lock()
+        self._sessions = 0
+        self.frames_per_second = self._measure()
+
+    @property
+    def most_sessions(self) -> int:
+        """How many can speak at once on this machine, at least one."""
+        return max(1, int(USABLE_SHARE * self.frames_per_second / float(self.frame_rate)))
+
+    def enter(self) -> None:
+        """Count a session in.
+
+        Raises:
+            BusyError: more would not keep up.
+        """
+        with self._lock:
+            if self._sessions >= self.most_sessions:
+                raise BusyError(
+                    f"This machine keeps up with {self.most_sessions} live session(s) of this anchor; end one first."
+                )
+            self._sessions += 1
+
+    def leave(self) -> None:
+        """Count a session out."""
+        with self._lock:
+            self._sessions -= 1
+
+    def render(
+        self, numbers: Sequence[int], images: Sequence[ByteArray], expression: Sequence[FloatArray | None]
+    ) -> list[ByteArray]:
+        """Frames of the clip with a new mouth.
+
+        Args:
+            numbers: B numbers of frames in the clip.
+            images: the frames, (H, W, 3) uint8.
+            expression: (K,) for each, in standard deviations of the face model; None is the mouth at rest, which is
+                rendered once for each frame of the clip.
+
+        Returns:
+            B frames, (H, W, 3) uint8; those that cannot be given a mouth are as they were.
+        """
+        made: list[ByteArray | None] = [
+            image if not self._weights[number] else self._kept(number) if values is None else None
+            for number, image, values in zip(numbers, images, expression, strict=True)
+        ]
+        open_ = [place for place, image in enumerate(made) if image is None]
+        if open_:
+            rows = [self.pause if (row := expression[place]) is None else row for place in open_]
+            chosen: NDArray[np.int64] = np.array([numbers[place] for place in open_])
+            updated = self._updated([images[place] for place in open_], chosen, np.stack(rows))
+            for place, image in zip(open_, updated, strict=True):
+                made[place] = image
+                if expression[place] is None:
+                    self._keep(numbers[place], image)
+        return [image for image in made if image is not None]
+
+    def open_frames(self) -> FrameSource:
+        """The frames of the clip, from its beginning."""
+        return FrameSource(self.anchor)
+
+    def predict(
+        self, audio: Audio, times_s: NDArray[np.float64], *, own_voice: bool = False, phones: KnownPhones | None = None
+    ) -> FloatArray:
+        """As `driving.expression_from_speech`."""
+        return expression_from_speech(
+            self.anchor, self.speech_model, audio, times_s, own_voice=own_voice, phones=phones
+        )
+
+    def listen(self, own_voice: bool) -> LiveStream:
+        """Begin an utterance that arrives in blocks."""
+        return LiveStream(self.anchor, self.speech_model, own_voice=own_voice)
+
+    def _updated(
+        self, images: Sequence[ByteArray], numbers: NDArray[np.int64], rows: FloatArray
+    ) -> Sequence[ByteArray]:
+        """Frames with a new mouth, less of it near frames that cannot have one, none where the face is covered."""
+        prepared = self._updater.prepare(images, numbers, rows)
+        weights = self._weights[numbers[prepared.usable]] * ~prepared.covered
+        weighted = replace(prepared, blend_weights=weights.astype(np.float32))
+        return list(self._updater.paste(*self._updater.render(weighted)))
+
+    def _kept(self, number: int) -> ByteArray | None:
+        """The idle frame of that number, where it was rendered before."""
+        with self._lock:
+            packed = self._idle.get(number)
+        if packed is None:
+            return None
+        return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))[..., ::-1], np.uint8)
+
+    def _keep(self, number: int, image: ByteArray) -> None:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, IDLE_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+        packed = np.asarray(cv2.imencode(".jpg", image[..., ::-1], quality)[1])
+        with self._lock:
+            if number not in self._idle and self._idle_bytes + packed.nbytes <= IDLE_BYTES:
+                self._idle[number] = packed
+                self._idle_bytes += packed.nbytes
+
+    def _measure(self) -> float:
+        """Frames per second that are rendered in batches of `BATCH`."""
+        usable = np.flatnonzero(self._weights)[:BATCH]
+        if not len(usable):
+            return float("inf")
+        images = [np.zeros((self.height, self.width, 3), np.uint8)] * len(usable)
+        rows = np.stack([self.pause] * len(usable))
+        self._updater.update(images, usable, rows)  # the first is slower
+        started_s = time.perf_counter()
+        for _ in range(MEASURED_FRAMES // BATCH):
+            self._updater.update(images, usable, rows)
+        return MEASURED_FRAMES // BATCH * len(usable) / (time.perf_counter() - started_s)
