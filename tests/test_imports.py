@@ -23,6 +23,7 @@ FLOORS = (
     {"generation"},
     {"evaluation", "training", "live"},
     {"batch"},
+    {"server"},
     {"cli"},
     {"__main__"},
 )

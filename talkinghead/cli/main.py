@@ -11,6 +11,7 @@ from talkinghead.cli.batch import batch
 from talkinghead.cli.evaluate import convert, evaluate
 from talkinghead.cli.generate import generate, speak
 from talkinghead.cli.info import doctor, info, licenses, models, verify, voices
+from talkinghead.cli.serve import serve
 from talkinghead.cli.train import train
 from talkinghead.options.command_group import CommandGroup
 
@@ -26,7 +27,7 @@ def main() -> None:
 
 
 for command in (
-    *(train, generate, speak, batch, evaluate),
+    *(train, generate, speak, batch, evaluate, serve),
     *(info, verify, voices, licenses, models, convert, doctor),
 ):
     main.add_command(command)

@@ -34,11 +34,44 @@ USABLE_SHARE = 0.8
 """Share of the measured speed that sessions may use: the rest is for encoding and for speech."""
 
 
+class Capacity:
+    """How much of a machine its live sessions take, whatever anchors they are of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0.0
+        self._sessions = 0
+
+    def take(self, share: float, most: int) -> None:
+        """Take a share of the machine; one session always fits.
+
+        Raises:
+            BusyError: so much is not left. The message says how many fit, `most`.
+        """
+        with self._lock:
+            if self._sessions and self._taken + share > USABLE_SHARE:
+                raise BusyError(
+                    f"This machine keeps up with {most} live session(s) of this anchor, and {self._sessions} run(s); "
+                    "end one first."
+                )
+            self._taken, self._sessions = self._taken + share, self._sessions + 1
+
+    def give_back(self, share: float) -> None:
+        """Give back what was taken."""
+        with self._lock:
+            self._taken, self._sessions = max(0.0, self._taken - share), self._sessions - 1
+
+
 class ResidentAnchor:
     """All that sessions of one anchor have in common. Its methods may be called from any thread."""
 
-    def __init__(self, anchor: Anchor, device: str = "auto") -> None:
+    def __init__(self, anchor: Anchor, device: str = "auto", capacity: Capacity | None = None) -> None:
         """Load the speech model, and measure how quickly this machine renders.
+
+        Args:
+            anchor: who is driven.
+            device: where to compute.
+            capacity: that all anchors of the machine share; None is one of its own.
 
         Raises:
             CheckpointError, ModelUnavailableError: see `driving.load_speech_model`.
@@ -57,13 +90,18 @@ class ResidentAnchor:
         self._idle: dict[int, ByteArray] = {}
         self._idle_bytes = 0
         self._lock = threading.Lock()
-        self._sessions = 0
+        self._capacity = capacity or Capacity()
         self.frames_per_second = self._measure()
 
     @property
     def most_sessions(self) -> int:
-        """How many can speak at once on this machine, at least one."""
-        return max(1, int(USABLE_SHARE * self.frames_per_second / float(self.frame_rate)))
+        """How many sessions of this anchor alone can speak at once on this machine, at least one."""
+        return max(1, int(USABLE_SHARE / self._share))
+
+    @property
+    def _share(self) -> float:
+        """Share of the machine that a session takes while it speaks."""
+        return float(self.frame_rate) / self.frames_per_second
 
     def enter(self) -> None:
         """Count a session in.
@@ -71,17 +109,11 @@ class ResidentAnchor:
         Raises:
             BusyError: more would not keep up.
         """
-        with self._lock:
-            if self._sessions >= self.most_sessions:
-                raise BusyError(
-                    f"This machine keeps up with {self.most_sessions} live session(s) of this anchor; end one first."
-                )
-            self._sessions += 1
+        self._capacity.take(self._share, self.most_sessions)
 
     def leave(self) -> None:
         """Count a session out."""
-        with self._lock:
-            self._sessions -= 1
+        self._capacity.give_back(self._share)
 
     def render(
         self, numbers: Sequence[int], images: Sequence[ByteArray], expression: Sequence[FloatArray | None]

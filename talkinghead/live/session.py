@@ -61,6 +61,7 @@ class _Job:
     utterance: LiveUtterance
     generation: int
     fill: Callable[[LiveUtterance, Cancelled], None]
+    then: Callable[[], None]
 
 
 class LiveSession:
@@ -110,9 +111,18 @@ class LiveSession:
         """
         return self._start(lambda utterance, cancelled: speak_text(self._performer, utterance, script, cancelled))
 
-    def play(self, path: Path, *, own_voice: bool = False) -> int:
-        """Speak a recording after all that waits; gives the number of the utterance. Errors: as `say`."""
-        return self._start(lambda utterance, _: play_file(self._performer, utterance, path, own_voice))
+    def play(self, path: Path, *, own_voice: bool = False, then: Callable[[], None] = lambda: None) -> int:
+        """Speak a recording after all that waits; gives the number of the utterance.
+
+        Args:
+            path: any audio or video file.
+            own_voice: whether the anchor is heard.
+            then: called when the file is not needed any more.
+
+        Raises:
+            ValueError: as `say`.
+        """
+        return self._start(lambda utterance, _: play_file(self._performer, utterance, path, own_voice), then)
 
     def push(self, samples: FloatArray, rate_hz: int, *, own_voice: bool = False) -> int:
         """Speak audio that arrives in blocks, until `end`; gives the number of the utterance.
@@ -211,7 +221,7 @@ class LiveSession:
         self._source.close()
         self._performer.leave()
 
-    def _start(self, fill: Callable[[LiveUtterance, Cancelled], None]) -> int:
+    def _start(self, fill: Callable[[LiveUtterance, Cancelled], None], then: Callable[[], None] = lambda: None) -> int:
         """Let an utterance wait to be spoken, and begin to make it."""
         with self._changed:
             if self._closed:
@@ -221,7 +231,7 @@ class LiveSession:
             self._utterances += 1
             utterance = LiveUtterance(self._utterances, len(self._performer.pause))
             self._waiting.append(utterance)
-            self._jobs.put(_Job(utterance, self._generation, fill))
+            self._jobs.put(_Job(utterance, self._generation, fill, then))
             return utterance.number
 
     def _prepare(self) -> None:
@@ -238,6 +248,7 @@ class LiveSession:
                 except Exception as failure:  # an engine of another package may raise anything
                     error = message_of(failure)
             job.utterance.complete(error)
+            job.then()
 
     def _render(self) -> None:
         """Render ticks until the session is closed."""

@@ -1,0 +1,97 @@
+"""The programming interface of live sessions: opening, speaking, interrupting, and watching them by WebRTC."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from talkinghead.server.answers import field, read_json
+from talkinghead.server.sessions import ServedSession
+from talkinghead.server.uploads import receive_body
+from talkinghead.text_to_speech import DEFAULT_VOICE, Script
+
+if TYPE_CHECKING:
+    from talkinghead.server.service import Service
+
+LONGEST_TEXT = 20_000
+"""Characters of a text that is spoken at once."""
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """The routes below /api/sessions."""
+
+    def found(request: Request) -> ServedSession:
+        return service.sessions.find(request.path_params["number"])
+
+    async def open_session(request: Request) -> Response:
+        body = await read_json(request)
+        anchor = field(body, "anchor", str, "presenter")
+        served = await run_in_threadpool(service.sessions.open, anchor)
+        return JSONResponse(describe(served), 201)
+
+    async def show(request: Request) -> Response:
+        return JSONResponse(describe(found(request)))
+
+    async def say(request: Request) -> Response:
+        served, body = found(request), await read_json(request)
+        script = Script(field(body, "text", str), field(body, "voice", str, DEFAULT_VOICE))
+        if len(script.text) > LONGEST_TEXT:
+            raise ValueError(f"A text has at most {LONGEST_TEXT} characters; send it in parts.")
+        await run_in_threadpool(script.describe)  # an unknown voice is refused now
+        if field(body, "interrupt", bool, False):
+            served.session.interrupt()
+        return JSONResponse({"utterance": served.session.say(script)}, 202)
+
+    async def play(request: Request) -> Response:
+        served = found(request)
+        folder = Path(tempfile.mkdtemp(prefix="speech-", dir=service.temporary()))
+        path = await receive_body(request, folder / "speech", service.config.most_upload_mb)
+        number = served.session.play(path, then=lambda: shutil.rmtree(folder, ignore_errors=True))
+        return JSONResponse({"utterance": number}, 202)
+
+    async def interrupt(request: Request) -> Response:
+        played = found(request).session.interrupt()
+        return JSONResponse({"utterance": played.utterance, "position_s": round(played.position_s, 4)})
+
+    async def close(request: Request) -> Response:
+        await run_in_threadpool(service.sessions.close, found(request))
+        return Response(status_code=204)
+
+    async def offer(request: Request) -> Response:
+        served, body = found(request), await read_json(request)
+        sdp = await service.connect(served, field(body, "sdp", str), field(body, "codec", str, "VP8"))
+        return JSONResponse({"sdp": sdp, "type": "answer"})
+
+    one = "/api/sessions/{number}"
+    return [
+        Route("/api/sessions", open_session, methods=["POST"]),
+        Route(one, show, methods=["GET"]),
+        Route(one, close, methods=["DELETE"]),
+        Route(f"{one}/say", say, methods=["POST"]),
+        Route(f"{one}/audio", play, methods=["POST"]),
+        Route(f"{one}/interrupt", interrupt, methods=["POST"]),
+        Route(f"{one}/offer", offer, methods=["POST"]),
+    ]
+
+
+def describe(served: ServedSession) -> dict[str, object]:
+    """A session, for clients."""
+    session, player = served.session, served.player
+    return {
+        "session": str(served.number),
+        "anchor": served.anchor,
+        "width": session.width,
+        "height": session.height,
+        "frame_rate": float(session.frame_rate),
+        "is_speaking": session.is_speaking,
+        "utterance": player.utterance,
+        "position_s": round(player.position_s, 4),
+        "late_ticks": player.late_ticks,
+    }

@@ -1,0 +1,121 @@
+"""The clock of a live session: it asks for ticks when they are due and hands them to whoever shows them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from talkinghead.live.session import LiveSession
+from talkinghead.live.ticks import Event, Tick
+
+LATE_S = 0.5
+"""A session whose tick comes later than this has stopped keeping up; the clock begins anew from there."""
+BUFFERED_TICKS = 8
+"""Ticks that wait for a slow subscriber; older ones are dropped."""
+
+
+@dataclass
+class Subscription:
+    """Ticks on their way into an event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    ticks: asyncio.Queue[Tick | None] = field(default_factory=lambda: asyncio.Queue(BUFFERED_TICKS))
+    dropped: int = 0
+
+    def offer(self, tick: Tick | None) -> None:
+        """Called from any thread; None is the end."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody listens
+            self.loop.call_soon_threadsafe(self._put, tick)
+
+    def _put(self, tick: Tick | None) -> None:
+        if self.ticks.full():
+            self.ticks.get_nowait()
+            self.dropped += 1
+        self.ticks.put_nowait(tick)
+
+
+class Player:
+    """Plays a session in real time, from `start` to `close`. Its methods may be called from any thread."""
+
+    def __init__(self, session: LiveSession, ended: Callable[[], None] = lambda: None) -> None:
+        """Args: the session, which is closed with the player; called after that."""
+        self.session = session
+        self._ended = ended
+        self._lock = threading.Lock()
+        self._subscriptions: list[Subscription] = []
+        self._thread = threading.Thread(target=self._play, daemon=True, name="talkinghead-player")
+        self._is_closing = threading.Event()
+        self.last_event: Event | None = None
+        self.position_s = 0.0
+        """Of the utterance that is heard; 0 where none is."""
+        self.utterance = 0
+        """Number of the utterance that is heard; 0 where none is."""
+        self.late_ticks = 0
+        """Ticks that were not there when they were due."""
+        self.failure = ""
+
+    def start(self) -> None:
+        """Begin to play."""
+        self._thread.start()
+
+    def subscribe(self) -> Subscription:
+        """Ticks from now on, for the running event loop."""
+        subscription = Subscription(asyncio.get_running_loop())
+        with self._lock:
+            self._subscriptions.append(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Not wanted any more."""
+        with self._lock:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+
+    def close(self) -> None:
+        """Stop, and close the session; may be called twice."""
+        self._is_closing.set()
+        self.session.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    @property
+    def is_closed(self) -> bool:
+        return self.session.is_closed
+
+    def _play(self) -> None:
+        period_s = float(1 / self.session.frame_rate)
+        due_s = time.monotonic()
+        try:
+            while not self._is_closing.is_set():
+                tick = self.session.next_tick()
+                if tick is None:
+                    break
+                late_s = time.monotonic() - due_s
+                if late_s > period_s:
+                    self.late_ticks += 1
+                if late_s > LATE_S:  # what was missed is not made up for by haste
+                    due_s += late_s
+                self._hand_out(tick)
+                due_s += period_s
+                self._is_closing.wait(max(0.0, due_s - time.monotonic()))
+        except Exception as error:  # a clip that cannot be read any more ends the session
+            self.failure = str(error)
+            self.session.close()
+        finally:
+            with self._lock:
+                for subscription in self._subscriptions:
+                    subscription.offer(None)
+            self._ended()
+
+    def _hand_out(self, tick: Tick) -> None:
+        self.utterance, self.position_s = tick.utterance, tick.position_s
+        for event in tick.events:
+            self.last_event = event
+        with self._lock:
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
+            subscription.offer(tick)

@@ -1,0 +1,60 @@
+"""What the routes of the server share."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+
+from talkinghead.live.performer import Performer
+from talkinghead.server.anchors import Anchors
+from talkinghead.server.config import ServerConfig
+from talkinghead.server.sessions import ServedSession, Sessions
+from talkinghead.server.webrtc import Connection
+
+MOST_CONNECTIONS = 50
+"""Peers at once, of all sessions."""
+
+
+class Service:
+    """The server's state; made once, closed with the server."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.anchors = Anchors(config.folder / "anchors", config.device)
+        self.sessions = Sessions(self.performer)
+        self._connections: set[Connection] = set()
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    def performer(self, name: str) -> Performer:
+        """An anchor in memory."""
+        return self.anchors.resident(name)
+
+    def temporary(self) -> Path:
+        """A folder that is removed with the server, on the disk of its folder: the system's is often in memory."""
+        if self._temporary is None:
+            self.config.folder.mkdir(parents=True, exist_ok=True)
+            self._temporary = tempfile.TemporaryDirectory(prefix=".temporary-", dir=self.config.folder)
+        return Path(self._temporary.name)
+
+    async def connect(self, served: ServedSession, sdp: str, codec: str) -> str:
+        """The answer to the offer of a peer that wants to see a session.
+
+        Raises:
+            ValueError: the offer cannot be answered, or there are too many peers.
+        """
+        self._connections = {connection for connection in self._connections if not connection.is_closed}
+        if len(self._connections) >= MOST_CONNECTIONS:
+            raise ValueError(f"{MOST_CONNECTIONS} peers are connected; there is no room for more.")
+        connection = Connection(self.sessions, served, self.config.ice_servers())
+        self._connections.add(connection)
+        return await connection.answer(sdp, codec)
+
+    async def close(self) -> None:
+        """End all sessions and connections."""
+        for connection in list(self._connections):
+            await connection.close()
+        await run_in_threadpool(self.sessions.close_all)
+        if self._temporary is not None:
+            self._temporary.cleanup()

@@ -1,0 +1,185 @@
+"""Live video over WebRTC, by aiortc: picture and audio of a session in two tracks of one clock."""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+from typing import Any
+
+import av
+import numpy as np
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.codecs import vpx
+from aiortc.mediastreams import MediaStreamError
+
+from talkinghead.live.ticks import AUDIO_RATE_HZ, Tick, samples_before
+from talkinghead.server.player import Subscription
+from talkinghead.server.sessions import ServedSession, Sessions
+
+VIDEO_CLOCK_HZ = 90_000
+PACKET_S = 0.02
+"""Length of an Opus packet, seconds."""
+CODECS = ("VP8", "H264")
+LARGEST_SDP_CHARACTERS = 100_000
+GONE_S = 30.0
+"""A connection that does not come about, or breaks off, for this time is over, seconds."""
+
+# aiortc has no setting for them. Its own are for video calls; a face at 512 x 512 needs more from the first frame on.
+vpx.DEFAULT_BITRATE = 1_500_000
+vpx.MAX_BITRATE = 3_000_000
+
+
+class _Track(MediaStreamTrack):
+    """What is put in comes out as frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def recv(self) -> Any:
+        frame = None if self.readyState != "live" else await self.frames.get()
+        if frame is None:
+            self.stop()
+            raise MediaStreamError
+        return frame
+
+
+class _Video(_Track):
+    kind = "video"
+
+
+class _Audio(_Track):
+    kind = "audio"
+
+
+class Connection:
+    """One peer of a session."""
+
+    def __init__(self, sessions: Sessions, served: ServedSession, ice_servers: list[dict[str, Any]]) -> None:
+        """Args:
+        sessions, served: the session.
+        ice_servers: as in `ServerConfig.ice_servers`.
+        """
+        # Without a list of its own, aiortc asks a server of Google's.
+        servers = [RTCIceServer(**server) for server in ice_servers]
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._sessions, self._served = sessions, served
+        self._video, self._audio = _Video(), _Audio()
+        self._subscription: Subscription | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
+
+    async def answer(self, sdp: str, codec: str = "VP8") -> str:
+        """The answer to an offer.
+
+        Args:
+            sdp: of the offer.
+            codec: one of `CODECS`, which is used where the peer knows it.
+
+        Raises:
+            ValueError: the offer cannot be read, or there is no such codec.
+        """
+        if codec not in CODECS or len(sdp) > LARGEST_SDP_CHARACTERS:
+            raise ValueError(f"The codec is one of {', '.join(CODECS)}, and an offer is shorter than that.")
+        self._sessions.connect(self._served)
+        try:
+            for track in (self._audio, self._video):
+                self._peer.addTrack(track)
+            # Before the offer is set: afterwards it has no effect.
+            _prefer(self._peer, codec)
+            await self._peer.setRemoteDescription(RTCSessionDescription(without_mdns(sdp), "offer"))
+            await self._peer.setLocalDescription(await self._peer.createAnswer())
+        except Exception as error:  # aiortc raises what it happens upon
+            await self.close()
+            raise ValueError("The offer cannot be answered: it is no SDP of audio and video.") from error
+        self._peer.on("connectionstatechange", self._on_state)
+        self._subscription = self._served.player.subscribe()
+        self._tasks = [asyncio.create_task(self._pump(self._subscription)), asyncio.create_task(self._give_up())]
+        return str(self._peer.localDescription.sdp)
+
+    async def close(self) -> None:
+        """End the connection; may be called twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._subscription is not None:
+            self._served.player.unsubscribe(self._subscription)
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        for track in (self._audio, self._video):
+            track.stop()
+        await self._peer.close()
+        self._sessions.disconnect(self._served)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    async def _on_state(self) -> None:
+        if self._peer.connectionState in ("failed", "closed"):
+            await self.close()
+
+    async def _give_up(self) -> None:
+        """Close a connection that is not there."""
+        missing_s = 0.0
+        while missing_s < GONE_S:
+            await asyncio.sleep(1)
+            missing_s = 0.0 if self._peer.connectionState == "connected" else missing_s + 1
+        await self.close()
+
+    async def _pump(self, subscription: Subscription) -> None:
+        """Hand the ticks of the session to the tracks."""
+        first: int | None = None
+        while (tick := await subscription.ticks.get()) is not None:
+            if self._peer.connectionState != "connected":
+                continue  # frames that nobody can see yet would be late when somebody can
+            first = tick.number if first is None else first
+            self._video.frames.put_nowait(self._picture(tick, first))
+            for frame in self._sound(tick, first):
+                self._audio.frames.put_nowait(frame)
+        await self.close()
+
+    def _picture(self, tick: Tick, first: int) -> av.VideoFrame:
+        frame = av.VideoFrame.from_ndarray(tick.image, format="rgb24")
+        frame.pts = round((tick.number - first) * VIDEO_CLOCK_HZ / self._served.session.frame_rate)
+        frame.time_base = fractions.Fraction(1, VIDEO_CLOCK_HZ)
+        return frame
+
+    def _sound(self, tick: Tick, first: int) -> list[av.AudioFrame]:
+        rate = self._served.session.frame_rate
+        start = samples_before(tick.number, rate) - samples_before(first, rate)
+        frames = []
+        length = round(PACKET_S * AUDIO_RATE_HZ)
+        samples = (np.clip(tick.audio, -1, 1) * 32767).astype(np.int16)
+        for begin in range(0, len(samples), length):
+            part = samples[begin : begin + length]
+            frame = av.AudioFrame.from_ndarray(part[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = AUDIO_RATE_HZ, start + begin
+            frame.time_base = fractions.Fraction(1, AUDIO_RATE_HZ)
+            frames.append(frame)
+        return frames
+
+
+def _prefer(peer: RTCPeerConnection, codec: str) -> None:
+    """Let a codec come first."""
+    known = RTCRtpSender.getCapabilities("video").codecs
+    first = [one for one in known if one.mimeType == f"video/{codec}"]
+    rest = [one for one in known if one not in first]
+    for transceiver in peer.getTransceivers():
+        if transceiver.kind == "video":
+            transceiver.setCodecPreferences([*first, *rest])
+
+
+def without_mdns(sdp: str) -> str:
+    """An SDP without candidates under `.local` names: looking each up takes a second, and finds nothing in most
+    networks; the peer's packets tell its address."""
+    lines = sdp.splitlines(keepends=True)
+    return "".join(line for line in lines if not (line.startswith("a=candidate:") and ".local " in line))
