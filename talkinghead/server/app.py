@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead import __version__
 from talkinghead.errors import TalkingHeadError
-from talkinghead.server import live, livetalking, login, realtime, websocket
+from talkinghead.server import live, livetalking, login, realtime, studio, websocket
 from talkinghead.server.answers import answer_error, answer_http_error
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.security import Gate
@@ -51,6 +51,7 @@ def make_app(config: ServerConfig, service: Service | None = None) -> Starlette:
             *websocket.routes(shared),
             *realtime.routes(shared),
             *livetalking.routes(shared),
+            *studio.routes(shared),
         ],
         middleware=[Middleware(Gate, token=token, hosts=config.hosts())],
         exception_handlers={

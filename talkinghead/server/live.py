@@ -74,6 +74,7 @@ def routes(service: Service) -> list[BaseRoute]:
         Route("/api/sessions", open_session, methods=["POST"]),
         Route(one, show, methods=["GET"]),
         Route(one, close, methods=["DELETE"]),
+        Route(f"{one}/close", close, methods=["POST"]),  # a page that is left can only post
         Route(f"{one}/say", say, methods=["POST"]),
         Route(f"{one}/audio", play, methods=["POST"]),
         Route(f"{one}/interrupt", interrupt, methods=["POST"]),

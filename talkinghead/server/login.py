@@ -14,7 +14,7 @@ from talkinghead.server.security import COOKIE, LOGIN_PATH, is_same
 LARGEST_FORM_BYTES = 4096
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>talkinghead</title>
+<title>talkinghead</title><link rel="stylesheet" href="/static/style.css">
 <main><h1>talkinghead</h1>
 <form method="post"><label>Token <input name="token" type="password" autofocus autocomplete="current-password"></label>
 <button>Open the studio</button></form><p role="alert">{message}</p></main></html>

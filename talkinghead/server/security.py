@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "talkinghead_token"
 LOGIN_PATH = "/login"
-OPEN_PATHS = frozenset({LOGIN_PATH, "/health", "/static/login.css"})
+OPEN_PATHS = frozenset({LOGIN_PATH, "/health", "/static/style.css"})
 """What is answered without the token."""
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob: mediastream:; "

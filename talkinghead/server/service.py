@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from talkinghead.live.performer import Performer
 from talkinghead.server.anchors import Anchors
 from talkinghead.server.config import ServerConfig
+from talkinghead.server.jobs import Jobs
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.webrtc import Connection
 
@@ -24,6 +25,7 @@ class Service:
         self.config = config
         self.anchors = Anchors(config.folder / "anchors", config.device)
         self.sessions = Sessions(self.performer)
+        self.jobs = Jobs(config.folder / "jobs")
         self._connections: set[Connection] = set()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
@@ -56,5 +58,6 @@ class Service:
         for connection in list(self._connections):
             await connection.close()
         await run_in_threadpool(self.sessions.close_all)
+        await run_in_threadpool(self.jobs.close)
         if self._temporary is not None:
             self._temporary.cleanup()

@@ -358,6 +358,16 @@ def _fit_speech(
     return calibration, adapt(clip, face, reconstruction, speech_model, calibration)
 
 
+def is_interrupted(output: PathLike) -> bool:
+    """Whether there is a training of an ANCHOR that `resume` would go on with."""
+    return (_work_folder(Path(output)) / STATE_FILE).is_file()
+
+
+def _work_folder(output: Path) -> Path:
+    """Where the training of an ANCHOR works."""
+    return output.parent / f".{output.name}.training"
+
+
 def _open_work_folder(output: Path, source: str, resume: bool, start_over: bool) -> Path:
     """The hidden folder in which an unfinished training lives; emptied unless it is resumed.
 
@@ -366,7 +376,7 @@ def _open_work_folder(output: Path, source: str, resume: bool, start_over: bool)
         OutputExistsError: there is something to resume, and neither that nor starting over was asked for.
         OutputError: it cannot be written.
     """
-    work = output.parent / f".{output.name}.training"
+    work = _work_folder(output)
     mark = work / MARK_FILE
     if resume:
         if not mark.is_file():

@@ -1,0 +1,142 @@
+"""The process that does one job of the studio: a training, or a video.
+
+Run as `python -m talkinghead.server.job_process`, it reads one line of JSON from standard input, the job's `spec`, and
+writes its events to standard output, a line of JSON each. When standard input ends, the server is gone: a training is
+saved as by Ctrl-C, and the process ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from talkinghead.errors import TalkingHeadError, TrainingInterruptedError
+
+PROGRESS_EVERY_S = 0.5
+"""Least time between two reports of progress, seconds."""
+
+
+class Reporter:
+    """Writes events, progress not too often."""
+
+    def __init__(self, events: IO[str]) -> None:
+        self._events = events
+        self._at_s = 0.0
+
+    def write(self, **event: Any) -> None:
+        print(json.dumps(event), file=self._events, flush=True)
+
+    def progress(self, share: float | None, **note: Any) -> None:
+        """Report how much is done, 0 to 1, None where that is not known."""
+        now_s = time.monotonic()
+        if now_s - self._at_s >= PROGRESS_EVERY_S or share == 1:
+            self._at_s = now_s
+            self.write(event="progress", share=None if share is None else round(share, 4), **note)
+
+
+def train(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Make an ANCHOR, or go on with an interrupted training of it; `spec` has clip, output, minutes, steps, consent and
+    device."""
+    from talkinghead.training.face_update.train import is_interrupted
+    from talkinghead.training.face_update.train import train as train_anchor
+    from talkinghead.training.face_update.trainer import TrainingProgress
+
+    def show(progress: TrainingProgress) -> None:
+        share = progress.done if progress.stage in ("training", "done") else None
+        values = dataclasses.asdict(progress)
+        del values["done"]
+        reporter.progress(share, **values)
+
+    description = train_anchor(
+        spec["clip"],
+        spec["output"],
+        minutes=spec["minutes"],
+        steps=spec["steps"],
+        consent=spec["consent"],
+        resume=is_interrupted(spec["output"]),
+        device=spec["device"],
+        report=show,
+    )
+    return {"training": description["training"], "audio": description["audio"]}
+
+
+def speak(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Make a video; `spec` has anchor, output, recording or text and voice, options of `generate`, and device."""
+    from talkinghead.generation.config import GenerationConfig
+    from talkinghead.generation.pipeline import VideoOutput, write_video
+    from talkinghead.text_to_speech import Script
+
+    speech = Path(spec["recording"]) if spec["recording"] else Script(spec["text"], spec["voice"])
+    config = GenerationConfig(**spec["options"], device=spec["device"])
+    report = write_video(
+        Path(spec["anchor"]),
+        speech,
+        VideoOutput(Path(spec["output"]), overwrite=True),
+        config,
+        lambda done, count: reporter.progress(done / count, done=done, count=count),
+    )
+    return {**report, "mouth": mouth_box(Path(spec["anchor"]))}
+
+
+def mouth_box(anchor: Path) -> list[float]:
+    """Where the mouth is in the anchor's frames on average: left, top, width, height, as shares of the frame."""
+    from talkinghead.anchor import load_anchor
+    from talkinghead.face.region_removal import place_crops
+    from talkinghead.media.video_reader import read_video_info
+
+    loaded = load_anchor(anchor)
+    height_px, width_px = loaded.network.config.size_px
+    info = read_video_info(loaded.clip)
+    to_frame = place_crops(loaded.region, loaded.reconstruction, (height_px, width_px)).to_frame
+    corners = np.array([[0, 0, 1], [width_px, 0, 1], [0, height_px, 1], [width_px, height_px, 1]]).T
+    placed = (to_frame[loaded.reconstruction.valid] @ corners).mean(0) / [[info.width], [info.height]]
+    (left, top), (right, bottom) = placed.min(1), placed.max(1)
+    return [round(float(value), 4) for value in (left, top, right - left, bottom - top)]
+
+
+KINDS = {"train": train, "speak": speak}
+
+
+def _end_with_parent(rest: IO[str]) -> None:
+    """End as by Ctrl-C when the server ends."""
+
+    def wait() -> None:
+        rest.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main() -> int:
+    """Do the job; 0 where it is done, 1 where it failed, 130 where it was interrupted."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print goes to the log
+    reporter = Reporter(events)
+    spec = json.loads(sys.stdin.readline())
+    _end_with_parent(sys.stdin)
+    try:
+        result = KINDS[spec["kind"]](spec, reporter)
+    except TrainingInterruptedError as error:
+        reporter.write(event="interrupted", message=str(error))
+        return 130
+    except KeyboardInterrupt:
+        reporter.write(event="interrupted", message="Interrupted.")
+        return 130
+    except TalkingHeadError as error:
+        reporter.write(event="failed", message=str(error))
+        return 1
+    reporter.write(event="done", result=result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

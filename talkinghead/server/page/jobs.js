@@ -1,0 +1,104 @@
+// The lists of videos and trainings, kept up to date.
+import { $, ask, attempt, element } from "./api.js";
+import { startCompare } from "./compare.js";
+import { say } from "./strings.js";
+
+const BUSY_MS = 700;
+const QUIET_MS = 4000;
+
+export function startJobs(whenAnchorsChange) {
+  let jobs = [];
+  let timer = 0;
+  const drawn = new Map(); // number -> [what was drawn, its element]
+  const compare = startCompare();
+
+  const duration = (seconds) =>
+    seconds >= 90 ? `${Math.round(seconds / 60)} min` : `${Math.max(1, Math.round(seconds))} ${say("seconds")}`;
+
+  function note(job) {
+    const { progress } = job;
+    const parts = [say(job.state)];
+    if (job.state === "running") {
+      parts.push(progress.stage ? say(progress.stage) : progress.count ? `${progress.done}/${progress.count} ${say("frames")}` : say("preparing"));
+      if (progress.held_out_psnr_db) parts.push(`${progress.held_out_psnr_db.toFixed(1)} dB`);
+      if (progress.seconds_left) parts.push(`${say("about")} ${duration(progress.seconds_left)} ${say("left")}`);
+    }
+    if (job.state === "done" && job.result?.frames_passed_through)
+      parts.push(`${job.result.frames_passed_through} ${say("passedThrough")}`);
+    return parts.join(" · ");
+  }
+
+  const act = (job, action, method = "POST") => (event) =>
+    attempt(async () => { await ask(`/api/jobs/${job.number}${action}`, { method }); await refresh(); }, event.target);
+
+  function draw(job) {
+    const item = element("li", { id: `job-${job.number}` });
+    item.dataset.state = job.state;
+    const head = element("header", {}, element("h3", { textContent: job.title }),
+      element("span", { className: "note", textContent: job.anchor && job.anchor !== job.title ? job.anchor : "" }));
+    item.append(head, element("p", { className: "note state", textContent: note(job) }));
+    if (job.message) item.append(element("p", { className: "note bad", textContent: job.message }));
+    if (job.state === "running" || job.state === "waiting") {
+      const bar = element("progress", { max: 1 });
+      bar.setAttribute("aria-label", job.title);
+      if (job.state === "waiting") bar.value = 0;
+      else if (job.progress.share != null) bar.value = job.progress.share;
+      item.append(bar);
+    }
+    if (job.has_video && job.state === "done") {
+      const video = element("video", { controls: true, preload: "metadata", src: `/api/jobs/${job.number}/video`, playsInline: true });
+      item.append(video);
+    }
+    if (job.has_picture)
+      item.append(element("img", { alt: say("trueAbove"), src: `/api/jobs/${job.number}/picture?at=${Math.round(job.seconds)}` }));
+    const buttons = element("div", { className: "row buttons" });
+    if (job.has_video && job.state === "done") {
+      buttons.append(element("a", { className: "button", href: `/api/jobs/${job.number}/video?download`, textContent: say("download") }));
+      buttons.append(element("button", { type: "button", textContent: say("compareWith"), onclick: () => compare.add(job) }));
+    }
+    if (job.state === "running" || job.state === "waiting")
+      buttons.append(element("button", { type: "button", textContent: say("stop"), onclick: act(job, "/stop") }));
+    if (job.state === "interrupted" || job.state === "failed")
+      buttons.append(element("button", { type: "button", textContent: say("resume"), onclick: act(job, "/resume") }));
+    if (job.state !== "running")
+      buttons.append(element("button", { type: "button", textContent: say("remove"), onclick: act(job, "", "DELETE") }));
+    item.append(buttons);
+    return item;
+  }
+
+  // A list keeps the elements of jobs that have not changed: a video goes on playing.
+  function fill(list, kind, empty) {
+    const shown = jobs.filter((job) => job.kind === kind);
+    const items = shown.map((job) => {
+      const state = JSON.stringify(job) + say("done");
+      const known = drawn.get(job.number);
+      if (known && known[0] === state) return known[1];
+      const item = draw(job);
+      drawn.set(job.number, [state, item]);
+      return item;
+    });
+    if (!items.length) items.push(element("li", { className: "empty", textContent: say(empty) }));
+    const before = [...list.children];
+    if (items.length !== before.length || items.some((item, place) => item !== before[place])) list.replaceChildren(...items);
+  }
+
+  function drawAll() {
+    fill($("videos"), "speak", "noVideos");
+    fill($("trainings"), "train", "noTrainings");
+  }
+
+  async function refresh() {
+    clearTimeout(timer);
+    try {
+      const made = jobs.filter((job) => job.kind === "train" && job.state === "done").length;
+      jobs = (await ask("/api/jobs")).jobs;
+      if (jobs.filter((job) => job.kind === "train" && job.state === "done").length !== made) whenAnchorsChange();
+      drawAll();
+    } catch { /* asked again below */ }
+    const isBusy = jobs.some((job) => job.state === "running" || job.state === "waiting");
+    timer = setTimeout(refresh, isBusy ? BUSY_MS : QUIET_MS);
+  }
+
+  refresh();
+  return { refresh, draw: drawAll };
+}
