@@ -34,6 +34,8 @@ def make_app(config: ServerConfig, service: Service | None = None) -> Starlette:
         OptionError: the token file cannot be used.
     """
     shared = service or Service(config)
+    if service is None:
+        shared.warm()
     token = config.token()
 
     @asynccontextmanager

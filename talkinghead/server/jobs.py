@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,13 +25,12 @@ from talkinghead.files import write_json
 
 State = Literal["waiting", "running", "interrupted", "failed", "done"]
 NUMBER = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
+COMMAND = (sys.executable, "-m", "talkinghead.server.job_process")
 STATE_FILE = "job.json"
 LOG_FILE = "log.txt"
 VIDEO_FILE = "video.mp4"
 MOST_WAITING = 100
 """Most jobs that wait."""
-STOP_S = 60.0
-"""Time that a job has to save what it has when it is stopped, seconds."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,14 @@ class StudioJob:
 class Jobs:
     """Keeps and runs jobs. Its methods may be called from any thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = COMMAND) -> None:
         """Find the jobs of an earlier server: those that ran are waiting again.
 
         Args:
             folder: of the jobs; made when there is one.
+            command: that does a job, see `job_process`.
         """
-        self.folder = folder
+        self.folder, self._command = folder, command
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._jobs: dict[str, StudioJob] = {}
@@ -207,7 +208,7 @@ class Jobs:
     def _run(self, job: StudioJob) -> None:
         """Run a job to its end."""
         started_s = time.monotonic()
-        with self.path(job, LOG_FILE).open("ab") as log, _started(log) as process:
+        with self.path(job, LOG_FILE).open("ab") as log, _started(self._command, log) as process:
             with self._lock:
                 self._processes[job.number] = process
                 if self._closing:
@@ -258,10 +259,10 @@ class Jobs:
         self._changed.notify_all()
 
 
-def _started(log: Any) -> subprocess.Popen[str]:
+def _started(command: Sequence[str], log: Any) -> subprocess.Popen[str]:
     """The process of a job, before it is told which."""
     return subprocess.Popen(
-        [sys.executable, "-m", "talkinghead.server.job_process"],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import threading
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
+from talkinghead.errors import TalkingHeadError
 from talkinghead.live.performer import Performer
 from talkinghead.server.anchors import Anchors
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.webrtc import Connection
+from talkinghead.text_to_speech import Script
+from talkinghead.text_to_speech.speaking import speak
 
 MOST_CONNECTIONS = 50
 """Peers at once, of all sessions."""
@@ -32,6 +37,17 @@ class Service:
     def performer(self, name: str) -> Performer:
         """An anchor in memory."""
         return self.anchors.resident(name)
+
+    def warm(self, name: str = "presenter") -> None:
+        """Load an anchor and a voice before anybody asks for them, in a thread of its own."""
+
+        def work() -> None:
+            # Whoever asks for them later is told what is wrong with them.
+            with contextlib.suppress(TalkingHeadError):
+                self.anchors.resident(name)
+                next(speak(Script("Hello.")))
+
+        threading.Thread(target=work, daemon=True, name="talkinghead-warm").start()
 
     def temporary(self) -> Path:
         """A folder that is removed with the server, on the disk of its folder: the system's is often in memory."""
