@@ -1,4 +1,4 @@
-# make install | demo | test | lint | bench
+# make install | demo | studio | test | lint | bench
 #
 # PYTHON names the interpreter that the environment is made with (3.11 to 3.13). pip's own configuration
 # (mirrors, proxies, certificates) is used as it is found.
@@ -16,7 +16,7 @@ override ANCHOR := $(value ANCHOR)
 override TEXT := $(value TEXT)
 export ANCHOR TEXT
 
-.PHONY: install demo test lint bench
+.PHONY: install demo studio test lint bench
 
 install: $(STAMP)
 
@@ -36,6 +36,9 @@ demo: install
 	@echo "    source $(VENV)/bin/activate"
 	@echo "    talkinghead train me.mp4 -o me.anchor --minutes 15"
 	@echo "    talkinghead generate me.anchor speech.wav -o out/me.mp4"
+
+studio: install
+	$(BIN)/talkinghead serve --open
 
 # One process for each core; one that has nothing left to do takes tests from the other.
 test: install

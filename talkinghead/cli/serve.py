@@ -43,6 +43,7 @@ def serve(config: ServerConfig, is_opened: bool) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        ws="websockets-sansio",
         ws_max_size=1 << 22,
         limit_concurrency=256,
     )

@@ -32,6 +32,7 @@ async def read_json(request: Request) -> dict[str, Any]:
             raise HTTPException(413, f"A request has at most {LARGEST_JSON_BYTES} bytes of JSON.")
     try:
         value = json.loads(body or b"{}")
+        json.dumps(value, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "The body is no JSON.") from error
     if not isinstance(value, dict):

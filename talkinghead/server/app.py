@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead import __version__
 from talkinghead.errors import TalkingHeadError
-from talkinghead.server import live, livetalking, login, realtime, studio, websocket
+from talkinghead.server import live, livetalking, login, openapi, realtime, studio, websocket
 from talkinghead.server.answers import answer_error, answer_http_error
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.security import Gate
@@ -54,6 +54,7 @@ def make_app(config: ServerConfig, service: Service | None = None) -> Starlette:
             *realtime.routes(shared),
             *livetalking.routes(shared),
             *studio.routes(shared),
+            *openapi.routes(),
         ],
         middleware=[Middleware(Gate, token=token, hosts=config.hosts())],
         exception_handlers={

@@ -1,0 +1,153 @@
+"""The server's programming interface: an OpenAPI document, and a page of it that loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from talkinghead import __version__
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that a client can ask for."""
+
+    method: str
+    path: str
+    summary: str
+    takes: dict[str, Any] | str | None = None
+    """Example of a JSON body, or the media type of another one; None where there is none."""
+    gives: dict[str, Any] | str | None = None
+    """Example of the answer, in the same way."""
+    status: int = 200
+
+
+SESSION = {
+    "session": "1234567890123456", "anchor": "presenter", "width": 512, "height": 512, "frame_rate": 25.0,
+    "is_speaking": False, "utterance": 0, "position_s": 0.0, "late_ticks": 0,
+}  # fmt: skip
+JOB = {
+    "number": "20260314T150926-0a1b2c3d", "kind": "speak", "title": "Good evening.", "state": "running",
+    "progress": {"share": 0.4, "done": 40, "count": 100}, "result": None, "message": "", "seconds": 1.2,
+    "created_s": 1773500966.0, "anchor": "presenter", "has_video": False, "has_picture": False,
+}  # fmt: skip
+ONE_SESSION, ONE_JOB = "/api/sessions/{number}", "/api/jobs/{number}"
+OPERATIONS = (
+    Operation("get", "/health", "Whether the server runs; needs no token.", None, {"status": "ok", "version": "0"}),
+    Operation("get", "/api/anchors", "All anchors.", None, {"anchors": [{"name": "presenter", "built_in": True}]}),
+    Operation("get", "/api/voices", "All voices that can be used.", None, {"default": "hibari", "voices": []}),
+    Operation("get", "/api/ice-servers", "STUN and TURN servers for the browser.", None, {"ice_servers": []}),
+    Operation("post", "/api/sessions", "Open a live session; 429 where the machine would not keep up.",
+              {"anchor": "presenter"}, SESSION, 201),
+    Operation("get", ONE_SESSION, "What a session does.", None, SESSION),
+    Operation("delete", ONE_SESSION, "End a session.", None, None, 204),
+    Operation("post", f"{ONE_SESSION}/offer", "Answer a WebRTC offer for one video and one audio track.",
+              {"sdp": "v=0...", "codec": "VP8"}, {"sdp": "v=0...", "type": "answer"}),
+    Operation("post", f"{ONE_SESSION}/say", "Speak a text after all that waits, or at once.",
+              {"text": "Good evening.", "voice": "hibari", "interrupt": False}, {"utterance": 1}, 202),
+    Operation("post", f"{ONE_SESSION}/audio", "Speak an audio or video file.", "application/octet-stream",
+              {"utterance": 2}, 202),
+    Operation("post", f"{ONE_SESSION}/interrupt", "Fall silent; how far the utterance was heard.", None,
+              {"utterance": 2, "position_s": 1.36}),
+    Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips or recordings, the header X-File-Name its "
+              "percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
+    Operation("delete", "/api/uploads/{kind}/{key}", "Remove an upload.", None, None, 204),
+    Operation("post", "/api/trainings", "Make an anchor of a clip that was uploaded.",
+              {"clip": "0123456789abcdef", "name": "Anna", "consent": "Anna, in writing, 3 March 2026", "minutes": 15},
+              {**JOB, "kind": "train"}, 202),
+    Operation("post", "/api/videos", "Make a video of a text, or of a recording that was uploaded (its key as "
+              "`recording`).", {"anchor": "presenter", "text": "Good evening.", "voice": "hibari",
+              "options": {"intensity": 1.0}}, JOB, 202),
+    Operation("post", "/api/speech", "The beginning of a text as it would sound.",
+              {"text": "Good evening.", "voice": "hibari"}, "audio/wav"),
+    Operation("get", "/api/jobs", "Trainings and videos, the newest first.", None, {"jobs": [JOB]}),
+    Operation("get", ONE_JOB, "One of them.", None, JOB),
+    Operation("post", f"{ONE_JOB}/stop", "Stop it; a training is saved.", None, JOB),
+    Operation("post", f"{ONE_JOB}/resume", "Go on with what was interrupted or failed.", None, JOB),
+    Operation("delete", ONE_JOB, "Forget it, and remove its video.", None, None, 204),
+    Operation("get", f"{ONE_JOB}/video", "The video that was made; `?download` to save it.", None, "video/mp4"),
+    Operation("get", f"{ONE_JOB}/picture", "The newest picture of a training.", None, "image/png"),
+    Operation("post", "/offer", "LiveTalking: open a session and answer its WebRTC offer.",
+              {"sdp": "v=0...", "type": "offer"},
+              {"code": 0, "sdp": "v=0...", "type": "answer", "sessionid": 1234567890123456}),
+    Operation("post", "/human", "LiveTalking: speak a text.",
+              {"sessionid": 1234567890123456, "type": "echo", "text": "Good evening.", "interrupt": True},
+              {"code": 0, "msg": "ok"}),
+    Operation("post", "/humanaudio", "LiveTalking: speak a file, in the fields sessionid and file.",
+              "multipart/form-data", {"code": 0, "msg": "ok"}),
+    Operation("post", "/interrupt_talk", "LiveTalking: fall silent.", {"sessionid": 1234567890123456},
+              {"code": 0, "msg": "ok"}),
+    Operation("post", "/is_speaking", "LiveTalking: whether something is heard or waits.",
+              {"sessionid": 1234567890123456}, {"code": 0, "msg": "ok", "data": False}),
+)  # fmt: skip
+"""Everything but the WebSockets, which OpenAPI has no words for; docs/live.md describes them."""
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    paths: dict[str, Any] = {}
+    for one in OPERATIONS:
+        entry: dict[str, Any] = {"summary": one.summary, "responses": {str(one.status): _content(one.gives, "OK")}}
+        entry["responses"]["4XX"] = _content({"error": "What is wrong."}, "Refused")
+        if one.takes is not None:
+            entry["requestBody"] = {key: value for key, value in _content(one.takes, "").items() if key == "content"}
+        names = [part.strip("{}") for part in one.path.split("/") if part.startswith("{")]
+        if names:
+            entry["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+            ]
+        paths.setdefault(one.path, {})[one.method] = entry
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "talkinghead", "version": __version__},
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"token": []}, {}],
+        "paths": paths,
+    }
+
+
+def _content(example: dict[str, Any] | str | None, description: str) -> dict[str, Any]:
+    """A body, by its example or its media type."""
+    if example is None:
+        return {"description": description}
+    if isinstance(example, str):
+        return {"description": description, "content": {example: {}}}
+    schema = {"type": "object"}
+    return {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def routes() -> list[BaseRoute]:
+    """The document, and the page of it."""
+
+    async def show(request: Request) -> Response:
+        return JSONResponse(document())
+
+    async def read(request: Request) -> Response:
+        return HTMLResponse(page())
+
+    return [Route("/openapi.json", show), Route("/docs", read)]
+
+
+def page() -> str:
+    """The document for people."""
+    parts = [
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<title>talkinghead: programming interface</title><link rel="stylesheet" href="/static/style.css">'
+        '<main><h1>Programming interface</h1><p>As a document: <a href="/openapi.json">openapi.json</a>. '
+        "Errors are answered with a status of 400 to 499 and <code>{&quot;error&quot;: ...}</code>.</p>"
+    ]
+    for one in OPERATIONS:
+        parts.append(
+            f"<h2><code>{one.method.upper()} {html.escape(one.path)}</code></h2><p>{html.escape(one.summary)}</p>"
+        )
+        for word, example in (("Takes", one.takes), ("Gives", one.gives)):
+            if example is not None:
+                shown = example if isinstance(example, str) else json.dumps(example)
+                parts.append(f"<p>{word} <code>{html.escape(shown)}</code></p>")
+    return "".join([*parts, "</main></html>"])

@@ -1,0 +1,136 @@
+"""The studio's page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from server.conftest import drawn_service
+from server.test_jobs import STUB
+from server.test_webrtc import BigPerformer
+from talkinghead.server.app import make_app
+from talkinghead.server.config import ServerConfig
+from talkinghead.server.jobs import Jobs
+
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+BRIGHTNESS = """() => {
+    const video = document.querySelector("#live-video");
+    if (video.readyState < 2) return -1;
+    const canvas = new OffscreenCanvas(8, 8).getContext("2d");
+    canvas.drawImage(video, 0, 0, 8, 8);
+    return canvas.getImageData(4, 4, 1, 1).data[1];
+}"""
+"""Of the middle of the live picture."""
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("There is no Chromium; on Debian: apt-get install chromium-headless-shell")
+    with playwright.sync_playwright() as running:
+        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = running.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Of a running server whose anchor is drawn and whose jobs are done at once."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = ServerConfig(folder=tmp_path / "studio", port=port)
+    service = drawn_service(config, BigPerformer())
+    service.jobs.close()
+    service.jobs = Jobs(tmp_path / "studio" / "jobs", STUB)
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(config, service), port=port, log_level="error", ws="websockets-sansio")
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def page(browser: playwright.Browser, address: str) -> Iterator[playwright.Page]:
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]")
+    yield page
+    page.close()
+    assert not problems
+
+
+def wait_for_brightness(page: playwright.Page, is_bright: bool) -> None:
+    """Polled from here: the policy of the page forbids playwright to do it there."""
+    end_s = time.monotonic() + 60
+    while time.monotonic() < end_s:
+        level = page.evaluate(BRIGHTNESS)
+        if level >= 0 and (level > 90) is is_bright:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"The picture has brightness {level}.")
+
+
+def test_a_text_becomes_a_video(page: playwright.Page) -> None:
+    page.fill("#speak-text", "Good evening.")
+    page.click("#speak-form button[type=submit]")
+    page.wait_for_selector("#videos li[data-state=done] video")
+    assert page.inner_text("#videos h3") == "Good evening."
+    page.click("#videos button:has-text('Compare')")
+    assert page.is_visible("#compare canvas")
+    page.reload()
+    page.wait_for_selector("#videos li[data-state=done] video")
+    page.click("#videos button:has-text('Remove')")
+    page.wait_for_selector("#videos .empty")
+
+
+def test_what_the_server_refuses_is_shown(page: playwright.Page) -> None:
+    page.click("#speak-form button[type=submit]")
+    page.wait_for_selector("#notice:visible")
+    assert "text" in page.inner_text("#notice")
+
+
+def test_the_page_speaks_chinese_and_works_by_keyboard(page: playwright.Page) -> None:
+    page.select_option("#language", "zh")
+    assert page.inner_text("#tab-live") == "直播"
+    page.focus("#tab-speak")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#train-form")
+    assert page.evaluate("document.activeElement.id") == "tab-train"
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.inner_text("#tab-train") == "制作主播"
+    assert page.is_visible("#train-form")
+
+
+def test_a_live_anchor_speaks_and_is_interrupted(page: playwright.Page) -> None:
+    page.click("#tab-live")
+    page.click("#live-connect")
+    wait_for_brightness(page, False)
+    page.fill("#live-text", "Good evening, and welcome. Here is the news. " * 8)
+    page.click("#live-say")
+    wait_for_brightness(page, True)
+    page.click("#live-interrupt")
+    wait_for_brightness(page, False)
+    page.wait_for_selector("#live-log li:has-text('heard until')")
+    page.click("#live-connect")
+    page.wait_for_selector("#live-say[disabled]", state="attached")
