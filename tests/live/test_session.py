@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from live.drawn_performer import DrawnPerformer, expression_in, number_in
+from drawn_performer import DrawnPerformer, expression_in, number_in
 
 from talkinghead.errors import BusyError
 from talkinghead.live import session as module

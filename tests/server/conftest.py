@@ -9,19 +9,13 @@ import pytest
 
 pytest.importorskip("aiortc", reason="needs talkinghead[serve]")
 
-from live.drawn_performer import DrawnPerformer
+from drawn_performer import DrawnPerformer
+from served import BASE, TOKEN, drawn_service
 from starlette.testclient import TestClient
 
-from talkinghead.errors import MissingFileError
 from talkinghead.server.app import make_app
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.service import Service
-from talkinghead.server.sessions import Sessions
-
-BASE = "http://127.0.0.1:8473"
-WS = "ws://127.0.0.1:8473"
-"""The test client would address a socket by another name."""
-TOKEN = "a token of many characters"
 
 
 @pytest.fixture
@@ -32,18 +26,6 @@ def performer() -> DrawnPerformer:
 @pytest.fixture
 def service(tmp_path: Path, performer: DrawnPerformer) -> Service:
     return drawn_service(ServerConfig(folder=tmp_path / "studio"), performer)
-
-
-def drawn_service(config: ServerConfig, performer: DrawnPerformer) -> Service:
-    service = Service(config)
-
-    def performer_of(name: str) -> DrawnPerformer:
-        if name != "presenter":
-            raise MissingFileError(f"There is no anchor {name!r}.")
-        return performer
-
-    service.sessions = Sessions(performer_of)
-    return service
 
 
 @pytest.fixture

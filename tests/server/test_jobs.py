@@ -8,16 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from drawn_face import DrawnClip
+from job_waiting import is_over, wait_for
+from served import STUB
 
 from talkinghead.errors import MissingFileError
 from talkinghead.server.jobs import STATE_FILE, Jobs, StudioJob
-
-STUB = (sys.executable, str(Path(__file__).parent / "job_stub.py"))
 
 
 @pytest.fixture
@@ -29,19 +29,6 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 def add(jobs: Jobs, text: str) -> StudioJob:
     return jobs.add("speak", text, {"text": text, "output": "{folder}/video.mp4"})
-
-
-def wait_for(jobs: Jobs, number: str, wanted: Callable[[StudioJob], bool], most_s: float = 60) -> StudioJob:
-    end_s = time.monotonic() + most_s
-    while time.monotonic() < end_s:
-        if wanted(job := jobs.find(number)):
-            return job
-        time.sleep(0.02)
-    raise AssertionError(f"It is still {jobs.find(number)}")
-
-
-def is_over(job: StudioJob) -> bool:
-    return job.state not in ("waiting", "running")
 
 
 def is_busy(job: StudioJob) -> bool:

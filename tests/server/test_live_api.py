@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from live.drawn_performer import DrawnPerformer
+from drawn_performer import DrawnPerformer
+from served import WS
 from starlette.testclient import TestClient, WebSocketTestSession
 
-from server.conftest import WS
 from talkinghead.server.service import Service
 
 

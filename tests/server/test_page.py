@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from drawn_performer import BigPerformer
+from served import STUB, drawn_service
 
-from server.conftest import drawn_service
-from server.test_jobs import STUB
-from server.test_webrtc import BigPerformer
 from talkinghead.server.app import make_app
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs

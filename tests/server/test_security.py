@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from served import BASE, TOKEN, WS
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from server.conftest import BASE, TOKEN, WS
 from talkinghead.errors import OptionError
 from talkinghead.server.config import ServerConfig, is_loopback
 

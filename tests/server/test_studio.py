@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 from drawn_face import DrawnClip
-from live.drawn_performer import DrawnPerformer
+from drawn_performer import DrawnPerformer
+from job_waiting import is_over, wait_for
+from served import BASE, STUB, drawn_service
 from starlette.testclient import TestClient
 
-from server.conftest import BASE, drawn_service
-from server.test_jobs import STUB, is_over, wait_for
 from talkinghead.server.app import make_app
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs

@@ -7,23 +7,11 @@ import asyncio
 import numpy as np
 import pytest
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from live.drawn_performer import DrawnPerformer
+from drawn_performer import BigPerformer
 
 from talkinghead.server.service import Service
 from talkinghead.server.webrtc import without_mdns
 from talkinghead.text_to_speech import Script
-
-
-class BigPerformer(DrawnPerformer):
-    """Frames large enough for a video codec, bright while the mouth is open."""
-
-    def __init__(self) -> None:
-        super().__init__(most=2)
-        self.width = self.height = 64
-
-    def render(self, numbers, images, expression):  # type: ignore[no-untyped-def]  # as above
-        values = [0 if row is None else float(row[0]) for row in expression]
-        return [np.full((64, 64, 3), 40 + round(180 * min(1, 4 * value)), np.uint8) for value in values]
 
 
 async def viewer(service: Service, codec: str) -> tuple[RTCPeerConnection, dict[str, MediaStreamTrack], int, str]:

@@ -117,3 +117,17 @@ class DrawnPerformer:
 
     def listen(self, own_voice: bool) -> ArrivingLoudness:
         return ArrivingLoudness()
+
+
+class BigPerformer(DrawnPerformer):
+    """Frames large enough for a video codec, bright while the mouth is open."""
+
+    def __init__(self) -> None:
+        super().__init__(most=2)
+        self.width = self.height = 64
+
+    def render(
+        self, numbers: Sequence[int], images: Sequence[ByteArray], expression: Sequence[FloatArray | None]
+    ) -> list[ByteArray]:
+        values = [0 if row is None else float(row[0]) for row in expression]
+        return [np.full((64, 64, 3), 40 + round(180 * min(1, 4 * value)), np.uint8) for value in values]

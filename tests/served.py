@@ -1,0 +1,33 @@
+"""A server whose anchor is drawn and whose jobs are done at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from drawn_performer import DrawnPerformer
+
+from talkinghead.errors import MissingFileError
+from talkinghead.server.config import ServerConfig
+from talkinghead.server.service import Service
+from talkinghead.server.sessions import Sessions
+
+BASE = "http://127.0.0.1:8473"
+WS = "ws://127.0.0.1:8473"
+"""The test client would address a socket by another name."""
+TOKEN = "a token of many characters"
+STUB = (sys.executable, str(Path(__file__).parent / "job_stub.py"))
+"""Command that does jobs."""
+
+
+def drawn_service(config: ServerConfig, performer: DrawnPerformer) -> Service:
+    """A service of which every session has this performer."""
+    service = Service(config)
+
+    def performer_of(name: str) -> DrawnPerformer:
+        if name != "presenter":
+            raise MissingFileError(f"There is no anchor {name!r}.")
+        return performer
+
+    service.sessions = Sessions(performer_of)
+    return service
