@@ -14,7 +14,7 @@ PACKAGE = Path(talkinghead.__file__).parent
 
 FLOORS = (
     {"errors", "structures", "options"},
-    {"files", "device"},
+    {"files", "tables", "device"},
     {"weights"},
     {"media"},
     {"face", "metrics", "provenance", "text_to_speech"},
