@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.progress import Progress, TaskID
 
+from talkinghead.cli.consent import remind_of_missing_consent
 from talkinghead.cli.options import config_options, shared_options
-from talkinghead.cli.output import print_json, progress_bar, warn_of_missing_consent
+from talkinghead.cli.output import print_json, progress_bar
 from talkinghead.errors import TrainingInterruptedError
 from talkinghead.training.face_update.config import TrainingConfig
 
@@ -74,7 +75,7 @@ def train(
                 )
     except TrainingInterruptedError as error:
         raise TrainingInterruptedError(f"{error} Go on with: {_command_to_resume()}") from error
-    warn_of_missing_consent(config.consent or description.get("consent"), made, quiet)
+    remind_of_missing_consent(config.consent or description.get("consent"), made, quiet)
     if as_json:
         print_json({"anchor": str(made), **description})
     elif not quiet:
