@@ -19,7 +19,7 @@ FLOORS = (
     {"media"},
     {"face", "metrics", "provenance", "text_to_speech"},
     {"network", "speech"},
-    {"anchor"},
+    {"anchor", "clip_check"},
     {"generation"},
     {"evaluation", "training"},
     {"batch"},

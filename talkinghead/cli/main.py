@@ -8,6 +8,7 @@ import click
 
 from talkinghead import __version__
 from talkinghead.cli.batch import batch
+from talkinghead.cli.check import check
 from talkinghead.cli.consent import consent
 from talkinghead.cli.evaluate import convert, evaluate
 from talkinghead.cli.generate import generate, speak
@@ -27,7 +28,7 @@ def main() -> None:
 
 
 for command in (
-    *(train, generate, speak, batch, evaluate),
+    *(check, train, generate, speak, batch, evaluate),
     *(info, consent, verify, voices, licenses, models, convert, doctor),
 ):
     main.add_command(command)
