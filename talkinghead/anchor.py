@@ -25,26 +25,29 @@ from typing import Any
 
 import numpy as np
 
-from talkinghead.errors import CheckpointError, MissingFileError
+from talkinghead.errors import CheckpointError, MissingFileError, OptionError, OutputError, OutputExistsError
 from talkinghead.face.appearance import Appearance, load_appearance
 from talkinghead.face.face_model import FaceModel, PersonFace, load_face_model
 from talkinghead.face.reconstruction import local_misfit_cm
 from talkinghead.face.reconstruction_files import load_reconstruction
 from talkinghead.face.region_removal import LocalRegion, local_region
 from talkinghead.face.tracking import load_track
-from talkinghead.files import PathLike, sha256_of, write_json
+from talkinghead.files import PathLike, locked, sha256_of, write_json
 from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, load_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
 from talkinghead.structures import FloatArray, Reconstruction
-from talkinghead.weights.bundled import anchor_folder, built_in_anchors
+from talkinghead.weights.bundled import anchor_folder, built_in_anchors, checkpoint_folder
 
 FORMATS = ("talkinghead/anchor/1", "talkinghead/anchor/2")
 REST_QUANTILE = 0.15
 """The least open frames, this share of them, show the anchor's mouth at rest."""
 LARGEST_DESCRIPTION_BYTES = 1 << 20
+LONGEST_CONSENT = 1000
+"""Characters of a consent."""
 
+DESCRIPTION_FILE = "anchor.json"
 TRACK_FILE = "track.safetensors"
 FACE_MODEL_FILE = "face_model.safetensors"
 RECONSTRUCTION_FILE = "reconstruction.safetensors"
@@ -160,7 +163,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not os.path.isdir(folder):  # unlike Path's, it is False for a name that cannot be
         built_in = f" The built-in one is {', '.join(built_in_anchors())}." if folder.name == str(folder) else ""
         raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.{built_in}")
-    path = folder / "anchor.json"
+    path = folder / DESCRIPTION_FILE
     try:
         if path.stat().st_size > LARGEST_DESCRIPTION_BYTES:
             raise ValueError("too large")
@@ -176,6 +179,39 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{folder} is of format {found[:80]!r}, this version reads {FORMATS[-1]!r}; train it again."
         )
     return description
+
+
+def record_consent(anchor: PathLike, consent: str, *, overwrite: bool = False) -> str:
+    """Record in an ANCHOR's anchor.json who agreed to be animated; nothing else in the folder is changed.
+
+    Args:
+        anchor: the ANCHOR folder.
+        consent: who agreed, how and when.
+        overwrite: replace a consent that is recorded already.
+
+    Returns:
+        The consent as it is recorded.
+
+    Raises:
+        MissingFileError, CheckpointError: as `read_description`.
+        OptionError: the text is empty, too long, or has line ends or control characters.
+        OutputExistsError: another consent is recorded.
+        OutputError: the anchor is a built-in one, or the folder cannot be written.
+    """
+    folder, text = anchor_folder(Path(anchor)), consent.strip()
+    if not text or len(text) > LONGEST_CONSENT or not text.isprintable():
+        raise OptionError(f"A consent is one line of 1 to {LONGEST_CONSENT} characters: who agreed, how and when.")
+    description = read_description(folder)
+    if folder.parent == checkpoint_folder():
+        raise OutputError(f"The built-in anchor {folder.name} shows nobody and stays as it is.")
+    with locked(folder.absolute()):
+        if description["consent"] not in (None, text) and not overwrite:
+            raise OutputExistsError(
+                f"{folder} records a consent already; show it with `talkinghead consent {folder}`, "
+                "replace it with --overwrite."
+            )
+        write_json(folder / DESCRIPTION_FILE, {**description, "consent": text})
+    return text
 
 
 def lacks(description: dict[str, Any]) -> list[str]:
@@ -205,4 +241,4 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     """
     names = (*REQUIRED, *(name for name in OPTIONAL if (folder / name).is_file()))
     hashes = {name: sha256_of(folder / name) for name in names}
-    write_json(folder / "anchor.json", {"format": FORMATS[-1], **description, "sha256": hashes})
+    write_json(folder / DESCRIPTION_FILE, {"format": FORMATS[-1], **description, "sha256": hashes})

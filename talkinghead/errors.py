@@ -47,6 +47,12 @@ class OtherPersonError(NoFaceError):
     """A clip does not show the person of the anchor; take a clip that does, or train an anchor on it."""
 
 
+class UnfitClipError(TalkingHeadError):
+    """A clip from which a training would fail or make nothing of worth; take another clip, or train all the same."""
+
+    exit_code = 65
+
+
 class TrainingInterruptedError(TalkingHeadError):
     """A training was ended by Ctrl-C or `kill`; what is trained is kept, and the same training resumes from there."""
 

@@ -5,6 +5,7 @@ Arrays are stored as safetensors, never as pickles.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import json
@@ -168,11 +169,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def read_text(path: Path, *, error: type[TalkingHeadError], largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark; line ends stay as they are.
+    """Read a text file in UTF-8, or in UTF-16 with a byte order mark; line ends stay as they are.
 
     Args:
         path: the file.
-        error: class of the error for a file that is too large or not UTF-8.
+        error: class of the error for a file that is too large or in another encoding.
         largest_bytes: more are not read.
 
     Raises:
@@ -190,20 +191,38 @@ def read_text(path: Path, *, error: type[TalkingHeadError], largest_bytes: int =
 
 
 def decode_text(content: bytes, name: str, *, error: type[TalkingHeadError]) -> str:
-    """Decode UTF-8, with or without a byte order mark.
+    """Decode UTF-8, with or without a byte order mark, or UTF-16 with one.
+
+    Other encodings are refused, not guessed: bytes of GBK are valid in several of them, with another meaning in each.
 
     Args:
         content: the encoded text.
         name: what the message calls it.
-        error: class of the error for what is not UTF-8.
+        error: class of the error for what is in another encoding.
 
     Raises:
         `error`: it is not UTF-8.
     """
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as cause:
-        raise error(f"{name} is not text in UTF-8 (byte {cause.start}); convert it first.") from cause
+        found = "is damaged UTF-16" if is_utf16 else f"is not text in UTF-8 (byte {cause.start}){_guess(content)}"
+        raise error(f"{name} {found}; save it as UTF-8, in Excel as 'CSV UTF-8'.") from cause
+    if "\0" in text:
+        raise error(f"{name} has zero bytes, as UTF-16 without a mark has and no text does; save it as UTF-8.")
+    return text
+
+
+def _guess(content: bytes) -> str:
+    """The encoding that a text which is not UTF-8 may be in, for a message; empty where nothing is likely."""
+    if b"\0" in content:
+        return ""
+    try:
+        content.decode("gb18030")
+    except UnicodeDecodeError:
+        return ""
+    return ", but perhaps in GBK"
 
 
 def cached(

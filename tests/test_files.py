@@ -171,6 +171,14 @@ class TestReadingText:
         (tmp_path / "a.txt").write_bytes(mark + "Grüße\r\nzwei".encode())
         assert read_text(tmp_path / "a.txt", error=TextError) == "Grüße\r\nzwei"
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_utf16_with_a_byte_order_mark_only(self, encoding: str, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_bytes("\ufeffGrüße".encode(encoding))
+        assert read_text(tmp_path / "a.txt", error=TextError) == "Grüße"
+        (tmp_path / "a.txt").write_bytes("Gruss".encode(encoding))
+        with pytest.raises(TextError, match="zero bytes"):
+            read_text(tmp_path / "a.txt", error=TextError)
+
     def test_a_missing_file_and_a_folder(self, tmp_path: Path) -> None:
         for path in (tmp_path / "nobody.txt", tmp_path, Path("a\0b")):
             with pytest.raises(MissingFileError, match="Cannot read"):

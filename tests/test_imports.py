@@ -14,12 +14,12 @@ PACKAGE = Path(talkinghead.__file__).parent
 
 FLOORS = (
     {"errors", "structures", "options"},
-    {"files", "device"},
+    {"files", "tables", "device"},
     {"weights"},
     {"media"},
     {"face", "metrics", "provenance", "text_to_speech"},
     {"network", "speech"},
-    {"anchor"},
+    {"anchor", "clip_check"},
     {"generation"},
     {"evaluation", "training", "live"},
     {"batch"},

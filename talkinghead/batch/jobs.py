@@ -1,4 +1,4 @@
-"""Job files of a batch: CSV or JSON Lines, read and checked as a whole before any job starts.
+"""Job files of a batch: tables or JSON, read and checked as a whole before any job starts.
 
 The columns are those of `Job` and the options of `GenerationConfig`, but for the device, which a batch sets for all of
 its jobs. Paths are relative to the job file. An output is a bare file name, so nothing is ever written outside the
@@ -7,8 +7,6 @@ batch's folder.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -24,6 +22,7 @@ from talkinghead.files import VIDEO_SUFFIXES, read_text
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.options.fields import Option, options_of, parse_face
 from talkinghead.structures import FaceChoice
+from talkinghead.tables import read_rows, unknown_column
 from talkinghead.text_to_speech import DEFAULT_VOICE, Script, find_voice
 from talkinghead.weights.bundled import anchor_folder
 
@@ -39,7 +38,13 @@ MOST_PROBLEMS = 1000
 OPTIONS = {option.name: option for option in options_of(GenerationConfig) if option.name != "device"}
 """The options of `GenerationConfig` that are columns of a job file, by name."""
 
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+"""Files of these names are JSON; others where they begin with { or [, and tables where they do not."""
+WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+"""Files of spreadsheet programs, which have to be exported."""
+
 _ID = re.compile(r"\w[\w.-]{0,99}")
+_BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ OWN_COLUMNS = tuple(column.name for column in fields(Job) if column.name != "opt
 
 
 def read_jobs(path: Path) -> list[Job]:
-    """Read a job file (.csv with a header line, else JSON Lines) and check every job in it.
+    """Read a job file (a table with a line of headings, JSON Lines, or one JSON list) and check every job in it.
 
     Raises:
         MissingFileError: there is no such file.
@@ -101,8 +106,9 @@ def read_jobs(path: Path) -> list[Job]:
     problems: list[str] = []
     ids: dict[str, int] = {}
     outputs: dict[str, int] = {}
-    rows = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
-    for line, row in rows(read_text(path, error=JobFileError, largest_bytes=LARGEST_BYTES), problems):
+    if path.suffix.lower() in WORKBOOK_SUFFIXES and path.is_file():
+        raise JobFileError(f"{path} is a workbook, which is not read; save its sheet as CSV, in Excel as 'CSV UTF-8'.")
+    for line, row in _rows(path, read_text(path, error=JobFileError, largest_bytes=LARGEST_BYTES), problems):
         found: list[str] = []
         job = _job(row, path.parent, found)
         if job is not None:
@@ -123,15 +129,26 @@ def read_jobs(path: Path) -> list[Job]:
     return jobs
 
 
-def _json_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each object of JSON Lines with its line number; what cannot be read is added to the problems."""
+def _rows(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row with the number of its line; what cannot be read is added to the problems."""
+    begin = text.lstrip()[:1]
+    if begin == "[":
+        return _json_list_rows(text, problems)
+    if begin == "{" or path.suffix.lower() in JSON_SUFFIXES:
+        return _json_line_rows(text, problems)
+    return read_rows(text, (*OWN_COLUMNS, *OPTIONS), ("id", "anchor"), problems)
+
+
+def _json_line_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of JSON Lines."""
     for line, content in enumerate(text.split("\n"), 1):
         if not content.strip():
             continue
         try:
             row = json.loads(content)
         except (ValueError, RecursionError) as error:
-            problems.append(f"line {line}: this is not JSON: {str(error)[:100]}")
+            hint = "" if problems else "; write each job on one line, or all jobs in one list, [{...}, {...}]"
+            problems.append(f"line {line}: {_not_json(error)}{hint}")
             continue
         if isinstance(row, dict):
             yield line, row
@@ -139,31 +156,44 @@ def _json_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, 
             problems.append(f"line {line}: a JSON object is expected")
 
 
-def _csv_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row of CSV, without its empty cells, with its line number; what cannot be read is added to the problems."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    line = 1
+def _json_list_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of one JSON list, each with the number of the line on which it begins."""
+    decoder, line, counted = json.JSONDecoder(), 1, 0
+    position = _after_blanks(text, text.index("[") + 1)
     try:
-        for cells in reader:
-            if header is None:
-                header = [name.strip() for name in cells]
-                if len(set(header)) != len(header):
-                    problems.append("line 1: two columns have the same name")
-                    return
-            elif len(cells) > len(header):
-                problems.append(f"line {line}: there are {len(cells)} cells for {len(header)} columns")
-            elif any(cells):
-                yield line, {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
-            line = reader.line_num + 1
-    except csv.Error as error:
-        problems.append(f"line {line}: this is not CSV: {error}")
+        while text[position : position + 1] != "]":
+            line, counted = line + text.count("\n", counted, position), position
+            row, position = decoder.raw_decode(text, position)
+            if isinstance(row, dict):
+                yield line, row
+            else:
+                problems.append(f"line {line}: a JSON object is expected")
+            position = _after_blanks(text, position)
+            following = text[position : position + 1]
+            if following == ",":
+                position = _after_blanks(text, position + 1)
+            elif following != "]":
+                raise ValueError("a comma is expected after this object, or ] after the last")
+        if text[position + 1 :].strip():
+            raise ValueError("something follows the list of jobs")
+    except (ValueError, RecursionError) as error:
+        problems.append(f"line {line}: {_not_json(error)}")
+
+
+def _after_blanks(text: str, position: int) -> int:
+    found = _BLANKS.match(text, position)
+    return position if found is None else found.end()
+
+
+def _not_json(error: ValueError | RecursionError) -> str:
+    what = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+    return f"this is not JSON: {what[:100]}"
 
 
 def _job(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None:
     """The job that a row describes, its problems added to the list; None where there is not enough for a job."""
     unknown = [name for name in row if name not in OWN_COLUMNS and name not in OPTIONS]
-    problems += [f"there is no column {name[:60]!r}" for name in unknown]
+    problems += [unknown_column(name, (*OWN_COLUMNS, *OPTIONS)) for name in unknown]
     given = {name: value for name, value in row.items() if name not in unknown and value is not None}
     values = {name: value for name, value in given.items() if name in OWN_COLUMNS}
     wrong = [f"{name} has to be a text" for name, value in values.items() if not _is_text(value)]
@@ -232,15 +262,15 @@ def _problems_of(job: Job) -> Iterator[str]:
         yield "id has to be 1 to 100 letters, digits, _, - or ., of which - and . cannot come first"
     yield from _output_problems(job.output)
     if (job.speech is None) == (job.text is None):
-        yield "give one of speech and text"
+        yield f"give one of speech and text; {'neither is' if job.text is None else 'both are'} given"
     if job.voice is not None and job.text is None:
         yield "voice can only be given with text"
     if job.text is not None:
         yield from _complaint(_check_voice, job.voice or DEFAULT_VOICE)
     yield from _complaint(_check_anchor, job.anchor)
     for name, path in (("speech", job.speech), *((name, getattr(job.options, name)) for name in OPTIONS)):
-        if isinstance(path, Path) and not _is_file(str(path)):
-            yield f"there is no file {path} ({name})"
+        if isinstance(path, Path):
+            yield from (f"{problem} ({name})" for problem in _complaint(_check_file, str(path)))
 
 
 def _output_problems(name: str) -> Iterator[str]:
@@ -279,5 +309,8 @@ def _check_anchor(anchor: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _is_file(path: str) -> bool:
-    return os.path.isfile(path)  # unlike Path's, it is False for a name that cannot be
+def _check_file(path: str) -> str:
+    """Why a file cannot be used; empty where it is there and has content."""
+    if not os.path.isfile(path):  # unlike Path's, it is False for a name that cannot be
+        return f"there is no file {path}"
+    return "" if os.path.getsize(path) else f"the file {path} is empty"

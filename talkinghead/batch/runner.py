@@ -23,6 +23,7 @@ from talkinghead.batch.jobs import Job
 from talkinghead.batch.state import FILE_NAME, BatchState, Row, State
 from talkinghead.errors import JobFileError, OutputError
 from talkinghead.files import locked, write_json
+from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, is_mostly_passed_through
 
 PARTS = ".batch"
 """Folder of unfinished videos and of workers' logs, inside the batch's folder."""
@@ -50,13 +51,21 @@ class Summary:
         return {str(state): sum(row.state == state for row in self.rows) for state in State}
 
     @property
+    def mostly_passed_through(self) -> int:
+        """Number of jobs that are done and of whose video more than half has its old mouth."""
+        return sum(row.is_mostly_passed_through for row in self.rows)
+
+    @property
     def exit_code(self) -> int:
-        """0 where all jobs are done, else 3."""
-        return 0 if all(row.state == State.DONE for row in self.rows) else SOME_FAILED
+        """0: all jobs are done; 3: some are not; 4: all are, but more than half of some video has its old mouth."""
+        if any(row.state != State.DONE for row in self.rows):
+            return SOME_FAILED
+        return MOSTLY_PASSED_THROUGH if self.mostly_passed_through else 0
 
     def as_json(self) -> dict[str, Any]:
         """What `summary.json` has."""
-        return {"counts": self.counts, "jobs": [row.as_json() for row in self.rows]}
+        jobs = [row.as_json() for row in self.rows]
+        return {"counts": self.counts, "mostly_passed_through": self.mostly_passed_through, "jobs": jobs}
 
 
 def run_batch(
@@ -178,7 +187,8 @@ class _BatchRun:
         del self.running[event.job_id]
         reason = event.reason or self._place(row, event.result or {})
         if not reason:
-            self.report({"event": "done", "id": event.job_id, "output": str(self.folder / row.job.output)})
+            output, mostly = str(self.folder / row.job.output), is_mostly_passed_through(event.result or {})
+            self.report({"event": "done", "id": event.job_id, "output": output, "mostly_passed_through": mostly})
             return None
         failures = self.failures[event.job_id] = self.failures.get(event.job_id, 0) + 1
         again = failures <= self.retries and not self.executor.retries_itself
@@ -212,5 +222,6 @@ class _BatchRun:
         """Write `summary.json`."""
         summary = Summary(tuple(self.state.rows()))
         write_json(self.folder / SUMMARY_FILE, summary.as_json())
-        self.report({"event": "summary", "counts": summary.counts, "summary": str(self.folder / SUMMARY_FILE)})
+        mostly, written = summary.mostly_passed_through, str(self.folder / SUMMARY_FILE)
+        self.report({"event": "summary", "counts": summary.counts, "mostly_passed_through": mostly, "summary": written})
         return summary

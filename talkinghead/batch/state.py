@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from talkinghead.batch.jobs import Job
 from talkinghead.errors import CheckpointError, MissingFileError, OutputError, TalkingHeadError
+from talkinghead.generation.outcome import describe_passed_through, is_mostly_passed_through
 
 FILE_NAME = "batch.sqlite"
 VERSION = 1
@@ -62,6 +63,18 @@ class Row:
     ended_s: float | None
     """When it ended, in Unix time."""
 
+    @property
+    def is_mostly_passed_through(self) -> bool:
+        """Whether the job is done, and more than half of its video has its old mouth."""
+        return self.state == State.DONE and is_mostly_passed_through(self.result or {})
+
+    @property
+    def remark(self) -> str:
+        """What is to be known of the job for people; empty where it is done, and its video has its new mouth."""
+        if self.state == State.DONE:
+            return describe_passed_through(self.result or {}) if self.is_mostly_passed_through else ""
+        return ", ".join(text for text in (str(self.state), self.reason) if text)
+
     def as_json(self) -> dict[str, Any]:
         """The row of a report."""
         seconds = None if self.started_s is None or self.ended_s is None else self.ended_s - self.started_s
@@ -73,6 +86,7 @@ class Row:
             "reason": self.reason,
             "seconds": None if seconds is None else round(seconds, 3),
             **{name: (self.result or {}).get(name) for name in ("frames", "duration_s", "frames_passed_through")},
+            "mostly_passed_through": self.is_mostly_passed_through,
         }
 
 

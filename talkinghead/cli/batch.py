@@ -21,6 +21,11 @@ from talkinghead.errors import JobFileError
 
 if TYPE_CHECKING:
     from talkinghead.batch.executor import Executor
+    from talkinghead.batch.runner import Summary
+
+
+MOST_NAMED = 10
+"""Failed jobs that the last line names."""
 
 
 class _RunByDefault(click.Group):
@@ -46,8 +51,8 @@ def run(jobs: Path, output: Path, config: BatchConfig, overwrite: bool, quiet: b
     """Make the videos that JOBS lists: CSV with a header line, or JSON Lines.
 
     A job has an id, an ANCHOR, a speech file or a text, and options of `generate`; docs/batch.md lists the columns.
-    With --json, each event is one line of JSON. Exit code 0: all jobs are done; 3: some failed; 2: JOBS cannot be used
-    and no job was started.
+    With --json, each event is one line of JSON. Exit code 0: all jobs are done; 3: some failed; 4: all are done, but
+    more than half of some video has its old mouth; 2: JOBS cannot be used and no job was started.
     """
     from talkinghead.batch.jobs import read_jobs
     from talkinghead.batch.runner import run_batch
@@ -72,10 +77,7 @@ def run(jobs: Path, output: Path, config: BatchConfig, overwrite: bool, quiet: b
             click.echo(problem, err=True)
         raise
     if not quiet and not as_json:
-        _echo_counts(summary.counts)
-        for row in summary.rows:
-            if row.reason and row.state == "failed":
-                click.echo(f"{row.job.id}: {row.reason}")
+        _echo_summary(summary, output)
     sys.exit(summary.exit_code)
 
 
@@ -93,8 +95,8 @@ def status(folder: Path, as_json: bool) -> None:
         return
     _echo_counts(counts)
     for row in rows:
-        if row.state in ("running", "failed"):
-            click.echo(f"{row.job.id}: {row.state}" + (f", {row.reason}" if row.reason else ""))
+        if row.state != "queued" and row.remark:
+            click.echo(f"{row.job.id}: {row.remark}")
 
 
 def _executor(config: BatchConfig) -> Executor:
@@ -113,6 +115,22 @@ def _executor(config: BatchConfig) -> Executor:
 
 def _echo_counts(counts: dict[str, int]) -> None:
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def _echo_summary(summary: Summary, folder: Path) -> None:
+    """Say where the videos are, and what is to be known of them; why jobs failed has been said when they did."""
+    from talkinghead.batch.runner import SUMMARY_FILE
+
+    done, count = summary.counts["done"], len(summary.rows)
+    failed = [row.job.id for row in summary.rows if row.state == "failed"]
+    videos = f"{done} of {count} videos are in {folder}"
+    if failed:
+        shown = ", ".join(failed[:MOST_NAMED]) + (f" and {len(failed) - MOST_NAMED} more" * (len(failed) > MOST_NAMED))
+        videos += f"; failed: {shown}. The same command tries again"
+    click.echo(f"{videos}. Every job is in {folder / SUMMARY_FILE}.")
+    for row in summary.rows:
+        if row.is_mostly_passed_through:
+            click.echo(f"{row.job.id}: {row.remark}", err=True)
 
 
 class _Display:
@@ -154,7 +172,7 @@ class _Display:
         elif kind in ("done", "failed", "retry"):
             self._bars.remove_task(self._jobs.pop(job_id))
             self._bars.advance(self._whole, kind != "retry")
-            if kind != "done" and self._prints_failures:
-                self._bars.print(Text(f"{job_id}: {event['reason']}"))
+            if kind == "failed" and self._prints_failures:
+                self._bars.console.print(Text(f"{job_id} failed: {event['reason']}"), soft_wrap=True)
         elif kind == "summary":
             self._bars.update(self._whole, completed=sum(event["counts"].values()))

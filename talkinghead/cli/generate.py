@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from talkinghead.cli.consent import remind_of_missing_consent
 from talkinghead.cli.options import (
     STANDARD_INPUT,
     TEXT_FILE_HELP,
@@ -16,15 +17,13 @@ from talkinghead.cli.options import (
     shared_options,
     text_options,
 )
-from talkinghead.cli.output import echo_skipped, print_json, progress_bar, warn_of_missing_consent
+from talkinghead.cli.output import echo_skipped, print_json, progress_bar
 from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
+from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passed_through, is_mostly_passed_through
 
 if TYPE_CHECKING:
     from talkinghead.text_to_speech import Script
-
-MOSTLY_PASSED_THROUGH = 4
-"""Exit code where a video is written, but more than half of its frames have their old mouth."""
 
 
 @click.command()
@@ -73,14 +72,14 @@ def generate(
             bar.update(task, description="Writing frames", total=count, completed=done, note=note)
 
         report = write_video(anchor, source, video, config, show)
-    warn_of_missing_consent(report["consent"], anchor, quiet)
+    remind_of_missing_consent(report["consent"], anchor, quiet)
     if report["speech_adaptation"] == "outdated" and not quiet:
         click.echo(f"{anchor} was adapted to another speech predictor; train it again to use that.", err=True)
     if as_json:
         print_json(report)
     elif not quiet:
         _echo_report(report, contact_sheet)
-    if 2 * report["frames_passed_through"] > report["frames"]:
+    if is_mostly_passed_through(report):
         raise click.exceptions.Exit(MOSTLY_PASSED_THROUGH)
 
 
@@ -94,14 +93,7 @@ def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
     if contact_sheet is not None:
         click.echo(f"{contact_sheet}: look at it first")
     if report["frames_passed_through"]:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in report["passed_through"].items())
-        mostly = 2 * report["frames_passed_through"] > report["frames"]
-        what = "most of the video has its old mouth" if mostly else "they have their old mouth"
-        click.echo(
-            f"{report['frames_passed_through']} of {report['frames']} frames were passed through unchanged, {what} "
-            f"({reasons}).",
-            err=mostly,
-        )
+        click.echo(describe_passed_through(report), err=is_mostly_passed_through(report))
     echo_skipped(report.get("text_to_speech"))
 
 

@@ -8,6 +8,8 @@ import click
 
 from talkinghead import __version__
 from talkinghead.cli.batch import batch
+from talkinghead.cli.check import check
+from talkinghead.cli.consent import consent
 from talkinghead.cli.evaluate import convert, evaluate
 from talkinghead.cli.generate import generate, speak
 from talkinghead.cli.info import doctor, info, licenses, models, verify, voices
@@ -27,7 +29,7 @@ def main() -> None:
 
 
 for command in (
-    *(train, generate, speak, batch, evaluate, serve),
-    *(info, verify, voices, licenses, models, convert, doctor),
+    *(check, train, generate, speak, batch, evaluate, serve),
+    *(info, consent, verify, voices, licenses, models, convert, doctor),
 ):
     main.add_command(command)

@@ -96,6 +96,13 @@ class _Face(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+def face_option(command: Command) -> Command:
+    """Give a command `--face`, passed as `face`."""
+    help_text = "Face to look at where a clip shows several: largest, left, right, or its number from the left, from 0."
+    option = click.option("--face", type=_Face(), default="largest", metavar="largest|left|right|N", help=help_text)
+    return option(command)
+
+
 def text_options(command: Command) -> Command:
     """Give a command `--text`, `--text-file` and `--voice`, each None where it is not used."""
     for option in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,14 +15,6 @@ LONGEST_SHOWN = 1000
 """Number of characters of a text out of a file that are printed."""
 TABLE_WIDTH = 100
 """Least width, in characters, of a table that is printed into a file or a pipe."""
-
-
-def warn_of_missing_consent(consent: str | None, anchor: Path, quiet: bool) -> None:
-    """Tell on standard error that an ANCHOR records no consent."""
-    if consent is None and not quiet:
-        click.echo(
-            f"{anchor} records no consent: animate only people who have agreed to it (train --consent).", err=True
-        )
 
 
 def echo_skipped(spoken: dict[str, Any] | None) -> None:

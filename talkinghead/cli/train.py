@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.progress import Progress, TaskID
 
+from talkinghead.cli.check import check_before_training
+from talkinghead.cli.consent import remind_of_missing_consent
 from talkinghead.cli.options import config_options, shared_options
-from talkinghead.cli.output import print_json, progress_bar, warn_of_missing_consent
+from talkinghead.cli.output import print_json, progress_bar
 from talkinghead.errors import TrainingInterruptedError
 from talkinghead.training.face_update.config import TrainingConfig
 
@@ -36,18 +38,20 @@ _STAGES = {"tracking": "Tracking the face", "cropping": "Reading the clip", "tra
     metavar="ANCHOR",
     help="Train a finished ANCHOR further, on the clip in it, in place of CLIP; without -o it is replaced.",
 )
+@click.option("--despite-problems", is_flag=True, help="Train although `talkinghead check` finds problems in CLIP.")
 @config_options(TrainingConfig)
 @shared_options("overwrite", "quiet", "json")
 def train(
     clip: Path | None,
     output: Path | None,
     continued: Path | None,
+    despite_problems: bool,
     config: TrainingConfig,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Make an ANCHOR of the person in CLIP: track, reconstruct, train.
+    """Make an ANCHOR of the person in CLIP: check, track, reconstruct, train.
 
     Half a minute of one person talking to the camera is enough; two minutes are better.
     """
@@ -59,6 +63,7 @@ def train(
     from talkinghead.training.face_update.train import train as train_anchor
 
     made = output or continued or Path()
+    remarks: list[dict[str, str]] = []
     try:
         with progress_bar(quiet or as_json) as bar:
             task = bar.add_task("", total=None, note="")
@@ -66,17 +71,30 @@ def train(
             def show(progress: TrainingProgress) -> None:
                 _show(bar, task, progress)
 
+            def inspect(inspected: Path) -> None:
+                from talkinghead.training.face_update.trainer import TrainingProgress
+
+                remarks.extend(
+                    check_before_training(
+                        inspected,
+                        config.face,
+                        despite_problems=despite_problems,
+                        quiet=quiet or as_json,
+                        progress=lambda frames: show(TrainingProgress("tracking", 0.0, frames)),
+                    )
+                )
+
             if clip is not None:
-                description = train_anchor(clip, made, overwrite=overwrite, config=config, report=show)
+                description = train_anchor(clip, made, overwrite=overwrite, config=config, report=show, inspect=inspect)
             else:
                 description = continue_training(
                     continued or made, output, overwrite=overwrite, config=config, report=show
                 )
     except TrainingInterruptedError as error:
         raise TrainingInterruptedError(f"{error} Go on with: {_command_to_resume()}") from error
-    warn_of_missing_consent(config.consent or description.get("consent"), made, quiet)
+    remind_of_missing_consent(config.consent or description.get("consent"), made, quiet)
     if as_json:
-        print_json({"anchor": str(made), **description})
+        print_json({"anchor": str(made), **description, "remarks": remarks})
     elif not quiet:
         _echo_description(description, made)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from talkinghead.errors import MissingFileError, TableError
 from talkinghead.files import read_text
+from talkinghead.tables import read_rows
 
 DEFAULT_SYSTEM = "output"
 """Name of a system that was not given one."""
@@ -118,27 +117,21 @@ def read_table(path: Path) -> list[Pair]:
         MissingFileError: there is no such file.
         TableError: it is not such a table.
     """
-    text = read_text(path, error=TableError)
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise TableError(f"{path} is not a table: {error}.") from error
-    if not rows or not rows[0].get("output"):
+    problems: list[str] = []
+    rows = list(read_rows(read_text(path, error=TableError), (*COLUMNS, "system"), ("output",), problems))
+    problems += [f"line {line}: output is missing" for line, row in rows if "output" not in row]
+    if problems:
+        raise TableError(f"{path}, {problems[0]}.")
+    if not rows:
         raise TableError(
             f"{path} needs a heading 'output' (others: {', '.join(COLUMNS[1:])}, system) and at least one row."
         )
-    without = next((line for line, row in enumerate(rows, 1) if not row.get("output")), 0)
-    if without:
-        raise TableError(f"{path}, row {without} has no output.")
-    unknown = set(rows[0]) - {*COLUMNS, "system", None}
-    if unknown:
-        raise TableError(f"{path} has unknown columns: {', '.join(sorted(unknown))}.")
-    return [_pair(row, path.parent) for row in rows]
+    return [_pair(row, path.parent) for _, row in rows]
 
 
-def _pair(row: dict[str, str | None], folder: Path) -> Pair:
-    files = {name: folder / str(row[name]) for name in COLUMNS if row.get(name)}
-    return Pair(files.pop("output"), **files, system=row.get("system") or DEFAULT_SYSTEM)
+def _pair(row: dict[str, str], folder: Path) -> Pair:
+    files = {name: folder / row[name] for name in COLUMNS if name in row}
+    return Pair(files.pop("output"), **files, system=row.get("system", DEFAULT_SYSTEM))
 
 
 def _expand(paths: Sequence[Path]) -> tuple[list[Path], str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from talkinghead.evaluation.registry import BY_NAME, METRICS, NAMES, FromAllClips, Metric
 from talkinghead.evaluation.results import SHIFT_FRAMES, Evaluation
@@ -56,17 +57,18 @@ def headline_rows(evaluation: Evaluation) -> list[list[str]]:
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> Table:
     """A table with numbers aligned right; only headings are broken, between words, and no cell is cut."""
     lines = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, padding=0)
+    # As `Text`, whatever is in brackets, such as a name, is printed and not taken for markup.
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE, pad_edge=False, padding=0)
     for number, name in enumerate(headings):
         if number < text_columns:
             width = max((len(line[number]) for line in lines), default=0)
-            table.add_column(name, overflow="fold", min_width=min(width, LONGEST_TEXT))
+            table.add_column(Text(name), overflow="fold", min_width=min(width, LONGEST_TEXT))
         else:
             broken = name.replace(MEAN_OF, f",\n{MEAN_OF[2:]}") if MEAN_OF in name else name.replace(" ", "\n")
             width = max(len(cell) for cell in (*broken.split("\n"), *(line[number] for line in lines)))
-            table.add_column(broken, justify="right", min_width=width)
+            table.add_column(Text(broken), justify="right", min_width=width)
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     return table
 
 

@@ -20,9 +20,10 @@ NAME = "talkinghead"
 
 
 class Commercial(StrEnum):
-    """What a license means for commercial use."""
+    """What a license, and the data behind a weight, mean for commercial use."""
 
     OPEN = "open"
+    DATA = "open, but no license covers all data it was made from"
     CONDITIONS = "open, with conditions on passing it on"
     OWN_TERMS = "by its maker's own terms"
     UNKNOWN = "not known: ask its maker"
@@ -55,19 +56,27 @@ _OWN_WEIGHTS = (
     (
         "face_model",
         "Apache-2.0",
+        Commercial.DATA,
         "of this project; shape statistics of footage that no license covers, see MODEL_CARD.md",
     ),
     (
         "speech_encoder",
         "Apache-2.0 AND MIT",
+        Commercial.DATA,
         "derived from Whisper (MIT); trained on audio that licenses cover in part",
     ),
     (
         "expression_predictor",
         "Apache-2.0",
+        Commercial.DATA,
         "of this project; trained on footage that no license covers, see MODEL_CARD.md",
     ),
-    ("presenter", "Apache-2.0 AND MIT", "of this project, a computed person; head model ICT-FaceKit (MIT)"),
+    (
+        "presenter",
+        "Apache-2.0 AND MIT",
+        Commercial.OPEN,
+        "of this project, a computed person; head model ICT-FaceKit (MIT)",
+    ),
 )
 
 _CARRIED_WEIGHTS = (
@@ -114,8 +123,8 @@ def normalized(name: str) -> str:
 
 def _weights(packages: dict[str, License]) -> Iterator[License]:
     own = importlib.metadata.version(NAME)
-    for name, license, note in _OWN_WEIGHTS:
-        yield License(name, own, "weight", license, commercial(license), note)
+    for name, license, use, note in _OWN_WEIGHTS:
+        yield License(name, own, "weight", license, use, note)
     for weight in registry.WEIGHTS.values():
         note = f"{weight.maker}; {weight.role}"
         yield License(weight.name, "", "weight", weight.license, commercial(weight.license), note)

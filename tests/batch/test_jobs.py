@@ -25,8 +25,9 @@ DOCUMENTATION = Path(__file__).parents[2] / "docs" / "batch.md"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "speech.wav").touch()
-    (tmp_path / "clip.mp4").touch()
+    for name in ("speech.wav", "clip.mp4"):
+        (tmp_path / name).write_bytes(b"whatever")
+    (tmp_path / "empty.wav").touch()
     return tmp_path
 
 
@@ -94,6 +95,54 @@ def test_csv_gives_the_same(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["jobs.json", "jobs.jsonl", "jobs.txt"])
+def test_a_json_list_gives_the_same(name: str, folder: Path) -> None:
+    rows = [a_job(), a_job(id="two", intensity=0.5)]
+    expected = read_jobs(json_lines(folder, *rows))
+    for text in (json.dumps(rows), "\n " + json.dumps(rows, indent=2) + "\n", "[" + json.dumps(rows)[1:-1] + ",]"):
+        (folder / name).write_text(text, "utf-8")
+        assert read_jobs(folder / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[\n {"id": "a"},\n {"id": "b" "x"}\n]', "line 3: this is not JSON: Expecting ',' delimiter"),
+        ('[{"id": "a"} {"id": "b"}]', "line 1: this is not JSON: a comma is expected after this object"),
+        ('[\n{"id": "a"}\n', "line 2: this is not JSON: a comma is expected after this object, or ] after the last"),
+        ("[]\n[]", "something follows the list"),
+        ("[1,\n\n2]", "line 3: a JSON object is expected"),
+        ("[]", "the file has no jobs"),
+        ('{\n"id": "a"\n}\n', "line 1: this is not JSON: Expecting property name"),
+        ('{\n"id": "a"\n}\n', "write each job on one line, or all jobs in one list"),
+        ("id,anchor\n", "line 1: this is not JSON: Expecting value, column 1"),
+    ],
+)
+def test_json_that_cannot_be_read(text: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "jobs.json").write_text(text, "utf-8")
+    assert any(problem in found for found in problems_of(tmp_path / "jobs.json"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_in_the_encodings_of_spreadsheets(encoding: str, folder: Path) -> None:
+    (folder / "jobs.txt").write_bytes("Id\tAnchor\tText\t\r\n一\tpresenter\t大家好\t\r\n".encode(encoding))
+    assert read_jobs(folder / "jobs.txt") == [Job("一", PRESENTER, "一.mp4", text="大家好")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("jobs.csv", "id,anchor,text\n一,presenter,大家好\n".encode("gbk"), "perhaps in GBK; save it as UTF-8"),
+        ("jobs.csv", "id,anchor\na,b\n".encode("utf-16-le"), "zero bytes, as UTF-16 without a mark"),
+        ("jobs.xlsx", b"PK\x03\x04", "is a workbook, which is not read; save its sheet as CSV"),
+    ],
+)
+def test_what_is_not_read_is_named_with_the_remedy(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(JobFileError, match=message):
+        read_jobs(tmp_path / name)
+
+
 def test_an_anchor_by_its_folder(folder: Path, anchor_folder: Path) -> None:
     (folder / "me").symlink_to(anchor_folder)
     (job,) = read_jobs(json_lines(folder, a_job(anchor="me")))
@@ -112,10 +161,12 @@ def test_an_anchor_by_its_folder(folder: Path, anchor_folder: Path) -> None:
         ({"anchor": None}, "anchor is missing"),
         ({"anchor": "nobody"}, "There is no ANCHOR folder"),
         ({"anchor": "speech.wav"}, "is a file, and an ANCHOR is a folder"),
-        ({"speech": None}, "give one of speech and text"),
-        ({"text": "both"}, "give one of speech and text"),
+        ({"speech": None}, "give one of speech and text; neither is given"),
+        ({"text": "both"}, "give one of speech and text; both are given"),
         ({"speech": "none.wav"}, "there is no file"),
         ({"speech": "x" * 5000}, "there is no file"),
+        ({"speech": "empty.wav"}, "empty.wav is empty (speech)"),
+        ({"clip": "empty.wav"}, "empty.wav is empty (clip)"),
         ({"speech": "a\0b"}, "speech has to be a text"),
         ({"voice": "hibari"}, "voice can only be given with text"),
         ({"speech": None, "text": "Hi.", "voice": "nobody's"}, "nobody's"),

@@ -103,6 +103,40 @@ def test_a_failing_job_is_retried_and_stops_no_other(tmp_path: Path) -> None:
     assert again.started == ["a"]
 
 
+class OldMouths(ScriptedExecutor):
+    """Of 10 frames of each video, so many were passed through."""
+
+    def __init__(self, passed_through: dict[str, int], scripts: dict[str, list[Callable[[], None]]]) -> None:
+        super().__init__(scripts)
+        self.passed_through = passed_through
+
+    def wait(self, seconds: float) -> list[JobEvent]:
+        events = super().wait(seconds)
+        found = {"frames": 10, "frames_passed_through": self.passed_through[events[0].job_id]}
+        return [JobEvent(event.job_id, event.kind, found, event.reason, event.frames) for event in events]
+
+
+def test_videos_that_mostly_have_their_old_mouth_are_told(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    executor = OldMouths({"a": 6, "b": 5}, {})
+    summary = run_batch(some_jobs("a", "b"), tmp_path, executor, report=events.append)
+    assert summary.exit_code == 4 and summary.mostly_passed_through == 1
+    assert [row.remark[:44] for row in summary.rows] == ["6 of 10 frames were passed through unchanged", ""]
+    assert [event["mostly_passed_through"] for event in events if event["event"] == "done"] == [True, False]
+    assert events[-1]["mostly_passed_through"] == 1
+    written = json.loads((tmp_path / SUMMARY_FILE).read_text("utf-8"))
+    assert written["mostly_passed_through"] == 1
+    assert [row["mostly_passed_through"] for row in written["jobs"]] == [True, False]
+    # Done is done: the same command renders nothing again, and says it again.
+    again = OldMouths({}, {})
+    assert run_batch(some_jobs("a", "b"), tmp_path, again).exit_code == 4 and again.started == []
+
+
+def test_a_failed_job_outweighs_old_mouths(tmp_path: Path) -> None:
+    executor = OldMouths({"a": 9, "b": 0}, {"b": [fail]})
+    assert run_batch(some_jobs("a", "b"), tmp_path, executor, retries=0).exit_code == 3
+
+
 def test_durations_are_right_where_the_wall_clock_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wall clock set back or forward by days, during a job, changes no job's seconds and causes no retry."""
     now_s = [1.8e9]

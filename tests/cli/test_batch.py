@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from click.testing import CliRunner
 
-from talkinghead.batch.executor import Executor
+from talkinghead.batch.executor import Executor, JobEvent
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.runner import Summary
 from talkinghead.cli.main import main
@@ -62,3 +62,48 @@ def test_the_options_of_the_command_reach_executor_and_runner(tmp_path: Path, mo
         {"resume": False, "retries": 4, "overwrite": False},
         {"resume": True, "retries": 1, "overwrite": True},
     ]
+
+
+class Renders:
+    """Fails job a, however often it is tried; of b's video most is passed through."""
+
+    retries_itself = False
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.taken: list[tuple[Job, Path]] = []
+
+    def prepare(self, folder: Path) -> None: ...
+
+    def has_room(self) -> bool:
+        return not self.taken
+
+    def start(self, job: Job, part: Path) -> None:
+        self.taken.append((job, part))
+
+    def wait(self, seconds: float) -> list[JobEvent]:
+        job, part = self.taken.pop()
+        part.write_bytes(b"video")
+        kind: Literal["done", "failed"] = "failed" if job.id == "a" else "done"
+        old = 8 if job.id == "b" else 0
+        result = {"frames": 10, "frames_passed_through": old, "passed_through": {"face [half] covered": old}}
+        return [JobEvent(job.id, kind, result, "no face in [clip].mp4, however long " * 4 if job.id == "a" else "")]
+
+    def stop(self) -> None: ...
+
+
+def test_reasons_are_given_once_and_where_the_videos_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("talkinghead.batch.local_executor.LocalExecutor", Renders)
+    (tmp_path / "jobs.csv").write_text(GOOD_JOBS + "b,presenter,Hi\nc,presenter,Hi\n", "utf-8")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(main, ["batch", str(tmp_path / "jobs.csv"), "-o", str(out)])
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [
+        "a failed: " + "no face in [clip].mp4, however long " * 4,
+        "b: 8 of 10 frames were passed through unchanged, most of the video has its old mouth "
+        "(face [half] covered: 8).",
+    ]
+    assert result.stdout.splitlines() == [
+        f"2 of 3 videos are in {out}; failed: a. The same command tries again. Every job is in {out / 'summary.json'}."
+    ]
+    shown = CliRunner().invoke(main, ["batch", "status", str(out)]).stdout
+    assert "a: failed, no face in [clip].mp4" in shown and "b: 8 of 10 frames" in shown and "c:" not in shown

@@ -123,7 +123,7 @@ def test_train_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPatch
 
     def train(clip: Path, output: Path, **options: Any) -> dict[str, Any]:
         assert (clip, output) == (Path("c.mp4"), Path("me.anchor"))
-        calls.append({name: value for name, value in options.items() if name != "report"})
+        calls.append({name: value for name, value in options.items() if name not in ("report", "inspect")})
         return {}
 
     monkeypatch.setattr("talkinghead.training.face_update.train.train", train)

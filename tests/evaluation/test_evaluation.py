@@ -218,6 +218,13 @@ class TestSummary:
         assert all(name in by_pair for name in ("first.mp4", "second.mp4", "faceless.mp4"))
         assert " - " in by_pair and "nan" not in by_pair
 
+    def test_names_in_brackets_are_no_markup(self) -> None:
+        """Systems are called as their folders are."""
+        clips = (scored("[b]one[i]", some_scores(1.0), "ours [v2]"), scored("two", some_scores(2.0), "[red]"))
+        for make in (headline_table, scores_table, pairs_table, differences_table):
+            assert "[v2]" in shown(make(Evaluation(clips)), 200) and "[red]" in shown(make(Evaluation(clips)), 200)
+        assert "[b]one[i].mp4" in shown(pairs_table(Evaluation(clips)), 200)
+
     def test_a_hundred_characters_are_enough(self) -> None:
         """Two systems beside four scale rows, everything measured: no heading or number is cut."""
         rows = {name: some_scores(12.34) for name in (GROUND_TRUTH, FROZEN_MOUTH, SHIFTED_TRUTH, RENDERER_CEILING)}

@@ -279,7 +279,7 @@ def read_track(path: Path) -> object:
 
 
 def prepare_jobs(folder: Path) -> None:
-    (folder / "speech.wav").touch()
+    (folder / "speech.wav").write_bytes(b"a recording")
     rows: list[dict[str, Any]] = [
         {"id": "one", "anchor": "presenter", "speech": "speech.wav", "output": "one.mp4", "intensity": 1.0},
         {"id": "two", "anchor": "presenter", "text": "Good evening.", "face": "left", "attack_ms": 90},
@@ -293,7 +293,7 @@ def prepare_jobs(folder: Path) -> None:
 
 
 def mutate_jobs(good: Path, work: Path, draw: Draw) -> Path:
-    (work / "speech.wav").touch()
+    (work / "speech.wav").write_bytes(b"a recording")
     kind = int(draw.integers(3))
     if kind < 2:
         name = ("jsonl", "csv")[kind]

@@ -16,12 +16,12 @@ from drawn_face import EYES, draw_frames, face_model, perform, performance, pers
 from scipy.spatial.transform import Rotation
 
 from talkinghead.anchor import APPEARANCE_FILE, Anchor, load_anchor
-from talkinghead.cli.generate import MOSTLY_PASSED_THROUGH
 from talkinghead.cli.main import main
 from talkinghead.errors import OtherPersonError
 from talkinghead.face.appearance import Appearance
 from talkinghead.face.reconstruction import project
 from talkinghead.face.region_removal import crop_frame, place_crops, region_masks
+from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH
 from talkinghead.generation.passthrough import (
     FADE_S,
     PassthroughCount,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
@@ -79,6 +80,7 @@ def train(
     overwrite: bool = False,
     config: TrainingConfig | None = None,
     report: Report | None = None,
+    inspect: Callable[[Path], None] | None = None,
     **options: Unpack[TrainingOptions],
 ) -> dict[str, Any]:
     """Track a clip, reconstruct it, train the face update network, and write the ANCHOR folder.
@@ -89,6 +91,8 @@ def train(
         overwrite: replace an existing output (only once the new one is complete).
         config: the options of the training; the default ones if not given.
         report: called with the progress, about once a second.
+        inspect: called with the clip before it is trained on, but not where a training is resumed; what it raises ends
+            the training.
         options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, resume, face,
             consent, device, loop.
 
@@ -104,7 +108,7 @@ def train(
     """
     config = dataclasses.replace(config or TrainingConfig(), **options)
     report = report or (lambda progress: None)
-    return _train(Path(clip), Path(output), config, report, replace=overwrite, start_over=overwrite)
+    return _train(Path(clip), Path(output), config, report, replace=overwrite, start_over=overwrite, inspect=inspect)
 
 
 def continue_training(
@@ -175,6 +179,7 @@ def _train(
     replace: bool,
     start_over: bool,
     start: _Start | None = None,
+    inspect: Callable[[Path], None] | None = None,
 ) -> dict[str, Any]:
     """See `train` and `continue_training`.
 
@@ -183,6 +188,7 @@ def _train(
         replace: whether an existing output is replaced.
         start_over: whether an interrupted training of it is thrown away.
         start: what a continued training begins with.
+        inspect: as of `train`.
     """
     device = choose_device(config.device)
     with locked(output), Interrupts("Interrupted before the first step; there is nothing to keep.") as interrupts:
@@ -194,6 +200,8 @@ def _train(
             source += f" continued from {sha256_of(start.network)}"
         work = _open_work_folder(output, source, config.resume, start_over)
         try:
+            if inspect is not None and not config.resume:
+                inspect(clip)
             track = steady_track(
                 clip,
                 load_face_model(checkpoint_path("face_model.safetensors")),

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from talkinghead.errors import OutputExistsError
 from talkinghead.face.face_model import load_face_model
@@ -190,7 +191,7 @@ def _table(scores: Sequence[Score], stretch: float) -> Table:
     for score in scores:
         numbers = (score.r, score.width_r, score.concordance, score.std_ratio)
         shown = [f"{value:.2f}" for value in numbers]
-        table.add_row(score.speaker, f"{score.seconds:.0f}", *shown, f"{score.lag_ms:+.0f}")
+        table.add_row(Text(score.speaker), f"{score.seconds:.0f}", *shown, f"{score.lag_ms:+.0f}")
     mean = np.mean([(s.r, s.width_r, s.concordance, s.std_ratio) for s in scores], 0)
     table.add_section()
     table.add_row("mean", "", *(f"{value:.2f}" for value in mean), "")
