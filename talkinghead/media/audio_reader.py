@@ -15,11 +15,13 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 
 from talkinghead.errors import MediaError, NoAudioError
+from talkinghead.media.audio_clock import AudioClock
+from talkinghead.media.channels import ChannelComparison
 from talkinghead.media.containers import (
     FALLBACK_FRAME_RATE,
     TRUNCATED_FRAMES,
     declared_end_s,
-    decode_frames,
+    decode_parts,
     find_audio_stream,
     first_frame_time_s,
     is_truncated,
@@ -28,15 +30,29 @@ from talkinghead.media.containers import (
 )
 from talkinghead.structures import Audio, FloatArray
 
-CLOCK_TOLERANCE_S = 0.015
-"""Seconds. Some containers round audio timestamps; a smaller step is no gap. Shorter than one packet of any codec."""
-MAX_CLOCK_STEP_S = 60.0
-"""Seconds. A larger jump of the audio timestamps is a clock that was reset, not a gap."""
 MAX_SILENCE_S = 3600.0
 """Seconds. A longer gap, or audio that starts so long after the video, means that the clock is damaged."""
+_COUNTED_FORMATS = frozenset({"aac", "ac3", "aiff", "amr", "ape", "au", "eac3", "flac", "mp3", "mpc", "tta", "wav", "wv"})
+"""Formats, by FFmpeg's names, without timestamps: those that it gives are counted from the packets."""
 _RESAMPLER_OPTIONS = {"filter_size": "64", "rematrix_maxval": "1.0"}
 """Options of swresample: a sharper filter than the default (-1 dB instead of -3 at 7.5 kHz when resampling to 16 kHz),
 and mixing to fewer channels as a weighted mean, which cannot clip."""
+
+
+@dataclass(frozen=True)
+class AudioSurvey:
+    """What one reading of an audio stream finds out."""
+
+    duration_s: float
+    """Length in seconds."""
+    missing_s: float
+    """Length in seconds of all gaps, which are filled with silence."""
+    gaps: int
+    """Number of gaps."""
+    parts: int
+    """Number of recordings that the file holds, one after the other."""
+    channel: int | None
+    """The channel of stereo, 0 or 1, that is used for speech because the mean of both would cancel it; else None."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +65,33 @@ class AudioFile:
     path: Path
     rate_hz: int = 16000
     """Sampling rate of the blocks, whatever the file's is."""
+    whole: bool = False
+    """See `read_audio`."""
+    longest_s: float | None = None
+    """Seconds of it that are read; None for all."""
 
-    @cached_property
+    @property
     def duration_s(self) -> float:
         """Length in seconds; the first access decodes the whole file. Raises what `blocks` raises."""
-        return sum(map(len, self.blocks())) / self.rate_hz
+        return self.survey.duration_s
+
+    @cached_property
+    def survey(self) -> AudioSurvey:
+        """What a reading of the whole file finds out. Raises what `blocks` raises."""
+        count = 0
+        with AudioSource(self.path, whole=self.whole) as source:
+            comparison = ChannelComparison(self.rate_hz) if source.channels == 2 else None
+            for block in self._limited(source.blocks(self.rate_hz, "mono" if comparison is None else "stereo")):
+                count += block.shape[1]
+                if comparison is not None:
+                    comparison.push(block)
+            return AudioSurvey(
+                duration_s=count / self.rate_hz,
+                missing_s=float(source.clock.missing_s),
+                gaps=source.clock.gaps,
+                parts=source.clock.parts,
+                channel=None if comparison is None else comparison.channel(),
+            )
 
     def blocks(self) -> Iterator[FloatArray]:
         """Decode the file into blocks, (N,) float32 in [-1, 1], which follow each other without a gap.
@@ -62,45 +100,75 @@ class AudioFile:
             MissingFileError, NoAudioError: there is no such file, or it has no audio.
             MediaError: it is damaged, truncated or not supported, or its samples are not finite.
         """
-        with AudioSource(self.path) as source:
-            for block in source.blocks(self.rate_hz, "mono"):
-                yield block[0]
+        with AudioSource(self.path, whole=self.whole) as source:
+            channel = self.survey.channel if source.channels == 2 else None
+            for block in self._limited(source.blocks(self.rate_hz, "mono" if channel is None else "stereo")):
+                yield block[channel or 0]
+
+    def _limited(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+        """Blocks up to the length that is read."""
+        left = None if self.longest_s is None else round(self.longest_s * self.rate_hz)
+        for block in blocks:
+            yield block[:, :left]
+            if left is not None:
+                left -= block.shape[1]
+                if left <= 0:
+                    return
 
 
-def read_audio(path: Path, rate_hz: int = 16000, *, longest_s: float | None = None) -> Audio:
+def read_audio(path: Path, rate_hz: int = 16000, *, longest_s: float | None = None, whole: bool = False) -> Audio:
     """The audio of a media file, mixed to mono and resampled to `rate_hz`; at most its first `longest_s` seconds.
 
     Sample 0 is at the time of the first video frame if the file has video (silence is put before late audio, early
-    audio is cut), else it is the first sample. Gaps in the recording are filled with silence. libswresample mixes,
-    resamples and streams in one step, adds no delay, and with the filter used here aliases below -90 dB one kilohertz
-    past the band's edge.
+    audio is cut), else it is the first sample. Gaps in the recording are filled with silence; where a file is several
+    recordings one after the other, they follow each other. The mean of the channels is taken, or the louder of two
+    whose mean would cancel. libswresample mixes, resamples and streams in one step, adds no delay, and with the filter
+    used here aliases below -90 dB one kilohertz past the band's edge.
+
+    Args:
+        path: any audio or video file.
+        rate_hz: sampling rate wanted.
+        longest_s: seconds; None reads all.
+        whole: keep audio that comes before the first video frame, and let it begin at sample 0: as speech, where the
+            pictures of the file do not matter.
 
     Raises:
         MissingFileError, NoAudioError: there is no such file, or it has no audio.
         MediaError: it is damaged, truncated or not supported, or its samples are not finite.
     """
     collected = bytearray()  # grows in place: at its peak, memory holds the samples once
-    most = None if longest_s is None else round(longest_s * rate_hz)
-    for block in AudioFile(path, rate_hz).blocks():
+    for block in AudioFile(path, rate_hz, whole, longest_s).blocks():
         collected += block.tobytes()
-        if most is not None and len(collected) >= most * block.itemsize:
-            break
-    return Audio(samples=np.frombuffer(collected, dtype=np.float32)[:most], rate_hz=rate_hz)
+    return Audio(samples=np.frombuffer(collected, dtype=np.float32), rate_hz=rate_hz)
+
+
+def audio_lead_s(path: Path) -> float:
+    """By how many seconds the audio of a video begins before its first frame; 0 where it does not.
+
+    Raises:
+        MissingFileError, NoAudioError, MediaError: as `AudioSource`.
+    """
+    with AudioSource(path) as source:
+        _, start_s = next(source.frames(), (None, Fraction(0)))
+    return float(max(Fraction(0), -start_s))
 
 
 class AudioSource:
     """The open audio stream of a media file, decoded once from time 0 on, in mono or stereo."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, whole: bool = False) -> None:
         """Open the file.
+
+        Args:
+            path: any audio or video file.
+            whole: see `read_audio`.
 
         Raises:
             MissingFileError, MediaError, NoAudioError: there is no such file, it is damaged or not supported, or it
                 has no audio.
         """
         self._path = Path(path)
-        self._origin_s = first_frame_time_s(self._path)
-        """Time 0 on the container's clock; None until the first audio frame sets it, where there is no video."""
+        first_image_s = first_frame_time_s(self._path)
         self._container = open_input(self._path)
         try:
             self._stream = find_audio_stream(self._container, self._path)
@@ -109,6 +177,9 @@ class AudioSource:
             raise
         self.rate_hz = self._stream.rate
         self.channels = self._stream.channels
+        counted = self._container.format.name in _COUNTED_FORMATS
+        self.clock = AudioClock(first_image_s, whole=whole, counted=counted)
+        """Knows, once the blocks have been read, how much is missing."""
 
     def __enter__(self) -> Self:
         return self
@@ -151,19 +222,19 @@ class AudioSource:
 
     def _placed_blocks(self, rate_hz: int, layout: str) -> Iterator[FloatArray]:
         """Blocks of each segment in turn, and of silence where there is a gap between two."""
-        segment: _Segment | None = None
-        for frame in self._frames():
-            start_s = self._start_of(frame, expected_s=segment.end_s if segment else None)
+        segment, first_s = None, Fraction(0)
+        for frame, start_s in self.frames():
             if segment is None or not segment.is_continued_by(frame, start_s):
                 if segment:
                     yield segment.finish()
-                position = segment.position if segment else 0
-                segment = _Segment(frame, start_s, rate_hz, layout, position)
+                else:
+                    first_s = start_s
+                segment = _Segment(frame, start_s, rate_hz, layout, segment.position if segment else 0)
                 yield from self._silence_before(segment)
             yield segment.push(frame)
         if segment:
             yield segment.finish()
-            self._check_complete(segment.end_s)
+            self._check_complete(segment.end_s - first_s, segment.end_s)
 
     def _silence_before(self, segment: _Segment) -> Iterator[FloatArray]:
         """Zeros that fill the gap before a segment, at most a second at a time."""
@@ -175,30 +246,26 @@ class AudioSource:
         while segment.gap:
             yield segment.fill_gap()
 
-    def _frames(self) -> Iterator[av.AudioFrame]:
+    def frames(self) -> Iterator[tuple[av.AudioFrame, Fraction]]:
+        """Decoded frames, each with where it begins, in seconds from time 0.
+
+        Raises:
+            MediaError: the file cannot be read any further.
+        """
+        return self.clock.place(self._frames())
+
+    def _frames(self) -> Iterator[tuple[int, av.AudioFrame]]:
         """Decoded frames, the last one cut at the declared end: decoders give whole frames, padded beyond it."""
         end_s = declared_end_s(self._stream)
-        for frame in cast(Iterator[av.AudioFrame], decode_frames(self._container, self._stream)):
-            surplus = 0
-            if end_s is not None and frame.pts is not None:
+        for part, decoded in decode_parts(self._container, self._stream):
+            frame, surplus = cast(av.AudioFrame, decoded), 0
+            if end_s is not None and frame.pts is not None and part == 0:
                 start_s = frame.pts * (frame.time_base or stream_time_base(self._stream))
                 surplus = frame.samples - round((end_s - start_s) * frame.sample_rate)
-            yield _first_samples(frame, frame.samples - surplus) if 0 < surplus < frame.samples else frame
+            yield part, _first_samples(frame, frame.samples - surplus) if 0 < surplus < frame.samples else frame
 
-    def _start_of(self, frame: av.AudioFrame, expected_s: Fraction | None) -> Fraction:
-        """When a frame starts, in seconds from time 0; `expected_s` is where the frame before it ended."""
-        if frame.pts is None:
-            return expected_s or Fraction(0)
-        time_s = frame.pts * (frame.time_base or stream_time_base(self._stream))
-        if self._origin_s is None:
-            self._origin_s = time_s
-        if expected_s is not None and abs(time_s - self._origin_s - expected_s) > MAX_CLOCK_STEP_S:
-            # The clock was reset, as where two recordings were joined: from here on it continues the old one.
-            self._origin_s = time_s - expected_s
-        return time_s - self._origin_s
-
-    def _check_complete(self, end_s: Fraction) -> None:
-        if is_truncated(self._stream, end_s, tolerance_s=Fraction(TRUNCATED_FRAMES) / FALLBACK_FRAME_RATE):
+    def _check_complete(self, length_s: Fraction, end_s: Fraction) -> None:
+        if is_truncated(self._stream, length_s, tolerance_s=Fraction(TRUNCATED_FRAMES) / FALLBACK_FRAME_RATE):
             raise MediaError(
                 f"{self._path}: truncated: the audio stops after {float(end_s):.1f} s; copy the file again"
             )
@@ -231,7 +298,7 @@ class _Segment:
 
     def is_continued_by(self, frame: av.AudioFrame, start_s: Fraction) -> bool:
         """Whether a frame has this segment's format and starts where it ends."""
-        return _format_of(frame) == self._format and abs(start_s - self.end_s) <= CLOCK_TOLERANCE_S
+        return _format_of(frame) == self._format and start_s == self.end_s
 
     @property
     def gap(self) -> int:

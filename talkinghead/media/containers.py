@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from talkinghead.errors import MediaError, MissingFileError, NoAudioError, NoVideoError
+from talkinghead.media.clock_scan import clock_begins
+from talkinghead.media.parts import Part, PartFile, find_parts, is_program_stream, is_transport_stream, parts_at
 
 FALLBACK_FRAME_RATE = Fraction(25)
 """Frames per second, assumed where a file declares no usable rate."""
@@ -43,6 +46,8 @@ another file or an address."""
 def open_input(path: Path) -> InputContainer:
     """Open an audio or video file for reading; the caller closes it.
 
+    Of a file that is several, one after the other, the first is opened; `decode_frames` goes on with the others.
+
     Raises:
         MissingFileError: there is no such file, it is a folder, or it may not be read.
         MediaError: the file is empty, damaged, or of a format that is not supported.
@@ -54,12 +59,39 @@ def open_input(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty")
     try:
+        parts = parts_of(path)
         # "file:" keeps a colon in a name from being taken for a protocol.
-        return av.open(f"file:{path}", "r", options=_INPUT_OPTIONS, metadata_errors="replace")
+        return _open(f"file:{path}" if len(parts) == 1 else PartFile(parts, 0))
     except PermissionError as error:
         raise MissingFileError(f"{path} may not be read: {error.strerror}") from error
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{path}: not an audio or video file, or a damaged one ({error.strerror})") from error
+
+
+def _open(file: str | PartFile) -> InputContainer:
+    """Open a file by its name, or a part of one."""
+    return av.open(file, "r", options=_INPUT_OPTIONS, metadata_errors="replace")
+
+
+def parts_of(path: Path) -> tuple[Part, ...]:
+    """The files that a file consists of, one after the other; nearly always one.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    stat = path.stat()
+    return _parts_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _parts_of(path: Path, _size: int, _changed_ns: int) -> tuple[Part, ...]:
+    parts = find_parts(path)
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if is_transport_stream(head) or is_program_stream(head):
+        with _open(f"file:{path}") as container:
+            parts = parts_at(path, clock_begins(container))
+    return parts
 
 
 def read_tags(path: Path) -> dict[str, str]:
@@ -113,14 +145,94 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def decode_frames(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | av.AudioFrame]:
-    """Decode a stream frame by frame.
+    """Decode a stream frame by frame, as `decode_parts` does."""
+    for _, frame in decode_parts(container, stream):
+        yield frame
 
-    A packet that cannot be decoded is skipped. Where the container's data break off, the stream ends: see
-    `is_truncated`.
+
+def decode_parts(
+    container: InputContainer, stream: VideoStream | AudioStream
+) -> Iterator[tuple[int, VideoFrame | av.AudioFrame]]:
+    """Decode a stream frame by frame, with the number of the part of the file that each is from.
+
+    The parts' clocks are joined: each part begins where pictures and audio of the one before it have both ended, so
+    that its own stay together. A packet that cannot be decoded is skipped. Where the container's data break off, the
+    stream ends: see `is_truncated`.
 
     Raises:
         MediaError: the file cannot be read any further.
     """
+    for frame in _decode_one(container, stream):
+        yield 0, frame
+    path = Path(container.name.removeprefix("file:"))
+    parts = _known_parts(path)
+    shift_s, time_base = Fraction(0), stream_time_base(stream)
+    for number in range(1, len(parts)):
+        shift_s += _span_s(parts, number - 1)[1] - _span_s(parts, number)[0]
+        with _open_part(parts, number) as later:
+            same = _same_stream(later, stream)
+            for frame in () if same is None else _decode_one(later, same):
+                if frame.pts is not None:
+                    time_s = frame.pts * (frame.time_base or stream_time_base(same)) + shift_s
+                    frame.pts, frame.time_base = round(time_s / time_base), time_base
+                yield number, frame
+
+
+def _known_parts(path: Path) -> tuple[Part, ...]:
+    """The parts of a file that is open. Raises MediaError where it has been taken away meanwhile."""
+    try:
+        return parts_of(path)
+    except OSError as error:
+        raise MediaError(f"{path}: reading stopped: {error.strerror}") from error
+
+
+def _open_part(parts: tuple[Part, ...], number: int) -> InputContainer:
+    """Open part `number`, from 1 on. Raises MediaError where it is no audio or video file by itself."""
+    try:
+        return _open(PartFile(parts, number))
+    except (av.FFmpegError, OSError) as error:
+        where = f"part {number + 1} of {len(parts)}, from byte {parts[number].ranges[-1][0]} on"
+        raise MediaError(
+            f"{parts[number].path}: {where}, is damaged ({error.strerror}); give the parts one by one"
+        ) from error
+
+
+def _same_stream(container: InputContainer, stream: VideoStream | AudioStream) -> VideoStream | AudioStream | None:
+    """The stream of a later part that goes on with a stream of the first: of the same kind and number, else the first.
+
+    Raises:
+        MediaError, NoVideoError: as `find_video_stream`.
+    """
+    if isinstance(stream, VideoStream):
+        return find_video_stream(container, Path(container.name.removeprefix("file:")))
+    usable = [later for later in container.streams.audio if later.codec_context is not None and later.rate]
+    return next((later for later in usable if later.index == stream.index), usable[0] if usable else None)
+
+
+@functools.lru_cache(maxsize=256)
+def _span_s(parts: tuple[Part, ...], number: int) -> tuple[Fraction, Fraction]:
+    """When a part begins and ends, in seconds on its own clock, over its pictures and its audio.
+
+    Raises:
+        MediaError: it is no audio or video file by itself.
+    """
+    begin_s, end_s = [], [Fraction(0)]
+    with _open_part(parts, number) as container, contextlib.suppress(av.FFmpegError):
+        videos = _video_streams(container)
+        steps_s = {stream.index: 1 / stream_frame_rate(stream) for stream in videos}
+        for packet in container.demux(*videos, *container.streams.audio):
+            if packet.size and packet.pts is not None and packet.time_base:
+                time_s = packet.pts * packet.time_base
+                length_s = (packet.duration or 0) * packet.time_base
+                begin_s.append(time_s)
+                begin_s, end_s = [min(begin_s)], [max(*end_s, time_s + (length_s or steps_s.get(packet.stream.index, 0)))]
+    return (begin_s[0], max(begin_s[0], end_s[0])) if begin_s else (Fraction(0), Fraction(0))
+
+
+def _decode_one(
+    container: InputContainer, stream: VideoStream | AudioStream
+) -> Iterator[VideoFrame | av.AudioFrame]:
+    """Decode a stream of one file, or of one part. Raises what `decode_parts` raises."""
     try:
         with contextlib.suppress(av.error.InvalidDataError):
             for packet in container.demux(stream):
