@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,6 +35,8 @@ from talkinghead.errors import (
 T = TypeVar("T")
 Arrays = dict[str, NDArray[Any]]
 
+_ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=[^/])", re.IGNORECASE)
+"""A web address, also after `Path` has made one slash of two; a drive's letter is none."""
 LARGEST_TEXT_BYTES = 64 << 20
 """Text files beyond this size are refused unless the caller allows more."""
 
@@ -256,6 +259,14 @@ PathLike = str | os.PathLike[str]
 """A path as a text or as an object, which public functions take."""
 
 
+def missing_file(path: Path) -> MissingFileError:
+    """The error for an input file that is not there; it knows a web address that was given in its place."""
+    if _ADDRESS.match(str(path)):
+        address = _ADDRESS.sub(r"\1://", str(path), count=1)  # a Path has but one of the slashes
+        return MissingFileError(f"{address} is a web address, and nothing is downloaded: save the file, and name that.")
+    return MissingFileError(f"{path}: no such file")
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, as hex.
 
@@ -265,6 +276,8 @@ def sha256_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise missing_file(path) from error
     except OSError as error:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
 

@@ -22,12 +22,12 @@ from talkinghead.media.containers import (
     TRUNCATED_FRAMES,
     declared_end_s,
     decode_parts,
-    find_audio_stream,
     first_frame_time_s,
     is_truncated,
     open_input,
     stream_time_base,
 )
+from talkinghead.media.tracks import find_audio_track
 from talkinghead.structures import Audio, FloatArray
 
 MAX_SILENCE_S = 3600.0
@@ -69,6 +69,8 @@ class AudioFile:
     """See `read_audio`."""
     longest_s: float | None = None
     """Seconds of it that are read; None for all."""
+    track: int | None = None
+    """See `read_audio`."""
 
     @property
     def duration_s(self) -> float:
@@ -79,7 +81,7 @@ class AudioFile:
     def survey(self) -> AudioSurvey:
         """What a reading of the whole file finds out. Raises what `blocks` raises."""
         count = 0
-        with AudioSource(self.path, whole=self.whole) as source:
+        with AudioSource(self.path, whole=self.whole, track=self.track) as source:
             comparison = ChannelComparison(self.rate_hz) if source.channels == 2 else None
             for block in self._limited(source.blocks(self.rate_hz, "mono" if comparison is None else "stereo")):
                 count += block.shape[1]
@@ -100,7 +102,7 @@ class AudioFile:
             MissingFileError, NoAudioError: there is no such file, or it has no audio.
             MediaError: it is damaged, truncated or not supported, or its samples are not finite.
         """
-        with AudioSource(self.path, whole=self.whole) as source:
+        with AudioSource(self.path, whole=self.whole, track=self.track) as source:
             channel = self.survey.channel if source.channels == 2 else None
             for block in self._limited(source.blocks(self.rate_hz, "mono" if channel is None else "stereo")):
                 yield block[channel or 0]
@@ -116,7 +118,14 @@ class AudioFile:
                     return
 
 
-def read_audio(path: Path, rate_hz: int = 16000, *, longest_s: float | None = None, whole: bool = False) -> Audio:
+def read_audio(
+    path: Path,
+    rate_hz: int = 16000,
+    *,
+    longest_s: float | None = None,
+    whole: bool = False,
+    track: int | None = None,
+) -> Audio:
     """The audio of a media file, mixed to mono and resampled to `rate_hz`; at most its first `longest_s` seconds.
 
     Sample 0 is at the time of the first video frame if the file has video (silence is put before late audio, early
@@ -131,13 +140,14 @@ def read_audio(path: Path, rate_hz: int = 16000, *, longest_s: float | None = No
         longest_s: seconds; None reads all.
         whole: keep audio that comes before the first video frame, and let it begin at sample 0: as speech, where the
             pictures of the file do not matter.
+        track: number of the audio track, from 1 on; None chooses, see `tracks.find_audio_track`.
 
     Raises:
         MissingFileError, NoAudioError: there is no such file, or it has no audio.
         MediaError: it is damaged, truncated or not supported, or its samples are not finite.
     """
     collected = bytearray()  # grows in place: at its peak, memory holds the samples once
-    for block in AudioFile(path, rate_hz, whole, longest_s).blocks():
+    for block in AudioFile(path, rate_hz, whole, longest_s, track).blocks():
         collected += block.tobytes()
     return Audio(samples=np.frombuffer(collected, dtype=np.float32), rate_hz=rate_hz)
 
@@ -156,12 +166,12 @@ def audio_lead_s(path: Path) -> float:
 class AudioSource:
     """The open audio stream of a media file, decoded once from time 0 on, in mono or stereo."""
 
-    def __init__(self, path: Path, *, whole: bool = False) -> None:
+    def __init__(self, path: Path, *, whole: bool = False, track: int | None = None) -> None:
         """Open the file.
 
         Args:
             path: any audio or video file.
-            whole: see `read_audio`.
+            whole, track: see `read_audio`.
 
         Raises:
             MissingFileError, MediaError, NoAudioError: there is no such file, it is damaged or not supported, or it
@@ -171,7 +181,7 @@ class AudioSource:
         first_image_s = first_frame_time_s(self._path)
         self._container = open_input(self._path)
         try:
-            self._stream = find_audio_stream(self._container, self._path)
+            self._stream = find_audio_track(self._container, self._path, track)
         except BaseException:
             self._container.close()
             raise

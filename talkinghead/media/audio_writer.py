@@ -14,7 +14,7 @@ from av.container import OutputContainer
 
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path, replacing
-from talkinghead.media.audio_reader import AudioSource
+from talkinghead.media.audio_reader import AudioFile, AudioSource
 from talkinghead.structures import Audio, FloatArray
 
 AUDIO_SUFFIXES = (".wav",)
@@ -67,13 +67,17 @@ class AudioTrack:
     The sampling rate is the source's where AAC has it. Mono stays mono; two and more channels become stereo.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the source.
+    def __init__(self, source: Path | AudioFile) -> None:
+        """Open the source, all of whose audio is copied.
+
+        Args:
+            source: any audio or video file; an `AudioFile` says which of its audio tracks.
 
         Raises:
             MissingFileError, MediaError, NoAudioError: it cannot be read, or has no audio.
         """
-        self._source = AudioSource(path)
+        recording = source if isinstance(source, AudioFile) else AudioFile(source)
+        self._source = AudioSource(recording.path, whole=True, track=recording.track)
         self.rate_hz = self._source.rate_hz if self._source.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
         self._layout = "mono" if self._source.channels == 1 else "stereo"
         self._blocks = self._source.blocks(self.rate_hz, self._layout)

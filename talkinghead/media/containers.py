@@ -16,7 +16,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from talkinghead.errors import MediaError, MissingFileError, NoAudioError, NoVideoError
+from talkinghead.files import missing_file
 from talkinghead.media.clock_scan import clock_begins
+from talkinghead.media.file_kind import other_kind
 from talkinghead.media.parts import Part, PartFile, find_parts, is_program_stream, is_transport_stream, parts_at
 
 FALLBACK_FRAME_RATE = Fraction(25)
@@ -34,6 +36,10 @@ AUDIO_RATES_HZ = (1000, 768_000)
 """Least and greatest plausible sampling rate."""
 FALLBACK_TIME_BASE = Fraction(1, 90_000)
 """Seconds a tick, assumed where a stream declares none: the clock of MPEG."""
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+"""What FFmpeg presents as video, and is none."""
+LONGEST_PRIMING_S = Fraction(1, 10)
+"""Seconds before time 0 in which an audio stream may have samples that are not to be heard."""
 _FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp3,mpc,mpeg,mpegts,"
     "mpegvideo,mxf,nut,obu,ogg,rm,tta,w64,wav,webm,wv,yuv4mpegpipe"
@@ -53,12 +59,14 @@ def open_input(path: Path) -> InputContainer:
         MediaError: the file is empty, damaged, or of a format that is not supported.
     """
     if not path.exists():
-        raise MissingFileError(f"{path}: no such file")
+        raise missing_file(path)
     if path.is_dir():
         raise MissingFileError(f"{path} is a folder; name a file")
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty")
     try:
+        if (kind := other_kind(path)) is not None:
+            raise MediaError(f"{path} {kind}")
         parts = parts_of(path)
         # "file:" keeps a colon in a name from being taken for a protocol.
         return _open(f"file:{path}" if len(parts) == 1 else PartFile(parts, 0))
@@ -104,44 +112,64 @@ def read_tags(path: Path) -> dict[str, str]:
         return dict(container.metadata)
 
 
-def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream of a container, its decoder limited to `MAX_PIXELS`; `path` is for the messages.
+def find_video_stream(container: InputContainer, path: Path, track: int | None = None) -> VideoStream:
+    """The video stream of a container that is used, its decoder limited to `MAX_PIXELS`.
+
+    That marked as default is taken; among several so marked, or where none is, the one of the largest frames.
+
+    Args:
+        container: the file, open.
+        path: of the file, for the messages.
+        track: number of the video track to use, from 1 on; None chooses.
 
     Raises:
-        NoVideoError: there is none.
+        NoVideoError: there is none, or none of that number.
         MediaError: its codec is not supported, or its frames are too large.
     """
-    for stream in _video_streams(container):
-        if stream.codec_context is None:
-            raise MediaError(f"{path}: the video's codec is not supported; convert it to H.264")
-        if stream.width * stream.height > MAX_PIXELS:
-            raise MediaError(f"{path}: frames of {stream.width} x {stream.height} are too large; scale the video down")
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        return stream
-    raise NoVideoError(f"{path}: the file has no video; give a video clip")
+    streams = _video_streams(container)
+    if track is not None:
+        if not 1 <= track <= len(streams):
+            raise NoVideoError(f"{path} has no video track {track}; it has {len(streams)}, counted from 1")
+        streams = streams[track - 1 : track]
+    if not streams:
+        raise NoVideoError(f"{path}: the file has no video; give a video clip")
+    usable = [stream for stream in streams if stream.codec_context is not None]
+    if not usable:
+        raise MediaError(f"{path}: the video's codec is not supported; convert it to H.264")
+    marked = [stream for stream in usable if stream.disposition & Disposition.default] or usable
+    stream = max(marked, key=lambda stream: stream.width * stream.height)
+    if stream.width * stream.height > MAX_PIXELS:
+        raise MediaError(f"{path}: frames of {stream.width} x {stream.height} are too large; scale the video down")
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return stream
 
 
-def find_audio_stream(container: InputContainer, path: Path) -> AudioStream:
-    """The first audio stream of a container that can be decoded; `path` is for the messages.
+def usable_audio_streams(container: InputContainer, path: Path) -> list[AudioStream]:
+    """The audio streams of a container that can be decoded, at least one; `path` is for the messages.
 
     Raises:
         NoAudioError: there is none.
-        MediaError: its sampling rate is outside `AUDIO_RATES_HZ`.
+        MediaError: their sampling rates are outside `AUDIO_RATES_HZ`.
     """
-    for stream in container.streams.audio:
-        if stream.codec_context is not None and stream.rate:
-            low, high = AUDIO_RATES_HZ
-            if not low <= stream.rate <= high:
-                raise MediaError(
-                    f"{path}: the audio's sampling rate is {stream.rate} Hz; it has to be {low} to {high} Hz"
-                )
-            return stream
-    raise NoAudioError(f"{path}: the file has no audio; give one with an audio stream")
+    low, high = AUDIO_RATES_HZ
+    decodable = [stream for stream in container.streams.audio if stream.codec_context is not None and stream.rate]
+    if not decodable:
+        raise NoAudioError(f"{path}: the file has no audio; give one with an audio stream")
+    plausible = [stream for stream in decodable if low <= stream.rate <= high]
+    if not plausible:
+        rate_hz = decodable[0].rate
+        raise MediaError(f"{path}: the audio's sampling rate is {rate_hz} Hz; it has to be {low} to {high} Hz")
+    return plausible
+
+
+def usable_video_streams(container: InputContainer) -> list[VideoStream]:
+    """The video streams of a container that can be decoded."""
+    return [stream for stream in _video_streams(container) if stream.codec_context is not None]
 
 
 def _video_streams(container: InputContainer) -> list[VideoStream]:
     """Video streams, without cover images of audio files, which FFmpeg presents as video too."""
-    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    return [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
 
 
 def decode_frames(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | av.AudioFrame]:
@@ -162,7 +190,7 @@ def decode_parts(
     Raises:
         MediaError: the file cannot be read any further.
     """
-    for frame in _decode_one(container, stream):
+    for frame in decode_part(container, stream):
         yield 0, frame
     path = Path(container.name.removeprefix("file:"))
     parts = _known_parts(path)
@@ -171,7 +199,7 @@ def decode_parts(
         shift_s += _span_s(parts, number - 1)[1] - _span_s(parts, number)[0]
         with _open_part(parts, number) as later:
             same = _same_stream(later, stream)
-            for frame in () if same is None else _decode_one(later, same):
+            for frame in () if same is None else decode_part(later, same):
                 if frame.pts is not None:
                     time_s = frame.pts * (frame.time_base or stream_time_base(same)) + shift_s
                     frame.pts, frame.time_base = round(time_s / time_base), time_base
@@ -205,7 +233,10 @@ def _same_stream(container: InputContainer, stream: VideoStream | AudioStream) -
     """
     if isinstance(stream, VideoStream):
         return find_video_stream(container, Path(container.name.removeprefix("file:")))
-    usable = [later for later in container.streams.audio if later.codec_context is not None and later.rate]
+    try:
+        usable = usable_audio_streams(container, Path())
+    except MediaError:  # a part without audio
+        return None
     return next((later for later in usable if later.index == stream.index), usable[0] if usable else None)
 
 
@@ -226,13 +257,17 @@ def _span_s(parts: tuple[Part, ...], number: int) -> tuple[Fraction, Fraction]:
                 length_s = (packet.duration or 0) * packet.time_base
                 begin_s.append(time_s)
                 begin_s, end_s = [min(begin_s)], [max(*end_s, time_s + (length_s or steps_s.get(packet.stream.index, 0)))]
-    return (begin_s[0], max(begin_s[0], end_s[0])) if begin_s else (Fraction(0), Fraction(0))
+    if not begin_s:
+        return Fraction(0), Fraction(0)
+    # Just before 0 lie samples that the decoder takes to get going, and does not give.
+    first_s = Fraction(0) if -LONGEST_PRIMING_S < begin_s[0] < 0 else begin_s[0]
+    return first_s, max(first_s, end_s[0])
 
 
-def _decode_one(
+def decode_part(
     container: InputContainer, stream: VideoStream | AudioStream
 ) -> Iterator[VideoFrame | av.AudioFrame]:
-    """Decode a stream of one file, or of one part. Raises what `decode_parts` raises."""
+    """Decode a stream of one file, or of one part of it. Raises what `decode_parts` raises."""
     try:
         with contextlib.suppress(av.error.InvalidDataError):
             for packet in container.demux(stream):
@@ -258,15 +293,19 @@ def _flush_decoder(stream: VideoStream | AudioStream) -> Iterator[VideoFrame | a
             return
 
 
-def first_frame_time_s(path: Path) -> Fraction | None:
+def first_frame_time_s(path: Path, track: int | None = None) -> Fraction | None:
     """When the first video frame is shown, in seconds on the container's clock; None where no video frame says so.
+
+    Args:
+        path: any audio or video file.
+        track: number of the video track, from 1 on; None for the one that is used.
 
     Raises:
         MissingFileError, MediaError: as `open_input`.
     """
     with open_input(path) as container:
-        if any(stream.codec_context is not None for stream in _video_streams(container)[:1]):
-            stream = find_video_stream(container, path)
+        if usable_video_streams(container):
+            stream = find_video_stream(container, path, track)
             for frame in decode_frames(container, stream):
                 return None if frame.pts is None else frame.pts * stream_time_base(stream)
     return None

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path, replacing
+from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.audio_writer import AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
 from talkinghead.structures import ByteArray, Frame
@@ -70,7 +71,7 @@ class VideoWriter:
         height: int,
         *,
         frame_rate: Fraction,
-        audio_from: Path | None = None,
+        audio_from: Path | AudioFile | None = None,
         metadata: ContainerMetadata | None = None,
         overwrite: bool = False,
         encoder: EncoderSettings | None = None,
@@ -81,7 +82,7 @@ class VideoWriter:
             path: ends in .mp4, .m4v or .mov.
             width, height: of the frames, pixels.
             frame_rate: frames per second, their average if it varies.
-            audio_from: media file whose audio is copied.
+            audio_from: media file whose audio is copied; an `AudioFile` says which of its audio tracks.
             metadata: what the file says about itself; None: nothing.
             overwrite: replace an existing file.
             encoder: quality and speed of the video encoder; None: the defaults.
