@@ -37,7 +37,7 @@ from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, load_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
-from talkinghead.structures import FloatArray, Reconstruction
+from talkinghead.structures import DEFAULT_TRACKS, FloatArray, Reconstruction, Tracks
 from talkinghead.weights.bundled import anchor_folder, built_in_anchors, checkpoint_folder
 
 FORMATS = ("talkinghead/anchor/1", "talkinghead/anchor/2")
@@ -87,6 +87,8 @@ class Anchor:
     is_steady: bool = False
     """Whether its clip was tracked so that the upper face does not follow the mouth, see `steady_track`: its other
     clips must be too, since the network has learned one kind of pose."""
+    tracks: Tracks = DEFAULT_TRACKS
+    """Which audio and video track of the clip it was made of."""
 
     @property
     def model(self) -> FaceModel:
@@ -134,7 +136,14 @@ def load_anchor(folder: PathLike) -> Anchor:
         calibration=calibration,
         adaptation=load_adaptation(folder / ADAPTATION_FILE, model.expressions) if ADAPTATION_FILE in hashes else None,
         is_steady=description["clip"].get("steady") is True,
+        tracks=_tracks(description["clip"]),
     )
+
+
+def _tracks(clip: dict[str, Any]) -> Tracks:
+    """The tracks that were chosen at training; those by default where anchor.json names none."""
+    numbers = (clip.get("audio_track"), clip.get("video_track"))
+    return Tracks(*(number if isinstance(number, int) and number > 0 else None for number in numbers))
 
 
 def _reconstruction(folder: Path, model: FaceModel) -> Reconstruction:

@@ -26,6 +26,18 @@ ByteArray = NDArray[np.uint8]
 FaceChoice = Literal["largest", "left", "right"] | int
 """Choice among several faces in a clip: the largest, leftmost or rightmost, or by number from the left, from 0 on."""
 
+
+@dataclass(frozen=True)
+class Tracks:
+    """Which of a file's audio and video tracks are used, by their numbers from 1 on; None leaves the choice to us."""
+
+    audio: int | None = None
+    video: int | None = None
+
+
+DEFAULT_TRACKS = Tracks()
+"""Those that are marked as default; among several, the loudest audio and the largest video."""
+
 LANDMARKS = 478
 """L, landmarks of MediaPipe's face landmarker: 468 of the face mesh, 2 x 5 of the irises."""
 BLENDSHAPES = 52

@@ -71,7 +71,11 @@ def generate(
             note = f"{done} of {count}"
             bar.update(task, description="Writing frames", total=count, completed=done, note=note)
 
-        report = write_video(anchor, source, video, config, show)
+        def remark(sentence: str) -> None:
+            if not quiet:
+                bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+        report = write_video(anchor, source, video, config, show, remark)
     remind_of_missing_consent(report["consent"], anchor, quiet)
     if report["speech_adaptation"] == "outdated" and not quiet:
         click.echo(f"{anchor} was adapted to another speech predictor; train it again to use that.", err=True)

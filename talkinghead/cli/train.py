@@ -69,7 +69,10 @@ def train(
             task = bar.add_task("", total=None, note="")
 
             def show(progress: TrainingProgress) -> None:
-                _show(bar, task, progress)
+                if progress.remark is None:
+                    _show(bar, task, progress)
+                elif not quiet:
+                    bar.console.print(progress.remark, markup=False, highlight=False, soft_wrap=True)
 
             def inspect(inspected: Path) -> None:
                 from talkinghead.training.face_update.trainer import TrainingProgress

@@ -39,19 +39,21 @@ class DrivingAudio:
         return ~np.any(speaking, axis=0) if speaking else np.ones(len(times_s), np.bool_)
 
 
-def read_driving_audio(path: Path | None, phones: PhoneTimes | None) -> DrivingAudio:
+def read_driving_audio(path: Path | None, phones: PhoneTimes | None, *, whole: bool = False) -> DrivingAudio:
     """Read the audio of a file and find the speech in it.
 
     Args:
         path: audio or video file; it may have no audio track. None stands for no file.
         phones: phone times in that audio, where known.
+        whole: whether the file was given as speech, so that its audio counts from its own beginning, and not from its
+            first video frame.
 
     Raises:
         MissingFileError, MediaError: the file cannot be read.
     """
     missing = {} if phones else {Need.PHONE_TIMES: "needs phone times (--phones) or a transcript (--transcript)"}
     try:
-        audio = read_audio(path) if path else None
+        audio = read_audio(path, whole=whole) if path else None
     except NoAudioError:
         audio = None
     if audio is None or not len(audio.samples):

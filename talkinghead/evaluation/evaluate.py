@@ -122,7 +122,8 @@ def read_ground_truth(pair: Pair, networks: MetricNetworks, anchor: Path | None 
         NoFaceError: no frame of the reference shows a face.
     """
     phones = None if pair.phones is None else read_phone_times(pair.phones)
-    driving = read_driving_audio(pair.driving or pair.reference or pair.output, phones)
+    is_speech = pair.driving is not None
+    driving = read_driving_audio(pair.driving or pair.reference or pair.output, phones, whole=is_speech)
     if phones is None and pair.transcript is not None:
         driving = with_aligned_phones(driving, pair.transcript)
     if pair.reference is None:

@@ -30,8 +30,9 @@ from talkinghead.face.region_removal import (
 )
 from talkinghead.face.tracking import load_track, save_track, track_clip, track_file
 from talkinghead.files import cached, sha256_of
+from talkinghead.media.containers import video_key
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import FaceChoice, FloatArray, Frame, Reconstruction, Track
+from talkinghead.structures import DEFAULT_TRACKS, FaceChoice, FloatArray, Frame, Reconstruction, Track, Tracks
 from talkinghead.weights import registry
 
 LARGEST_PX = 192
@@ -51,6 +52,8 @@ class Look:
     clip: Path
     reconstruction: Reconstruction
     """Of that clip."""
+    tracks: Tracks = DEFAULT_TRACKS
+    """Which video track of it."""
 
 
 def steady_track(
@@ -58,6 +61,7 @@ def steady_track(
     model: FaceModel,
     *,
     face: FaceChoice = "largest",
+    tracks: Tracks = DEFAULT_TRACKS,
     look: Look | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Track:
@@ -67,6 +71,7 @@ def steady_track(
         clip: any video file.
         model: the face model, whose rigid points are looked at again.
         face: which face to follow, where there are several.
+        tracks: which video track is read.
         look: whose mean lower face is painted; None takes the clip's own, as does a look at the same clip, so that an
             anchor's clip is measured as it was in training.
         progress: called with the number of frames done in each look; never, where the result is in the cache.
@@ -77,22 +82,27 @@ def steady_track(
     Raises:
         MissingFileError, MediaError, ModelUnavailableError, ValueError: as `tracking.track_file`.
     """
-    first = track_file(clip, face=face, progress=progress)
+    first = track_file(clip, face=face, tracks=tracks, progress=progress)
     if not first.valid.any():
         return first
 
     def make() -> Track:
         landmarker = FaceLandmarker.load(registry.locate("face_landmarker"))
         second = track_clip(
-            _painted(clip, first, model, look), landmarker, first.width, first.height, face=face, progress=progress
+            _painted(clip, tracks, first, model, look),
+            landmarker,
+            first.width,
+            first.height,
+            face=face,
+            progress=progress,
         )
         return with_rigid_points(first, second, model)
 
     content = sha256_of(clip)
-    if look is not None and sha256_of(look.clip) == content:
+    if look is not None and sha256_of(look.clip) == content and look.tracks.video == tracks.video:
         look = None
     points = hashlib.sha256(model.neutral.tobytes() + model.rigid.tobytes()).hexdigest()
-    key = f"{content[:32]}-{face}-shots-steady-{points[:8]}"
+    key = f"{content[:32]}-{face}-shots-steady-{points[:8]}{video_key(clip, tracks)}"
     if look is not None:  # a clip may show several people, of whom each is an anchor
         person = hashlib.sha256(look.reconstruction.identity.tobytes()).hexdigest()
         key += f"-{sha256_of(look.clip)[:16]}-{person[:8]}"
@@ -117,15 +127,15 @@ def with_rigid_points(first: Track, second: Track, model: FaceModel) -> Track:
     return replace(first, landmarks=landmarks)
 
 
-def _painted(clip: Path, track: Track, model: FaceModel, look: Look | None) -> Iterator[Frame]:
+def _painted(clip: Path, tracks: Tracks, track: Track, model: FaceModel, look: Look | None) -> Iterator[Frame]:
     """The frames of a clip with a mean lower face in place of their own."""
     reconstruction = reconstruct(track, model, identity=None if look is None else look.reconstruction.identity)
-    look = look or Look(clip, reconstruction)
+    look = look or Look(clip, reconstruction, tracks)
     region = local_region(model.of(reconstruction.identity))
     size_px = crop_size_px(region, look.reconstruction, largest=LARGEST_PX)
     crops = place_crops(region, reconstruction, size_px)
-    mean = _mean_crop(look.clip, look.reconstruction, place_crops(region, look.reconstruction, size_px))
-    with VideoReader(clip) as reader:
+    mean = _mean_crop(look, place_crops(region, look.reconstruction, size_px))
+    with VideoReader(clip, tracks) as reader:
         for number, frame in enumerate(reader):
             if number >= len(track) or not reconstruction.valid[number]:
                 yield frame
@@ -134,12 +144,12 @@ def _painted(clip: Path, track: Track, model: FaceModel, look: Look | None) -> I
             yield Frame(paste_back(frame.image, mean, feather, crops.to_frame[number]), frame.time_s)
 
 
-def _mean_crop(clip: Path, reconstruction: Reconstruction, crops: Crops) -> FloatArray:
+def _mean_crop(look: Look, crops: Crops) -> FloatArray:
     """(h, w, 3) float32 in [0, 1], mean of the crops of all valid frames."""
     total: NDArray[np.float64] = np.zeros((*crops.size_px, 3))
     count = 0
-    with VideoReader(clip) as reader:
-        for frame, is_valid, to_frame in zip(reader, reconstruction.valid, crops.to_frame, strict=False):
+    with VideoReader(look.clip, look.tracks) as reader:
+        for frame, is_valid, to_frame in zip(reader, look.reconstruction.valid, crops.to_frame, strict=False):
             if is_valid:
                 total += crop_frame(frame.image, to_frame, crops.size_px)
                 count += 1

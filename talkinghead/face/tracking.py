@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from talkinghead.errors import CheckpointError
 from talkinghead.face.landmarks import Face, FaceLandmarker, FaceRegion
 from talkinghead.files import Arrays, cached, load_arrays, save_arrays, sha256_of
+from talkinghead.media.containers import video_key
 from talkinghead.media.shots import ShotDetector
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FaceChoice, Frame, Track
+from talkinghead.structures import BLENDSHAPES, DEFAULT_TRACKS, LANDMARKS, ByteArray, FaceChoice, Frame, Track, Tracks
 from talkinghead.weights import registry
 
 PATIENCE_S = 0.5
@@ -126,12 +127,19 @@ def track_clip(
     )
 
 
-def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[int], None] | None = None) -> Track:
+def track_file(
+    clip: Path,
+    *,
+    face: FaceChoice = "largest",
+    tracks: Tracks = DEFAULT_TRACKS,
+    progress: Callable[[int], None] | None = None,
+) -> Track:
     """Track a clip's face, or read its track from the cache.
 
     Args:
         clip: any video file.
         face: which face to follow, where there are several.
+        tracks: which video track is read.
         progress: called after each frame with the number of frames done; never, where the track is in the cache.
 
     Raises:
@@ -145,12 +153,11 @@ def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[
 
     def make() -> Track:
         landmarker = FaceLandmarker.load(registry.locate("face_landmarker"))
-        with VideoReader(clip) as reader:
+        with VideoReader(clip, tracks) as reader:
             return track_clip(reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress)
 
-    return cached(
-        "tracks", f"{sha256_of(clip)[:32]}-{face}-shots", make, load_track, lambda path, track: save_track(track, path)
-    )
+    key = f"{sha256_of(clip)[:32]}-{face}-shots{video_key(clip, tracks)}"
+    return cached("tracks", key, make, load_track, lambda path, track: save_track(track, path))
 
 
 def save_track(track: Track, path: Path) -> None:

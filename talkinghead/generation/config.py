@@ -30,6 +30,12 @@ class GenerationConfig:
         "largest",
         help="Face to use where a clip shows several: largest, left, right, or its number from the left, from 0.",
     )
+    video_track: int | None = option(
+        None, help="Video track of --clip, by its number from 1 on, instead of the default or largest one.", low=1
+    )
+    audio_track: int | None = option(
+        None, help="Audio track of SPEECH, by its number from 1 on, instead of the default or loudest one.", low=1
+    )
     expression: Path | None = option(
         None,
         help="File of expression coefficients (.safetensors, .csv), or video to measure them in, instead of predicting "
@@ -84,6 +90,8 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.video_track is not None and self.clip is None:
+            raise OptionError("video_track is of another clip; give that too, or leave it out.")
         if self.transcript is not None and self.phones is not None:
             raise OptionError("Give either a transcript or a table of phones, not both.")
 
@@ -98,6 +106,8 @@ class GenerationOptions(TypedDict, total=False):
 
     clip: Path | None
     face: FaceChoice
+    video_track: int | None
+    audio_track: int | None
     expression: Path | None
     speech_encoder: str | None
     transcript: Path | None

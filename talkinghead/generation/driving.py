@@ -60,7 +60,7 @@ def calibration_for(anchor: Anchor, speech_model: SpeechModel) -> SpeechCalibrat
     return cached(
         "calibrations",
         hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32],
-        make=lambda: calibrate(anchor.clip, anchor.face, anchor.reconstruction, speech_model),
+        make=lambda: calibrate(anchor.clip, anchor.face, anchor.reconstruction, speech_model, anchor.tracks),
         load=lambda path: load_calibration(path, anchor.model.expressions),
         save=lambda path, calibration: save_calibration(path, calibration),
     )
@@ -207,7 +207,7 @@ def measure_expression(
     own_misfit = _rigid_misfit_cm(anchor, track.landmarks, as_other)
     if _rigid_misfit_cm(anchor, track.landmarks, as_anchor) <= SAME_PERSON_RATIO * own_misfit:
         if anchor.is_steady:
-            look = Look(anchor.clip, anchor.reconstruction)
+            look = Look(anchor.clip, anchor.reconstruction, anchor.tracks)
             track = steady_track(video, anchor.model, face=face, look=look)
             as_anchor = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
         return as_anchor.expression, track.times_s

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from talkinghead.face.reconstruction import frame_rate_of
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import Frame, Reconstruction
+from talkinghead.structures import DEFAULT_TRACKS, Frame, Reconstruction, Tracks
 
 TURN_WITHIN_S = 4.0
 """Playback turns within this time of either end of the clip, where the head is stillest, seconds ..."""
@@ -27,6 +27,9 @@ BACKWARD_BYTES = 48 * 1024 * 1024
 """Size of the decoded frames that are in memory at a time while a clip is read backwards."""
 BACKWARD_FRAMES = 24
 """Least number of frames that are in memory at a time while a clip is read backwards, however large they are."""
+
+_Source = tuple[Path, Tracks]
+"""A clip, and which of its tracks is read."""
 
 
 def ping_pong(count: int, first: int, last: int) -> NDArray[np.int64]:
@@ -78,7 +81,10 @@ def head_speed_cm(reconstruction: Reconstruction) -> NDArray[np.float64]:
 
 
 def read_in_order(
-    clip: Path, order: Sequence[int] | NDArray[np.int64], times_s: NDArray[np.float64]
+    clip: Path,
+    order: Sequence[int] | NDArray[np.int64],
+    times_s: NDArray[np.float64],
+    tracks: Tracks = DEFAULT_TRACKS,
 ) -> Iterator[Frame]:
     """Read the frames of a clip in an order that runs forwards and backwards; a repeated number repeats the frame.
 
@@ -88,15 +94,17 @@ def read_in_order(
         clip: the video.
         order: frame numbers.
         times_s: (T,) presentation times of the clip's frames, seconds.
+        tracks: which video track of it.
 
     Raises:
         MediaError: the clip cannot be decoded.
     """
+    source = (clip, tracks)
     for run in _monotone_runs(np.asarray(order, np.int64)):
         if len(run) == 1 or run[-1] >= run[0]:
-            yield from _read_forward(clip, run, times_s)
+            yield from _read_forward(source, run, times_s)
         else:
-            yield from _read_backward(clip, run, times_s)
+            yield from _read_backward(source, run, times_s)
 
 
 def _monotone_runs(order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -112,10 +120,10 @@ def _monotone_runs(order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     yield order[start:]
 
 
-def _read_forward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+def _read_forward(source: _Source, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
     """Frames of a rising run."""
     first = int(run[0])
-    numbered = _from_frame(clip, first, times_s)
+    numbered = _from_frame(source, first, times_s)
     number, frame = first, next(numbered)
     for requested in run:
         while number < requested:
@@ -123,34 +131,34 @@ def _read_forward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float6
         yield frame
 
 
-def _from_frame(clip: Path, first: int, times_s: NDArray[np.float64]) -> Iterator[Frame]:
+def _from_frame(source: _Source, first: int, times_s: NDArray[np.float64]) -> Iterator[Frame]:
     """Frames from number `first` on: by a seek where it finds that frame's timestamp, else from the start."""
     if first > 0:
-        with VideoReader(clip) as reader:
+        with VideoReader(*source) as reader:
             frames = reader.frames_from(float(times_s[first]))
             found = next(frames, None)
             if found is not None and abs(found.time_s - times_s[first]) < SAME_TIME_S:
                 yield found
                 yield from frames
                 return
-    with VideoReader(clip) as reader:
+    with VideoReader(*source) as reader:
         yield from itertools.islice(reader, first, None)
 
 
-def _read_backward(clip: Path, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+def _read_backward(source: _Source, run: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
     """Frames of a falling run, of which one piece at a time is decoded."""
-    with VideoReader(clip) as reader:
+    with VideoReader(*source) as reader:
         piece = max(BACKWARD_FRAMES, BACKWARD_BYTES // (reader.info.width * reader.info.height * 3))
     for start in range(0, len(run), piece):
-        yield from _one_piece_backward(clip, run[start : start + piece], times_s)
+        yield from _one_piece_backward(source, run[start : start + piece], times_s)
 
 
-def _one_piece_backward(clip: Path, part: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+def _one_piece_backward(source: _Source, part: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
     """Frames of one piece of a falling run.
 
     In a function of its own, its frames are released before the next piece is decoded.
     """
     rising = np.unique(part)
-    frames = dict(zip(rising.tolist(), _read_forward(clip, rising, times_s), strict=True))
+    frames = dict(zip(rising.tolist(), _read_forward(source, rising, times_s), strict=True))
     for number in part.tolist():
         yield frames[number]

@@ -48,7 +48,8 @@ def updated_frames(
 
 def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
     """The timeline in batches that are ready for the network."""
-    source = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.reconstruction.times_s), BATCH)
+    times_s = timeline.reconstruction.times_s
+    source = prefetch(read_in_order(timeline.clip, timeline.frames, times_s, timeline.tracks), BATCH)
     rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
         frames = timeline.frames[start : start + BATCH]

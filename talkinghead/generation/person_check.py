@@ -39,7 +39,7 @@ def check_person(timeline: Timeline, updater: FaceUpdater) -> None:
     chosen = set(usable[np.unique(np.linspace(0, len(usable) - 1, LOOKS).astype(int))].tolist()) if len(usable) else ()
     if len(chosen) < FEWEST_LOOKS:
         return
-    with VideoReader(timeline.clip) as reader:
+    with VideoReader(timeline.clip, timeline.tracks) as reader:
         for number, frame in enumerate(reader):
             if number in chosen:
                 crop = crop_frame(frame.image, updater.crops.to_frame[number], updater.crops.size_px)

@@ -16,6 +16,7 @@ import numpy as np
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.device import choose_device
 from talkinghead.errors import SpeechTooShortError, TableError
+from talkinghead.face.movement import driving_remarks
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import PathLike, check_output_path, sha256_of
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
@@ -32,8 +33,9 @@ from talkinghead.generation.passthrough import PassthroughCount, PassthroughRepo
 from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
-from talkinghead.media.audio_reader import AudioFile, read_audio
+from talkinghead.media.audio_reader import AudioFile, audio_lead_s, read_audio
 from talkinghead.media.images import ContactSheet
+from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
@@ -43,7 +45,7 @@ from talkinghead.speech.analysis import analyze
 from talkinghead.speech.articulation import KnownPhones, symbols_of
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import read_phone_times
-from talkinghead.structures import FloatArray
+from talkinghead.structures import FloatArray, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -148,14 +150,15 @@ def write_video(
     output: VideoOutput,
     config: GenerationConfig,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write a video of the anchor saying the speech.
 
     Args:
-        anchor, speech: as `generate` takes them.
-        output: where to write it.
+        anchor, speech: as `generate` takes them; output: where to write it.
         config: how the anchor is driven.
         progress: called after each frame.
+        remark: called with each of the remarks of the report before the first frame is made.
 
     Returns:
         output, frames, fps, duration_s, intensity, seconds (from the call to the finished file), first_frame_s (from
@@ -163,7 +166,8 @@ def write_video(
         passed_through (their number by `passthrough.Reason`), frames_blended (between these and the others),
         expressions_bent (frames that asked for a mouth that the anchor's clip does not show, see `own_range`),
         speech_adaptation (see `driving.adaptation_used`; None where the expression does not come from speech), consent
-        (as the anchor records it); for a script also text_to_speech, as `write_speech` describes it.
+        (as the anchor records it), remarks (on the inputs, a sentence each), audio_missing_s and audio_gaps (of the
+        speech, filled with silence); for a script also text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
@@ -172,7 +176,7 @@ def write_video(
     output.check()
     loaded = _open(anchor, config)
     with _recording(speech, output.path.parent) as (recording, spoken):
-        performance = _prepare(loaded, recording, spoken, config)
+        performance = _prepare(loaded, recording, spoken, config, remark)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
@@ -181,7 +185,7 @@ def write_video(
             timeline.width,
             timeline.height,
             frame_rate=timeline.frame_rate,
-            audio_from=recording,
+            audio_from=performance.audio,
             metadata=ContainerMetadata(
                 container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
             ),
@@ -219,6 +223,9 @@ def _report(
         "frames_blended": passthrough.blended,
         "expressions_bent": performance.updater.bent_frames,
         "speech_adaptation": performance.speech_adaptation,
+        "audio_missing_s": round(performance.audio.survey.missing_s, 3),
+        "audio_gaps": performance.audio.survey.gaps,
+        "remarks": list(performance.remarks),
     }
 
 
@@ -244,6 +251,7 @@ def stream_frames(
             recording=recording,
             duration_s=performance.duration_s,
             progress=progress,
+            remarks=performance.remarks,
             held=opened.pop_all(),
         )
 
@@ -261,6 +269,10 @@ class Performance:
     label: VisibleLabel | None
     speech_adaptation: str | None
     """See `driving.adaptation_used`; None where the expression does not come from speech."""
+    audio: AudioFile
+    """The speech."""
+    remarks: tuple[str, ...]
+    """What is worth knowing of the inputs, a sentence each."""
 
     def frames(self) -> Iterator[UpdatedFrame]:
         """The frames of the output, with the visible label if there is one; to be asked for once."""
@@ -275,34 +287,55 @@ def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
     return anchor if isinstance(anchor, Anchor) else load_anchor(anchor_folder(anchor))
 
 
-def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config: GenerationConfig) -> Performance:
+def _prepare(
+    anchor: Anchor,
+    recording: Path,
+    spoken: SpokenFile | None,
+    config: GenerationConfig,
+    remark: Callable[[str], None] | None = None,
+) -> Performance:
     """Lay out the output and find its expression; `spoken` is what is known of a recording that is a spoken script."""
-    audio, device = AudioFile(recording), choose_device(config.device)
+    audio = AudioFile(recording, whole=True, tracks=Tracks(audio=config.audio_track))
+    device = choose_device(config.device)
     # One reading gives all that has to be known before the audio is encoded; a driving file needs its length alone.
     analysis = analyze(audio, config.voice_activity) if config.expression is None else None
     duration_s = audio.duration_s if analysis is None else analysis.duration_s
     if duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-    timeline = plan(anchor, config.clip, duration_s, config.face)
+    remarks = audio_remarks(audio)
+    timeline = plan(anchor, config.clip, duration_s, config.face, Tracks(video=config.video_track))
     updater = FaceUpdater(anchor, timeline.reconstruction, device)
     if config.clip is not None:
         check_person(timeline, updater)
+        remarks += video_remarks(config.clip, timeline.tracks)
+        remarks += driving_remarks(config.clip, timeline.reconstruction, anchor.face)
     label = None
     if config.visible_label is not None:
         label = VisibleLabel(config.visible_label, timeline.width, timeline.height, config.label_font)
     adaptation = None
     if config.expression is not None:
-        parts = iter([expression_from_file(anchor, config.expression, timeline.times_s, config.face)])
+        # Of a video that is also the speech, time 0 is where the audio begins, maybe before the first frame.
+        lead_s = audio_lead_s(recording, audio.tracks) if is_same_file(config.expression, recording) else 0.0
+        parts = iter([expression_from_file(anchor, config.expression, timeline.times_s - lead_s, config.face)])
     elif analysis is not None:
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
         own_voice = is_own_voice(anchor, recording, config)
         adaptation = adaptation_used(anchor, speech_model, own_voice)
-        phones = _phones(recording, spoken, config, duration_s)
+        phones = _phones(audio, spoken, config, duration_s)
         driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, phones)
         parts = expression_parts(anchor, speech_model, driving, timeline.times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
-    return Performance(timeline, updater, target, duration_s, label, adaptation)
+    remarks = list(dict.fromkeys(remarks))
+    if remark is not None:
+        for sentence in remarks:
+            remark(sentence)
+    return Performance(timeline, updater, target, duration_s, label, adaptation, audio, tuple(remarks))
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two paths are of files with the same content; False where there is no such file."""
+    return path.is_file() and path.stat().st_size == other.stat().st_size and sha256_of(path) == sha256_of(other)
 
 
 def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:
@@ -313,7 +346,7 @@ def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> b
 
 
 def _phones(
-    recording: Path, spoken: SpokenFile | None, config: GenerationConfig, duration_s: float
+    audio: AudioFile, spoken: SpokenFile | None, config: GenerationConfig, duration_s: float
 ) -> KnownPhones | None:
     """The phones that are spoken in a recording of that length, where the user or the text-to-speech engine tells them.
 
@@ -326,12 +359,15 @@ def _phones(
         phones = read_phone_times(config.phones).spoken
         if not phones or phones[-1].end_s > duration_s + PHONES_BEYOND_S:
             what = f"goes on to {phones[-1].end_s:.2f} s" if phones else "has pauses only"
-            raise TableError(f"{config.phones} {what}, and {recording} lasts {duration_s:.2f} s; is it of another one?")
+            raise TableError(
+                f"{config.phones} {what}, and {audio.path} lasts {duration_s:.2f} s; is it of another one?"
+            )
         if sum(bool(symbols_of(phone.symbol)) for phone in phones) < len(phones) / 2:
             raise TableError(f"{config.phones} has phones like {phones[0].symbol!r:.20}, and not in IPA or ARPABET.")
         return KnownPhones(phones, is_synthetic=True)
     if config.transcript is not None:
-        return KnownPhones(align_phones(config.transcript, read_audio(recording)).spoken, is_synthetic=False)
+        recording = read_audio(audio.path, whole=True, tracks=audio.tracks)
+        return KnownPhones(align_phones(config.transcript, recording).spoken, is_synthetic=False)
     if spoken is None or spoken.phones is None:
         return None
     return KnownPhones(spoken.phones, is_synthetic=True)

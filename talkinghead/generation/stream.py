@@ -40,6 +40,8 @@ class FrameStream:
     """Of the recording."""
     progress: Callable[[int, int], None] | None = None
     """Called after each frame with frames done and frames in all."""
+    remarks: tuple[str, ...] = ()
+    """What is worth knowing of the inputs, a sentence each."""
     held: ExitStack = field(default_factory=ExitStack)
     """What is closed with the stream."""
 

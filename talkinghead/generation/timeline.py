@@ -19,7 +19,7 @@ from talkinghead.face.tracking import track_file
 from talkinghead.generation.frame_order import ping_pong, turning_points
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import FaceChoice, Reconstruction
+from talkinghead.structures import DEFAULT_TRACKS, FaceChoice, Reconstruction, Tracks
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,20 @@ class Timeline:
     reject_reasons: Sequence[Reason | None]
     """Of each of the clip's frames: why it cannot be given a new lower face, as far as its landmarks show; None where
     it can."""
+    tracks: Tracks = DEFAULT_TRACKS
+    """Which video track of the clip."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
 
-def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice = "largest") -> Timeline:
+def plan(
+    anchor: Anchor,
+    clip: Path | None,
+    duration_s: float,
+    face: FaceChoice = "largest",
+    tracks: Tracks = DEFAULT_TRACKS,
+) -> Timeline:
     """Lay out an output of ceil(duration x frame rate) frames.
 
     Args:
@@ -55,18 +63,22 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
             forth and back with turns where the head is still.
         duration_s: of the speech.
         face: which face of the other clip.
+        tracks: which video track of it.
 
     Raises:
         MissingFileError, MediaError, NoFaceError: the other clip cannot be used.
     """
     source = clip or anchor.clip
-    info = read_video_info(source)
+    tracks = anchor.tracks if clip is None else tracks
+    info = read_video_info(source, tracks)
     if clip is None:
         reconstruction = anchor.reconstruction
     else:
-        look = Look(anchor.clip, anchor.reconstruction)
+        look = Look(anchor.clip, anchor.reconstruction, anchor.tracks)
         track = (
-            steady_track(clip, anchor.model, face=face, look=look) if anchor.is_steady else track_file(clip, face=face)
+            steady_track(clip, anchor.model, face=face, tracks=tracks, look=look)
+            if anchor.is_steady
+            else track_file(clip, face=face, tracks=tracks)
         )
         if not track.valid.any():
             raise NoFaceError(f"{clip}: no frame shows a usable face.")
@@ -87,6 +99,7 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
         width=info.width,
         height=info.height,
         reject_reasons=reject_reasons(reconstruction, anchor.reconstruction),
+        tracks=tracks,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where decoded audio frames lie in time: by the number of their samples, corrected by timestamps that can be trusted."""
+"""Where decoded audio frames lie in time: by their numbers of samples, corrected by timestamps that can be trusted."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class AudioClock:
 
     A frame is as long as its samples say at its own sampling rate, and begins where the one before it ended. Its
     timestamp changes that only where it and those of the frames that follow agree on a step. A step ahead is a gap. A
-    step back, or ahead by more than `MAX_CLOCK_STEP_S`, is a clock that began anew: the audio goes on without a gap, and
-    none of it is dropped.
+    step back, or ahead by more than `MAX_CLOCK_STEP_S`, is a clock that began anew: the audio goes on without a gap,
+    and none of it is dropped.
     """
 
     def __init__(self, first_image_s: Fraction | None, *, whole: bool, counted: bool) -> None:

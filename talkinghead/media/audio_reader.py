@@ -28,11 +28,13 @@ from talkinghead.media.containers import (
     stream_time_base,
 )
 from talkinghead.media.tracks import find_audio_track
-from talkinghead.structures import Audio, FloatArray
+from talkinghead.structures import DEFAULT_TRACKS, Audio, FloatArray, Tracks
 
 MAX_SILENCE_S = 3600.0
 """Seconds. A longer gap, or audio that starts so long after the video, means that the clock is damaged."""
-_COUNTED_FORMATS = frozenset({"aac", "ac3", "aiff", "amr", "ape", "au", "eac3", "flac", "mp3", "mpc", "tta", "wav", "wv"})
+_COUNTED_FORMATS = frozenset(
+    {"aac", "ac3", "aiff", "amr", "ape", "au", "eac3", "flac", "mp3", "mpc", "tta", "wav", "wv"}
+)
 """Formats, by FFmpeg's names, without timestamps: those that it gives are counted from the packets."""
 _RESAMPLER_OPTIONS = {"filter_size": "64", "rematrix_maxval": "1.0"}
 """Options of swresample: a sharper filter than the default (-1 dB instead of -3 at 7.5 kHz when resampling to 16 kHz),
@@ -69,7 +71,7 @@ class AudioFile:
     """See `read_audio`."""
     longest_s: float | None = None
     """Seconds of it that are read; None for all."""
-    track: int | None = None
+    tracks: Tracks = DEFAULT_TRACKS
     """See `read_audio`."""
 
     @property
@@ -81,7 +83,7 @@ class AudioFile:
     def survey(self) -> AudioSurvey:
         """What a reading of the whole file finds out. Raises what `blocks` raises."""
         count = 0
-        with AudioSource(self.path, whole=self.whole, track=self.track) as source:
+        with AudioSource(self.path, whole=self.whole, tracks=self.tracks) as source:
             comparison = ChannelComparison(self.rate_hz) if source.channels == 2 else None
             for block in self._limited(source.blocks(self.rate_hz, "mono" if comparison is None else "stereo")):
                 count += block.shape[1]
@@ -102,7 +104,7 @@ class AudioFile:
             MissingFileError, NoAudioError: there is no such file, or it has no audio.
             MediaError: it is damaged, truncated or not supported, or its samples are not finite.
         """
-        with AudioSource(self.path, whole=self.whole, track=self.track) as source:
+        with AudioSource(self.path, whole=self.whole, tracks=self.tracks) as source:
             channel = self.survey.channel if source.channels == 2 else None
             for block in self._limited(source.blocks(self.rate_hz, "mono" if channel is None else "stereo")):
                 yield block[channel or 0]
@@ -124,7 +126,7 @@ def read_audio(
     *,
     longest_s: float | None = None,
     whole: bool = False,
-    track: int | None = None,
+    tracks: Tracks = DEFAULT_TRACKS,
 ) -> Audio:
     """The audio of a media file, mixed to mono and resampled to `rate_hz`; at most its first `longest_s` seconds.
 
@@ -140,25 +142,25 @@ def read_audio(
         longest_s: seconds; None reads all.
         whole: keep audio that comes before the first video frame, and let it begin at sample 0: as speech, where the
             pictures of the file do not matter.
-        track: number of the audio track, from 1 on; None chooses, see `tracks.find_audio_track`.
+        tracks: which audio track is read, and which video track sets time 0; see `tracks.find_audio_track`.
 
     Raises:
         MissingFileError, NoAudioError: there is no such file, or it has no audio.
         MediaError: it is damaged, truncated or not supported, or its samples are not finite.
     """
     collected = bytearray()  # grows in place: at its peak, memory holds the samples once
-    for block in AudioFile(path, rate_hz, whole, longest_s, track).blocks():
+    for block in AudioFile(path, rate_hz, whole, longest_s, tracks).blocks():
         collected += block.tobytes()
     return Audio(samples=np.frombuffer(collected, dtype=np.float32), rate_hz=rate_hz)
 
 
-def audio_lead_s(path: Path) -> float:
+def audio_lead_s(path: Path, tracks: Tracks = DEFAULT_TRACKS) -> float:
     """By how many seconds the audio of a video begins before its first frame; 0 where it does not.
 
     Raises:
         MissingFileError, NoAudioError, MediaError: as `AudioSource`.
     """
-    with AudioSource(path) as source:
+    with AudioSource(path, tracks=tracks) as source:
         _, start_s = next(source.frames(), (None, Fraction(0)))
     return float(max(Fraction(0), -start_s))
 
@@ -166,22 +168,22 @@ def audio_lead_s(path: Path) -> float:
 class AudioSource:
     """The open audio stream of a media file, decoded once from time 0 on, in mono or stereo."""
 
-    def __init__(self, path: Path, *, whole: bool = False, track: int | None = None) -> None:
+    def __init__(self, path: Path, *, whole: bool = False, tracks: Tracks = DEFAULT_TRACKS) -> None:
         """Open the file.
 
         Args:
             path: any audio or video file.
-            whole, track: see `read_audio`.
+            whole, tracks: see `read_audio`.
 
         Raises:
             MissingFileError, MediaError, NoAudioError: there is no such file, it is damaged or not supported, or it
                 has no audio.
         """
         self._path = Path(path)
-        first_image_s = first_frame_time_s(self._path)
+        first_image_s = first_frame_time_s(self._path, tracks.video)
         self._container = open_input(self._path)
         try:
-            self._stream = find_audio_track(self._container, self._path, track)
+            self._stream = find_audio_track(self._container, self._path, tracks.audio)
         except BaseException:
             self._container.close()
             raise

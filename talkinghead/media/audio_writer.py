@@ -77,7 +77,7 @@ class AudioTrack:
             MissingFileError, MediaError, NoAudioError: it cannot be read, or has no audio.
         """
         recording = source if isinstance(source, AudioFile) else AudioFile(source)
-        self._source = AudioSource(recording.path, whole=True, track=recording.track)
+        self._source = AudioSource(recording.path, whole=True, tracks=recording.tracks)
         self.rate_hz = self._source.rate_hz if self._source.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
         self._layout = "mono" if self._source.channels == 1 else "stereo"
         self._blocks = self._source.blocks(self.rate_hz, self._layout)

@@ -19,7 +19,9 @@ def clock_begins(container: InputContainer) -> list[int]:
     two of its packets that is; jumps whose stretches overlap are one.
     """
     stretches: list[tuple[int, int]] = []
-    clocks = {stream.index: _StreamClock(stretches) for stream in container.streams if stream.type in ("audio", "video")}
+    clocks = {
+        stream.index: _StreamClock(stretches) for stream in container.streams if stream.type in ("audio", "video")
+    }
     with contextlib.suppress(av.FFmpegError):  # what is damaged is found out where it is decoded
         for packet in container.demux():
             ticks = packet.dts if packet.dts is not None else packet.pts

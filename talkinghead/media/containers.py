@@ -20,6 +20,7 @@ from talkinghead.files import missing_file
 from talkinghead.media.clock_scan import clock_begins
 from talkinghead.media.file_kind import other_kind
 from talkinghead.media.parts import Part, PartFile, find_parts, is_program_stream, is_transport_stream, parts_at
+from talkinghead.structures import DEFAULT_TRACKS, Tracks
 
 FALLBACK_FRAME_RATE = Fraction(25)
 """Frames per second, assumed where a file declares no usable rate."""
@@ -199,7 +200,9 @@ def decode_parts(
         shift_s += _span_s(parts, number - 1)[1] - _span_s(parts, number)[0]
         with _open_part(parts, number) as later:
             same = _same_stream(later, stream)
-            for frame in () if same is None else decode_part(later, same):
+            if same is None:
+                continue
+            for frame in decode_part(later, same):
                 if frame.pts is not None:
                     time_s = frame.pts * (frame.time_base or stream_time_base(same)) + shift_s
                     frame.pts, frame.time_base = round(time_s / time_base), time_base
@@ -247,26 +250,25 @@ def _span_s(parts: tuple[Part, ...], number: int) -> tuple[Fraction, Fraction]:
     Raises:
         MediaError: it is no audio or video file by itself.
     """
-    begin_s, end_s = [], [Fraction(0)]
+    begins_s: list[Fraction] = []
+    end_s = Fraction(0)
     with _open_part(parts, number) as container, contextlib.suppress(av.FFmpegError):
         videos = _video_streams(container)
         steps_s = {stream.index: 1 / stream_frame_rate(stream) for stream in videos}
         for packet in container.demux(*videos, *container.streams.audio):
-            if packet.size and packet.pts is not None and packet.time_base:
+            if packet.size and packet.pts is not None:
                 time_s = packet.pts * packet.time_base
-                length_s = (packet.duration or 0) * packet.time_base
-                begin_s.append(time_s)
-                begin_s, end_s = [min(begin_s)], [max(*end_s, time_s + (length_s or steps_s.get(packet.stream.index, 0)))]
-    if not begin_s:
+                length_s = (packet.duration or 0) * packet.time_base or steps_s.get(packet.stream.index, Fraction(0))
+                begins_s = [min([time_s, *begins_s])]
+                end_s = max(end_s, time_s + length_s)
+    if not begins_s:
         return Fraction(0), Fraction(0)
     # Just before 0 lie samples that the decoder takes to get going, and does not give.
-    first_s = Fraction(0) if -LONGEST_PRIMING_S < begin_s[0] < 0 else begin_s[0]
-    return first_s, max(first_s, end_s[0])
+    begin_s = Fraction(0) if -LONGEST_PRIMING_S < begins_s[0] < 0 else begins_s[0]
+    return begin_s, max(begin_s, end_s)
 
 
-def decode_part(
-    container: InputContainer, stream: VideoStream | AudioStream
-) -> Iterator[VideoFrame | av.AudioFrame]:
+def decode_part(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[VideoFrame | av.AudioFrame]:
     """Decode a stream of one file, or of one part of it. Raises what `decode_parts` raises."""
     try:
         with contextlib.suppress(av.error.InvalidDataError):
@@ -309,6 +311,19 @@ def first_frame_time_s(path: Path, track: int | None = None) -> Fraction | None:
             for frame in decode_frames(container, stream):
                 return None if frame.pts is None else frame.pts * stream_time_base(stream)
     return None
+
+
+def video_key(path: Path, tracks: Tracks = DEFAULT_TRACKS) -> str:
+    """What has to be added to a file's hash to tell what is read as its video; nothing for its only track.
+
+    Raises:
+        MissingFileError, MediaError, NoVideoError: as `open_input` and `find_video_stream`.
+    """
+    with open_input(path) as container:
+        streams = _video_streams(container)
+        number = streams.index(find_video_stream(container, path, tracks.video))
+    parts = len(_known_parts(path))
+    return (f"-track{number + 1}" if len(streams) > 1 else "") + (f"-parts{parts}" if parts > 1 else "")
 
 
 def stream_time_base(stream: VideoStream | AudioStream) -> Fraction:

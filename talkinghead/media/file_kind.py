@@ -19,7 +19,11 @@ _MOTION_JPEG_SUFFIXES = (".mjpeg", ".mjpg")
 """Files that begin as a JPEG photo, and are videos."""
 _TEXT_HEADED = (b"YUV4MPEG2", b"#!AMR")
 """Media files that begin with text."""
-_DOCUMENTS = {b"%PDF": "a PDF document", b"PK\x03\x04": "a ZIP archive or an office document", b"{\\rtf": "a text document"}
+_DOCUMENTS = {
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive or an office document",
+    b"{\\rtf": "a text document",
+}
 _HEAD = 4096
 """Bytes that are looked at."""
 

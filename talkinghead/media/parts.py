@@ -192,8 +192,7 @@ def parts_at(path: Path, positions: list[int]) -> tuple[Part, ...]:
             begins.append(_with_tables(data, position))
     ends = [*(begin for begin, _ in begins[1:]), stat.st_size]
     return tuple(
-        Part(path, (*tables, (begin, end)), stat.st_mtime_ns)
-        for (begin, tables), end in zip(begins, ends, strict=True)
+        Part(path, (*tables, (begin, end)), stat.st_mtime_ns) for (begin, tables), end in zip(begins, ends, strict=True)
     )
 
 

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from talkinghead.errors import MediaError, NoAudioError
-from talkinghead.media.containers import decode_part, open_input, usable_audio_streams, usable_video_streams
+from talkinghead.media.containers import decode_part, open_input, usable_audio_streams
 
 MEASURED_S = 120.0
 """Seconds of each audio track over which its level is measured."""
@@ -130,25 +130,3 @@ def _level_dbfs(path: Path, index: int) -> float:
                 break
     power = total / count if count else 0.0
     return 10 * math.log10(power) if power > 0 else -math.inf
-
-
-def track_remarks(path: Path, audio_track: int | None = None) -> list[str]:
-    """A sentence for each kind of track of which a file has several usable ones: which there are, which one is used.
-
-    Raises:
-        MissingFileError, MediaError: it cannot be read.
-    """
-    with open_input(path) as container:
-        sizes = [f"{stream.width} x {stream.height}" for stream in usable_video_streams(container)]
-        has_several = len(container.streams.audio) > 1
-    tracks = audio_tracks(path) if has_several else ()
-    remarks = []
-    if len(tracks) > 1:
-        used = preferred(tracks).number if audio_track is None else audio_track
-        remarks.append(
-            f"{path} has {len(tracks)} audio tracks: {'; '.join(map(str, tracks))}. Number {used} is used; "
-            "--audio-track takes another."
-        )
-    if len(sizes) > 1:
-        remarks.append(f"{path} has {len(sizes)} video tracks ({', '.join(sizes)}).")
-    return remarks

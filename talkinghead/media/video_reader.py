@@ -26,19 +26,19 @@ from talkinghead.media.containers import (
     stream_frame_rate,
     stream_time_base,
 )
-from talkinghead.structures import ByteArray, Frame, VideoInfo
+from talkinghead.structures import DEFAULT_TRACKS, ByteArray, Frame, Tracks, VideoInfo
 
 SEEK_TOLERANCE_S = 1e-4
 """Seconds. Times that differ by no more count as the same: containers round them."""
 
 
-def read_video_info(path: Path, track: int | None = None) -> VideoInfo:
+def read_video_info(path: Path, tracks: Tracks = DEFAULT_TRACKS) -> VideoInfo:
     """Size, frame rate and declared length of a video; its first frame is decoded, because it carries the rotation.
 
     Raises:
         MissingFileError, MediaError, NoVideoError: as `VideoReader`.
     """
-    with VideoReader(path, track) as reader:
+    with VideoReader(path, tracks) as reader:
         return reader.info
 
 
@@ -58,15 +58,15 @@ class VideoReader:
 
     info: VideoInfo
 
-    def __init__(self, path: Path, track: int | None = None) -> None:
+    def __init__(self, path: Path, tracks: Tracks = DEFAULT_TRACKS) -> None:
         """Args:
         path: any video file.
-        track: number of its video track, from 1 on; None takes the default or largest one.
+        tracks: which of its video tracks is read.
         """
         self._path = Path(path)
         self._container = open_input(self._path)
         try:
-            self._stream = find_video_stream(self._container, self._path, track)
+            self._stream = find_video_stream(self._container, self._path, tracks.video)
             self._stream.thread_type = "AUTO"
             self._decoded = self._decode()
             self._first = self._decode_first()

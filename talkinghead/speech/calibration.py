@@ -24,7 +24,7 @@ from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.lip_closure import CLOSING_LEVELS, choose_levels, levels_as_text, levels_from_text
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig, gate, speech_stretches
-from talkinghead.structures import BoolArray, FloatArray, Reconstruction
+from talkinghead.structures import DEFAULT_TRACKS, BoolArray, FloatArray, Reconstruction, Tracks
 
 LONGEST_S = 60.0
 """Length of the beginning of a clip that is used, seconds."""
@@ -72,6 +72,8 @@ class SpeechCalibration:
     closing: tuple[float, float] | None = CLOSING_LEVELS[0]
     """Probabilities of p, b or m in the person's own voice at which closing the lips begins and is complete; None
     leaves the lips alone."""
+    problem: str | None = None
+    """Why the clip's audio was not used; None where it was, and in a calibration that was read from a file."""
 
     def apply(self, normalized: FloatArray) -> FloatArray:
         """Map normalized expression (T, K) to the anchor's, (T, K) float32 in standard deviations of the face model."""
@@ -112,22 +114,37 @@ class ClipPrediction:
 
 
 def calibrate(
-    clip: Path, face: PersonFace, reconstruction: Reconstruction, speech_model: SpeechModel
+    clip: Path,
+    face: PersonFace,
+    reconstruction: Reconstruction,
+    speech_model: SpeechModel,
+    tracks: Tracks = DEFAULT_TRACKS,
 ) -> SpeechCalibration:
     """Fit the calibration to a clip; by mean and standard deviation alone where its audio cannot be used.
+
+    `SpeechCalibration.problem` says then why.
 
     Args:
         clip: video, with audio or without.
         face: of the person in it.
         reconstruction: of the clip's frames.
         speech_model: of which the predictions are mapped.
+        tracks: which of the clip's tracks.
     """
     # Without usable audio, normalized expression is given the mean and standard deviation of the clip's.
     hashes = (speech_model.encoder.sha256, speech_model.predictor.sha256())
-    prediction = predict_clip(clip, face, reconstruction, speech_model)
+    prediction, problem = None, f"fewer than {FEWEST_FRAMES} frames show a usable face"
+    try:
+        prediction = predict_clip(clip, face, reconstruction, speech_model, tracks)
+    except MediaError as error:  # the frames can be used without the audio
+        problem = str(error)
+    if prediction is not None and not prediction.belongs:
+        problem = f"its mouth does not follow it (correlation {prediction.r:.2f}); is it of another recording?"
     if prediction is None or not prediction.belongs:
         own = reconstruction.expression[reconstruction.valid]
-        return SpeechCalibration(np.diag(own.std(0)).astype(np.float32), own.mean(0), None, None, *hashes)
+        return SpeechCalibration(
+            np.diag(own.std(0)).astype(np.float32), own.mean(0), None, None, *hashes, problem=problem
+        )
     prior = np.diag(prediction.measured.std(0))
     penalty = choose_ridge(prediction.predicted, prediction.measured, prior, face.opening)
     matrix, offset = ridge(prediction.predicted, prediction.measured, prior, penalty)
@@ -153,7 +170,11 @@ def calibrate(
 
 
 def predict_clip(
-    clip: Path, face: PersonFace, reconstruction: Reconstruction, speech_model: SpeechModel
+    clip: Path,
+    face: PersonFace,
+    reconstruction: Reconstruction,
+    speech_model: SpeechModel,
+    tracks: Tracks = DEFAULT_TRACKS,
 ) -> ClipPrediction | None:
     """Predict the mouth from a clip's own audio, and find the lag at which that fits what was measured.
 
@@ -162,21 +183,22 @@ def predict_clip(
         face: of the person in it.
         reconstruction: of the clip's frames.
         speech_model: any.
+        tracks: which of the clip's tracks.
 
     Returns:
-        The prediction; None where too few frames have a face, or the audio is missing, too short or damaged.
+        The prediction; None where too few frames have a face.
+
+    Raises:
+        MediaError: the audio is missing, too short or damaged.
     """
     times_s = reconstruction.times_s
     chosen = reconstruction.valid & (times_s < LONGEST_S)
     if chosen.sum() < FEWEST_FRAMES:
         return None
-    try:
-        audio = read_audio(clip, longest_s=LONGEST_S)
-        grid_s = np.arange(0.0, audio.duration_s, STEP_S)
-        predicted = speech_model.predict(audio, grid_s)
-        speech_s = speech_stretches(audio, VoiceActivityConfig())
-    except MediaError:  # the frames can be used without the audio
-        return None
+    audio = read_audio(clip, longest_s=LONGEST_S, tracks=tracks)
+    grid_s = np.arange(0.0, audio.duration_s, STEP_S)
+    predicted = speech_model.predict(audio, grid_s)
+    speech_s = speech_stretches(audio, VoiceActivityConfig())
     curves = predicted.values
     grid_s = np.arange(len(curves), dtype=np.float64) * STEP_S
     measured, measured_s = reconstruction.expression[chosen], times_s[chosen]

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from speech_models import needs_default_weights
 
-from talkinghead.errors import CheckpointError, MissingFileError
+from talkinghead.errors import CheckpointError, MediaError, MissingFileError
 from talkinghead.face.face_model import FaceModel, PersonFace, load_face_model
 from talkinghead.face.reconstruction import smooth
 from talkinghead.files import load_arrays, save_arrays
@@ -172,6 +172,7 @@ def test_audio_that_does_not_belong_leaves_mean_and_deviation(silent_clip: Path,
     reconstruction, speech_model = speaker(face, 0.0, belongs=False)
     found = calibrate(silent_clip, face, reconstruction, speech_model)
     assert found.lag_s is None and found.r is None
+    assert found.problem is not None and "correlation" in found.problem
     np.testing.assert_allclose(found.matrix, np.diag(reconstruction.expression.std(0)))
     np.testing.assert_allclose(found.offset, reconstruction.expression.mean(0))
 
@@ -182,8 +183,10 @@ def test_clips_of_no_use_leave_mean_and_deviation(silent_clip: Path, face: Perso
     valid = np.arange(len(reconstruction)) < FEWEST_FRAMES - 1
     assert predict_clip(silent_clip, face, dataclasses.replace(reconstruction, valid=valid), speech_model) is None
     (tmp_path / "none.mp4").write_bytes(b"no clip")
-    assert predict_clip(tmp_path / "none.mp4", face, reconstruction, speech_model) is None
-    assert calibrate(tmp_path / "none.mp4", face, reconstruction, speech_model).lag_s is None
+    with pytest.raises(MediaError):
+        predict_clip(tmp_path / "none.mp4", face, reconstruction, speech_model)
+    found = calibrate(tmp_path / "none.mp4", face, reconstruction, speech_model)
+    assert found.lag_s is None and found.problem is not None and "none.mp4" in found.problem
 
 
 def test_the_mouth_in_pauses_is_that_of_the_frames_in_pauses(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from talkinghead.options.fields import check_options, device_option, option
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import FaceChoice, Tracks
 
 DEFAULT_MINUTES = 15.0
 """Length of a training for which neither minutes nor steps are given."""
@@ -103,6 +103,12 @@ class TrainingConfig:
         "largest",
         help="Face to train on where a clip shows several: largest, left, right, or its number from the left, from 0.",
     )
+    audio_track: int | None = option(
+        None, help="Audio track of CLIP, by its number from 1 on, instead of the default or loudest one.", low=1
+    )
+    video_track: int | None = option(
+        None, help="Video track of CLIP, by its number from 1 on, instead of the default or largest one.", low=1
+    )
     consent: str | None = option(
         None, help="Who agreed to be animated, when and where; kept in the ANCHOR's anchor.json."
     )
@@ -112,6 +118,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def tracks(self) -> Tracks:
+        """Which of the clip's tracks."""
+        return Tracks(self.audio_track, self.video_track)
 
     @property
     def loop_minutes(self) -> float | None:
@@ -126,6 +137,8 @@ class TrainingOptions(TypedDict, total=False):
     steps: int | None
     resume: bool
     face: FaceChoice
+    audio_track: int | None
+    video_track: int | None
     consent: str | None
     device: str
     loop: LoopConfig

@@ -17,7 +17,7 @@ from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, LOWER_LIP_OUTER, R
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
-from talkinghead.structures import ByteArray, FloatArray, Reconstruction
+from talkinghead.structures import DEFAULT_TRACKS, ByteArray, FloatArray, Reconstruction, Tracks
 
 LIPS = (RIGHT_CORNER, LEFT_CORNER, UPPER_LIP_OUTER, LOWER_LIP_OUTER, UPPER_LIP, LOWER_LIP)
 """Landmarks that bound the mouth."""
@@ -82,6 +82,7 @@ def gather_samples(
     reconstruction: Reconstruction,
     size_px: tuple[int, int],
     largest_frames: int,
+    tracks: Tracks = DEFAULT_TRACKS,
 ) -> Samples:
     """Crops, masks and coefficients of a clip's valid frames.
 
@@ -92,6 +93,7 @@ def gather_samples(
         reconstruction: of all T frames of the clip.
         size_px: height and width of the crops.
         largest_frames: longer clips are thinned evenly to so many frames.
+        tracks: which video track is read.
 
     Raises:
         MissingFileError, MediaError: the clip cannot be read.
@@ -100,7 +102,7 @@ def gather_samples(
     usable = np.flatnonzero(reconstruction.valid)
     frames = usable[np.unique(np.linspace(0, len(usable) - 1, largest_frames).astype(int))]
     wanted, images = set(frames.tolist()), []
-    with VideoReader(clip) as reader:
+    with VideoReader(clip, tracks) as reader:
         for number, frame in enumerate(reader):
             if number in wanted:
                 images.append(crop_frame(frame.image, crops.to_frame[number], size_px))

@@ -32,6 +32,7 @@ from talkinghead.anchor import (
 from talkinghead.device import choose_device
 from talkinghead.errors import (
     CheckpointError,
+    MediaError,
     MissingFileError,
     ModelUnavailableError,
     NoFaceError,
@@ -40,19 +41,22 @@ from talkinghead.errors import (
 )
 from talkinghead.face.appearance import Appearance, save_appearance
 from talkinghead.face.face_model import PersonFace, load_face_model
+from talkinghead.face.movement import training_remarks
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.reconstruction_files import save_reconstruction
 from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import save_track
 from talkinghead.files import PathLike, locked, sha256_of, writing
+from talkinghead.media.audio_reader import AudioFile
+from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import Reconstruction, Track
-from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
+from talkinghead.structures import DEFAULT_TRACKS, Reconstruction, Track, Tracks
+from talkinghead.training.face_update.config import TrainingConfig, TrainingOptions
 from talkinghead.training.face_update.samples import Samples, gather_samples
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
 from talkinghead.training.interrupts import Interrupts
@@ -94,7 +98,7 @@ def train(
         inspect: called with the clip before it is trained on, but not where a training is resumed; what it raises ends
             the training.
         options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, resume, face,
-            consent, device, loop.
+            audio_track, video_track, consent, device, loop.
 
     Returns:
         What anchor.json records.
@@ -151,7 +155,13 @@ def continue_training(
         adversarial_from=0.0,
         perceptual_from=0.0,
     )
-    config = dataclasses.replace(config, consent=config.consent or loaded.consent, loop=loop)
+    config = dataclasses.replace(
+        config,
+        consent=config.consent or loaded.consent,
+        loop=loop,
+        audio_track=config.audio_track or loaded.tracks.audio,
+        video_track=config.video_track or loaded.tracks.video,
+    )
     report = report or (lambda progress: None)
     replace = overwrite or output is None
     made = Path(output or loaded.folder)
@@ -196,22 +206,27 @@ def _train(
         if output.exists() and not replace:
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
         source = f"{sha256_of(clip)} {config.face}"
+        if config.tracks != DEFAULT_TRACKS:
+            source += f" tracks {config.audio_track} {config.video_track}"
         if start is not None:
             source += f" continued from {sha256_of(start.network)}"
         work = _open_work_folder(output, source, config.resume, start_over)
+        remarks = _Remarks(report)
         try:
             if inspect is not None and not config.resume:
                 inspect(clip)
+            remarks.add(*_media_remarks(clip, config.tracks))
             track = steady_track(
                 clip,
                 load_face_model(checkpoint_path("face_model.safetensors")),
                 face=config.face,
+                tracks=config.tracks,
                 progress=lambda frames: report(TrainingProgress("tracking", 0.0, frames)),
             )
             with writing(output):
-                prepared = _prepare(work, clip, track, config.loop, report)
+                prepared = _prepare(work, clip, track, config, remarks)
                 trainer = _train_network(work, prepared, config, device, report, interrupts, start)
-                description = _write_anchor(work, clip, prepared, trainer, config.consent, start)
+                description = _write_anchor(work, clip, prepared, trainer, config, start)
             report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
         except BaseException:
             if not (work / STATE_FILE).is_file():  # nothing to resume from
@@ -235,9 +250,41 @@ class _PreparedClip:
     size_px: tuple[int, int]
     """Height and width of the crops."""
     samples: Samples
+    remarks: tuple[str, ...]
+    """On the clip."""
 
 
-def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Report) -> _PreparedClip:
+class _Remarks:
+    """What is worth knowing of a clip, reported as soon as it is found out, each once."""
+
+    def __init__(self, report: Report) -> None:
+        self.found: list[str] = []
+        self.report = report
+
+    def add(self, *remarks: str) -> None:
+        """Report remarks that were not made before."""
+        for remark in remarks:
+            if remark not in self.found:
+                self.found.append(remark)
+                self.report(TrainingProgress("remark", 0.0, 0, remark=remark))
+
+
+def _media_remarks(clip: Path, tracks: Tracks) -> list[str]:
+    """Remarks on the tracks of a clip; that its audio cannot be used is one."""
+    remarks = video_remarks(clip, tracks)
+    try:
+        remarks += audio_remarks(AudioFile(clip, tracks=tracks))
+    except MediaError as error:  # the frames can be used without the audio
+        remarks.append(_not_used(str(error)))
+    return list(dict.fromkeys(remarks))
+
+
+def _not_used(reason: str) -> str:
+    """Remark that a clip's audio is not used."""
+    return f"The clip's audio is not used: {reason}. The anchor's speech is fitted to the range of its mouth alone."
+
+
+def _prepare(work: Path, clip: Path, track: Track, config: TrainingConfig, remarks: _Remarks) -> _PreparedClip:
     """Reconstruct a tracked clip and gather its samples; the face model is copied into the work folder.
 
     Raises:
@@ -252,10 +299,12 @@ def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Rep
     face = model.of(reconstruction.identity)
     region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
-    calibration, adaptation = _fit_speech(clip, face, reconstruction)
-    report(TrainingProgress("cropping", 0.0, 0))
-    samples = gather_samples(clip, model, region, reconstruction, size_px, loop.largest_frames)
-    return _PreparedClip(track, face, reconstruction, calibration, adaptation, size_px, samples)
+    remarks.add(*training_remarks(clip, reconstruction, face))
+    calibration, adaptation = _fit_speech(clip, face, reconstruction, config.tracks, remarks)
+    remarks.report(TrainingProgress("cropping", 0.0, 0))
+    frames = config.loop.largest_frames
+    samples = gather_samples(clip, model, region, reconstruction, size_px, frames, config.tracks)
+    return _PreparedClip(track, face, reconstruction, calibration, adaptation, size_px, samples, tuple(remarks.found))
 
 
 def _train_network(
@@ -303,7 +352,7 @@ def _write_anchor(
     clip: Path,
     prepared: _PreparedClip,
     trainer: FaceUpdateTrainer,
-    consent: str | None,
+    config: TrainingConfig,
     start: _Start | None,
 ) -> dict[str, Any]:
     """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
@@ -325,7 +374,7 @@ def _write_anchor(
     load_network(work / NETWORK_FILE, prepared.face)  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
-        "consent": consent,
+        "consent": config.consent,
         "clip": {
             "file": copy.name,
             "original_name": clip.name if start is None else start.original_name,
@@ -335,7 +384,10 @@ def _write_anchor(
             "frames": len(track),
             "frames_with_face": usable,
             "steady": True,
+            "audio_track": config.audio_track,
+            "video_track": config.video_track,
         },
+        "remarks": list(prepared.remarks),
         "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
         "speech_adaptation": None if prepared.adaptation is None else prepared.adaptation.describe(),
         "network": network.config.as_json(),
@@ -352,7 +404,7 @@ def _write_anchor(
 
 
 def _fit_speech(
-    clip: Path, face: PersonFace, reconstruction: Reconstruction
+    clip: Path, face: PersonFace, reconstruction: Reconstruction, tracks: Tracks, remarks: _Remarks
 ) -> tuple[SpeechCalibration | None, SpeechAdaptation | None]:
     """The installed speech model fitted to the clip: its calibration, and the adaptation of its networks if that helps.
 
@@ -362,8 +414,15 @@ def _fit_speech(
         speech_model = SpeechModel.load()
     except (CheckpointError, MissingFileError, ModelUnavailableError):  # coefficient files and videos may drive it
         return None, None
-    calibration = calibrate(clip, face, reconstruction, speech_model)
-    return calibration, adapt(clip, face, reconstruction, speech_model, calibration)
+    calibration = calibrate(clip, face, reconstruction, speech_model, tracks)
+    if calibration.problem is not None:
+        remarks.add(_not_used(calibration.problem))
+    try:
+        adaptation = adapt(clip, face, reconstruction, speech_model, calibration, tracks=tracks)
+    except MediaError as error:  # damaged beyond what the calibration reads
+        adaptation = None
+        remarks.add(f"The speech predictor was not adapted: {error}.")
+    return calibration, adaptation
 
 
 def is_interrupted(output: PathLike) -> bool:

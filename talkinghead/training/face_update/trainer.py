@@ -41,7 +41,7 @@ class TrainingProgress:
     """Progress of a training, as it is reported about once a second."""
 
     stage: str
-    """tracking, cropping, training or done."""
+    """tracking, cropping, training or done; or remark, see there."""
     done: float
     """Share of the stage, in [0, 1]."""
     step: int
@@ -50,6 +50,8 @@ class TrainingProgress:
     """Estimated time until the loop ends; None where it is not known."""
     held_out_psnr_db: float | None = None
     """PSNR of the region on held-out frames at the last evaluation; None before the first."""
+    remark: str | None = None
+    """Something to know of the clip, a sentence, at any stage; the other fields say nothing then."""
 
 
 Report = Callable[[TrainingProgress], None]

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkinghead.errors import MediaError
 from talkinghead.face.face_model import PersonFace
 from talkinghead.face.topology import LEFT_CORNER, LOWER_LIP, RIGHT_CORNER, UPPER_LIP
 from talkinghead.media.audio_reader import read_audio
@@ -27,7 +26,7 @@ from talkinghead.speech.adaptation import SpeechAdaptation
 from talkinghead.speech.calibration import LARGEST_GAIN, SpeechCalibration, choose_ridge, ridge
 from talkinghead.speech.lip_closure import choose_levels
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import BoolArray, FloatArray, Reconstruction
+from talkinghead.structures import DEFAULT_TRACKS, BoolArray, FloatArray, Reconstruction, Tracks
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ def adapt(
     speech_model: SpeechModel,
     calibration: SpeechCalibration,
     config: AdaptationConfig | None = None,
+    tracks: Tracks = DEFAULT_TRACKS,
 ) -> SpeechAdaptation | None:
     """Fine-tune the predictor's networks on a clip.
 
@@ -95,20 +95,22 @@ def adapt(
         speech_model: whose predictor is adapted; it stays as it is.
         calibration: of the speech model to this clip, which knows the lag of its audio.
         config: settings; None for the default.
+        tracks: which of the clip's tracks.
 
     Returns:
         The adaptation; None where the clip's audio does not belong to its mouth, there is too little of it, or held-out
         blocks are not predicted better than by the calibrated predictor.
+
+    Raises:
+        MediaError: the clip's audio cannot be read.
     """
     config = config or AdaptationConfig()
     if calibration.lag_s is None:
         return None
     own = reconstruction.expression[reconstruction.valid]
     mean, std = own.mean(0), np.maximum(own.std(0), 1e-3)
-    try:
-        sequence = _sequence(clip, face, reconstruction, speech_model, (mean, std, calibration.lag_s), config)
-    except MediaError:  # audio that cannot be read: the frames serve without it
-        return None
+    statistics = (mean, std, calibration.lag_s)
+    sequence = _sequence(clip, face, reconstruction, speech_model, statistics, config, tracks)
     if float(sequence.has_target.sum()) / speech_model.encoder.rate_hz < config.shortest_s:
         return None
     trial = _cross_validate(speech_model, sequence, config)
@@ -222,11 +224,14 @@ def _sequence(
     speech_model: SpeechModel,
     statistics: tuple[FloatArray, FloatArray, float],
     config: AdaptationConfig,
+    tracks: Tracks,
 ) -> _Sequence:
     """Features and targets of a clip; `statistics` are mean and deviation of its expression, and its audio's lag."""
     mean, std, lag_s = statistics
     predictor = speech_model.predictor
-    features = speech_model.encoder.encode(read_audio(clip, longest_s=config.longest_s), predictor.config.layers)
+    features = speech_model.encoder.encode(
+        read_audio(clip, longest_s=config.longest_s, tracks=tracks), predictor.config.layers
+    )
     components = predictor.components(torch.from_numpy(features.values).to(predictor.projection.device)[None])
     inputs, base, closure = (
         part[0].cpu()

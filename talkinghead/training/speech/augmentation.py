@@ -38,7 +38,9 @@ class Recordings:
         """(N,) float32 at 16 kHz; silence where a file cannot be read."""
         if number not in self._samples:
             try:
-                audio = torch.from_numpy(read_audio(self._files[number]).samples.copy())[: LONGEST_S * RATE_HZ]
+                audio = torch.from_numpy(read_audio(self._files[number], whole=True).samples.copy())[
+                    : LONGEST_S * RATE_HZ
+                ]
             except MediaError:
                 audio = torch.zeros(RATE_HZ)
             level = normalize_loudness(audio) if len(audio) else torch.zeros(RATE_HZ)

@@ -49,7 +49,7 @@ def speech_model(face: PersonFace, monkeypatch: pytest.MonkeyPatch) -> SpeechMod
     config = PredictorConfig("smooth", "e", "f", (1,), D, face.model.expressions, components=D, width=16)
     predictor = ExpressionPredictor(config).eval()
     predictor.projection[0] = torch.eye(D)
-    monkeypatch.setattr(module, "read_audio", lambda clip, longest_s: Audio(np.zeros(16000, np.float32), 16000))
+    monkeypatch.setattr(module, "read_audio", lambda clip, longest_s, tracks: Audio(np.zeros(16000, np.float32), 16000))
     return SpeechModel(encoder, predictor)
 
 
