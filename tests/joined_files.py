@@ -15,7 +15,15 @@ from av.video.stream import VideoStream
 from media_files import numbered_image
 from numpy.typing import NDArray
 
-FORMATS = {".ts": "mpegts", ".mkv": "matroska", ".webm": "webm", ".flv": "flv", ".opus": "ogg", ".flac": "flac", ".wav": "wav"}
+FORMATS = {
+    ".ts": "mpegts",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".flv": "flv",
+    ".opus": "ogg",
+    ".flac": "flac",
+    ".wav": "wav",
+}
 CODECS = {".ts": "aac", ".mkv": "pcm_s16le", ".webm": "libopus", ".flv": "aac", ".opus": "libopus", ".flac": "flac"}
 CODECS |= {".wav": "pcm_s16le", ".mp4": "aac"}
 VIDEO_CODECS = {".webm": "libvpx"}

@@ -20,12 +20,10 @@ from talkinghead.media.channels import ChannelComparison
 from talkinghead.media.containers import (
     FALLBACK_FRAME_RATE,
     TRUNCATED_FRAMES,
-    declared_end_s,
     decode_parts,
     first_frame_time_s,
     is_truncated,
     open_input,
-    stream_time_base,
 )
 from talkinghead.media.tracks import find_audio_track
 from talkinghead.structures import DEFAULT_TRACKS, Audio, FloatArray, Tracks
@@ -264,17 +262,8 @@ class AudioSource:
         Raises:
             MediaError: the file cannot be read any further.
         """
-        return self.clock.place(self._frames())
-
-    def _frames(self) -> Iterator[tuple[int, av.AudioFrame]]:
-        """Decoded frames, the last one cut at the declared end: decoders give whole frames, padded beyond it."""
-        end_s = declared_end_s(self._stream)
-        for part, decoded in decode_parts(self._container, self._stream):
-            frame, surplus = cast(av.AudioFrame, decoded), 0
-            if end_s is not None and frame.pts is not None and part == 0:
-                start_s = frame.pts * (frame.time_base or stream_time_base(self._stream))
-                surplus = frame.samples - round((end_s - start_s) * frame.sample_rate)
-            yield part, _first_samples(frame, frame.samples - surplus) if 0 < surplus < frame.samples else frame
+        decoded = decode_parts(self._container, self._stream)
+        return self.clock.place(cast(Iterator[tuple[int, av.AudioFrame]], decoded))
 
     def _check_complete(self, length_s: Fraction, end_s: Fraction) -> None:
         if is_truncated(self._stream, length_s, tolerance_s=Fraction(TRUNCATED_FRAMES) / FALLBACK_FRAME_RATE):
@@ -354,16 +343,6 @@ class _Segment:
         self._cursor += block.shape[1]
         self.position += kept.shape[1]
         return kept
-
-
-def _first_samples(frame: av.AudioFrame, count: int) -> av.AudioFrame:
-    """A copy of a frame's first samples, at the same time."""
-    # Packed formats hold the channels' samples in turn in one row, planar ones a row a channel.
-    values = count if frame.format.is_planar else count * len(frame.layout.channels)
-    kept = cast(FloatArray, np.ascontiguousarray(frame.to_ndarray()[:, :values]))
-    short = av.AudioFrame.from_ndarray(kept, frame.format.name, frame.layout.name)
-    short.sample_rate, short.pts, short.time_base = frame.sample_rate, frame.pts, frame.time_base
-    return short
 
 
 def _format_of(frame: av.AudioFrame) -> tuple[str, str, int]:

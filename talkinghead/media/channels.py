@@ -13,6 +13,8 @@ CANCELED = 0.1
 give a half, and one channel alone a quarter."""
 CANCELED_SHARE = 0.1
 """Share of the energy of a recording that the mean may cancel."""
+CLEARLY_LOUDER = 1.01
+"""Ratio of energies from which the right channel is used instead of the left."""
 PRE_EMPHASIS = 0.97
 """Factor of the first difference that raises the band of speech above hum and rumble."""
 
@@ -47,4 +49,4 @@ class ChannelComparison:
         """The louder channel, 0 or 1, where the mean of both would cancel speech; None where the mean is right."""
         if self._canceled <= CANCELED_SHARE * self._louder:
             return None
-        return int(self._energy.argmax())
+        return int(self._energy[1] > CLEARLY_LOUDER * self._energy[0])

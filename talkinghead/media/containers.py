@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
@@ -20,7 +22,7 @@ from talkinghead.files import missing_file
 from talkinghead.media.clock_scan import clock_begins
 from talkinghead.media.file_kind import other_kind
 from talkinghead.media.parts import Part, PartFile, find_parts, is_program_stream, is_transport_stream, parts_at
-from talkinghead.structures import DEFAULT_TRACKS, Tracks
+from talkinghead.structures import DEFAULT_TRACKS, FloatArray, Tracks
 
 FALLBACK_FRAME_RATE = Fraction(25)
 """Frames per second, assumed where a file declares no usable rate."""
@@ -275,10 +277,34 @@ def decode_part(container: InputContainer, stream: VideoStream | AudioStream) ->
             for packet in container.demux(stream):
                 if packet.size:
                     with contextlib.suppress(av.error.InvalidDataError):
-                        yield from stream.decode(packet)
-        yield from _flush_decoder(stream)
+                        yield from _cut_at_end(stream, stream.decode(packet))
+        yield from _cut_at_end(stream, _flush_decoder(stream))
     except av.FFmpegError as error:
         raise MediaError(f"{container.name.removeprefix('file:')}: reading stopped: {error.strerror}") from error
+
+
+def _cut_at_end(
+    stream: VideoStream | AudioStream, frames: Iterable[VideoFrame | av.AudioFrame]
+) -> Iterator[VideoFrame | av.AudioFrame]:
+    """The frames, the last one of audio cut at its declared end: decoders give whole frames, padded beyond it."""
+    end_s = declared_end_s(stream) if isinstance(stream, AudioStream) else None
+    for frame in frames:
+        if end_s is not None and isinstance(frame, av.AudioFrame) and frame.pts is not None:
+            start_s = frame.pts * (frame.time_base or stream_time_base(stream))
+            surplus = frame.samples - round((end_s - start_s) * frame.sample_rate)
+            if 0 < surplus < frame.samples:
+                frame = _first_samples(frame, frame.samples - surplus)
+        yield frame
+
+
+def _first_samples(frame: av.AudioFrame, count: int) -> av.AudioFrame:
+    """A copy of a frame's first samples, at the same time."""
+    # Packed formats hold the channels' samples in turn in one row, planar ones a row a channel.
+    values = count if frame.format.is_planar else count * len(frame.layout.channels)
+    kept = cast(FloatArray, np.ascontiguousarray(frame.to_ndarray()[:, :values]))
+    short = av.AudioFrame.from_ndarray(kept, frame.format.name, frame.layout.name)
+    short.sample_rate, short.pts, short.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return short
 
 
 def _flush_decoder(stream: VideoStream | AudioStream) -> Iterator[VideoFrame | av.AudioFrame]:
