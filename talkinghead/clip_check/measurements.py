@@ -321,7 +321,8 @@ def _measure_audio(
     except (MediaError, ModelUnavailableError) as error:
         return None, str(error)
     prediction = None
-    with contextlib.suppress(CheckpointError, MissingFileError, ModelUnavailableError):  # a training does without
+    # A training does without; of audio that is too short the length is measured all the same.
+    with contextlib.suppress(CheckpointError, MediaError, MissingFileError, ModelUnavailableError):
         prediction = compare(SpeechModel.load())
     return AudioMeasurements(
         speech_s=float((stretches[:, 1] - stretches[:, 0]).sum()) if len(stretches) else 0.0,
