@@ -66,6 +66,8 @@ def _click_option(option: Option) -> Callable[[Command], Command]:
         return click.option(f"{flag}/--no-{flag[2:]}" if option.default else flag, is_flag=True, **settings)
     if get_origin(option.kind) is tuple:
         return click.option(flag, nargs=2, type=click.Path(path_type=Path), **settings)
+    if option.bare is not None:
+        settings |= {"is_flag": False, "flag_value": option.bare}
     return click.option(flag, type=_click_type(option.kind), **settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from av.container import OutputContainer
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioSource
+from talkinghead.media.excerpts import excerpt
 from talkinghead.structures import Audio, FloatArray
 
 AUDIO_SUFFIXES = (".wav",)
@@ -61,22 +63,39 @@ def write_audio(path: Path, recordings: Iterable[Audio], *, overwrite: bool = Fa
     return duration_s
 
 
+@dataclass(frozen=True)
+class AudioExcerpt:
+    """A stretch of a file's audio, with silence where it reaches beyond the beginning or the end."""
+
+    path: Path
+    """Media file."""
+    begin_s: float = 0.0
+    """Where it begins, on the clock of the file; a negative number is that much silence before the file's audio."""
+    end_s: float | None = None
+    """Where it ends, on the same clock; None is the end of the file's audio."""
+    silence_after_s: float = 0.0
+    """Silence after the end of the file's audio; without effect where `end_s` is given."""
+
+
 class AudioTrack:
     """Copies the audio of one file into a video that is being written, encoded as AAC, block by block.
 
     The sampling rate is the source's where AAC has it. Mono stays mono; two and more channels become stereo.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the source.
+    def __init__(self, audio: Path | AudioExcerpt) -> None:
+        """Open the source: all the audio of a file, or an excerpt of it.
 
         Raises:
             MissingFileError, MediaError, NoAudioError: it cannot be read, or has no audio.
         """
-        self._source = AudioSource(path)
+        cut = audio if isinstance(audio, AudioExcerpt) else AudioExcerpt(audio)
+        self._source = AudioSource(cut.path)
         self.rate_hz = self._source.rate_hz if self._source.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
         self._layout = "mono" if self._source.channels == 1 else "stereo"
-        self._blocks = self._source.blocks(self.rate_hz, self._layout)
+        first, after = round(cut.begin_s * self.rate_hz), round(cut.silence_after_s * self.rate_hz)
+        end = None if cut.end_s is None else round(cut.end_s * self.rate_hz)
+        self._blocks = excerpt(self._source.blocks(self.rate_hz, self._layout), first, end, after=after)
         self._position = 0
         """Samples that were encoded."""
 
