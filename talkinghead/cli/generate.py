@@ -86,11 +86,18 @@ def generate(
 
 def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
     """Print the report of a video for people."""
+    preview = report["preview"]
+    what = "s of video" if preview is None else f"s, a PREVIEW of {preview[0]:.1f} to {preview[1]:.1f} s of the video"
     click.echo(
-        f"{report['output']}: {report['duration_s']:.1f} s of video, {report['frames']} frames at "
-        f"{report['fps']:.6g} fps, made in {report['seconds']:.1f} s "
+        f"{report['output']}: {report['duration_s']:.1f} {what}, {report['width']}x{report['height']}, "
+        f"{report['frames']} frames at {report['fps']:.6g} fps, made in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} frames per second)"
     )
+    if report["enlargement"] is not None:
+        click.echo(
+            f"The picture is enlarged {report['enlargement']:g} times, which adds no detail: its clip has no more.",
+            err=True,
+        )
     if contact_sheet is not None:
         click.echo(f"{contact_sheet}: look at it first")
     if report["frames_passed_through"]:

@@ -86,9 +86,7 @@ class GenerationConfig:
         high=LONGEST_LEAD_S,
         unit="s",
     )
-    lead_out: float | None = option(
-        None, help="The same after the speech.", low=0, high=LONGEST_LEAD_S, unit="s"
-    )
+    lead_out: float | None = option(None, help="The same after the speech.", low=0, high=LONGEST_LEAD_S, unit="s")
     preview: str | None = option(
         None,
         help="Make a stretch of the video alone, as it is in the whole: the first 3 s, or a range such as 10-13.",

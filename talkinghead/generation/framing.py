@@ -16,6 +16,7 @@ from talkinghead.errors import OptionError
 from talkinghead.face.face_model import PersonFace
 from talkinghead.face.reconstruction import project
 from talkinghead.generation.output_options import Size
+from talkinghead.generation.timeline import Timeline
 from talkinghead.structures import Aspect, ByteArray, Reconstruction
 
 HAIR = 0.35
@@ -65,7 +66,7 @@ class Framing:
         """The part of a frame (H, W, 3) that is shown, in the output's size."""
         cut = image[self.top : self.top + self.crop_height, self.left : self.left + self.crop_width]
         if (self.crop_width, self.crop_height) == (self.width, self.height):
-            return cut
+            return np.ascontiguousarray(cut)
         method = cv2.INTER_CUBIC if self.enlargement > 1 else cv2.INTER_AREA
         return np.asarray(cv2.resize(cut, (self.width, self.height), interpolation=method), np.uint8)
 
@@ -78,6 +79,19 @@ class Framing:
     def enlargement(self) -> float:
         """Factor by which the crop is scaled; above 1 the output has no more detail than the clip."""
         return max(self.width / self.crop_width, self.height / self.crop_height)
+
+
+def framing_for(face: PersonFace, timeline: Timeline, aspect: Aspect | None, size: Size | None) -> Framing:
+    """The framing of the frames of an output, as `choose_framing` gives it.
+
+    Args:
+        face: of the anchor.
+        timeline: of the frames that are made.
+        aspect, size: see there.
+    """
+    frame = timeline.width, timeline.height
+    head = head_box(face, timeline.reconstruction.select(np.unique(timeline.frames)), frame)
+    return choose_framing(frame, head, aspect, size)
 
 
 def choose_framing(frame: tuple[int, int], head: Box, aspect: Aspect | None, size: Size | None) -> Framing:
@@ -98,8 +112,8 @@ def choose_framing(frame: tuple[int, int], head: Box, aspect: Aspect | None, siz
         if head.width > crop[0] or head.height > crop[1]:
             raise OptionError(
                 f"aspect {aspect} of a picture of {frame[0]}x{frame[1]} leaves {crop[0]}x{crop[1]}, and the head takes "
-                f"{np.ceil(head.width):.0f}x{np.ceil(head.height):.0f} as it moves; take another aspect, or a clip that "
-                "shows more around the head."
+                f"{np.ceil(head.width):.0f}x{np.ceil(head.height):.0f} as it moves; take another aspect, or a clip "
+                "that shows more around the head."
             )
         left = _placed(head.left, head.right, crop[0], frame[0], before=0.5)
         top = _placed(head.top, head.bottom, crop[1], frame[1], before=ABOVE_SHARE)

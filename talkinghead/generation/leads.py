@@ -27,10 +27,8 @@ class Leads:
     before_s: float = 0.0
     after_s: float = 0.0
 
-    def weights(
-        self, times_s: NDArray[np.float64], duration_s: float, attack_s: float, release_s: float
-    ) -> FloatArray:
-        """Weight of the speech's movement at each time: (T,) float32, 1 during the speech, 0 at rest, with cosine ramps.
+    def weights(self, times_s: NDArray[np.float64], duration_s: float, attack_s: float, release_s: float) -> FloatArray:
+        """Weight of the speech's movement at each time: (T,) float32, 1 during the speech, 0 at rest, with ramps.
 
         Args:
             times_s: (T,) seconds from the beginning of the speech.
@@ -41,6 +39,10 @@ class Leads:
         before = _nearness(-times_s, min(attack_s, MOVING_SHARE * self.before_s))
         after = _nearness(times_s - duration_s, min(release_s, MOVING_SHARE * self.after_s))
         return (0.5 - 0.5 * np.cos(np.pi * np.minimum(before, after))).astype(np.float32)
+
+
+NO_LEADS = Leads()
+"""Neither of the two."""
 
 
 def _nearness(beyond_s: NDArray[np.float64], ramp_s: float) -> NDArray[np.float64]:

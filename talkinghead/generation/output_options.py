@@ -35,7 +35,9 @@ def parse_preview(text: str) -> TimeRange:
     """
     found = _RANGE.fullmatch(text.strip())
     if found is None:
-        raise OptionError(f"preview has to be a range of seconds, such as 10-13, or a number of them, not {text!r:.60}.")
+        raise OptionError(
+            f"preview has to be a range of seconds, such as 10-13, or a number of them, not {text!r:.60}."
+        )
     begin_s, end_s = float(found[1] or 0), float(found[2])
     if begin_s >= end_s:
         raise OptionError(f"preview {text!r} has to end after it begins.")

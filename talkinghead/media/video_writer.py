@@ -47,8 +47,9 @@ QUALITIES: Mapping[Quality, EncoderSettings] = MappingProxyType(
         "high": EncoderSettings(crf=12, preset="medium"),
     }
 )
-"""Settings for looking at once, for most uses, and for what is edited and encoded again; `benchmarks/encoder_quality.py`
-measures them."""
+"""Settings for looking at once, for most uses, and for what is edited and encoded again.
+
+`benchmarks/encoder_quality.py` measures them."""
 
 
 @dataclass(frozen=True)
