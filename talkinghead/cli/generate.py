@@ -19,6 +19,7 @@ from talkinghead.cli.options import (
 from talkinghead.cli.output import echo_skipped, print_json, progress_bar, warn_of_missing_consent
 from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
+from talkinghead.generation.output_options import FIRST_SECONDS
 
 if TYPE_CHECKING:
     from talkinghead.text_to_speech import Script
@@ -32,7 +33,7 @@ MOSTLY_PASSED_THROUGH = 4
 @click.argument("speech", required=False, type=click.Path(path_type=Path))
 @text_options
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Video to write (.mp4).")
-@config_options(GenerationConfig)
+@config_options(GenerationConfig, bare={"preview": FIRST_SECONDS})
 @click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as one PNG.")
 @click.option(
     "--sign",

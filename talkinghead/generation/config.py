@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 
 from talkinghead.errors import CoefficientError, OptionError
 from talkinghead.generation.leads import LEAD_S, LONGEST_LEAD_S, Leads
-from talkinghead.generation.output_options import FIRST_SECONDS, Size, TimeRange, parse_preview, parse_size
+from talkinghead.generation.output_options import Size, TimeRange, parse_preview, parse_size
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Aspect, FaceChoice, Quality
@@ -91,7 +91,6 @@ class GenerationConfig:
         None,
         help="Make a stretch of the video alone, as it is in the whole: the first 3 s, or a range such as 10-13.",
         metavar="[RANGE]",
-        bare=FIRST_SECONDS,
     )
     aspect: Aspect | None = option(None, help="Crop the picture to this ratio, with the head in it.")
     size: str | None = option(

@@ -20,13 +20,17 @@ from talkinghead.generation.timeline import Timeline
 from talkinghead.structures import Aspect, ByteArray, Reconstruction
 
 HAIR = 0.35
-"""Height of what is above the face model's upper edge, the hairline, as a share of the model's height in the image."""
+"""Height of the hair above the face model's upper edge, the hairline, as a share of the model's height in the image."""
+HEAD_ROOM = 0.1
+"""The least height that a crop shows above that edge, as the same share."""
 SIDE = 0.1
-"""The same for what is beside the face model (ears, hair), as a share of its width, on each side."""
+"""Width of what a crop shows beside the face model (ears, hair), as a share of its width, on each side."""
 BELOW = 0.05
-"""The same for what is below the chin, as a share of its height."""
+"""Height of what a crop shows below the chin, as a share of the model's height."""
 ABOVE_SHARE = 0.35
-"""Share of the free height of a crop that lies above the head; more is left below it, for the shoulders."""
+"""Share of the free height of a crop that lies above the hair; more is left below the chin, for the shoulders."""
+CLOSE_ABOVE_SHARE = 0.7
+"""Share of the free height that lies above the face where the hair does not fit: a close-up cuts it, not the chin."""
 
 
 @dataclass(frozen=True)
@@ -90,43 +94,51 @@ def framing_for(face: PersonFace, timeline: Timeline, aspect: Aspect | None, siz
         aspect, size: see there.
     """
     frame = timeline.width, timeline.height
-    head = head_box(face, timeline.reconstruction.select(np.unique(timeline.frames)), frame)
-    return choose_framing(frame, head, aspect, size)
+    poses = timeline.reconstruction.select(np.unique(timeline.frames))
+    needed, hair = (head_box(face, poses, frame, above) for above in (HEAD_ROOM, HAIR))
+    return choose_framing(frame, needed, hair.top, aspect, size)
 
 
-def choose_framing(frame: tuple[int, int], head: Box, aspect: Aspect | None, size: Size | None) -> Framing:
-    """The largest crop of an aspect, with the head in it, scaled to a size.
+def choose_framing(
+    frame: tuple[int, int], face: Box, hair_top: float, aspect: Aspect | None, size: Size | None
+) -> Framing:
+    """The largest crop of an aspect, with the face in it, and the hair where it is high enough, scaled to a size.
 
     Args:
         frame: width and height of the clip's frames, pixels.
-        head: what has to be inside, see `head_box`.
+        face: what has to be inside, see `head_box`.
+        hair_top: upper edge of the hair, pixels.
         aspect: None keeps all of the frame.
         size: None keeps the crop's.
 
     Raises:
-        OptionError: the head does not fit into the crop; the size does not fit it.
+        OptionError: the face does not fit into the crop; the size does not fit it.
     """
     left, top, crop = 0, 0, frame
     if aspect is not None:
         crop = _largest(frame, aspect)
-        if head.width > crop[0] or head.height > crop[1]:
+        if face.width > crop[0] or face.height > crop[1]:
             raise OptionError(
-                f"aspect {aspect} of a picture of {frame[0]}x{frame[1]} leaves {crop[0]}x{crop[1]}, and the head takes "
-                f"{np.ceil(head.width):.0f}x{np.ceil(head.height):.0f} as it moves; take another aspect, or a clip "
-                "that shows more around the head."
+                f"aspect {aspect} of a picture of {frame[0]}x{frame[1]} leaves {crop[0]}x{crop[1]}, and the face takes "
+                f"{np.ceil(face.width):.0f}x{np.ceil(face.height):.0f} as it moves; take another aspect, or a clip "
+                "that shows more around it."
             )
-        left = _placed(head.left, head.right, crop[0], frame[0], before=0.5)
-        top = _placed(head.top, head.bottom, crop[1], frame[1], before=ABOVE_SHARE)
+        left = _placed(face.left, face.right, crop[0], frame[0], before=0.5)
+        if face.bottom - hair_top <= crop[1]:
+            top = _placed(hair_top, face.bottom, crop[1], frame[1], before=ABOVE_SHARE)
+        else:
+            top = _placed(face.top, face.bottom, crop[1], frame[1], before=CLOSE_ABOVE_SHARE)
     return Framing(left, top, *crop, *(crop if size is None else size.of(*crop)))
 
 
-def head_box(face: PersonFace, poses: Reconstruction, frame: tuple[int, int]) -> Box:
-    """Where the head is in any of the frames, as far as it is in the picture: the face model, and hair around it.
+def head_box(face: PersonFace, poses: Reconstruction, frame: tuple[int, int], above: float) -> Box:
+    """Where the face is in any of the frames, as far as it is in the picture, with something around it.
 
     Args:
         face: of the person.
         poses: of the frames that are used; those that are not valid do not count, unless none is.
         frame: width and height, pixels.
+        above: height of what is shown above the face model, as a share of its height in the image.
     """
     counted = poses.select(np.flatnonzero(poses.valid)) if poses.valid.any() else poses
     model = face.model
@@ -136,7 +148,7 @@ def head_box(face: PersonFace, poses: Reconstruction, frame: tuple[int, int]) ->
     width, height = right - left, bottom - top
     return Box(
         float(max(0, (left - SIDE * width).min())),
-        float(max(0, (top - HAIR * height).min())),
+        float(max(0, (top - above * height).min())),
         float(min(frame[0], (right + SIDE * width).max())),
         float(min(frame[1], (bottom + BELOW * height).max())),
     )

@@ -59,8 +59,6 @@ class Option:
     """Whether a text is the path of a folder, where there is one of that name."""
     metavar: str
     """Placeholder of the value in the command's help; empty for that of its type."""
-    bare: str | None
-    """Value where the command line has the option without one; None where it needs one."""
 
     @property
     def expected(self) -> str:
@@ -126,11 +124,10 @@ def option(
     error: type[TalkingHeadError] = OptionError,
     may_be_folder: bool = False,
     metavar: str = "",
-    bare: str | None = None,
 ) -> T:
     """A dataclass field that is an option; the arguments are those of `Option`."""
     made = Option(
-        "", None, default, help, low, high, unit, error, may_be_folder, metavar, bare
+        "", None, default, help, low, high, unit, error, may_be_folder, metavar
     )  # the field knows its name and type
     field: T = dataclasses.field(default=default, metadata={_KEY: made})
     return field
