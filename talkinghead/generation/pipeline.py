@@ -46,7 +46,7 @@ from talkinghead.speech.analysis import analyze
 from talkinghead.speech.articulation import KnownPhones, symbols_of
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import read_phone_times
-from talkinghead.structures import FloatArray
+from talkinghead.structures import FloatArray, Quality
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -182,18 +182,7 @@ def write_video(
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
-        with VideoWriter(
-            output.path,
-            performance.framing.width,
-            performance.framing.height,
-            frame_rate=timeline.frame_rate,
-            audio_from=performance.times.audio,
-            metadata=ContainerMetadata(
-                container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
-            ),
-            overwrite=output.overwrite,
-            encoder=QUALITIES[config.quality],
-        ) as writer:
+        with _writer(output, performance, origin, config.quality) as writer:
             frames = performance.frames()
             if sheet is not None:
                 frames = _collected(frames, sheet, performance)
@@ -208,6 +197,22 @@ def write_video(
             "consent": loaded.consent,
             **({} if spoken is None else {"text_to_speech": spoken.report}),
         }
+
+
+def _writer(output: VideoOutput, performance: Performance, origin: Origin, quality: Quality) -> VideoWriter:
+    """A writer of the video, which labels it when it is complete."""
+    return VideoWriter(
+        output.path,
+        performance.framing.width,
+        performance.framing.height,
+        frame_rate=performance.timeline.frame_rate,
+        audio_from=performance.times.audio,
+        metadata=ContainerMetadata(
+            container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
+        ),
+        overwrite=output.overwrite,
+        encoder=QUALITIES[quality],
+    )
 
 
 def _report(
