@@ -10,7 +10,6 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from talkinghead.errors import OptionError
 from talkinghead.face.face_model import PersonFace
@@ -73,11 +72,6 @@ class Framing:
             return np.ascontiguousarray(cut)
         method = cv2.INTER_CUBIC if self.enlargement > 1 else cv2.INTER_AREA
         return np.asarray(cv2.resize(cut, (self.width, self.height), interpolation=method), np.uint8)
-
-    def placed(self, to_frame: NDArray[np.float64]) -> NDArray[np.float64]:
-        """An affine map (2, 3) into the frame, as one into the output."""
-        scale = np.array([[self.width / self.crop_width], [self.height / self.crop_height]])
-        return (to_frame - [[0, 0, self.left], [0, 0, self.top]]) * scale
 
     @property
     def enlargement(self) -> float:

@@ -15,8 +15,8 @@ SAME_SHAPE = 0.01
 """A width and height whose ratio differs by up to this share from the picture's does not visibly distort it."""
 
 _SECONDS = r"(\d{1,6}(?:\.\d{1,6})?)\s*s?"
-_RANGE = re.compile(rf"(?:{_SECONDS}\s*-\s*)?{_SECONDS}")
-_SIZE = re.compile(r"(\d{1,5})(?:x(\d{1,5})|(p))?")
+_RANGE = re.compile(rf"(?:{_SECONDS}\s*-\s*)?{_SECONDS}", re.ASCII)
+_SIZE = re.compile(r"(\d{1,5})(?:x(\d{1,5})|(p))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def parse_preview(text: str) -> TimeRange:
     found = _RANGE.fullmatch(text.strip())
     if found is None:
         raise OptionError(
-            f"preview has to be a range of seconds, such as 10-13, or a number of them, not {text!r:.60}."
+            f"preview has to be a range of seconds, such as 10-13, or the first few, such as 3, not {text!r:.60}; "
+            "without one, the option comes last."
         )
     begin_s, end_s = float(found[1] or 0), float(found[2])
     if begin_s >= end_s:

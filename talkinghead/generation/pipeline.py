@@ -183,10 +183,7 @@ def write_video(
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with _writer(output, performance, origin, config.quality) as writer:
-            frames = performance.frames()
-            if sheet is not None:
-                frames = _collected(frames, sheet, performance)
-            first_at_s, passthrough = _write_frames(writer, frames, len(timeline), progress)
+            first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
         return {
@@ -290,11 +287,20 @@ class Performance:
         """Of the frames."""
         return self.times.timeline
 
-    def frames(self) -> Iterator[UpdatedFrame]:
-        """The frames of the output, framed, with the visible label if there is one; to be asked for once."""
-        for frame in updated_frames(self.updater, self.timeline, self.expression):
+    def frames(self, sheet: ContactSheet | None = None) -> Iterator[UpdatedFrame]:
+        """The frames of the output, framed, with the visible label if there is one; to be asked for once.
+
+        Those that a contact sheet asks for are added to it, with their mouth as it is before it is framed.
+        """
+        crops = self.updater.crops
+        for number, frame in enumerate(updated_frames(self.updater, self.timeline, self.expression)):
             image = self.framing.applied(frame.image)
-            yield replace(frame, image=image if self.label is None else self.label.drawn_on(image))
+            if self.label is not None:
+                image = self.label.drawn_on(image)
+            if sheet is not None and sheet.wants(number):
+                to_frame = crops.to_frame[self.timeline.frames[number]]
+                sheet.add(image, crop_frame(frame.image, to_frame, crops.size_px))
+            yield replace(frame, image=image)
 
 
 def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
@@ -401,16 +407,6 @@ def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Pat
     with tempfile.TemporaryDirectory(dir=folder, prefix=".talkinghead.") as temporary:
         recording = Path(temporary) / "speech.wav"
         yield recording, write_speech(speech, recording)
-
-
-def _collected(frames: Iterator[UpdatedFrame], sheet: ContactSheet, performance: Performance) -> Iterator[UpdatedFrame]:
-    """The same frames; those that the contact sheet asks for are added to it, with a crop of their mouth."""
-    timeline, crops = performance.timeline, performance.updater.crops
-    for index, frame in enumerate(frames):
-        if sheet.wants(index):
-            place = performance.framing.placed(crops.to_frame[timeline.frames[index]])
-            sheet.add(frame.image, crop_frame(frame.image, place, crops.size_px))
-        yield frame
 
 
 def _write_frames(
