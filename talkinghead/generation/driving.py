@@ -185,18 +185,15 @@ def _around(
 ) -> tuple[Recording, Level, float]:
     """The audio around some times, with silence for the leads; its level, and where it begins, seconds.
 
-    Where the times are those of all the audio, it is that audio itself. Else it begins a whole number of feature frames
-    away from it, so that the features are those of the whole, and has as much on either side as they depend on.
+    It begins a whole number of feature frames away from the beginning of the recording, and has as much on either side
+    of the times as features depend on: so they are those of the whole.
     """
-    level, hop_s = speech.analysis.level, speech_model.encoder.front_end.hop / RATE_HZ
-    context_s = speech_model.encoder.context_s + speech_model.predictor.config.reach / speech_model.encoder.rate_hz
-    begin_s = min(float(times_s[0]), max(0.0, float(times_s[0]) - context_s))
-    first = round(math.floor(begin_s / hop_s + 1e-6) * hop_s * RATE_HZ)
-    end = level.samples
-    if times_s[-1] > speech.analysis.duration_s:
-        end = math.ceil(float(times_s[-1]) * RATE_HZ)
-    elif times_s[-1] + context_s < speech.analysis.duration_s:
-        end = math.ceil((float(times_s[-1]) + context_s) * RATE_HZ)
+    level, leads, encoder = speech.analysis.level, speech.leads, speech_model.encoder
+    context_s = encoder.context_s + speech_model.predictor.config.reach / encoder.rate_hz
+    begin_s = max(-leads.before_s, float(times_s[0]) - context_s)
+    first = math.floor(begin_s * encoder.rate_hz + 1e-6) * encoder.front_end.hop
+    end = level.samples + round(leads.after_s * RATE_HZ)
+    end = min(end, math.ceil((float(times_s[-1]) + context_s) * RATE_HZ))
     if (first, end) == (0, level.samples):
         return speech.audio, level, 0.0
     audio = RecordingExcerpt(speech.audio, first, end, fill=level.mean)  # without its mean, silence is 0

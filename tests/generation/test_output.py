@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -44,11 +43,6 @@ needs_speech_model = pytest.mark.skipif(
 def read(path: Path) -> list[Frame]:
     with VideoReader(path) as reader:
         return list(reader)
-
-
-def difference(one: Frame, other: Frame) -> float:
-    """Mean absolute difference of two images, of 255."""
-    return float(np.abs(one.image.astype(int) - other.image).mean())
 
 
 def timeline_of(times_s: np.ndarray[Any, np.dtype[np.float64]], anchor: Anchor) -> Timeline:
@@ -114,8 +108,8 @@ def test_the_mouth_is_at_rest_in_the_leads_and_speaks_as_without_them(anchor: An
 def test_a_stretch_is_predicted_as_in_the_whole(anchor: Anchor) -> None:
     """The speech is long enough for the stretch's context not to be all of it."""
     speech_model = load_speech_model(anchor, None, CPU)
-    audio, pauses = audio_of(performance(24.0, 3), 24.0), VoiceActivityConfig()
-    phones = KnownPhones(tuple(Phone("ma"[n % 2], 0.2 * n, 0.2 * n + 0.2) for n in range(120)), is_synthetic=False)
+    audio, pauses = audio_of(performance(20.0, 3), 20.0), VoiceActivityConfig()
+    phones = KnownPhones(tuple(Phone("ma"[n % 2], 0.2 * n, 0.2 * n + 0.2) for n in range(100)), is_synthetic=False)
     read_blocks: list[int] = []
 
     class Counted:
@@ -126,34 +120,36 @@ def test_a_stretch_is_predicted_as_in_the_whole(anchor: Anchor) -> None:
                 read_blocks.append(len(block))
                 yield block
 
-    for known in (None, phones):
-        driving = SpeechDriving(Counted(), analyze(audio, pauses), pauses, own_voice=True, phones=known)
-        times_s = np.arange(-0.3, 24.3, 0.04)
-        driving = dataclasses.replace(driving, leads=Leads(0.3, 0.3))
-        whole = np.concatenate(list(expression_parts(anchor, speech_model, driving, times_s)))
-        read_blocks.clear()
-        shown = (times_s > 10) & (times_s < 11)
-        part = np.concatenate(list(expression_parts(anchor, speech_model, driving, times_s[shown])))
-        assert sum(read_blocks) < 21 * RATE_HZ
-        np.testing.assert_allclose(part, whole[shown], atol=0.02 * whole.std())
+    driving = SpeechDriving(Counted(), analyze(audio, pauses), pauses, True, phones, Leads(0.3, 0.3))
+    times_s = np.arange(-0.3, 20.3, 0.04)
+    whole = np.concatenate(list(expression_parts(anchor, speech_model, driving, times_s)))
+    read_blocks.clear()
+    shown = (times_s > 9) & (times_s < 9.5)
+    part = np.concatenate(list(expression_parts(anchor, speech_model, driving, times_s[shown])))
+    assert sum(read_blocks) < 19 * RATE_HZ
+    np.testing.assert_allclose(part, whole[shown], atol=0.02 * whole.std())
 
 
 @needs_speech_model
 def test_a_preview_shows_frames_of_the_whole_and_their_sound(anchor: Anchor, speech: Path, tmp_path: Path) -> None:
-    whole, part = tmp_path / "whole.mp4", tmp_path / "part.mp4"
-    generate(anchor, speech, whole, device="cpu", quality="high")
-    made = generate(anchor, speech, part, device="cpu", quality="high", preview="0.5-1s")
-    # Frames at 0.52 s (the first at or after 0.5) to before 1 s.
-    assert made["preview"] == [0.52, 1.0] and made["frames"] == 12
-    assert made["speech_start_s"] == pytest.approx(LEAD_S - 0.52)
-    frames, shown = read(whole), read(part)
+    part = tmp_path / "part.mp4"
+    with generate(anchor, speech, device="cpu") as stream:
+        frames = list(stream)
+        assert stream.recording_start_s == LEAD_S
+    with generate(anchor, speech, device="cpu", preview="0.5-1s") as stream:
+        shown = list(stream)
+        assert stream.recording_start_s == pytest.approx(LEAD_S - 0.52)
+    # Frames at 0.52 s, the first at or after 0.5, to before 1 s.
     assert [frame.time_s for frame in shown] == pytest.approx(np.arange(12) / 25)
-    for number, frame in enumerate(shown):
-        differences = [difference(frame, other) for other in frames]
-        assert int(np.argmin(differences)) == 13 + number and min(differences) < 1.5
-    found, given = read_audio(part).samples, read_audio(whole).samples
+    for one, other in zip(shown, frames[13:25], strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+    made = generate(anchor, speech, part, device="cpu", preview="0.5-1s")
+    assert made["preview"] == [0.52, 1.0] and made["frames"] == len(read(part)) == 12
+    assert made["speech_start_s"] == pytest.approx(LEAD_S - 0.52)
+    found, given = read_audio(part).samples, read_audio(speech).samples
     assert len(found) == round(0.48 * RATE_HZ)
-    assert lag(given, found) == round(0.52 * RATE_HZ)
+    first = round((0.52 - LEAD_S) * RATE_HZ)
+    assert np.corrcoef(found, given[first : first + len(found)])[0, 1] > 0.98
 
 
 def test_previews_at_the_edges_of_an_output(anchor: Anchor) -> None:
@@ -180,7 +176,7 @@ def test_previews_at_the_edges_of_an_output(anchor: Anchor) -> None:
 def test_a_preview_of_variable_frame_times_begins_at_one_of_them(anchor: Anchor) -> None:
     times_s = np.cumsum([0, 0.02, 0.1, 0.04, 0.04, 0.1])
     output = whole_output(timeline_of(times_s, anchor), Leads(), Path("a.wav"), 0.4)
-    part = preview(output, TimeRange(0.05, 0.2))
+    part = preview(output, TimeRange(0.05, 0.25))
     np.testing.assert_allclose(part.timeline.times_s, times_s[2:5] - times_s[2])
     assert (part.audio.begin_s, part.audio.end_s) == (times_s[2], times_s[5])
 
