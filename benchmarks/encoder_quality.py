@@ -2,8 +2,8 @@
 
     python benchmarks/encoder_quality.py [CLIP...] [--seconds S] [--repeats N]
 
-The frames of each clip are encoded as `generate` does, on one thread beside the encoder's own, decoded, and compared.
-PSNR is that of all pixels and colors of all frames together.
+The frames of each clip are encoded as `generate` encodes them, decoded, and compared. Speed is by the time of all
+processors together, which other programs hardly change. PSNR is that of all pixels and colors of all frames together.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ def main() -> None:
             name = f"{clip.stem}, {info.width}x{info.height}"
             rows.append([f"{name}: {quality} (CRF {settings.crf}, {settings.preset})", *row])
     data = f"{options.seconds:g} s of each clip, the fastest of {options.repeats} repeats"
-    print_report(data, ["", "frames per second", "Mbit/s", "PSNR, dB"], rows)
+    print_report(data, ["", "frames per second of processor time", "Mbit/s", "PSNR, dB"], rows)
 
 
 def encode(path: Path, frames: Sequence[Frame], settings: EncoderSettings, rate: Fraction) -> float:
-    """Write frames as a video; returns the seconds that took."""
+    """Write frames as a video; returns the seconds of processor time that took."""
     height, width = frames[0].image.shape[:2]
-    started_s = time.monotonic()
+    started_s = time.process_time()
     with VideoWriter(path, width, height, frame_rate=rate, overwrite=True, encoder=settings) as writer:
         for number, frame in enumerate(frames):
             writer.write(Frame(frame.image, float(number / rate)))
-    return time.monotonic() - started_s
+    return time.process_time() - started_s
 
 
 def psnr_db(path: Path, frames: Sequence[Frame]) -> float:
