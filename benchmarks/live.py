@@ -105,7 +105,8 @@ async def keep_up(player: Player, ticks: Subscription, minutes: float) -> None:
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_kb
     click.echo(
         f"\n{minutes:g} min of speech: {count} frames, {player.late_ticks - late} late, "
-        f"{ticks.dropped - dropped} dropped; the clock is {drift_ms:.0f} ms late at the end; memory grew by {grown / 1024:.0f} MB."
+        f"{ticks.dropped - dropped} dropped; the clock is {drift_ms:.0f} ms late at the end; "
+        f"memory grew by {grown / 1024:.0f} MB."
     )
 
 

@@ -26,6 +26,11 @@ ByteArray = NDArray[np.uint8]
 FaceChoice = Literal["largest", "left", "right"] | int
 """Choice among several faces in a clip: the largest, leftmost or rightmost, or by number from the left, from 0 on."""
 
+Quality = Literal["draft", "standard", "high"]
+"""How much a written video spends on quality; `media.video_writer.QUALITIES` has the encoder's settings of each."""
+Aspect = Literal["9:16", "1:1", "16:9"]
+"""Width to height of a picture."""
+
 
 @dataclass(frozen=True)
 class Tracks:

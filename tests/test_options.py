@@ -112,7 +112,7 @@ def test_every_field_is_an_option_with_a_sentence_of_help(config: type[Any]) -> 
     assert [one.name for one in found] == [field.name for field in dataclasses.fields(config)]
     for one in found:
         assert one.help.endswith(".") and "\n" not in one.help and one.help[0].isupper()
-        assert (one.unit != "") == one.name.endswith(("_ms", "time_limit"))
+        assert (one.unit != "") == one.name.endswith(("_ms", "time_limit", "lead_in", "lead_out"))
 
 
 def test_keyword_arguments_of_generate_are_the_fields_of_its_config() -> None:

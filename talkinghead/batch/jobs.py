@@ -214,7 +214,11 @@ def _job(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None:
     if "speech" in values:
         values["speech"] = (folder / values["speech"]).absolute()
     values.setdefault("output", f"{values['id']}.mp4")
-    job = Job(**values, options=GenerationConfig(**options))
+    try:
+        job = Job(**values, options=GenerationConfig(**options))
+    except TalkingHeadError as error:  # options that are allowed one by one, and not together
+        problems.append(str(error))
+        return None
     problems += _problems_of(job)
     return job
 

@@ -85,7 +85,10 @@ class Row:
             "attempts": self.attempts,
             "reason": self.reason,
             "seconds": None if seconds is None else round(seconds, 3),
-            **{name: (self.result or {}).get(name) for name in ("frames", "duration_s", "frames_passed_through")},
+            **{
+                name: (self.result or {}).get(name)
+                for name in ("frames", "duration_s", "preview", "frames_passed_through")
+            },
             "mostly_passed_through": self.is_mostly_passed_through,
         }
 

@@ -21,6 +21,7 @@ from talkinghead.cli.output import echo_skipped, print_json, progress_bar
 from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passed_through, is_mostly_passed_through
+from talkinghead.generation.output_options import FIRST_SECONDS
 
 if TYPE_CHECKING:
     from talkinghead.text_to_speech import Script
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @click.argument("speech", required=False, type=click.Path(path_type=Path))
 @text_options
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Video to write (.mp4).")
-@config_options(GenerationConfig)
+@config_options(GenerationConfig, bare={"preview": FIRST_SECONDS})
 @click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as one PNG.")
 @click.option(
     "--sign",
@@ -89,11 +90,18 @@ def generate(
 
 def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
     """Print the report of a video for people."""
+    preview = report["preview"]
+    what = "s of video" if preview is None else f"s, a PREVIEW of {preview[0]:.1f} to {preview[1]:.1f} s of the video"
     click.echo(
-        f"{report['output']}: {report['duration_s']:.1f} s of video, {report['frames']} frames at "
-        f"{report['fps']:.6g} fps, made in {report['seconds']:.1f} s "
+        f"{report['output']}: {report['duration_s']:.1f} {what}, {report['width']}x{report['height']}, "
+        f"{report['frames']} frames at {report['fps']:.6g} fps, made in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} frames per second)"
     )
+    if report["enlargement"] is not None:
+        click.echo(
+            f"The picture is enlarged {report['enlargement']:g} times, which adds no detail: its clip has no more.",
+            err=True,
+        )
     if contact_sheet is not None:
         click.echo(f"{contact_sheet}: look at it first")
     if report["frames_passed_through"]:

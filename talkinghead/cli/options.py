@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -36,12 +36,14 @@ def shared_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def config_options(config: type[Any], parameter: str = "config") -> Callable[[Command], Callable[..., Any]]:
+def config_options(
+    config: type[Any], parameter: str = "config", *, bare: Mapping[str, str] | None = None
+) -> Callable[[Command], Callable[..., Any]]:
     """Give a command one option for every option of a dataclass.
 
     The command is called with one argument, `parameter`, that is an instance of the dataclass, in place of the options.
     A field `attack_ms` becomes `--attack-ms`, a field of type bool a pair such as `--resume/--no-resume`, or a plain
-    flag where it is False by default.
+    flag where it is False by default. An option in `bare` may be given without a value, and then has the one there.
     """
     found = options_of(config)
 
@@ -52,13 +54,13 @@ def config_options(config: type[Any], parameter: str = "config") -> Callable[[Co
             return command(**values)
 
         for option in reversed(found):
-            with_config = _click_option(option)(with_config)
+            with_config = _click_option(option, (bare or {}).get(option.name))(with_config)
         return with_config
 
     return decorate
 
 
-def _click_option(option: Option) -> Callable[[Command], Command]:
+def _click_option(option: Option, bare: str | None) -> Callable[[Command], Command]:
     flag = "--" + option.name.replace("_", "-")
     metavar = option.metavar or ("largest|left|right|N" if option.kind == FaceChoice else None)
     settings: dict[str, Any] = {"default": option.default, "help": option.description, "metavar": metavar}
@@ -66,6 +68,8 @@ def _click_option(option: Option) -> Callable[[Command], Command]:
         return click.option(f"{flag}/--no-{flag[2:]}" if option.default else flag, is_flag=True, **settings)
     if get_origin(option.kind) is tuple:
         return click.option(flag, nargs=2, type=click.Path(path_type=Path), **settings)
+    if bare is not None:
+        settings |= {"is_flag": False, "flag_value": bare}
     return click.option(flag, type=_click_type(option.kind), **settings)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from talkinghead.errors import CoefficientError, OptionError
+from talkinghead.generation.leads import LEAD_S, LONGEST_LEAD_S, Leads
+from talkinghead.generation.output_options import Size, TimeRange, parse_preview, parse_size
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import Aspect, FaceChoice, Quality
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,29 @@ class GenerationConfig:
         high=100_000,
         unit="ms",
     )
+    lead_in: float | None = option(
+        None,
+        help="Time before the speech in which the anchor is seen at rest; 0.3 s unless given, none with --clip or "
+        "--expression.",
+        low=0,
+        high=LONGEST_LEAD_S,
+        unit="s",
+    )
+    lead_out: float | None = option(None, help="The same after the speech.", low=0, high=LONGEST_LEAD_S, unit="s")
+    preview: str | None = option(
+        None,
+        help="Make a stretch of the video alone, as it is in the whole: the first 3 s, or a range such as 10-13.",
+        metavar="[RANGE]",
+    )
+    aspect: Aspect | None = option(None, help="Crop the picture to this ratio, with the head in it.")
+    size: str | None = option(
+        None,
+        help="Scale the picture: its width, WIDTHxHEIGHT, or its shorter side, such as 720p.",
+        metavar="SIZE",
+    )
+    quality: Quality = option(
+        "standard", help="Of the video: draft is quick and small, high is for editing it further."
+    )
     visible_label: str | None = option(
         None, help="Short text to draw into a corner of every frame, such as AI-generated."
     )
@@ -94,11 +119,30 @@ class GenerationConfig:
             raise OptionError("video_track is of another clip; give that too, or leave it out.")
         if self.transcript is not None and self.phones is not None:
             raise OptionError("Give either a transcript or a table of phones, not both.")
+        _ = self.preview_range, self.picture_size  # both raise where the text cannot be read
 
     @property
     def voice_activity(self) -> VoiceActivityConfig:
         """When and how fast the mouth comes to rest where nobody speaks."""
         return VoiceActivityConfig(attack_ms=self.attack_ms, release_ms=self.release_ms)
+
+    @property
+    def leads(self) -> Leads:
+        """Lead-in and lead-out: as given, else `LEAD_S`, or none where frames or expression come from another file,
+        which have times of their own."""
+        usual_s = LEAD_S if self.clip is None and self.expression is None else 0.0
+        before_s, after_s = (usual_s if given_s is None else given_s for given_s in (self.lead_in, self.lead_out))
+        return Leads(before_s, after_s)
+
+    @property
+    def preview_range(self) -> TimeRange | None:
+        """The stretch of a preview; None makes the whole video."""
+        return None if self.preview is None else parse_preview(self.preview)
+
+    @property
+    def picture_size(self) -> Size | None:
+        """The wanted size of the picture; None is the clip's, or that of the crop."""
+        return None if self.size is None else parse_size(self.size)
 
 
 class GenerationOptions(TypedDict, total=False):
@@ -116,6 +160,12 @@ class GenerationOptions(TypedDict, total=False):
     intensity: float
     attack_ms: float
     release_ms: float
+    lead_in: float | None
+    lead_out: float | None
+    preview: str | None
+    aspect: Aspect | None
+    size: str | None
+    quality: Quality
     visible_label: str | None
     label_font: Path | None
     device: str

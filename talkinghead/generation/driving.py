@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,10 +21,14 @@ from talkinghead.face.tracking import track_file
 from talkinghead.files import cached, sha256_of
 from talkinghead.generation.anchor_driver import AnchorDriver
 from talkinghead.generation.expression_files import SUFFIXES, load_expression
+from talkinghead.generation.leads import NO_LEADS, Leads
 from talkinghead.generation.stream import prefetch
+from talkinghead.media.excerpts import RecordingExcerpt
 from talkinghead.speech.analysis import AudioAnalysis, analyze
 from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, load_calibration, save_calibration
+from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.speech.loudness import Level
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recording
@@ -77,6 +82,12 @@ def adaptation_used(
     return "whole" if own_voice else "half"
 
 
+def pause_expression(anchor: Anchor) -> FloatArray:
+    """(K,) expression of the anchor in pauses, as the clip shows it; rest, where it shows none."""
+    calibration = anchor.calibration
+    return anchor.rest_expression() if calibration is None or calibration.pause is None else calibration.pause
+
+
 def expression_from_speech(
     anchor: Anchor,
     speech_model: SpeechModel,
@@ -124,6 +135,8 @@ class SpeechDriving:
     """Whether the anchor speaks."""
     phones: KnownPhones | None = None
     """That are spoken, with their times in the audio; None where they are not known."""
+    leads: Leads = NO_LEADS
+    """Time before and after the audio in which the mouth is at rest."""
 
 
 def expression_parts(
@@ -135,11 +148,13 @@ def expression_parts(
     """What `expression_from_speech` gives, part by part: (n, K) each, T rows in all.
 
     Memory does not grow with the length of the audio. The parts are predicted in a thread of their own, so that the
-    first frames need not wait for the last words.
+    first frames need not wait for the last words. Of the audio, only what lies around the times is encoded.
 
     Args:
-        anchor, speech_model, times_s: as there.
+        anchor, speech_model: as there.
         speech: what drives it.
+        times_s: (T,) seconds from the beginning of the audio, rising; those before it and after its end are of the
+            leads.
     """
     calibration = calibration_for(anchor, speech_model)
     driver = AnchorDriver.prepare(
@@ -151,26 +166,56 @@ def expression_parts(
         phones=speech.phones,
     )
     weights = driver.pause_gate().weights(speech.analysis.speech_s, times_s)
+    attack_s, release_s = driver.pauses.attack_ms / 1000, driver.pauses.release_ms / 1000
+    weights = weights * speech.leads.weights(times_s, speech.analysis.duration_s, attack_s, release_s)
+    audio, level, begin_s = _around(speech, driver.speech_model, times_s)
+    phones = None if speech.phones is None else speech.phones.shifted(-begin_s)
 
     def parts() -> Iterator[FloatArray]:
         done = 0
-        for predicted in driver.speech_model.predict_parts(speech.audio, times_s, speech.analysis.level, speech.phones):
+        for predicted in driver.speech_model.predict_parts(audio, times_s - begin_s, level, phones):
             yield driver.expression(predicted, weights[done : done + len(predicted.values)])
             done += len(predicted.values)
 
     return prefetch(parts(), 1)
 
 
+def _around(
+    speech: SpeechDriving, speech_model: SpeechModel, times_s: NDArray[np.float64]
+) -> tuple[Recording, Level, float]:
+    """The audio around some times, with silence for the leads; its level, and where it begins, seconds.
+
+    It begins a whole number of feature frames away from the beginning of the recording, and has as much on either side
+    of the times as features depend on: so they are those of the whole.
+    """
+    level, leads, encoder = speech.analysis.level, speech.leads, speech_model.encoder
+    context_s = encoder.context_s + speech_model.predictor.config.reach / encoder.rate_hz
+    begin_s = max(-leads.before_s, float(times_s[0]) - context_s)
+    first = math.floor(begin_s * encoder.rate_hz + 1e-6) * encoder.front_end.hop
+    end = level.samples + round(leads.after_s * RATE_HZ)
+    end = min(end, math.ceil((float(times_s[-1]) + context_s) * RATE_HZ))
+    if (first, end) == (0, level.samples):
+        return speech.audio, level, 0.0
+    audio = RecordingExcerpt(speech.audio, first, end, fill=level.mean)  # without its mean, silence is 0
+    return audio, replace(level, samples=end - first), first / RATE_HZ
+
+
 def expression_from_file(
-    anchor: Anchor, source: Path, times_s: NDArray[np.float64], face: FaceChoice = "largest"
+    anchor: Anchor,
+    source: Path,
+    times_s: NDArray[np.float64],
+    face: FaceChoice = "largest",
+    *,
+    first_row: int = 0,
 ) -> FloatArray:
     """Expression read from a coefficient file, or measured from a video, at the output's times.
 
     Args:
         anchor: who is driven.
         source: .safetensors or .csv file, else a video.
-        times_s: (T,) seconds.
+        times_s: (T,) seconds from the beginning of the speech.
         face: which face of the video.
+        first_row: row of a file without times that the first frame shows; before row 0, that is repeated.
 
     Returns:
         (T, K) in standard deviations of the face model.
@@ -181,7 +226,7 @@ def expression_from_file(
     if source.suffix.lower() in SUFFIXES:
         values, own_times_s = load_expression(source, anchor.model.expressions)
         if own_times_s is None:
-            return values[np.minimum(np.arange(len(times_s)), len(values) - 1)]
+            return values[np.clip(first_row + np.arange(len(times_s)), 0, len(values) - 1)]
     else:
         values, own_times_s = measure_expression(anchor, source, face)
     return np.stack([np.interp(times_s, own_times_s, column) for column in values.T], 1).astype(np.float32)

@@ -26,9 +26,12 @@ from talkinghead.generation.driving import (
     expression_from_file,
     expression_parts,
     load_speech_model,
+    pause_expression,
 )
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
+from talkinghead.generation.framing import Framing, framing_for
+from talkinghead.generation.output_times import OutputTimes, preview, whole_output
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
@@ -36,7 +39,7 @@ from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, audio_lead_s, read_audio
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.remarks import audio_remarks, video_remarks
-from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
+from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
@@ -45,7 +48,7 @@ from talkinghead.speech.analysis import analyze
 from talkinghead.speech.articulation import KnownPhones, symbols_of
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import read_phone_times
-from talkinghead.structures import FloatArray, Tracks
+from talkinghead.structures import FloatArray, Quality, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -120,7 +123,7 @@ def generate(
 
     Args:
         anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "presenter"; or a loaded one.
-        speech: any audio or video file, whose audio goes into the output unchanged in length and start; or a script,
+        speech: any audio or video file, whose audio goes into the output unchanged, after the lead-in; or a script,
             which is spoken to such a file first.
         output: video file to write, see `VideoOutput`. None returns the frames; labelling what becomes of them is then
             up to the caller.
@@ -161,13 +164,16 @@ def write_video(
         remark: called with each of the remarks of the report before the first frame is made.
 
     Returns:
-        output, frames, fps, duration_s, intensity, seconds (from the call to the finished file), first_frame_s (from
-        the call until the first frame was made), frames_per_second, frames_passed_through (without a new mouth),
-        passed_through (their number by `passthrough.Reason`), frames_blended (between these and the others),
-        expressions_bent (frames that asked for a mouth that the anchor's clip does not show, see `own_range`),
-        speech_adaptation (see `driving.adaptation_used`; None where the expression does not come from speech), consent
-        (as the anchor records it), remarks (on the inputs, a sentence each), audio_missing_s and audio_gaps (of the
-        speech, filled with silence); for a script also text_to_speech, as `write_speech` describes it.
+        output, frames, fps, width, height, duration_s (of the video), speech_start_s (where in the video the speech
+        begins; negative in a preview that begins later), preview (begin and end in the whole video, seconds; None where
+        this is the whole), enlargement (factor by which the clip's picture was scaled up; None where it was not),
+        quality, intensity, seconds (from the call to the finished file), first_frame_s (from the call until the first
+        frame was made), frames_per_second, frames_passed_through (without a new mouth), passed_through (their number by
+        `passthrough.Reason`), frames_blended (between these and the others), expressions_bent (frames that asked for a
+        mouth that the anchor's clip does not show, see `own_range`), speech_adaptation (see `driving.adaptation_used`;
+        None where the expression does not come from speech), consent (as the anchor records it), remarks (on the
+        inputs, a sentence each), audio_missing_s and audio_gaps (of the speech, filled with silence); for a script also
+        text_to_speech, as `write_speech` describes it.
 
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
@@ -180,41 +186,51 @@ def write_video(
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
-        with VideoWriter(
-            output.path,
-            timeline.width,
-            timeline.height,
-            frame_rate=timeline.frame_rate,
-            audio_from=performance.audio,
-            metadata=ContainerMetadata(
-                container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
-            ),
-            overwrite=output.overwrite,
-        ) as writer:
-            frames = performance.frames()
-            if sheet is not None:
-                frames = _collected(frames, sheet, performance.updater, timeline)
-            first_at_s, passthrough = _write_frames(writer, frames, len(timeline), progress)
+        with _writer(output, performance, origin, config.quality) as writer:
+            first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
         return {
             "output": str(output.path),
             **_report(performance, passthrough, time.monotonic() - started_s, first_at_s - started_s),
+            "quality": config.quality,
             "intensity": config.intensity,
             "consent": loaded.consent,
             **({} if spoken is None else {"text_to_speech": spoken.report}),
         }
 
 
+def _writer(output: VideoOutput, performance: Performance, origin: Origin, quality: Quality) -> VideoWriter:
+    """A writer of the video, which labels it when it is complete."""
+    return VideoWriter(
+        output.path,
+        performance.framing.width,
+        performance.framing.height,
+        frame_rate=performance.timeline.frame_rate,
+        audio_from=performance.times.audio,
+        metadata=ContainerMetadata(
+            container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
+        ),
+        overwrite=output.overwrite,
+        encoder=QUALITIES[quality],
+    )
+
+
 def _report(
     performance: Performance, passthrough: PassthroughReport, seconds: float, first_frame_s: float
 ) -> dict[str, Any]:
     """What a report says of the frames and the time they took."""
-    timeline = performance.timeline
+    times, framing = performance.times, performance.framing
+    timeline, stretch = times.timeline, times.stretch
     return {
         "frames": len(timeline),
         "fps": float(timeline.frame_rate),
-        "duration_s": performance.duration_s,
+        "width": framing.width,
+        "height": framing.height,
+        "duration_s": round(times.duration_s, 6),
+        "speech_start_s": round(0.0 - times.audio.begin_s, 6),
+        "preview": [round(stretch.begin_s, 6), round(stretch.end_s, 6)] if performance.is_preview else None,
+        "enlargement": round(framing.enlargement, 2) if framing.enlargement > 1 else None,
         "seconds": round(seconds, 3),
         "first_frame_s": round(first_frame_s, 3),
         "frames_per_second": round(len(timeline) / seconds, 2),
@@ -245,11 +261,12 @@ def stream_frames(
         return FrameStream(
             frames=performance.frames(),
             count=len(timeline),
-            width=timeline.width,
-            height=timeline.height,
+            width=performance.framing.width,
+            height=performance.framing.height,
             frame_rate=timeline.frame_rate,
             recording=recording,
-            duration_s=performance.duration_s,
+            duration_s=performance.speech_s,
+            recording_start_s=0.0 - performance.times.audio.begin_s,
             progress=progress,
             remarks=performance.remarks,
             held=opened.pop_all(),
@@ -260,12 +277,15 @@ def stream_frames(
 class Performance:
     """All that is known before the first frame is made."""
 
-    timeline: Timeline
+    times: OutputTimes
+    framing: Framing
     updater: FaceUpdater
     expression: Iterator[FloatArray]
     """T rows (K,), one for each output frame; from speech, later rows are predicted while the first are used."""
-    duration_s: float
+    speech_s: float
     """Length of the speech in seconds."""
+    is_preview: bool
+    """Whether the frames may be a part of the whole output only."""
     label: VisibleLabel | None
     speech_adaptation: str | None
     """See `driving.adaptation_used`; None where the expression does not come from speech."""
@@ -274,11 +294,25 @@ class Performance:
     remarks: tuple[str, ...]
     """What is worth knowing of the inputs, a sentence each."""
 
-    def frames(self) -> Iterator[UpdatedFrame]:
-        """The frames of the output, with the visible label if there is one; to be asked for once."""
-        frames = updated_frames(self.updater, self.timeline, self.expression)
-        label = self.label
-        return frames if label is None else (replace(frame, image=label.drawn_on(frame.image)) for frame in frames)
+    @property
+    def timeline(self) -> Timeline:
+        """Of the frames."""
+        return self.times.timeline
+
+    def frames(self, sheet: ContactSheet | None = None) -> Iterator[UpdatedFrame]:
+        """The frames of the output, framed, with the visible label if there is one; to be asked for once.
+
+        Those that a contact sheet asks for are added to it, with their mouth as it is before it is framed.
+        """
+        crops = self.updater.crops
+        for number, frame in enumerate(updated_frames(self.updater, self.timeline, self.expression)):
+            image = self.framing.applied(frame.image)
+            if self.label is not None:
+                image = self.label.drawn_on(image)
+            if sheet is not None and sheet.wants(number):
+                to_frame = crops.to_frame[self.timeline.frames[number]]
+                sheet.add(image, crop_frame(frame.image, to_frame, crops.size_px))
+            yield replace(frame, image=image)
 
 
 def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
@@ -303,34 +337,56 @@ def _prepare(
     if duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
     remarks = audio_remarks(audio)
-    timeline = plan(anchor, config.clip, duration_s, config.face, Tracks(video=config.video_track))
-    updater = FaceUpdater(anchor, timeline.reconstruction, device)
+    leads = config.leads
+    length_s = leads.before_s + duration_s + leads.after_s
+    whole = plan(anchor, config.clip, length_s, config.face, Tracks(video=config.video_track))
+    times = whole_output(whole, leads, audio, duration_s)
+    if config.preview_range is not None:
+        times = preview(times, config.preview_range)
+    framing = framing_for(anchor.face, times.timeline, config.aspect, config.picture_size)
+    updater = FaceUpdater(anchor, whole.reconstruction, device)
     if config.clip is not None:
-        check_person(timeline, updater)
-        remarks += video_remarks(config.clip, timeline.tracks)
-        remarks += driving_remarks(config.clip, timeline.reconstruction, anchor.face)
+        check_person(whole, updater)
+        remarks += video_remarks(config.clip, whole.tracks)
+        remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
     label = None
     if config.visible_label is not None:
-        label = VisibleLabel(config.visible_label, timeline.width, timeline.height, config.label_font)
+        label = VisibleLabel(config.visible_label, framing.width, framing.height, config.label_font)
     adaptation = None
-    if config.expression is not None:
-        # Of a video that is also the speech, time 0 is where the audio begins, maybe before the first frame.
-        lead_s = audio_lead_s(recording, audio.tracks) if is_same_file(config.expression, recording) else 0.0
-        parts = iter([expression_from_file(anchor, config.expression, timeline.times_s - lead_s, config.face)])
-    elif analysis is not None:
+    if analysis is None:
+        parts = iter([_from_file(anchor, config, times, audio)])
+    else:
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
         own_voice = is_own_voice(anchor, recording, config)
         adaptation = adaptation_used(anchor, speech_model, own_voice)
         phones = _phones(audio, spoken, config, duration_s)
-        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, phones)
-        parts = expression_parts(anchor, speech_model, driving, timeline.times_s)
+        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, phones, leads)
+        parts = expression_parts(anchor, speech_model, driving, times.speech_times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     remarks = list(dict.fromkeys(remarks))
     if remark is not None:
         for sentence in remarks:
             remark(sentence)
-    return Performance(timeline, updater, target, duration_s, label, adaptation, audio, tuple(remarks))
+    is_preview = config.preview_range is not None
+    return Performance(
+        times, framing, updater, target, duration_s, is_preview, label, adaptation, audio, tuple(remarks)
+    )
+
+
+def _from_file(anchor: Anchor, config: GenerationConfig, times: OutputTimes, audio: AudioFile) -> FloatArray:
+    """The expression of a coefficient file or a video, (T, K); in the leads it goes to that of the anchor's pauses."""
+    assert config.expression is not None
+    times_s = times.speech_times_s
+    # Of a video that is also the speech, time 0 is where the audio begins, maybe before the first frame.
+    lead_s = audio_lead_s(audio.path, audio.tracks) if is_same_file(config.expression, audio.path) else 0.0
+    given = expression_from_file(anchor, config.expression, times_s - lead_s, config.face, first_row=times.first_row)
+    pauses = config.voice_activity
+    attack_s, release_s = pauses.attack_ms / 1000, pauses.release_ms / 1000
+    weights = config.leads.weights(times_s, audio.duration_s, attack_s, release_s)[:, None]
+    if (weights == 1).all():
+        return given
+    return np.asarray(weights * given + (1 - weights) * pause_expression(anchor), np.float32)
 
 
 def is_same_file(path: Path, other: Path) -> bool:
@@ -392,17 +448,6 @@ def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Pat
     with tempfile.TemporaryDirectory(dir=folder, prefix=".talkinghead.") as temporary:
         recording = Path(temporary) / "speech.wav"
         yield recording, write_speech(speech, recording)
-
-
-def _collected(
-    frames: Iterator[UpdatedFrame], sheet: ContactSheet, updater: FaceUpdater, timeline: Timeline
-) -> Iterator[UpdatedFrame]:
-    """The same frames; those that the contact sheet asks for are added to it, with a crop of their mouth."""
-    for index, frame in enumerate(frames):
-        if sheet.wants(index):
-            to_frame = updater.crops.to_frame[timeline.frames[index]]
-            sheet.add(frame.image, crop_frame(frame.image, to_frame, updater.crops.size_px))
-        yield frame
 
 
 def _write_frames(

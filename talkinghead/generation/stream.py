@@ -38,6 +38,9 @@ class FrameStream:
     """Audio that belongs to the frames. Where a text is spoken, the file is removed when the stream is closed."""
     duration_s: float
     """Of the recording."""
+    recording_start_s: float = 0.0
+    """Time of the frames at which the recording begins: the length of the lead-in; less in a preview, negative where
+    the recording begins before the first frame."""
     progress: Callable[[int, int], None] | None = None
     """Called after each frame with frames done and frames in all."""
     remarks: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from av.container import OutputContainer
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile, AudioSource
-from talkinghead.structures import Audio, FloatArray
+from talkinghead.media.excerpts import excerpt
+from talkinghead.structures import DEFAULT_TRACKS, Audio, FloatArray, Tracks
 
 AUDIO_SUFFIXES = (".wav",)
 """What the name of a written audio file may end in."""
@@ -61,26 +63,48 @@ def write_audio(path: Path, recordings: Iterable[Audio], *, overwrite: bool = Fa
     return duration_s
 
 
+@dataclass(frozen=True)
+class AudioExcerpt:
+    """A stretch of a file's audio, with silence where it reaches beyond the beginning or the end."""
+
+    path: Path
+    """Media file."""
+    begin_s: float = 0.0
+    """Where it begins, on the clock of the file; a negative number is that much silence before the file's audio."""
+    end_s: float | None = None
+    """Where it ends, on the same clock; None is the end of the file's audio."""
+    silence_after_s: float = 0.0
+    """Silence after the end of the file's audio; without effect where `end_s` is given."""
+    tracks: Tracks = DEFAULT_TRACKS
+    """Which of the file's audio tracks."""
+
+    @classmethod
+    def of(cls, audio: Path | AudioFile | AudioExcerpt) -> AudioExcerpt:
+        """All the audio of a file; an excerpt as it is."""
+        if isinstance(audio, AudioFile):
+            return cls(audio.path, tracks=audio.tracks)
+        return audio if isinstance(audio, AudioExcerpt) else cls(audio)
+
+
 class AudioTrack:
     """Copies the audio of one file into a video that is being written, encoded as AAC, block by block.
 
     The sampling rate is the source's where AAC has it. Mono stays mono; two and more channels become stereo.
     """
 
-    def __init__(self, source: Path | AudioFile) -> None:
-        """Open the source, all of whose audio is copied.
-
-        Args:
-            source: any audio or video file; an `AudioFile` says which of its audio tracks.
+    def __init__(self, audio: Path | AudioFile | AudioExcerpt) -> None:
+        """Open the source: all the audio of a file, or an excerpt of it.
 
         Raises:
             MissingFileError, MediaError, NoAudioError: it cannot be read, or has no audio.
         """
-        recording = source if isinstance(source, AudioFile) else AudioFile(source)
-        self._source = AudioSource(recording.path, whole=True, tracks=recording.tracks)
+        cut = AudioExcerpt.of(audio)
+        self._source = AudioSource(cut.path, whole=True, tracks=cut.tracks)
         self.rate_hz = self._source.rate_hz if self._source.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
         self._layout = "mono" if self._source.channels == 1 else "stereo"
-        self._blocks = self._source.blocks(self.rate_hz, self._layout)
+        first, after = round(cut.begin_s * self.rate_hz), round(cut.silence_after_s * self.rate_hz)
+        end = None if cut.end_s is None else round(cut.end_s * self.rate_hz)
+        self._blocks = excerpt(self._source.blocks(self.rate_hz, self._layout), first, end, after=after)
         self._position = 0
         """Samples that were encoded."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import av
@@ -21,9 +21,9 @@ from av.video.stream import VideoStream
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile
-from talkinghead.media.audio_writer import AudioTrack
+from talkinghead.media.audio_writer import AudioExcerpt, AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
-from talkinghead.structures import ByteArray, Frame
+from talkinghead.structures import ByteArray, Frame, Quality
 
 MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
@@ -39,6 +39,18 @@ class EncoderSettings:
     """Constant rate factor, 0 (lossless) to 51 (worst); 18 looks like the source."""
     preset: str = "veryfast"
     """x264's trade of encoding time against file size: "ultrafast" to "veryslow"."""
+
+
+QUALITIES: Mapping[Quality, EncoderSettings] = MappingProxyType(
+    {
+        "draft": EncoderSettings(crf=30, preset="superfast"),
+        "standard": EncoderSettings(),
+        "high": EncoderSettings(crf=12, preset="medium"),
+    }
+)
+"""Settings for looking at once, for most uses, and for what is edited and encoded again.
+
+`benchmarks/encoder_quality.py` measures them."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +69,8 @@ class VideoWriter:
 
     Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds. The last frame lasts
     1 / `frame_rate`. An odd width or height grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
-    The whole audio of `audio_from` is copied, with its start and length, interleaved with the frames (see
-    `AudioTrack`).
+    The whole audio of `audio_from` is copied, with its start and length, or an excerpt of it, interleaved with the
+    frames (see `AudioTrack`).
 
     The file appears under its name only when it is complete: until the `with` block ends without an exception it is
     a hidden file in the same folder, which an exception removes.
@@ -71,7 +83,7 @@ class VideoWriter:
         height: int,
         *,
         frame_rate: Fraction,
-        audio_from: Path | AudioFile | None = None,
+        audio_from: Path | AudioFile | AudioExcerpt | None = None,
         metadata: ContainerMetadata | None = None,
         overwrite: bool = False,
         encoder: EncoderSettings | None = None,
@@ -82,7 +94,7 @@ class VideoWriter:
             path: ends in .mp4, .m4v or .mov.
             width, height: of the frames, pixels.
             frame_rate: frames per second, their average if it varies.
-            audio_from: media file whose audio is copied; an `AudioFile` says which of its audio tracks.
+            audio_from: media file whose audio is copied, or an excerpt of one; an `AudioFile` says which of its tracks.
             metadata: what the file says about itself; None: nothing.
             overwrite: replace an existing file.
             encoder: quality and speed of the video encoder; None: the defaults.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -76,6 +76,11 @@ class KnownPhones:
     is_synthetic: bool
     """Whether a text-to-speech engine spoke and timed them: exactly, without breath and in silence between them. Those
     found by alignment are some hundredths of a second off."""
+
+    def shifted(self, by_s: float) -> KnownPhones:
+        """The same phones later by so many seconds; by a negative number, earlier."""
+        moved = (replace(phone, start_s=phone.start_s + by_s, end_s=phone.end_s + by_s) for phone in self.phones)
+        return replace(self, phones=tuple(moved)) if by_s else self
 
 
 def _vectors() -> dict[str, FloatArray]:

@@ -49,7 +49,7 @@ def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
     Raises:
         ModelUnavailableError: the configuration cannot be used, or weights are missing.
     """
-    from transformers import AutoModel, WhisperModel
+    from transformers import AutoModel
 
     config = _configuration(folder)
     with _quiet_transformers():
@@ -62,7 +62,7 @@ def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
             output_loading_info=True,
         )
     _check_weights(folder, report["missing_keys"])
-    if isinstance(model, WhisperModel):
+    if config.model_type == "whisper":
         model = model.get_encoder()
     return model, ADAPTERS[config.model_type].front_end(folder, config)
 

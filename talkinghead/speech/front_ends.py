@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from talkinghead.speech.loudness import LOUDNESS_LUFS
+from talkinghead.structures import FloatArray
 
 RATE_HZ = 16000
 """Sample rate of every encoder of the wav2vec2 family."""
@@ -62,9 +63,7 @@ class LogMelFrontEnd:
     """Numbers in each frame: the stacked spectra and the two constants."""
 
     def __init__(self) -> None:
-        import librosa
-
-        self._filters = torch.from_numpy(librosa.filters.mel(sr=RATE_HZ, n_fft=self.window, n_mels=self.mels)).float()
+        self._filters = torch.from_numpy(mel_filters(self.mels, self.window))
         self._window = torch.hann_window(self.window)
 
     def spectra_of(self, samples: Tensor) -> Tensor:
@@ -153,3 +152,24 @@ class FilterBankFrontEnd:
         extracted = self._extractor(audio, sampling_rate=RATE_HZ, return_tensors="pt", pad_to_multiple_of=2)
         frames: Tensor = extracted["input_features"]
         return frames.to(samples.device)
+
+
+def mel_filters(bands: int, window: int) -> FloatArray:
+    """Triangular filters of equal area on Slaney's mel scale (Auditory Toolbox, 1998): (bands, window // 2 + 1).
+
+    They are those of `librosa.filters.mel`, of which the import takes seconds.
+
+    Args:
+        bands: number of filters, from 0 Hz to half the sampling rate.
+        window: samples of the Fourier transform.
+    """
+    linear_hz, log_begin_hz, log_step = 200 / 3, 1000.0, np.log(6.4) / 27
+    highest = log_begin_hz / linear_hz + np.log(RATE_HZ / 2 / log_begin_hz) / log_step
+    mels = np.linspace(0, highest, bands + 2)
+    above = mels - log_begin_hz / linear_hz
+    edges_hz = np.where(above >= 0, log_begin_hz * np.exp(log_step * above), linear_hz * mels)
+    slopes = np.diff(edges_hz)
+    ramps = edges_hz[:, None] - np.fft.rfftfreq(window, 1 / RATE_HZ)
+    rising, falling = -ramps[:-2] / slopes[:-1, None], ramps[2:] / slopes[1:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return np.asarray(triangles * (2 / (edges_hz[2:] - edges_hz[:-2]))[:, None], np.float32)

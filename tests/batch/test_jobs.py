@@ -49,6 +49,33 @@ def a_job(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"preview": "13-10"}, "preview '13-10' has to end after it begins."),
+        ({"size": "641"}, "size has to be a width"),
+        ({"aspect": "4:3"}, "aspect has to be one of 9:16, 1:1, 16:9"),
+        ({"quality": "best"}, "quality has to be one of draft, standard, high"),
+        ({"lead_in": "-1"}, "lead_in has to be a number from 0 to 60 s"),
+        ({"transcript": "speech.wav", "phones": "speech.wav"}, "Give either a transcript or a table of phones"),
+    ],
+)
+def test_options_of_the_output_that_cannot_be_are_problems_of_their_line(
+    folder: Path, changes: dict[str, str], problem: str
+) -> None:
+    (found,) = problems_of(json_lines(folder, a_job(**changes)))
+    assert found.startswith(f"line 1: {problem}")
+
+
+def test_options_of_the_output_are_columns(folder: Path) -> None:
+    given = {"lead_in": "0.5", "lead_out": 1, "preview": "10-13", "aspect": "9:16", "size": "720p", "quality": "draft"}
+    (job,) = read_jobs(json_lines(folder, a_job(**given)))
+    assert job.options == GenerationConfig(
+        lead_in=0.5, lead_out=1, preview="10-13", aspect="9:16", size="720p", quality="draft"
+    )
+    assert Job.from_json(json.loads(json.dumps(job.as_json()))) == job
+
+
 def test_json_lines(folder: Path) -> None:
     rows = (
         a_job(),

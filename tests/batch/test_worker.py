@@ -28,6 +28,12 @@ EVERY_OPTION = {
     "intensity": 0.5,
     "attack_ms": 90.0,
     "release_ms": 250.0,
+    "lead_in": 0.5,
+    "lead_out": 1.0,
+    "preview": "10-13",
+    "aspect": "9:16",
+    "size": "720p",
+    "quality": "draft",
     "visible_label": "AI",
     "label_font": "font.ttf",
 }

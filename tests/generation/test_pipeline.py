@@ -41,6 +41,7 @@ from talkinghead.generation.driving import (
 )
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.face_updater import FaceUpdater
+from talkinghead.generation.leads import LEAD_S
 from talkinghead.generation.pipeline import generate, is_own_voice
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.images import GAP_PX, SHEET_WIDTH_PX
@@ -364,5 +365,5 @@ def test_from_speech(anchor_folder: Path, speech: Path, tmp_path: Path) -> None:
     output = tmp_path / "output.mp4"
     made = generate(anchor_folder, speech, output, device="cpu")
     audio = read_audio(speech)
-    assert made["frames"] == len(read(output)) == math.ceil(round(audio.duration_s * 25, 4))
-    assert len(read_audio(output).samples) == len(audio.samples)
+    assert made["frames"] == len(read(output)) == math.ceil(round((audio.duration_s + 2 * LEAD_S) * 25, 4))
+    assert len(read_audio(output).samples) == len(audio.samples) + round(2 * LEAD_S * RATE_HZ)

@@ -149,4 +149,4 @@ def test_the_documented_example_writes_into_a_pipe(speech: Path, tmp_path: Path)
     environment = {**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert b"512x512, 25 frames a second" in done.stderr
-    assert len(done.stdout) == 33 * 512 * 512 * 3
+    assert len(done.stdout) == 48 * 512 * 512 * 3

@@ -11,13 +11,24 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from media_files import chirp, lag_samples, read_frames, steady_times, write_chirp, write_clip
+from media_files import (
+    HEIGHT,
+    WIDTH,
+    chirp,
+    lag_samples,
+    numbered_image,
+    read_frames,
+    steady_times,
+    write_chirp,
+    write_clip,
+)
 
 from talkinghead.errors import OutputError, OutputExistsError
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.media.audio_writer import write_audio
+from talkinghead.media.audio_writer import AudioExcerpt, write_audio
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import Audio
+from talkinghead.media.video_writer import VideoWriter
+from talkinghead.structures import Audio, Frame
 
 
 def test_recordings_are_joined_in_one_wav_file(tmp_path: Path) -> None:
@@ -96,6 +107,29 @@ def test_the_whole_track_is_written_beside_any_number_of_frames(tmp_path: Path, 
     clip = write_clip(tmp_path / "clip.mp4", steady_times(frame_count, Fraction(30)), Fraction(30), audio_from=source)
     assert len(read_audio(clip, 48000).samples) == 72000
     assert len(read_frames(clip)) == frame_count
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 44100, 37800])
+@pytest.mark.parametrize(
+    ("begin_s", "end_s", "after_s", "seconds"),
+    [(-0.3, None, 0.5, 2.3), (0.4, 1.2, 9.0, 0.8), (-0.25, 0.75, 0.0, 1.0), (1.0, 2.0, 0.0, 1.0)],
+)
+def test_an_excerpt_is_written_sample_for_sample(
+    tmp_path: Path, rate_hz: int, begin_s: float, end_s: float | None, after_s: float, seconds: float
+) -> None:
+    source = write_chirp(tmp_path / "source.wav", rate_hz, 1, "PCM_16")
+    path = tmp_path / "clip.mp4"
+    audio = AudioExcerpt(source, begin_s, end_s, after_s)
+    with VideoWriter(path, WIDTH, HEIGHT, frame_rate=Fraction(25), audio_from=audio) as writer:
+        writer.write(Frame(numbered_image(0), 0.0))
+    written_hz = 48000 if rate_hz == 37800 else rate_hz
+    found = read_audio(path, written_hz).samples
+    given = np.pad(read_audio(source, written_hz).samples, 2 * written_hz)
+    first = round(begin_s * written_hz) + 2 * written_hz
+    expected = given[first : first + round(seconds * written_hz)]
+    assert len(found) == len(expected)
+    assert lag_samples(found, expected.astype(np.float64)) == 0
+    assert np.corrcoef(found, expected)[0, 1] > 0.99
 
 
 def test_stereo_stays_stereo(tmp_path: Path) -> None:

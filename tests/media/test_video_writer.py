@@ -15,7 +15,7 @@ import soundfile
 from media_files import HEIGHT, WIDTH, number_of, numbered_image, read_frames, steady_times, write_chirp, write_clip
 
 from talkinghead.errors import OutputError, OutputExistsError
-from talkinghead.media.video_writer import ContainerMetadata, EncoderSettings, VideoWriter
+from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, EncoderSettings, VideoWriter
 from talkinghead.structures import Frame
 
 
@@ -191,3 +191,21 @@ def test_a_build_without_an_encoder(missing: str, tmp_path: Path, monkeypatch: p
     ):
         pytest.fail("the writer opened")
     assert [path.name for path in tmp_path.iterdir()] == ["audio.wav"]
+
+
+def test_quality_costs_bytes_and_buys_likeness(tmp_path: Path) -> None:
+    """Moving noise, smoothed a little: each quality is larger, and nearer to what was written, than the one before."""
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
+    images = [np.kron(image, np.ones((2, 2, 1), np.uint8)) for image in coarse]
+    sizes, errors = [], []
+    for quality in ("draft", "standard", "high"):
+        path = tmp_path / f"{quality}.mp4"
+        with VideoWriter(path, 128, 96, frame_rate=Fraction(25), encoder=QUALITIES[quality]) as writer:
+            for number, image in enumerate(images):
+                writer.write(Frame(image, number / 25))
+        shown = np.stack([frame.image for frame in read_frames(path)]).astype(float)
+        sizes.append(path.stat().st_size)
+        errors.append(np.abs(shown.mean(-1) - np.mean(images, -1)).mean())
+    assert sizes[0] < 0.8 * sizes[1] < 0.8 * 0.8 * sizes[2]
+    assert errors[0] > errors[1] > errors[2]
+    assert QUALITIES["standard"] == EncoderSettings()

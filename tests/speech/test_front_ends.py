@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from speech_models import WAVEFORM_SHAPE, babble, write_encoder
 from transformers import Wav2Vec2Config, Wav2Vec2Model, WhisperFeatureExtractor
 
 from talkinghead.speech.encoder import SpeechEncoder
-from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd, WaveformFrontEnd
+from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd, WaveformFrontEnd, mel_filters
 
 
 def test_log_mel_frames_are_centered_on_multiples_of_20_ms() -> None:
@@ -36,6 +37,12 @@ def test_log_mel_is_whispers_except_for_the_floor() -> None:
     above[:, :2] = above[:, -2:] = False  # and mirrors the audio at its ends
     assert above.mean() > 0.5
     np.testing.assert_allclose(ours[above], np.maximum(theirs[above], (LogMelFrontEnd.floor + 4) / 4), atol=1e-4)
+
+
+@pytest.mark.parametrize(("bands", "window"), [(80, 400), (128, 400), (40, 512)])
+def test_the_mel_filters_are_librosas(bands: int, window: int) -> None:
+    theirs = librosa.filters.mel(sr=RATE_HZ, n_fft=window, n_mels=bands)
+    np.testing.assert_allclose(mel_filters(bands, window), theirs, rtol=1e-6, atol=1e-9)
 
 
 def test_waveform_frames_lie_at_the_centers_of_the_convolutions() -> None:
