@@ -67,12 +67,11 @@ class Improvement:
         Raises:
             ValueError: it is something else.
         """
+        course = cls()
         try:
             steps, psnr_db = json.loads(text)
-            pairs = [(int(step), float(value)) for step, value in zip(steps, psnr_db, strict=True)]
-        except (TypeError, RecursionError) as error:
-            raise ValueError("not a course of PSNR") from error
-        course = cls()
-        for step, value in pairs:
-            course.add(step, value)
+            for step, value in zip(steps, psnr_db, strict=True):
+                course.add(int(step), float(value))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"not a course of PSNR: {error}") from error
         return course

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 
 import talkinghead
@@ -45,6 +46,7 @@ from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import save_track
 from talkinghead.files import PathLike, locked, sha256_of, writing
+from talkinghead.metrics.landmarks import frame_period_s
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
@@ -52,7 +54,9 @@ from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_ca
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import Reconstruction, Track
 from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
+from talkinghead.training.face_update.own_speech import drive_by_own_speech
 from talkinghead.training.face_update.samples import Samples, gather_samples
+from talkinghead.training.face_update.sheet import HeldOutSheet, shown_samples
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
 from talkinghead.training.interrupts import Interrupts
 from talkinghead.training.speech.adaptation import adapt
@@ -65,11 +69,13 @@ STATE_FILE = "state.safetensors"
 MARK_FILE = "clip.sha256"
 """Which clip, and which face in it, an unfinished training is of; in its work folder."""
 SHEET_FILE = "training.png"
-"""Contact sheet of held-out frames, in the ANCHOR."""
+"""Picture of held-out frames, in the ANCHOR; until it is complete, in the work folder."""
 CONTINUED_RATE = 0.25
 """Learning rate of a continued training, as a share of that of a new one."""
 FEWEST_FRAMES = 10
 """Frames with a usable face that a training needs."""
+WIDE_QUANTILE = 0.95
+"""The mouth of a clip opens as far as this share of its frames, for anchor.json: the widest may be mistracked."""
 
 
 def train(
@@ -89,8 +95,8 @@ def train(
         overwrite: replace an existing output (only once the new one is complete).
         config: the options of the training; the default ones if not given.
         report: called with the progress, about once a second.
-        options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, resume, face,
-            consent, device, loop.
+        options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps,
+            early_stop, resume, face, consent, device, loop.
 
     Returns:
         What anchor.json records.
@@ -202,9 +208,15 @@ def _train(
             )
             with writing(output):
                 prepared = _prepare(work, clip, track, config.loop, report)
-                trainer = _train_network(work, prepared, config, device, report, interrupts, start)
+                trainer = _prepare_trainer(work, prepared, config.loop, device, start)
+                sheet = _prepare_sheet(work, clip, prepared, trainer)
+                interrupts.deferred = True
+                interrupts.message = "Interrupted; --resume goes on from the state that was saved last."
+                trainer.run(config.length, work / STATE_FILE, sheet, report, lambda: interrupts.requested)
+                interrupts.deferred = False
                 description = _write_anchor(work, clip, prepared, trainer, config.consent, start)
-            report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
+            stands_still = trainer.stood_still_at is not None
+            report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.quality, stands_still, output / SHEET_FILE))
         except BaseException:
             if not (work / STATE_FILE).is_file():  # nothing to resume from
                 shutil.rmtree(work, ignore_errors=True)
@@ -244,27 +256,18 @@ def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Rep
     face = model.of(reconstruction.identity)
     region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
+    report(TrainingProgress("speech", 0.0, 0))
     calibration, adaptation = _fit_speech(clip, face, reconstruction)
     report(TrainingProgress("cropping", 0.0, 0))
     samples = gather_samples(clip, model, region, reconstruction, size_px, loop.largest_frames)
     return _PreparedClip(track, face, reconstruction, calibration, adaptation, size_px, samples)
 
 
-def _train_network(
-    work: Path,
-    prepared: _PreparedClip,
-    config: TrainingConfig,
-    device: torch.device,
-    report: Report,
-    interrupts: Interrupts,
-    start: _Start | None,
+def _prepare_trainer(
+    work: Path, prepared: _PreparedClip, loop: LoopConfig, device: torch.device, start: _Start | None
 ) -> FaceUpdateTrainer:
-    """Train a face update network on a clip, from the work folder's state where there is one.
-
-    Raises:
-        TrainingInterruptedError: the state is saved.
-    """
-    face, reconstruction, loop = prepared.face, prepared.reconstruction, config.loop
+    """The trainer of a clip's face update network, with the work folder's state where there is one."""
+    face, reconstruction = prepared.face, prepared.reconstruction
     torch.manual_seed(loop.seed)
     sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
     network = FaceUpdateNetwork(sizes, face)
@@ -276,18 +279,21 @@ def _train_network(
     trainer = FaceUpdateTrainer(network, prepared.samples, own.std(0), loop, device)
     if (work / STATE_FILE).is_file():
         trainer.load(work / STATE_FILE)
-    interrupts.deferred = True
-    interrupts.message = "Interrupted; --resume goes on from the state that was saved last."
-    trainer.run(
-        config.loop_minutes,
-        config.steps,
-        work / STATE_FILE,
-        work / SHEET_FILE,
-        report,
-        is_interrupted=lambda: interrupts.requested,
-    )
-    interrupts.deferred = False
     return trainer
+
+
+def _prepare_sheet(work: Path, clip: Path, prepared: _PreparedClip, trainer: FaceUpdateTrainer) -> HeldOutSheet:
+    """The picture of held-out frames, some of them driven by the clip's own speech."""
+    shown = shown_samples(trainer.held_out)
+    own_speech = drive_by_own_speech(
+        clip,
+        prepared.face,
+        prepared.reconstruction,
+        trainer.network,
+        prepared.calibration,
+        prepared.samples.frames[shown],
+    )
+    return HeldOutSheet(work / SHEET_FILE, prepared.samples, shown, own_speech)
 
 
 def _write_anchor(
@@ -301,7 +307,8 @@ def _write_anchor(
     """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
     track, reconstruction, calibration = prepared.track, prepared.reconstruction, prepared.calibration
     network, samples = trainer.network, prepared.samples
-    usable = int(reconstruction.valid.sum())
+    own = reconstruction.expression[reconstruction.valid]
+    usable = len(own)
 
     copy = work / f"clip{clip.suffix.lower()}"
     shutil.copyfile(clip, copy)
@@ -326,6 +333,8 @@ def _write_anchor(
             "height": track.height,
             "frames": len(track),
             "frames_with_face": usable,
+            "seconds_with_face": round(usable * frame_period_s(track.times_s), 2),
+            "opening": round(float(np.quantile(prepared.face.opening(own), WIDE_QUANTILE)), 3),
             "steady": True,
         },
         "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
@@ -335,7 +344,7 @@ def _write_anchor(
             "steps": trainer.step + (0 if start is None else start.steps),
             "seconds": round(trainer.trained_s + (0 if start is None else start.seconds), 1),
             "samples": len(trainer.training),
-            "held_out_psnr_db": None if trainer.held_out_psnr_db is None else round(trainer.held_out_psnr_db, 2),
+            **trainer.describe(),
             "device": str(trainer.device),
         },
     }
