@@ -135,7 +135,7 @@ class Once:
 def _details(progress: TrainingProgress) -> list[str]:
     """What is said of a progress beside its share."""
     if progress.stage == "tracking":
-        return [f"{progress.step} frames"]
+        return [f"{progress.step} frames"] if progress.step > 1 else []
     if progress.stage != "training":
         return []
     details = [f"step {progress.step}"]

@@ -37,6 +37,8 @@ PERCEPTUAL_SAMPLES = 4
 """Samples of a batch that the perceptual loss is taken of: of all, it would take as long as the rest of a step."""
 REPORT_EVERY_S = 1.0
 """Time between two reports of progress."""
+COURSES = ("region_course", "mouth_course")
+"""What the courses of PSNR are called in the file of the state."""
 EVALUATION_GROWTH = 0.08
 """Time between two evaluations, as a share of the time trained: so the curve on which it is decided whether a training
 still improves has as many points for a quick training as for a slow one. `LoopConfig` limits it."""
@@ -98,7 +100,8 @@ class FaceUpdateTrainer:
         self.step = 0
         self.trained_s = 0.0
         self.quality: HeldOutQuality | None = None
-        self.improvement = Improvement()
+        self.courses = (Improvement(), Improvement())
+        """Of PSNR in the region and at the mouth; the training stands still where both do."""
         self.stood_still_at: int | None = None
         """Step from which the training no longer improved, and went on to its final phase."""
 
@@ -179,7 +182,8 @@ class FaceUpdateTrainer:
         In the final phase PSNR says nothing of standing still: falling learning rates raise it, and the losses that
         make teeth and lips sharp lower it.
         """
-        if done < self.config.final_phase_from and self.stood_still_at is None and self.improvement.stands_still():
+        can_end = self.stood_still_at is None and done < self.config.final_phase_from
+        if can_end and all(course.stands_still() for course in self.courses):
             self.stood_still_at = self.step
 
     def _evaluation_pause_s(self, evaluation_s: float) -> float:
@@ -254,7 +258,8 @@ class FaceUpdateTrainer:
     def evaluate(self, sheet: HeldOutSheet) -> None:
         """Measure the quality on held-out frames, and write a picture of some of them."""
         self.quality = measure(self.held_out_batches(), self.perceptual)
-        self.improvement.add(self.step, self.quality.mouth_psnr_db)
+        for course, psnr_db in zip(self.courses, (self.quality.psnr_db, self.quality.mouth_psnr_db), strict=True):
+            course.add(self.step, psnr_db)
         headline = f"Frames that training did not use, after {self.step} steps: {self.quality.word}"
         sheet.write(self.averaged, self.device, f"{headline} (mouth {self.quality.mouth_psnr_db:.1f} dB)")
 
@@ -286,7 +291,8 @@ class FaceUpdateTrainer:
         for prefix, module, optimizer in self._trained_modules():
             arrays |= {f"{prefix}network.{name}": value.cpu().numpy() for name, value in module.state_dict().items()}
             arrays |= optimizer_arrays(optimizer, module.named_parameters(), f"{prefix}optimizer.")
-        metadata = {"step": str(self.step), "trained_s": repr(self.trained_s), "course": self.improvement.as_text()}
+        metadata = {"step": str(self.step), "trained_s": repr(self.trained_s)}
+        metadata |= {name: course.as_text() for name, course in zip(COURSES, self.courses, strict=True)}
         if self.stood_still_at is not None:
             metadata["stood_still_at"] = str(self.stood_still_at)
         save_arrays(path, arrays, metadata)
@@ -306,7 +312,8 @@ class FaceUpdateTrainer:
                 module.load_state_dict(_under(tensors, f"{prefix}network."))
                 restore_optimizer(optimizer, module.named_parameters(), tensors, f"{prefix}optimizer.")
             self.step, self.trained_s = int(metadata["step"]), float(metadata["trained_s"])
-            self.improvement = Improvement.from_text(metadata["course"])
+            region, mouth = (Improvement.from_text(metadata[name]) for name in COURSES)
+            self.courses = region, mouth
             self.stood_still_at = int(metadata["stood_still_at"]) if "stood_still_at" in metadata else None
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this training; start it again without --resume.") from error

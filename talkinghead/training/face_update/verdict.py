@@ -31,8 +31,9 @@ def limits(description: dict[str, Any]) -> list[str]:
     """What keeps the result from being better, a clause each; empty where nothing is known to."""
     training, clip, lag_ms = description["training"], description["clip"], description["audio"]["lag_ms"]
     found = []
-    if training["steps"] < FEW_STEPS:
-        found.append(f"below about {FEW_STEPS} steps the mouth is blurred")
+    if needs_more_training(description):
+        is_short = training["steps"] < FEW_STEPS
+        found.append(f"below about {FEW_STEPS} steps the mouth is blurred" if is_short else "it was still improving")
     shown_s = clip["seconds_with_face"]
     if shown_s < SHORT_CLIP_S:
         found.append(f"the clip shows the face for {shown_s:.0f} s: half a minute works, two minutes are better")
@@ -47,9 +48,11 @@ def limits(description: dict[str, Any]) -> list[str]:
 
 
 def needs_more_training(description: dict[str, Any]) -> bool:
-    """Whether more training is the first thing to do: it is rough or was short, and still improved."""
+    """Whether more training is the first thing to do: it is rough, or not yet good after few steps."""
     training = description["training"]
-    return not training["stood_still"] and (training["quality"] == "rough" or training["steps"] < FEW_STEPS)
+    if training["stood_still"] or training["quality"] == "good":
+        return False
+    return bool(training["quality"] == "rough" or training["steps"] < FEW_STEPS)
 
 
 def duration(seconds: float) -> str:
