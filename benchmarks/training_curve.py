@@ -2,10 +2,9 @@
 
     python benchmarks/training_curve.py [CLIP] [--steps N] [--every K] [--pictures FOLDER]
 
-Trains as `talkinghead train --steps N` does, without stopping early, and measures the held-out frames every K steps,
-drawn from their true coefficients: PSNR of the region, as `train` shows it; PSNR, SSIM and sharpness (mean squared
-Laplacian, output over truth) of the mouth's half of the crop, and its ST-LPIPS; and what each doubling of the steps
-gains by then, as early stopping sees it.
+Trains as `talkinghead train --steps N` does, and measures the held-out frames every K steps, drawn from their true
+coefficients: the word of `train`, PSNR of the region, and of the mouth's half of the crop PSNR, ST-LPIPS, SSIM and
+sharpness (mean squared Laplacian, output over truth).
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdate
 from talkinghead.structures import ByteArray
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.discriminator import mouth_windows
+from talkinghead.training.face_update.evaluation import measure as measure_quality
 from talkinghead.training.face_update.samples import gather_samples
 from talkinghead.training.face_update.train import GENERIC_START
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer
@@ -57,7 +57,7 @@ def main() -> None:
             print(*rows[-1], flush=True)
         trainer.train_step(trainer.step / options.steps)
     data = f"{options.clip.name}, {len(trainer.training)} frames trained on, {len(trainer.held_out)} measured"
-    headings = ["steps", "region PSNR, dB", "mouth PSNR, dB", "mouth SSIM", "sharpness", "ST-LPIPS"]
+    headings = ["steps", "word", "region PSNR, dB", "mouth PSNR, dB", "ST-LPIPS", "SSIM", "sharpness"]
     print_report(data, headings, rows)
 
 
@@ -79,19 +79,13 @@ def prepare(clip: Path) -> FaceUpdateTrainer:
 
 def measure(trainer: FaceUpdateTrainer, sheet: Path | None) -> list[str]:
     """The numbers of one row; its sheet of truths above results is written to `sheet`."""
+    batches = list(trainer.held_out_batches())
+    quality = measure_quality(batches, ShiftTolerantLpips.load())
     truths: list[ByteArray] = []
     results: list[ByteArray] = []
-    distances: list[float] = []
-    errors: list[float] = []
-    perceptual = ShiftTolerantLpips.load()
-    for batch in trainer.held_out_batches():
-        inside = (batch.samples.feather > 0).float()
-        squared = ((batch.updated - batch.samples.image) ** 2 * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3)))
-        errors += squared.tolist()
-        both = [mouth_windows(image, batch.samples.mouth_px) for image in (batch.updated, batch.samples.image)]
-        with torch.no_grad():
-            distances += perceptual(*both).tolist()
-        for into, windows in zip((results, truths), both, strict=True):
+    for batch in batches:
+        for into, image in ((results, batch.updated), (truths, batch.samples.image)):
+            windows = mouth_windows(image, batch.samples.mouth_px)
             into += list((windows.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy())
     pairs = list(zip(results, truths, strict=True))
     sharpness = sum(metrics.sharpness(a) for a, _ in pairs) / sum(metrics.sharpness(b) for _, b in pairs)
@@ -100,11 +94,12 @@ def measure(trainer: FaceUpdateTrainer, sheet: Path | None) -> list[str]:
         shown = np.linspace(0, len(pairs) - 1, SHOWN).astype(int)
         write_png(sheet, image_grid([[truths[i] for i in shown], [results[i] for i in shown]]))
     return [
-        f"{-10 * np.log10(np.mean(errors)):.2f}",
-        f"{np.mean([metrics.psnr(a, b) for a, b in pairs]):.2f}",
+        quality.word,
+        f"{quality.psnr_db:.2f}",
+        f"{quality.mouth_psnr_db:.2f}",
+        f"{quality.mouth_distance:.3f}",
         f"{np.mean([metrics.ssim(a, b) for a, b in pairs]):.3f}",
         f"{sharpness:.2f}",
-        f"{np.mean(distances):.3f}",
     ]
 
 

@@ -119,6 +119,20 @@ def test_quality_is_measured_in_the_region_and_at_the_mouth_over_all_samples() -
     assert quality.mouth_distance == pytest.approx((8 * 0.2 + 2 * 0.8) / 10)
 
 
+@pytest.mark.parametrize(("stride", "compared"), [(1, 10), (2, 5), (3, 4), (4, 3), (9, 2), (50, 1)])
+def test_of_every_few_samples_one_is_compared_perceptually(stride: int, compared: int) -> None:
+    sizes: list[int] = []
+
+    def distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(one))
+        return torch.full((len(one),), 0.5)
+
+    batches = [held_out_batch(0, 4), held_out_batch(4, 4), held_out_batch(8, 2)]
+    quality = measure(batches, distance, stride)
+    assert sum(sizes) == compared and 0 not in sizes
+    assert quality.mouth_psnr_db == pytest.approx(40, abs=1e-3) and quality.mouth_distance == 0.5
+
+
 def test_equal_images_have_a_finite_psnr() -> None:
     batch = held_out_batch(0, 2)
     equal = HeldOutBatch(batch.chosen, batch.samples, batch.samples.image)
