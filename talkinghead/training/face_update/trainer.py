@@ -132,6 +132,8 @@ class FaceUpdateTrainer:
         Raises:
             TrainingInterruptedError: `is_interrupted` said so.
         """
+        if not length.early_stop:  # a training that was interrupted in its final phase leaves it
+            self.stood_still_at = None
         last = saved = reported = time.monotonic()
         next_evaluation_s = self.config.evaluate_first_s if self.trained_s == 0 else self.trained_s
         while (done := self._share_done(length)) < 1.0:
@@ -172,7 +174,7 @@ class FaceUpdateTrainer:
         by_time = 0.0 if length.minutes is None else self.trained_s / max(length.minutes * 60, 1e-9)
         by_steps = 0.0 if length.steps is None else self.step / max(length.steps, 1)
         by_standing = 0.0
-        if length.early_stop and self.stood_still_at is not None:
+        if self.stood_still_at is not None:
             # As if it had been planned from the start for the length at which the final phase begins now: the losses
             # of that phase and the fall of the learning rate get the share of the whole that they always have.
             by_standing = self.config.final_phase_from * self.step / self.stood_still_at

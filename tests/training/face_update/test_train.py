@@ -313,8 +313,13 @@ def test_an_interrupted_final_phase_goes_on_as_it_would_have(
         patch.setattr(FaceUpdateTrainer, "evaluate", evaluate_and_signal)
         train(short_clip.path, tmp_path / "person", minutes=600, device="cpu", loop=eager(quick))
     assert len(shares) == STILL_AT + 2
-    train(short_clip.path, tmp_path / "person", minutes=600, device="cpu", loop=eager(quick), resume=True)
-    assert shares[STILL_AT:] == pytest.approx(AFTER_STANDING)
+    shutil.copytree(tmp_path / ".person.training", tmp_path / ".other.training")
+    done = train(short_clip.path, tmp_path / "person", minutes=600, device="cpu", loop=eager(quick), resume=True)
+    assert shares[STILL_AT:] == pytest.approx(AFTER_STANDING) and done["training"]["stood_still"]
+    # With every step asked for after all, the final phase waits again.
+    shares.clear()
+    done = train(short_clip.path, tmp_path / "other", steps=8, device="cpu", loop=eager(quick), resume=True)
+    assert shares == pytest.approx([6 / 8, 7 / 8]) and not done["training"]["stood_still"]
 
 
 @pytest.mark.usefixtures("stands_still")
