@@ -77,6 +77,12 @@ def test_it_says_how_late_a_clips_audio_is(lag_ms: int | None, message: str | No
     assert as_json == {"anchor": "me.anchor", **made(lag_ms=lag_ms)}
 
 
+@pytest.mark.parametrize(("lag_ms", "is_said"), [(0, True), (None, False)])
+def test_that_speech_was_not_adapted_is_said_unless_there_is_none(lag_ms: int | None, is_said: bool) -> None:
+    said = trained({**made(lag_ms=lag_ms), "speech_adaptation": None}).stdout
+    assert ("was not adapted" in said) == is_said and "opening r" not in said
+
+
 def test_it_ends_with_a_verdict_and_a_command_that_can_be_copied() -> None:
     lines = trained(made(), anchor="my anchors/Jo's.anchor").stdout.splitlines()
     assert lines[0] == (
