@@ -9,7 +9,7 @@ network.safetensors             weights of the face update network
 appearance.safetensors          appearance statistics of the person's crops
 speech_adaptation.safetensors   change of the expression predictor by fine-tuning; absent where it does not help
 speech_calibration.safetensors  from the speech model's expression to the person's own; absent where there was no model
-training.png                    true image, image to be filled and result of held-out frames at the end of training
+training.png                    held-out frames: true image, image to be filled, result, and result driven by speech
 
 Folders of format 1 have no misfit and no calibration, the oldest no appearance either: they still load, and `lacks`
 says what is missing. What can be computed is computed when it is needed and kept in the user's cache.

@@ -5,27 +5,18 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.progress import Progress, TaskID
 
 from talkinghead.cli.check import check_before_training
 from talkinghead.cli.consent import remind_of_missing_consent
 from talkinghead.cli.options import config_options, shared_options
-from talkinghead.cli.output import print_json, progress_bar
+from talkinghead.cli.output import print_json
+from talkinghead.cli.training_progress import training_display
 from talkinghead.errors import TrainingInterruptedError
 from talkinghead.training.face_update.config import TrainingConfig
-
-if TYPE_CHECKING:
-    from talkinghead.training.face_update.trainer import TrainingProgress
-
-FEW_STEPS = 250
-"""Below so many steps the command remarks that the mouth will be blurred."""
-VISIBLE_LAG_MS = 60
-"""Above this lag between a clip's audio and its mouth, which viewers notice, the command remarks on it."""
-
-_STAGES = {"tracking": "Tracking the face", "cropping": "Reading the clip", "training": "Training", "done": "Done"}
+from talkinghead.training.face_update.verdict import limits, needs_more_training, verdict
 
 
 @click.command()
@@ -65,14 +56,7 @@ def train(
     made = output or continued or Path()
     remarks: list[dict[str, str]] = []
     try:
-        with progress_bar(quiet or as_json) as bar:
-            task = bar.add_task("", total=None, note="")
-
-            def show(progress: TrainingProgress) -> None:
-                if progress.remark is None:
-                    _show(bar, task, progress)
-                elif not quiet:
-                    bar.console.print(progress.remark, markup=False, highlight=False, soft_wrap=True)
+        with training_display(quiet or as_json) as show:
 
             def inspect(inspected: Path) -> None:
                 from talkinghead.training.face_update.trainer import TrainingProgress
@@ -108,36 +92,25 @@ def _command_to_resume() -> str:
     return shlex.join(["talkinghead", *given, "--resume"])
 
 
-def _show(bar: Progress, task: TaskID, progress: TrainingProgress) -> None:
-    """Draw the progress of a training."""
-    note = f"{progress.step} frames" if progress.stage == "tracking" else ""
-    if progress.stage == "training":
-        note = f"step {progress.step}"
-        if progress.held_out_psnr_db is not None:
-            note += f", held-out frames {progress.held_out_psnr_db:.1f} dB"
-    total = 1.0 if progress.stage in ("training", "done") else None
-    bar.update(task, description=_STAGES[progress.stage], total=total, completed=progress.done, note=note)
-
-
 def _echo_description(description: dict[str, Any], output: Path) -> None:
-    """Print for people what anchor.json records."""
-    steps = description["training"]["steps"]
-    click.echo(f"{output}: trained for {steps} step{'s' if steps != 1 else ''}. Look at {output / 'training.png'}")
-    if steps < FEW_STEPS:
-        click.echo(
-            f"Below about {FEW_STEPS} steps the mouth is blurred; `talkinghead train --continue {output}` goes on."
-        )
+    """Print for people what has been made, what limits it, and what to do next."""
+    click.echo(f"{output} is {verdict(description)}.")
+    if found := limits(description):
+        click.echo(f"What limits it: {'; '.join(found)}.")
     adaptation = description["speech_adaptation"]
-    if adaptation is None:
-        click.echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")
-    else:
+    if adaptation is not None:
         before, after = adaptation["calibrated_r"], adaptation["held_out_r"]
         click.echo(
             f"The speech predictor was adapted to the clip: opening r {before:.2f} -> {after:.2f} on held-out parts."
         )
-    lag_ms = description["audio"]["lag_ms"]
-    if lag_ms is not None and abs(lag_ms) > VISIBLE_LAG_MS:
-        click.echo(
-            f"The clip's audio is {abs(lag_ms)} ms {'behind' if lag_ms > 0 else 'ahead of'} its mouth; "
-            "generating from speech corrects this."
-        )
+    elif description["audio"]["lag_ms"] is not None:  # else the lack of speech has been said
+        click.echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")
+    click.echo(f"Look at {output / 'training.png'}. Next:\n    {shlex.join(_next_command(description, output))}")
+
+
+def _next_command(description: dict[str, Any], output: Path) -> list[str]:
+    """More training where that is what is missing, else a first video."""
+    folder = f"./{output}" if str(output).startswith("-") else str(output)
+    if needs_more_training(description):
+        return ["talkinghead", "train", "--continue", folder, "--minutes", "10"]
+    return ["talkinghead", "generate", folder, "--text", "Good evening.", "-o", f"{Path(folder).with_suffix('.mp4')}"]

@@ -23,6 +23,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError
+from talkinghead.face.native_messages import without_notices
 from talkinghead.face.topology import LEFT_EYE, RIGHT_EYE
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FloatArray
 
@@ -222,8 +223,9 @@ class _Network:
             ModelUnavailableError: it does not load, or has other shapes.
         """
         try:
-            self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
-            self._interpreter.allocate_tensors()
+            with without_notices():
+                self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelUnavailableError(f"A network of the face landmarker does not load: {error}") from error
         inputs = self._interpreter.get_input_details()

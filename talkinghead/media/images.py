@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from talkinghead.errors import OutputError
 from talkinghead.files import replacing
@@ -20,6 +21,11 @@ SHEET_FRAMES = 12
 """Most frames that a contact sheet shows."""
 SHEET_WIDTH_PX = 256
 """Width of each frame and each mouth on a contact sheet."""
+
+LETTERS_PX = 14
+"""Size of the letters of captions."""
+CAPTION_BRIGHTNESS = 230
+"""Gray level of the letters."""
 
 
 def image_grid(rows: Sequence[Sequence[ByteArray]]) -> ByteArray:
@@ -41,6 +47,41 @@ def image_grid(rows: Sequence[Sequence[ByteArray]]) -> ByteArray:
             top, left = GAP_PX + r * (height + GAP_PX), GAP_PX + c * (width + GAP_PX)
             grid[top : top + height, left : left + width] = image
     return grid
+
+
+def captions(texts: Sequence[str], width_px: int) -> ByteArray:
+    """Captions side by side, light letters on the background of `image_grid`, to be put above a grid.
+
+    Args:
+        texts: one for each column; words are wrapped, and a word that is too wide is cut.
+        width_px: of a column of the grid, without its gap.
+
+    Returns:
+        (H, len(texts) * (width_px + GAP_PX) + GAP_PX, 3) uint8, as high as the longest text needs.
+    """
+    font = ImageFont.load_default(LETTERS_PX)
+    blocks = ["\n".join(_wrapped(text, font, width_px)) for text in texts]
+    lines = max(block.count("\n") + 1 for block in blocks)
+    line_px = round(1.4 * LETTERS_PX)
+    image = Image.new("L", (len(texts) * (width_px + GAP_PX) + GAP_PX, lines * line_px + GAP_PX), BACKGROUND)
+    for column, block in enumerate(blocks):
+        tile = Image.new("L", (width_px, image.height - GAP_PX), BACKGROUND)
+        for number, line in enumerate(block.split("\n")):
+            ImageDraw.Draw(tile).text((0, number * line_px), line, fill=CAPTION_BRIGHTNESS, font=font)
+        image.paste(tile, (GAP_PX + column * (width_px + GAP_PX), GAP_PX))
+    return np.repeat(np.asarray(image)[..., None], 3, axis=2)
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> list[str]:
+    """The lines of a text that is not to be wider than `width_px`, broken between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width_px:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 class ContactSheet:

@@ -53,7 +53,8 @@ def train(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     def show(progress: TrainingProgress) -> None:
         share = progress.done if progress.stage in ("training", "done") else None
         values = dataclasses.asdict(progress)
-        del values["done"]
+        del values["done"], values["sheet"]  # the picture is in a hidden folder until the training has ended
+        values["word"] = None if progress.quality is None else progress.quality.word
         reporter.progress(share, **values)
 
     description = train_anchor(

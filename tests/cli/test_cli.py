@@ -133,30 +133,6 @@ def test_doctor_names_a_package_that_does_not_import(monkeypatch: pytest.MonkeyP
     assert finding.state == doctor.State.MISSING and finding.remedy == "pip install no-such-thing"
 
 
-@pytest.mark.parametrize(
-    ("lag_ms", "message"),
-    [(260, "260 ms behind"), (-80, "80 ms ahead of"), (40, None), (None, None)],
-)
-def test_train_prints_how_late_a_clips_audio_is(
-    monkeypatch: pytest.MonkeyPatch, lag_ms: int | None, message: str | None
-) -> None:
-    made = {
-        "audio": {"lag_ms": lag_ms, "r": None},
-        "speech_adaptation": {"held_out_r": 0.81, "calibrated_r": 0.72},
-        "training": {"steps": 5000},
-        "consent": "Jo",
-    }
-    monkeypatch.setattr("talkinghead.training.face_update.train.train", lambda *_, **__: made)
-    result = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor"])
-    lines = result.stdout.splitlines()
-    assert result.exit_code == 0
-    assert "opening r 0.72 -> 0.81" in lines[1]
-    assert len(lines) == 2 + (message is not None)
-    assert message is None or (message in lines[2] and "corrects" in lines[2])
-    as_json = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor", "--json"])
-    assert json.loads(as_json.stdout)["audio"]["lag_ms"] == lag_ms
-
-
 def test_doctor_prints_brackets_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = doctor.Finding("[bold]subject[/]", doctor.State.NOTE, "[a] detail", "pip install 'talkinghead[kokoro]'")
     monkeypatch.setattr(doctor, "examine", lambda: [finding])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from talkinghead.errors import OutputError
-from talkinghead.media.images import BACKGROUND, GAP_PX, SHEET_WIDTH_PX, ContactSheet, image_grid, write_png
+from talkinghead.media.images import BACKGROUND, GAP_PX, SHEET_WIDTH_PX, ContactSheet, captions, image_grid, write_png
 from talkinghead.structures import ByteArray
 
 FRAME_HEIGHT, MOUTH_HEIGHT = 20, 12
@@ -93,6 +93,25 @@ def test_a_short_row_of_a_grid_ends_in_background() -> None:
     expected[GAP_PX : GAP_PX + 3, -GAP_PX - 5 : -GAP_PX] = images[1]
     expected[-GAP_PX - 3 : -GAP_PX, GAP_PX : GAP_PX + 5] = images[2]
     np.testing.assert_array_equal(grid, expected)
+
+
+def test_captions_stand_above_their_columns() -> None:
+    drawn = captions(["one", "", "three"], 60)
+    assert drawn.shape[1] == 3 * 60 + 4 * GAP_PX and drawn.dtype == np.uint8
+    letters = drawn[..., 0] > BACKGROUND + 50
+    columns = [letters[:, GAP_PX + left : GAP_PX + left + 60] for left in (0, 60 + GAP_PX, 2 * (60 + GAP_PX))]
+    assert [column.any() for column in columns] == [True, False, True]
+    assert letters.sum() == sum(column.sum() for column in columns)  # none in the gaps
+
+
+def test_long_captions_are_wrapped_between_words_and_cut_within() -> None:
+    one, wrapped = captions(["word"], 60), captions(["word word"], 60)
+    line_px = wrapped.shape[0] - one.shape[0]
+    assert line_px > 0
+    np.testing.assert_array_equal(wrapped[: one.shape[0]], one)
+    np.testing.assert_array_equal(wrapped[line_px + GAP_PX :], one[GAP_PX:])  # the same word again, a line lower
+    assert captions(["incomprehensibilities"], 60).shape == one.shape
+    assert captions(["word", "word word"], 60).shape[0] == wrapped.shape[0]
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:

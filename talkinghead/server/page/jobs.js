@@ -20,7 +20,7 @@ export function startJobs(whenAnchorsChange) {
     const parts = [say(job.state)];
     if (job.state === "running") {
       parts.push(progress.stage ? say(progress.stage) : progress.count ? `${progress.done}/${progress.count} ${say("frames")}` : say("preparing"));
-      if (progress.held_out_psnr_db) parts.push(`${progress.held_out_psnr_db.toFixed(1)} dB`);
+      if (progress.quality) parts.push(`${say(progress.word)} (${progress.quality.mouth_psnr_db.toFixed(1)} dB)`);
       if (progress.seconds_left) parts.push(`${say("about")} ${duration(progress.seconds_left)} ${say("left")}`);
     }
     if (job.state === "done" && job.result?.frames_passed_through)

@@ -74,12 +74,31 @@ class LoopConfig:
     held_out_share: float = option(0.02, help="Share of the frames that are not trained on.", low=0, high=0.5)
     largest_frames: int = option(3000, help="Frames to train on; longer clips are thinned evenly.", low=1)
     save_every_s: float = option(60.0, help="Time between two saves of the training's state.", low=0, unit="s")
-    evaluate_first_s: float = option(30.0, help="Time before the first evaluation on held-out frames.", low=0, unit="s")
-    evaluate_every_s: float = option(180.0, help="Time between two evaluations.", low=0, unit="s")
+    evaluate_first_s: float = option(15.0, help="Time before the first evaluation on held-out frames.", low=0, unit="s")
+    evaluate_every_s: float = option(60.0, help="Longest time between two evaluations.", low=0, unit="s")
     seed: int = option(0, help="Seed of initial weights and of what is drawn in each step.", low=0)
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def final_phase_from(self) -> float:
+        """Share of the training after which it is in its final phase: that in which losses are added.
+
+        Where they act from the start, as in continued trainings, it begins where it does by default.
+        """
+        begins = [share for share in (self.adversarial_from, self.perceptual_from) if share > 0]
+        return min(begins, default=LoopConfig.adversarial_from)
+
+
+@dataclass(frozen=True)
+class TrainingLength:
+    """When a training ends: by whichever comes first."""
+
+    minutes: float | None = None
+    steps: int | None = None
+    early_stop: bool = False
+    """Whether it is brought to its end where it no longer improves."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +112,17 @@ class TrainingConfig:
     """
 
     minutes: float | None = option(
-        None, help="Length of the training loop; 15 where --steps is not given either.", low=0.01, unit="minutes"
+        None,
+        help="Most time for the training loop, which ends earlier where nothing improves; 15 where --steps is not "
+        "given either.",
+        low=0.01,
+        unit="minutes",
     )
     steps: int | None = option(
         None, help="Length of the training loop in steps; with --minutes, whichever ends first.", low=1
+    )
+    early_stop: bool = option(
+        True, help="End before --minutes are over where held-out frames no longer improve; --steps alone are all taken."
     )
     resume: bool = option(False, help="Continue an interrupted training of the same clip and output.")
     face: FaceChoice = option(
@@ -125,9 +151,10 @@ class TrainingConfig:
         return Tracks(self.audio_track, self.video_track)
 
     @property
-    def loop_minutes(self) -> float | None:
-        """Length of the loop in minutes; None where the steps alone decide."""
-        return DEFAULT_MINUTES if self.minutes is None and self.steps is None else self.minutes
+    def length(self) -> TrainingLength:
+        """Length of the loop. Whoever gives steps alone gets them all."""
+        minutes = DEFAULT_MINUTES if self.minutes is None and self.steps is None else self.minutes
+        return TrainingLength(minutes, self.steps, self.early_stop and minutes is not None)
 
 
 class TrainingOptions(TypedDict, total=False):
@@ -135,6 +162,7 @@ class TrainingOptions(TypedDict, total=False):
 
     minutes: float | None
     steps: int | None
+    early_stop: bool
     resume: bool
     face: FaceChoice
     audio_track: int | None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkinghead.device import mixed_precision
-from talkinghead.media.images import image_grid
 from talkinghead.network.face_update_network import FaceUpdateNetwork
-from talkinghead.structures import ByteArray
+from talkinghead.training.face_update.discriminator import mouth_windows
 from talkinghead.training.face_update.losses import pixel_weight
+from talkinghead.training.face_update.quality import HeldOutQuality
 from talkinghead.training.face_update.samples import SampleBatch, Samples
 from talkinghead.training.face_update.sharpening import matching_sharpening
 
-SHOWN_SAMPLES = 8
-"""Samples on the contact sheet."""
+Distance = Callable[[Tensor, Tensor], Tensor]
+LARGEST_PSNR_DB = 100.0
+"""PSNR of identical images, which would be infinite."""
 
 
 @dataclass(frozen=True)
@@ -58,31 +60,30 @@ def held_out_batches(
         yield HeldOutBatch(chosen, batch, updated.clamp(0, 1))
 
 
-def evaluate(batches: Iterable[HeldOutBatch], count: int) -> tuple[float, ByteArray]:
-    """PSNR in the region over all held-out samples, and a contact sheet of some of them.
+@torch.no_grad()
+def measure(batches: Iterable[HeldOutBatch], distance: Distance, stride: int = 1) -> HeldOutQuality:
+    """Compare held-out samples with what the network makes of them.
 
     Args:
-        batches: what `held_out_batches` gives.
-        count: how many samples these hold together.
-
-    Returns:
-        PSNR in dB, and an image (H, W, 3) on which each sample is shown as it is, cut out, and updated.
+        batches: what `held_out_batches` gives; at least one sample.
+        distance: perceptual distance of two batches of images, (B, 3, h, w) x 2 -> (B,).
+        stride: of every so many samples one is given to `distance`, which takes longer than all the rest.
     """
-    squared_errors, rows = [], []
-    shown = set(np.linspace(0, count - 1, SHOWN_SAMPLES).astype(int).tolist())
-    number = 0
+    in_region, at_mouth, distances = [], [], []
+    count = 0
     for batch in batches:
-        image, updated = batch.samples.image, batch.updated
+        image, updated, mouth_px = batch.samples.image, batch.updated.float(), batch.samples.mouth_px
+        squared = (updated - image) ** 2
         inside = (batch.samples.feather > 0).float()
-        squared = ((updated - image) ** 2 * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3)))
-        squared_errors.append(squared.cpu())
-        for offset in range(len(image)):
-            if number in shown:
-                rows.append([_to_bytes(one[offset]) for one in (image, batch.samples.filled, updated)])
-            number += 1
-    psnr_db = float(-10 * torch.log10(torch.cat(squared_errors).mean()))
-    # Two samples side by side make a row; a sample without a partner is left out unless it is the only one.
-    return psnr_db, image_grid([a + b for a, b in zip(rows[::2], rows[1::2], strict=False)] or rows)
+        in_region.append((squared * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))))
+        at_mouth.append(mouth_windows(squared, mouth_px).mean((1, 2, 3)))
+        compared = slice(-count % stride, None, stride)
+        if len(mouth_px[compared]):
+            windows = (mouth_windows(one[compared], mouth_px[compared]) for one in (updated, image))
+            distances.append(distance(*windows))
+        count += len(mouth_px)
+    region, mouth, perceived = (float(torch.cat(values).mean()) for values in (in_region, at_mouth, distances))
+    return HeldOutQuality(_psnr_db(region), _psnr_db(mouth), perceived)
 
 
 def find_sharpening(batches: Iterable[HeldOutBatch], mouth_weight: float) -> float:
@@ -99,6 +100,6 @@ def find_sharpening(batches: Iterable[HeldOutBatch], mouth_weight: float) -> flo
     return matching_sharpening(generated, real, weight)
 
 
-def _to_bytes(image: Tensor) -> ByteArray:
-    """(3, H, W) in [0, 1] -> (H, W, 3) uint8."""
-    return np.asarray((image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())
+def _psnr_db(squared_error: float) -> float:
+    """PSNR of images in [0, 1] by their mean squared error; NaN stays NaN."""
+    return LARGEST_PSNR_DB if squared_error == 0 else min(-10 * math.log10(squared_error), LARGEST_PSNR_DB)

@@ -58,6 +58,8 @@ class Samples:
     """S sets, the frames' own expression among them."""
     mouth_px: FloatArray
     """(S, 4) center x, y and half axes of the mouth in each crop, pixels."""
+    frames: NDArray[np.int64]
+    """(S,) numbers of the clip's frames that the samples are."""
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -118,6 +120,7 @@ def gather_samples(
         np.round(feathers * 255).astype(np.uint8),
         coefficients,
         _mouth_ellipses(coefficients, model.of(part.identity).local_neutral, model.local_index, model.reach_basis),
+        frames,
     )
 
 

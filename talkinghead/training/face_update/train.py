@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 
 import talkinghead
@@ -50,14 +51,17 @@ from talkinghead.face.tracking import save_track
 from talkinghead.files import PathLike, locked, sha256_of, writing
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.remarks import audio_remarks, video_remarks
+from talkinghead.metrics.landmarks import frame_period_s
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import DEFAULT_TRACKS, Reconstruction, Track, Tracks
-from talkinghead.training.face_update.config import TrainingConfig, TrainingOptions
+from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
+from talkinghead.training.face_update.own_speech import drive_by_own_speech
 from talkinghead.training.face_update.samples import Samples, gather_samples
+from talkinghead.training.face_update.sheet import HeldOutSheet, shown_samples
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
 from talkinghead.training.interrupts import Interrupts
 from talkinghead.training.speech.adaptation import adapt
@@ -70,11 +74,13 @@ STATE_FILE = "state.safetensors"
 MARK_FILE = "clip.sha256"
 """Which clip, and which face in it, an unfinished training is of; in its work folder."""
 SHEET_FILE = "training.png"
-"""Contact sheet of held-out frames, in the ANCHOR."""
+"""Picture of held-out frames, in the ANCHOR; until it is complete, in the work folder."""
 CONTINUED_RATE = 0.25
 """Learning rate of a continued training, as a share of that of a new one."""
 FEWEST_FRAMES = 10
 """Frames with a usable face that a training needs."""
+WIDE_QUANTILE = 0.95
+"""The mouth of a clip opens as far as this share of its frames, for anchor.json: the widest may be mistracked."""
 
 
 def train(
@@ -97,8 +103,8 @@ def train(
         report: called with the progress, about once a second.
         inspect: called with the clip before it is trained on, but not where a training is resumed; what it raises ends
             the training.
-        options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, resume, face,
-            audio_track, video_track, consent, device, loop.
+        options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, early_stop, resume,
+            face, audio_track, video_track, consent, device, loop.
 
     Returns:
         What anchor.json records.
@@ -225,9 +231,15 @@ def _train(
             )
             with writing(output):
                 prepared = _prepare(work, clip, track, config, remarks)
-                trainer = _train_network(work, prepared, config, device, report, interrupts, start)
+                trainer = _prepare_trainer(work, prepared, config.loop, device, start)
+                sheet = _prepare_sheet(work, clip, prepared, trainer, config.tracks)
+                interrupts.deferred = True
+                interrupts.message = "Interrupted; --resume goes on from the state that was saved last."
+                trainer.run(config.length, work / STATE_FILE, sheet, report, lambda: interrupts.requested)
+                interrupts.deferred = False
                 description = _write_anchor(work, clip, prepared, trainer, config, start)
-            report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
+            stands_still = trainer.stood_still_at is not None
+            report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.quality, stands_still, output / SHEET_FILE))
         except BaseException:
             if not (work / STATE_FILE).is_file():  # nothing to resume from
                 shutil.rmtree(work, ignore_errors=True)
@@ -300,6 +312,7 @@ def _prepare(work: Path, clip: Path, track: Track, config: TrainingConfig, remar
     region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
     remarks.add(*training_remarks(clip, reconstruction, face))
+    remarks.report(TrainingProgress("speech", 0.0, 0))
     calibration, adaptation = _fit_speech(clip, face, reconstruction, config.tracks, remarks)
     remarks.report(TrainingProgress("cropping", 0.0, 0))
     frames = config.loop.largest_frames
@@ -307,21 +320,11 @@ def _prepare(work: Path, clip: Path, track: Track, config: TrainingConfig, remar
     return _PreparedClip(track, face, reconstruction, calibration, adaptation, size_px, samples, tuple(remarks.found))
 
 
-def _train_network(
-    work: Path,
-    prepared: _PreparedClip,
-    config: TrainingConfig,
-    device: torch.device,
-    report: Report,
-    interrupts: Interrupts,
-    start: _Start | None,
+def _prepare_trainer(
+    work: Path, prepared: _PreparedClip, loop: LoopConfig, device: torch.device, start: _Start | None
 ) -> FaceUpdateTrainer:
-    """Train a face update network on a clip, from the work folder's state where there is one.
-
-    Raises:
-        TrainingInterruptedError: the state is saved.
-    """
-    face, reconstruction, loop = prepared.face, prepared.reconstruction, config.loop
+    """The trainer of a clip's face update network, with the work folder's state where there is one."""
+    face, reconstruction = prepared.face, prepared.reconstruction
     torch.manual_seed(loop.seed)
     sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
     network = FaceUpdateNetwork(sizes, face)
@@ -333,18 +336,24 @@ def _train_network(
     trainer = FaceUpdateTrainer(network, prepared.samples, own.std(0), loop, device)
     if (work / STATE_FILE).is_file():
         trainer.load(work / STATE_FILE)
-    interrupts.deferred = True
-    interrupts.message = "Interrupted; --resume goes on from the state that was saved last."
-    trainer.run(
-        config.loop_minutes,
-        config.steps,
-        work / STATE_FILE,
-        work / SHEET_FILE,
-        report,
-        is_interrupted=lambda: interrupts.requested,
-    )
-    interrupts.deferred = False
     return trainer
+
+
+def _prepare_sheet(
+    work: Path, clip: Path, prepared: _PreparedClip, trainer: FaceUpdateTrainer, tracks: Tracks
+) -> HeldOutSheet:
+    """The picture of held-out frames, some of them driven by the clip's own speech."""
+    shown = shown_samples(trainer.held_out)
+    own_speech = drive_by_own_speech(
+        clip,
+        prepared.face,
+        prepared.reconstruction,
+        trainer.network,
+        prepared.calibration,
+        prepared.samples.frames[shown],
+        tracks,
+    )
+    return HeldOutSheet(work / SHEET_FILE, prepared.samples, shown, own_speech)
 
 
 def _write_anchor(
@@ -358,7 +367,8 @@ def _write_anchor(
     """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
     track, reconstruction, calibration = prepared.track, prepared.reconstruction, prepared.calibration
     network, samples = trainer.network, prepared.samples
-    usable = int(reconstruction.valid.sum())
+    own = reconstruction.expression[reconstruction.valid]
+    usable = len(own)
 
     copy = work / f"clip{clip.suffix.lower()}"
     shutil.copyfile(clip, copy)
@@ -383,6 +393,8 @@ def _write_anchor(
             "height": track.height,
             "frames": len(track),
             "frames_with_face": usable,
+            "seconds_with_face": round(usable * frame_period_s(track.times_s), 2),
+            "opening": round(float(np.quantile(prepared.face.opening(own), WIDE_QUANTILE)), 3),
             "steady": True,
             "audio_track": config.audio_track,
             "video_track": config.video_track,
@@ -395,7 +407,7 @@ def _write_anchor(
             "steps": trainer.step + (0 if start is None else start.steps),
             "seconds": round(trainer.trained_s + (0 if start is None else start.seconds), 1),
             "samples": len(trainer.training),
-            "held_out_psnr_db": None if trainer.held_out_psnr_db is None else round(trainer.held_out_psnr_db, 2),
+            **trainer.describe(),
             "device": str(trainer.device),
         },
     }

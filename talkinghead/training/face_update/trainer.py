@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,15 +17,17 @@ from torch import Tensor
 from talkinghead.device import mixed_precision
 from talkinghead.errors import CheckpointError, TrainingInterruptedError
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.media.images import write_png
 from talkinghead.metrics.st_lpips import ShiftTolerantLpips
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.structures import FloatArray
-from talkinghead.training.face_update.config import LoopConfig
+from talkinghead.training.face_update.config import LoopConfig, TrainingLength
 from talkinghead.training.face_update.discriminator import DiscriminatorTrainer, mouth_windows
-from talkinghead.training.face_update.evaluation import HeldOutBatch, evaluate, find_sharpening, held_out_batches
+from talkinghead.training.face_update.evaluation import HeldOutBatch, find_sharpening, held_out_batches, measure
+from talkinghead.training.face_update.improvement import Improvement
 from talkinghead.training.face_update.losses import laplacian_l1, pixel_weight, weighted_l1
+from talkinghead.training.face_update.quality import HeldOutQuality
 from talkinghead.training.face_update.samples import SampleBatch, Samples, coefficient_jitter, held_out_frames
+from talkinghead.training.face_update.sheet import HeldOutSheet
 from talkinghead.training.moving_average import moving_average, resume_average
 from talkinghead.training.optimizer_state import optimizer_arrays, restore_optimizer
 
@@ -32,8 +35,17 @@ LOCAL_WEIGHT = 0.5
 """Weight of the local image's L1 loss against the updated image's."""
 PERCEPTUAL_SAMPLES = 4
 """Samples of a batch that the perceptual loss is taken of: of all, it would take as long as the rest of a step."""
+PERCEIVED_SAMPLES = 16
+"""Most held-out samples of which ST-LPIPS is measured."""
 REPORT_EVERY_S = 1.0
 """Time between two reports of progress."""
+COURSES = ("region_course", "mouth_course")
+"""What the courses of PSNR are called in the file of the state."""
+EVALUATION_GROWTH = 0.08
+"""Time between two evaluations, as a share of the time trained: so the curve on which it is decided whether a training
+still improves has as many points for a quick training as for a slow one. `LoopConfig` limits it."""
+EVALUATION_COST = 0.05
+"""Share of the time that evaluations may take."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +53,19 @@ class TrainingProgress:
     """Progress of a training, as it is reported about once a second."""
 
     stage: str
-    """tracking, cropping, training or done; or remark, see there."""
+    """tracking, speech, cropping, training or done; or remark, see there."""
     done: float
     """Share of the stage, in [0, 1]."""
     step: int
     """Training steps so far; frames so far while tracking."""
     seconds_left: float | None = None
     """Estimated time until the loop ends; None where it is not known."""
-    held_out_psnr_db: float | None = None
-    """PSNR of the region on held-out frames at the last evaluation; None before the first."""
+    quality: HeldOutQuality | None = None
+    """Quality on held-out frames at the last evaluation; None before the first."""
+    stands_still: bool = False
+    """Whether it no longer improves, so that the training is being brought to its end."""
+    sheet: Path | None = None
+    """Picture of held-out frames as of the last evaluation; None before the first."""
     remark: str | None = None
     """Something to know of the clip, a sentence, at any stage; the other fields say nothing then."""
 
@@ -82,12 +98,16 @@ class FaceUpdateTrainer:
         self.discriminator = (
             DiscriminatorTrainer(device, config.discriminator_learning_rate) if config.adversarial_weight else None
         )
-        self.perceptual = ShiftTolerantLpips.load().to(device) if config.perceptual_weight else None
+        self.perceptual = ShiftTolerantLpips.load().to(device)
         self._average = moving_average(self.network, config.ema_decay)
         self._average.eval()
         self.step = 0
         self.trained_s = 0.0
-        self.held_out_psnr_db: float | None = None
+        self.quality: HeldOutQuality | None = None
+        self.courses = (Improvement(), Improvement())
+        """Of PSNR in the region and at the mouth; the training stands still where both do."""
+        self.stood_still_at: int | None = None
+        """Step from which the training no longer improved, and went on to its final phase."""
 
     @property
     def averaged(self) -> FaceUpdateNetwork:
@@ -96,28 +116,29 @@ class FaceUpdateTrainer:
 
     def run(
         self,
-        minutes: float | None,
-        steps: int | None,
+        length: TrainingLength,
         state: Path,
-        sheet: Path,
+        sheet: HeldOutSheet,
         report: Report,
         is_interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Train until the time or the steps are used up, saving and evaluating on the way.
+        """Train until the time or the steps are used up, or nothing improves, saving and evaluating on the way.
 
         Args:
-            minutes, steps: length of the training, what was trained before included; whichever ends first.
+            length: of the training, what was trained before included.
             state: file to save the state in.
-            sheet: file of the contact sheet, a PNG.
+            sheet: picture of held-out frames, written at each evaluation.
             report: called with the progress, about once a second.
             is_interrupted: asked after each step; if so, the state is saved.
 
         Raises:
             TrainingInterruptedError: `is_interrupted` said so.
         """
+        if not length.early_stop:  # a training that was interrupted in its final phase leaves it
+            self.stood_still_at = None
         last = saved = reported = time.monotonic()
         next_evaluation_s = self.config.evaluate_first_s if self.trained_s == 0 else self.trained_s
-        while (done := self._share_done(minutes, steps)) < 1.0:
+        while (done := self._share_done(length)) < 1.0:
             self.train_step(done)
             now = time.monotonic()
             self.trained_s, last = self.trained_s + now - last, now
@@ -126,22 +147,55 @@ class FaceUpdateTrainer:
                 raise TrainingInterruptedError(f"Interrupted after {self.step} steps, which are kept.")
             if self.trained_s >= next_evaluation_s:
                 self.evaluate(sheet)
-                next_evaluation_s = self.trained_s + self.config.evaluate_every_s
+                if length.early_stop:
+                    self._watch_improvement(done)
+                next_evaluation_s = self.trained_s + self._evaluation_pause_s(time.monotonic() - now)
             if now - saved >= self.config.save_every_s:
                 self.save(state)
                 saved = now
             if now - reported >= REPORT_EVERY_S:
-                left = self.trained_s * (1 - done) / done if done > 0 else None
-                report(TrainingProgress("training", done, self.step, left, self.held_out_psnr_db))
+                report(self._progress(self._share_done(length), sheet))
                 reported = now
         self.save(state)
         self.evaluate(sheet)
 
-    def _share_done(self, minutes: float | None, steps: int | None) -> float:
+    def _progress(self, done: float, sheet: HeldOutSheet) -> TrainingProgress:
+        done = min(done, 1.0)
+        return TrainingProgress(
+            "training",
+            done,
+            self.step,
+            self.trained_s * (1 - done) / done if done > 0 else None,
+            self.quality,
+            self.stood_still_at is not None,
+            None if self.quality is None else sheet.path,
+        )
+
+    def _share_done(self, length: TrainingLength) -> float:
         """Share of the training that is done; 1 or more when it is to end."""
-        by_time = 0.0 if minutes is None else self.trained_s / max(minutes * 60, 1e-9)
-        by_steps = 0.0 if steps is None else self.step / max(steps, 1)
-        return max(by_time, by_steps)
+        by_time = 0.0 if length.minutes is None else self.trained_s / max(length.minutes * 60, 1e-9)
+        by_steps = 0.0 if length.steps is None else self.step / max(length.steps, 1)
+        by_standing = 0.0
+        if self.stood_still_at is not None:
+            # As if it had been planned from the start for the length at which the final phase begins now: the losses
+            # of that phase and the fall of the learning rate get the share of the whole that they always have.
+            by_standing = self.config.final_phase_from * self.step / self.stood_still_at
+        return max(by_time, by_steps, by_standing)
+
+    def _watch_improvement(self, done: float) -> None:
+        """Go on to the final phase where the training stands still before it.
+
+        In the final phase PSNR says nothing of standing still: falling learning rates raise it, and the losses that
+        make teeth and lips sharp lower it.
+        """
+        can_end = self.stood_still_at is None and done < self.config.final_phase_from
+        if can_end and all(course.stands_still() for course in self.courses):
+            self.stood_still_at = self.step
+
+    def _evaluation_pause_s(self, evaluation_s: float) -> float:
+        """Time until the next evaluation, by how long the last one took."""
+        wanted_s = min(EVALUATION_GROWTH * self.trained_s, self.config.evaluate_every_s)
+        return max(wanted_s, evaluation_s / EVALUATION_COST)
 
     def train_step(self, done: float) -> None:
         """One step of the network, and of the discriminator where it takes part.
@@ -182,7 +236,7 @@ class FaceUpdateTrainer:
         loss = weighted_l1(updated, batch.image, weight) + LOCAL_WEIGHT * weighted_l1(local, batch.image, weight)
         loss = loss + self.image_loss(updated, batch.image, weight)
         real, generated = (mouth_windows(part, batch.mouth_px) for part in (batch.image, updated))
-        if self.perceptual and done >= config.perceptual_from:
+        if config.perceptual_weight and done >= config.perceptual_from:
             with mixed_precision(self.device):
                 windows = (part[:PERCEPTUAL_SAMPLES] for part in (generated, real))
                 loss = loss + config.perceptual_weight * self.perceptual(*windows, quick=True).mean()
@@ -207,10 +261,28 @@ class FaceUpdateTrainer:
         """The held-out samples, batch by batch, through the averaged network."""
         return held_out_batches(self.averaged, self.samples, self.held_out, self.config.batch, self.device)
 
-    def evaluate(self, sheet: Path) -> None:
-        """Measure PSNR in the region on held-out frames, and write a contact sheet of some of them as a PNG."""
-        self.held_out_psnr_db, image = evaluate(self.held_out_batches(), len(self.held_out))
-        write_png(sheet, image)
+    def evaluate(self, sheet: HeldOutSheet) -> None:
+        """Measure the quality on held-out frames, and write a picture of some of them."""
+        stride = math.ceil(len(self.held_out) / PERCEIVED_SAMPLES)
+        self.quality = measure(self.held_out_batches(), self.perceptual, stride)
+        for course, psnr_db in zip(self.courses, (self.quality.psnr_db, self.quality.mouth_psnr_db), strict=True):
+            course.add(self.step, psnr_db)
+        headline = f"Frames that training did not use, after {self.step} steps: {self.quality.word}"
+        sheet.write(self.averaged, self.device, f"{headline} (mouth {self.quality.mouth_psnr_db:.1f} dB)")
+
+    def describe(self) -> dict[str, Any]:
+        """Quality on held-out frames and whether it stood still, as plain values for anchor.json."""
+        numbers: list[float | None] = [None, None, None]
+        if self.quality is not None:
+            measured = (self.quality.psnr_db, self.quality.mouth_psnr_db, self.quality.mouth_distance)
+            numbers = [round(number, 3) if math.isfinite(number) else None for number in measured]
+        return {
+            "held_out_psnr_db": numbers[0],
+            "held_out_mouth_psnr_db": numbers[1],
+            "held_out_mouth_st_lpips": numbers[2],
+            "quality": None if self.quality is None else self.quality.word,
+            "stood_still": self.stood_still_at is not None,
+        }
 
     def sharpening(self) -> float:
         """The amount by which the averaged network's images are to be sharpened, found on the held-out frames."""
@@ -226,7 +298,11 @@ class FaceUpdateTrainer:
         for prefix, module, optimizer in self._trained_modules():
             arrays |= {f"{prefix}network.{name}": value.cpu().numpy() for name, value in module.state_dict().items()}
             arrays |= optimizer_arrays(optimizer, module.named_parameters(), f"{prefix}optimizer.")
-        save_arrays(path, arrays, {"step": str(self.step), "trained_s": repr(self.trained_s)})
+        metadata = {"step": str(self.step), "trained_s": repr(self.trained_s)}
+        metadata |= {name: course.as_text() for name, course in zip(COURSES, self.courses, strict=True)}
+        if self.stood_still_at is not None:
+            metadata["stood_still_at"] = str(self.stood_still_at)
+        save_arrays(path, arrays, metadata)
 
     def load(self, path: Path) -> None:
         """Restore a state that `save` wrote.
@@ -243,6 +319,9 @@ class FaceUpdateTrainer:
                 module.load_state_dict(_under(tensors, f"{prefix}network."))
                 restore_optimizer(optimizer, module.named_parameters(), tensors, f"{prefix}optimizer.")
             self.step, self.trained_s = int(metadata["step"]), float(metadata["trained_s"])
+            region, mouth = (Improvement.from_text(metadata[name]) for name in COURSES)
+            self.courses = region, mouth
+            self.stood_still_at = int(metadata["stood_still_at"]) if "stood_still_at" in metadata else None
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this training; start it again without --resume.") from error
         resume_average(self._average, self.step)

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,8 +32,12 @@ from talkinghead.speech.calibration import SpeechCalibration, load_calibration
 from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import FloatArray
 from talkinghead.training.face_update import train as training
+from talkinghead.training.face_update import trainer as trainer_module
 from talkinghead.training.face_update.config import LoopConfig
+from talkinghead.training.face_update.improvement import Improvement
+from talkinghead.training.face_update.own_speech import OwnSpeech
 from talkinghead.training.face_update.samples import Samples, gather_samples, held_out_frames
+from talkinghead.training.face_update.sheet import HeldOutSheet, shown_samples
 from talkinghead.training.face_update.train import continue_training, train
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, TrainingProgress
 from talkinghead.weights.bundled import checkpoint_path
@@ -121,6 +126,13 @@ def test_what_anchor_json_records_is_true(anchor: Anchor, anchor_folder: Path, c
     assert description["clip"]["frames"] == description["clip"]["frames_with_face"] == len(clip.truth)
     assert description["clip"]["original_name"] == clip.path.name
     assert description["audio"] == {"lag_ms": None, "r": None}  # the clip is too short to measure it
+    assert description["clip"]["seconds_with_face"] == pytest.approx(clip.times_s[-1], abs=0.05)
+    assert description["clip"]["opening"] == pytest.approx(np.quantile(clip.opening, 0.95), rel=0.4)
+    trained = description["training"]
+    assert trained["steps"] > 0 and trained["stood_still"] is False
+    assert trained["quality"] in ("rough", "usable", "good")
+    assert 20 < trained["held_out_psnr_db"] < 60 and 15 < trained["held_out_mouth_psnr_db"] < 60
+    assert 0 < trained["held_out_mouth_st_lpips"] < 1
     assert description["network"]["expressions"] == anchor.model.expressions
     assert anchor.face_model_sha256 == sha256_of(checkpoint_path("face_model.safetensors"))
     assert {path.name for path in anchor_folder.iterdir()} == {
@@ -143,26 +155,30 @@ def test_an_anchor_works_wherever_it_is_copied(anchor: Anchor, anchor_folder: Pa
         torch.testing.assert_close(copy.network.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_contact_sheet_shows_truth_cut_and_result(anchor_folder: Path, clip: DrawnClip, quick: LoopConfig) -> None:
-    """Its first row holds two held-out samples, the first among them: each as it is, cut out, and updated."""
+def test_training_png_shows_truth_cut_and_result_of_held_out_frames(
+    anchor_folder: Path, clip: DrawnClip, quick: LoopConfig
+) -> None:
+    """Each row holds a held-out sample as it is, cut out, and updated; the clip is too short to be driven by speech."""
     sheet = cv2.imread(str(anchor_folder / "training.png"))
     assert sheet is not None
     anchor = load_anchor(anchor_folder)
     samples = samples_of(anchor, clip)
     _, held_out = held_out_frames(len(samples), quick.held_out_share)
+    shown = shown_samples(held_out)
     height, width = anchor.network.config.size_px
-    tiles = [
-        sheet[GAP_PX : GAP_PX + height, left : left + width, ::-1]
-        for left in range(GAP_PX, sheet.shape[1] - width, width + GAP_PX)
-    ]
-    assert len(tiles) == 6
-    truth, cut, updated = tiles[:3]
-    np.testing.assert_array_equal(truth, samples.crops[held_out[0]])
-    np.testing.assert_array_equal(cut, truth * (1 - samples.holes[held_out[0]][..., None]))
-    inside = np.broadcast_to(samples.feathers[held_out[0]][..., None], truth.shape)
-    np.testing.assert_array_equal(updated[inside == 0], truth[inside == 0])
-    as_float = [image.astype(np.float32) / 255 for image in (updated, cut, truth)]
-    assert psnr_db(as_float[0], as_float[2], inside) > psnr_db(as_float[1], as_float[2], inside) + 6
+    assert sheet.shape[1] == 3 * (width + GAP_PX) + GAP_PX
+    for row, sample in enumerate(shown[::-1]):
+        bottom = sheet.shape[0] - GAP_PX - row * (height + GAP_PX)
+        truth, cut, updated = (
+            sheet[bottom - height : bottom, left : left + width, ::-1]
+            for left in range(GAP_PX, sheet.shape[1] - width, width + GAP_PX)
+        )
+        np.testing.assert_array_equal(truth, samples.crops[sample])
+        np.testing.assert_array_equal(cut, truth * (1 - samples.holes[sample][..., None]))
+        inside = np.broadcast_to(samples.feathers[sample][..., None], truth.shape)
+        np.testing.assert_array_equal(updated[inside == 0], truth[inside == 0])
+        as_float = [image.astype(np.float32) / 255 for image in (updated, cut, truth)]
+        assert psnr_db(as_float[0], as_float[2], inside) > psnr_db(as_float[1], as_float[2], inside) + 6
 
 
 def test_a_resumed_training_ends_as_an_uninterrupted_one(
@@ -235,6 +251,87 @@ def test_a_signal_ends_a_training_after_its_step_and_keeps_it(
     assert seen == [2] and done["training"]["steps"] == 3
 
 
+STILL_AT = 4
+"""Step at which the trainings below stand still."""
+
+
+@pytest.fixture
+def stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations after each step, by which a training no longer improves from `STILL_AT` steps on."""
+    monkeypatch.setattr(Improvement, "stands_still", lambda course: max(course._steps) >= STILL_AT)
+    monkeypatch.setattr(trainer_module, "EVALUATION_GROWTH", 0.0)
+    monkeypatch.setattr(trainer_module, "EVALUATION_COST", float("inf"))
+
+
+@pytest.fixture
+def shares(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Share of the training that was done before each step."""
+    step, seen = FaceUpdateTrainer.train_step, []
+
+    def step_and_note(trainer: FaceUpdateTrainer, done: float) -> None:
+        seen.append(done)
+        step(trainer, done)
+
+    monkeypatch.setattr(FaceUpdateTrainer, "train_step", step_and_note)
+    return seen
+
+
+AFTER_STANDING = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+"""What is done before the steps after `STILL_AT`: the final phase takes its usual share of all steps, now 10."""
+
+
+def eager(config: LoopConfig) -> LoopConfig:
+    return dataclasses.replace(config, evaluate_first_s=0.0, evaluate_every_s=0.0)
+
+
+@pytest.mark.usefixtures("stands_still")
+def test_a_training_that_stands_still_goes_through_its_final_phase_and_ends(
+    short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path, shares: list[float]
+) -> None:
+    reports: list[TrainingProgress] = []
+    done = train(
+        short_clip.path, tmp_path / "person", minutes=600, device="cpu", loop=eager(quick), report=reports.append
+    )
+    assert done["training"]["steps"] == STILL_AT + len(AFTER_STANDING) and done["training"]["stood_still"]
+    assert max(shares[:STILL_AT]) < 0.01
+    assert shares[STILL_AT:] == pytest.approx(AFTER_STANDING)
+    assert reports[-1].stands_still and reports[-1].sheet == tmp_path / "person" / "training.png"
+
+
+@pytest.mark.usefixtures("stands_still")
+def test_an_interrupted_final_phase_goes_on_as_it_would_have(
+    short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shares: list[float]
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(TrainingInterruptedError):
+        measured = FaceUpdateTrainer.evaluate
+
+        def evaluate_and_signal(trainer: FaceUpdateTrainer, sheet: HeldOutSheet) -> None:
+            measured(trainer, sheet)
+            if trainer.step == STILL_AT + 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        patch.setattr(FaceUpdateTrainer, "evaluate", evaluate_and_signal)
+        train(short_clip.path, tmp_path / "person", minutes=600, device="cpu", loop=eager(quick))
+    assert len(shares) == STILL_AT + 2
+    shutil.copytree(tmp_path / ".person.training", tmp_path / ".other.training")
+    done = train(short_clip.path, tmp_path / "person", minutes=600, device="cpu", loop=eager(quick), resume=True)
+    assert shares[STILL_AT:] == pytest.approx(AFTER_STANDING) and done["training"]["stood_still"]
+    # With every step asked for after all, the final phase waits again.
+    shares.clear()
+    done = train(short_clip.path, tmp_path / "other", steps=8, device="cpu", loop=eager(quick), resume=True)
+    assert shares == pytest.approx([6 / 8, 7 / 8]) and not done["training"]["stood_still"]
+
+
+@pytest.mark.usefixtures("stands_still")
+@pytest.mark.parametrize("options", [{"steps": 6}, {"steps": 6, "minutes": 600, "early_stop": False}])
+def test_without_early_stop_every_step_is_taken(
+    short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path, shares: list[float], options: dict[str, Any]
+) -> None:
+    done = train(short_clip.path, tmp_path / "person", device="cpu", loop=eager(quick), **options)
+    assert done["training"]["steps"] == 6 and not done["training"]["stood_still"]
+    assert shares == pytest.approx([step / 6 for step in range(6)], abs=1e-3)
+
+
 def test_a_finished_anchor_is_trained_further(anchor_folder: Path, quick: LoopConfig, tmp_path: Path) -> None:
     shutil.copytree(anchor_folder, tmp_path / "person")
     before, weights = read_description(anchor_folder), weights_of(anchor_folder)
@@ -305,6 +402,7 @@ def test_the_anchor_carries_the_calibration_and_says_its_lag(
     monkeypatch.setattr(SpeechModel, "load", lambda: None)
     monkeypatch.setattr(training, "calibrate", calibrated)
     monkeypatch.setattr(training, "adapt", lambda *_: None)
+    monkeypatch.setattr(training, "drive_by_own_speech", lambda *_: OwnSpeech(None, "this is a test"))
     done = train(short_clip.path, tmp_path / "with", steps=1, device="cpu", loop=quick)
     assert done["audio"] == {"lag_ms": 260, "r": 0.891} and done["speech_adaptation"] is None
     kept = load_calibration(tmp_path / "with" / CALIBRATION_FILE, done["network"]["expressions"])

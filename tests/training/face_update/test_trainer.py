@@ -9,10 +9,23 @@ import pytest
 import torch
 
 from talkinghead.errors import OptionError
-from talkinghead.media.images import GAP_PX
 from talkinghead.network.local_modeller import LocalCoefficients
-from talkinghead.training.face_update.config import DEFAULT_MINUTES, LoopConfig, TrainingConfig, TrainingOptions
-from talkinghead.training.face_update.evaluation import HeldOutBatch, evaluate
+from talkinghead.training.face_update.config import (
+    DEFAULT_MINUTES,
+    LoopConfig,
+    TrainingConfig,
+    TrainingLength,
+    TrainingOptions,
+)
+from talkinghead.training.face_update.evaluation import HeldOutBatch, measure
+from talkinghead.training.face_update.quality import (
+    GOOD_DB,
+    GOOD_DISTANCE,
+    USABLE_DB,
+    USABLE_DISTANCE,
+    HeldOutQuality,
+    Word,
+)
 from talkinghead.training.face_update.samples import SampleBatch
 from talkinghead.training.face_update.trainer import learning_rate
 
@@ -35,9 +48,38 @@ def test_loop_settings_out_of_range_are_refused() -> None:
 
 
 def test_length_of_a_training() -> None:
-    assert TrainingConfig().loop_minutes == DEFAULT_MINUTES
-    assert TrainingConfig(steps=5).loop_minutes is None
-    assert TrainingConfig(steps=5, minutes=2.0).loop_minutes == 2.0
+    assert TrainingConfig().length == TrainingLength(DEFAULT_MINUTES, None, early_stop=True)
+    assert TrainingConfig(steps=5).length == TrainingLength(None, 5, early_stop=False)
+    assert TrainingConfig(steps=5, minutes=2.0).length == TrainingLength(2.0, 5, early_stop=True)
+    assert TrainingConfig(early_stop=False).length == TrainingLength(DEFAULT_MINUTES, None, early_stop=False)
+
+
+@pytest.mark.parametrize(
+    ("adversarial_from", "perceptual_from", "begins"),
+    [(0.4, 0.5, 0.4), (0.6, 0.5, 0.5), (0.0, 0.5, 0.5), (0.0, 0.0, 0.4)],
+)
+def test_the_final_phase_begins_with_the_first_loss_that_is_added(
+    adversarial_from: float, perceptual_from: float, begins: float
+) -> None:
+    config = LoopConfig(adversarial_from=adversarial_from, perceptual_from=perceptual_from)
+    assert config.final_phase_from == begins
+
+
+@pytest.mark.parametrize(
+    ("mouth_psnr_db", "mouth_distance", "word"),
+    [
+        (GOOD_DB, GOOD_DISTANCE, "good"),
+        (GOOD_DB - 0.1, GOOD_DISTANCE, "usable"),
+        (GOOD_DB + 9, GOOD_DISTANCE + 0.01, "usable"),  # in its place, but blurred
+        (USABLE_DB, USABLE_DISTANCE, "usable"),
+        (USABLE_DB - 0.1, 0.0, "rough"),
+        (GOOD_DB, USABLE_DISTANCE + 0.01, "rough"),
+        (float("nan"), 0.0, "rough"),
+        (GOOD_DB, float("nan"), "rough"),
+    ],
+)
+def test_words_need_both_the_place_and_the_look(mouth_psnr_db: float, mouth_distance: float, word: Word) -> None:
+    assert HeldOutQuality(0.0, mouth_psnr_db, mouth_distance).word == word
 
 
 def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
@@ -48,27 +90,51 @@ def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     assert learning_rate(config, 1000, 1.0) == pytest.approx(1e-4)
 
 
+HEIGHT, WIDTH, MOUTH_PX = 64, 96, (48.0, 32.0, 10.0, 6.0)
+
+
 def held_out_batch(start: int, count: int) -> HeldOutBatch:
-    """Samples of gray value number / 100, cut out everywhere, that are updated 0.1 too bright."""
-    gray = torch.arange(start, start + count)[:, None, None, None].expand(count, 3, 16, 24) / 100
-    feather = torch.zeros(count, 1, 16, 24)
+    """Gray samples, in the region 0.1 too bright, in the window around the mouth 0.01; elsewhere 0.5."""
+    gray = torch.full((count, 3, HEIGHT, WIDTH), 0.3)
+    feather = torch.zeros(count, 1, HEIGHT, WIDTH)
     feather[..., :8] = 1
-    ones = torch.ones(count, 1, 16, 24)
+    updated = torch.where(feather > 0, gray + 0.1, gray + 0.5)
+    updated[..., 16:48, 24:72] = 0.31
     zeros = torch.zeros(count, 1)
     coefficients = LocalCoefficients(zeros, zeros, zeros, zeros)
-    batch = SampleBatch(gray, ones, feather, coefficients, np.ones((count, 4), np.float32))
-    wrong_outside = torch.where(feather > 0, gray + 0.1, gray + 0.5)  # is not to count
-    return HeldOutBatch(np.arange(start, start + count), batch, wrong_outside)
+    mouths = np.tile(np.array(MOUTH_PX, np.float32), (count, 1))
+    batch = SampleBatch(gray, torch.ones_like(feather), feather, coefficients, mouths)
+    return HeldOutBatch(np.arange(start, start + count), batch, updated)
 
 
-def test_evaluation_measures_inside_the_region_and_shows_samples_spread_over_all() -> None:
-    psnr_db, sheet = evaluate([held_out_batch(0, 4), held_out_batch(4, 4), held_out_batch(8, 2)], 10)
-    assert psnr_db == pytest.approx(20, abs=1e-4)
-    height, width = 16 + GAP_PX, 24 + GAP_PX
-    assert sheet.shape == (4 * height + GAP_PX, 6 * width + GAP_PX, 3)
-    shown = [0, 1, 2, 3, 5, 6, 7, 9]
-    for place, number in enumerate(shown):
-        top = place // 2 * height + GAP_PX
-        lefts = [(place % 2 * 3 + part) * width + GAP_PX for part in range(3)]
-        truth, cut, updated = (sheet[top, left, 0] for left in lefts)
-        assert (truth, cut, updated) == (round(2.55 * number), 0, round(2.55 * (number + 10)))
+def test_quality_is_measured_in_the_region_and_at_the_mouth_over_all_samples() -> None:
+    def distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        assert one.shape[2:] == other.shape[2:] == (32, 48)
+        assert (one > other).all()  # results first
+        return torch.full((len(one),), 0.2 if len(one) == 4 else 0.8)
+
+    quality = measure([held_out_batch(0, 4), held_out_batch(4, 4), held_out_batch(8, 2)], distance)
+    assert quality.psnr_db == pytest.approx(20, abs=1e-4)
+    assert quality.mouth_psnr_db == pytest.approx(40, abs=1e-3)
+    assert quality.mouth_distance == pytest.approx((8 * 0.2 + 2 * 0.8) / 10)
+
+
+@pytest.mark.parametrize(("stride", "compared"), [(1, 10), (2, 5), (3, 4), (4, 3), (9, 2), (50, 1)])
+def test_of_every_few_samples_one_is_compared_perceptually(stride: int, compared: int) -> None:
+    sizes: list[int] = []
+
+    def distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(one))
+        return torch.full((len(one),), 0.5)
+
+    batches = [held_out_batch(0, 4), held_out_batch(4, 4), held_out_batch(8, 2)]
+    quality = measure(batches, distance, stride)
+    assert sum(sizes) == compared and 0 not in sizes
+    assert quality.mouth_psnr_db == pytest.approx(40, abs=1e-3) and quality.mouth_distance == 0.5
+
+
+def test_equal_images_have_a_finite_psnr() -> None:
+    batch = held_out_batch(0, 2)
+    equal = HeldOutBatch(batch.chosen, batch.samples, batch.samples.image)
+    quality = measure([equal], lambda one, other: (one - other).abs().sum((1, 2, 3)))
+    assert quality == HeldOutQuality(100.0, 100.0, 0.0)
