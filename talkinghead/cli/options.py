@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 
 from talkinghead.options.fields import Option, options_of, parse_face
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import ClipRange, FaceChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,9 +58,13 @@ def config_options(config: type[Any], parameter: str = "config") -> Callable[[Co
     return decorate
 
 
+_METAVARS = {FaceChoice: "largest|left|right|N", ClipRange: "START-ENDs"}
+"""Placeholders of values in the help, by their type."""
+
+
 def _click_option(option: Option) -> Callable[[Command], Command]:
     flag = "--" + option.name.replace("_", "-")
-    metavar = option.metavar or ("largest|left|right|N" if option.kind == FaceChoice else None)
+    metavar = option.metavar or _METAVARS.get(option.kind)
     settings: dict[str, Any] = {"default": option.default, "help": option.description, "metavar": metavar}
     if option.kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}" if option.default else flag, is_flag=True, **settings)
@@ -73,6 +77,8 @@ def _click_type(kind: Any) -> click.ParamType[Any]:
     """Reads a value from the command line; that it is in its range, the dataclass checks."""
     if kind == FaceChoice:
         return _Face()
+    if kind is ClipRange:
+        return _ClipRange()
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     types: dict[Any, click.ParamType[Any]] = {
@@ -94,6 +100,18 @@ class _Face(click.ParamType[Any]):
             return parse_face(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _ClipRange(click.ParamType[Any]):
+    """START-ENDs, such as 3-17s."""
+
+    name = "clip range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, ClipRange) else ClipRange.parse(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 def text_options(command: Command) -> Command:

@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 from talkinghead.errors import CoefficientError, OptionError
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import ClipRange, FaceChoice
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class GenerationConfig:
     face: FaceChoice = option(
         "largest",
         help="Face to use where a clip shows several: largest, left, right, or its number from the left, from 0.",
+    )
+    clip_range: ClipRange | None = option(
+        None,
+        help="Stretch of the clip to take the frames from, in seconds, such as 3-17s; by default the one that the "
+        "ANCHOR was trained with, and all of another clip.",
     )
     expression: Path | None = option(
         None,
@@ -98,6 +103,7 @@ class GenerationOptions(TypedDict, total=False):
 
     clip: Path | None
     face: FaceChoice
+    clip_range: ClipRange | None
     expression: Path | None
     speech_encoder: str | None
     transcript: Path | None

@@ -283,7 +283,7 @@ def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config:
     duration_s = audio.duration_s if analysis is None else analysis.duration_s
     if duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
-    timeline = plan(anchor, config.clip, duration_s, config.face)
+    timeline = plan(anchor, config.clip, duration_s, config.face, config.clip_range)
     updater = FaceUpdater(anchor, timeline.reconstruction, device)
     if config.clip is not None:
         check_person(timeline, updater)

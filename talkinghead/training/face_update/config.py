@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from talkinghead.options.fields import check_options, device_option, option
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import ClipRange, FaceChoice
 
 DEFAULT_MINUTES = 15.0
 """Length of a training for which neither minutes nor steps are given."""
@@ -103,6 +103,11 @@ class TrainingConfig:
         "largest",
         help="Face to train on where a clip shows several: largest, left, right, or its number from the left, from 0.",
     )
+    clip_range: ClipRange | None = option(
+        None,
+        help="Stretch of CLIP to use, in seconds, such as 3-17s: nothing else is learned from or shown; kept in the "
+        "ANCHOR.",
+    )
     consent: str | None = option(
         None, help="Who agreed to be animated, when and where; kept in the ANCHOR's anchor.json."
     )
@@ -126,6 +131,7 @@ class TrainingOptions(TypedDict, total=False):
     steps: int | None
     resume: bool
     face: FaceChoice
+    clip_range: ClipRange | None
     consent: str | None
     device: str
     loop: LoopConfig

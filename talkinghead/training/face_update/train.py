@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 
 import talkinghead
@@ -26,6 +27,7 @@ from talkinghead.anchor import (
     TRACK_FILE,
     load_anchor,
     read_description,
+    within,
     write_description,
 )
 from talkinghead.device import choose_device
@@ -45,13 +47,17 @@ from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import save_track
 from talkinghead.files import PathLike, locked, sha256_of, writing
+from talkinghead.generation.loops import cached_loops, check_range, frames_in
+from talkinghead.generation.passthrough import reject_reasons
+from talkinghead.generation.timeline import is_constant_rate
+from talkinghead.media.video_reader import read_video_info
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import Reconstruction, Track
-from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
+from talkinghead.structures import Loop, Reconstruction, Track
+from talkinghead.training.face_update.config import TrainingConfig, TrainingOptions
 from talkinghead.training.face_update.samples import Samples, gather_samples
 from talkinghead.training.face_update.trainer import FaceUpdateTrainer, Report, TrainingProgress
 from talkinghead.training.interrupts import Interrupts
@@ -90,7 +96,7 @@ def train(
         config: the options of the training; the default ones if not given.
         report: called with the progress, about once a second.
         options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, resume, face,
-            consent, device, loop.
+            clip_range, consent, device, loop.
 
     Returns:
         What anchor.json records.
@@ -121,8 +127,8 @@ def continue_training(
     Args:
         anchor: the ANCHOR folder, which stays as it is until the new one is complete.
         output: the ANCHOR folder to make; None replaces `anchor`.
-        overwrite, config, report, options: as of `train`; minutes and steps count from here. Without a consent in
-            `config`, the anchor's own is kept.
+        overwrite, config, report, options: as of `train`; minutes and steps count from here. Without a consent or
+            clip range in `config`, the anchor's own is kept.
 
     Returns:
         What anchor.json records: steps and seconds of all trainings together.
@@ -147,7 +153,12 @@ def continue_training(
         adversarial_from=0.0,
         perceptual_from=0.0,
     )
-    config = dataclasses.replace(config, consent=config.consent or loaded.consent, loop=loop)
+    config = dataclasses.replace(
+        config,
+        consent=config.consent or loaded.consent,
+        clip_range=config.clip_range or loaded.clip_range,
+        loop=loop,
+    )
     report = report or (lambda progress: None)
     replace = overwrite or output is None
     made = Path(output or loaded.folder)
@@ -189,7 +200,10 @@ def _train(
         _put_back(output)
         if output.exists() and not replace:
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
+        check_range(config.clip_range, clip)
         source = f"{sha256_of(clip)} {config.face}"
+        if config.clip_range is not None:
+            source += f" {config.clip_range}"
         if start is not None:
             source += f" continued from {sha256_of(start.network)}"
         work = _open_work_folder(output, source, config.resume, start_over)
@@ -201,9 +215,9 @@ def _train(
                 progress=lambda frames: report(TrainingProgress("tracking", 0.0, frames)),
             )
             with writing(output):
-                prepared = _prepare(work, clip, track, config.loop, report)
+                prepared = _prepare(work, clip, track, config, report)
                 trainer = _train_network(work, prepared, config, device, report, interrupts, start)
-                description = _write_anchor(work, clip, prepared, trainer, config.consent, start)
+                description = _write_anchor(work, clip, prepared, trainer, config, start)
             report(TrainingProgress("done", 1.0, trainer.step, 0.0, trainer.held_out_psnr_db))
         except BaseException:
             if not (work / STATE_FILE).is_file():  # nothing to resume from
@@ -220,6 +234,10 @@ class _PreparedClip:
     track: Track
     face: PersonFace
     reconstruction: Reconstruction
+    trained: Reconstruction
+    """The same, in which no frame out of the clip range is valid."""
+    loops: tuple[Loop, ...]
+    """See `Anchor`."""
     calibration: SpeechCalibration | None
     """Of the installed speech model; None where there is no usable one."""
     adaptation: SpeechAdaptation | None
@@ -229,25 +247,33 @@ class _PreparedClip:
     samples: Samples
 
 
-def _prepare(work: Path, clip: Path, track: Track, loop: LoopConfig, report: Report) -> _PreparedClip:
+def _prepare(work: Path, clip: Path, track: Track, config: TrainingConfig, report: Report) -> _PreparedClip:
     """Reconstruct a tracked clip and gather its samples; the face model is copied into the work folder.
 
     Raises:
         NoFaceError: too few frames show a usable face.
+        OptionError: the clip ends before the clip range does.
     """
+    first, last = frames_in(config.clip_range, track.times_s, clip)
     shutil.copyfile(checkpoint_path("face_model.safetensors"), work / FACE_MODEL_FILE)
     model = load_face_model(work / FACE_MODEL_FILE)
     reconstruction = reconstruct(track, model)
-    usable = int(reconstruction.valid.sum())
+    trained = within(reconstruction, config.clip_range)
+    usable = int(trained.valid.sum())
     if usable < FEWEST_FRAMES:
-        raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
+        where = "" if config.clip_range is None else f" of {config.clip_range}"
+        raise NoFaceError(f"{clip} shows a usable face in {usable} frames{where}; {FEWEST_FRAMES} are needed.")
     face = model.of(reconstruction.identity)
     region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
-    calibration, adaptation = _fit_speech(clip, face, reconstruction)
+    calibration, adaptation = _fit_speech(clip, face, trained)
     report(TrainingProgress("cropping", 0.0, 0))
-    samples = gather_samples(clip, model, region, reconstruction, size_px, loop.largest_frames)
-    return _PreparedClip(track, face, reconstruction, calibration, adaptation, size_px, samples)
+    samples = gather_samples(clip, model, region, trained, size_px, config.loop.largest_frames)
+    loops: tuple[Loop, ...] = ()
+    if is_constant_rate(reconstruction.times_s, read_video_info(clip).frame_rate):
+        can_be_used = np.array([reason is None for reason in reject_reasons(reconstruction, trained)])
+        loops = cached_loops(clip, region, reconstruction, can_be_used, first, last)
+    return _PreparedClip(track, face, reconstruction, trained, loops, calibration, adaptation, size_px, samples)
 
 
 def _train_network(
@@ -264,7 +290,7 @@ def _train_network(
     Raises:
         TrainingInterruptedError: the state is saved.
     """
-    face, reconstruction, loop = prepared.face, prepared.reconstruction, config.loop
+    face, loop = prepared.face, config.loop
     torch.manual_seed(loop.seed)
     sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
     network = FaceUpdateNetwork(sizes, face)
@@ -272,7 +298,7 @@ def _train_network(
         start_from(network, start.network)
     elif loop.generic_start:
         start_from(network, checkpoint_path(GENERIC_START))
-    own = reconstruction.expression[reconstruction.valid]
+    own = prepared.trained.expression[prepared.trained.valid]
     trainer = FaceUpdateTrainer(network, prepared.samples, own.std(0), loop, device)
     if (work / STATE_FILE).is_file():
         trainer.load(work / STATE_FILE)
@@ -295,7 +321,7 @@ def _write_anchor(
     clip: Path,
     prepared: _PreparedClip,
     trainer: FaceUpdateTrainer,
-    consent: str | None,
+    config: TrainingConfig,
     start: _Start | None,
 ) -> dict[str, Any]:
     """Fill the work folder with everything that makes an ANCHOR; returns what anchor.json records."""
@@ -317,7 +343,7 @@ def _write_anchor(
     load_network(work / NETWORK_FILE, prepared.face)  # what cannot be read is not shipped
     description = {
         "talkinghead": talkinghead.__version__,
-        "consent": consent,
+        "consent": config.consent,
         "clip": {
             "file": copy.name,
             "original_name": clip.name if start is None else start.original_name,
@@ -327,6 +353,8 @@ def _write_anchor(
             "frames": len(track),
             "frames_with_face": usable,
             "steady": True,
+            "range": None if config.clip_range is None else str(config.clip_range),
+            "loops": [dataclasses.asdict(loop) for loop in prepared.loops],
         },
         "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
         "speech_adaptation": None if prepared.adaptation is None else prepared.adaptation.describe(),
