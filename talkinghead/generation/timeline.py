@@ -22,7 +22,7 @@ from talkinghead.generation.frame_order import forward_loop, ping_pong, read_in_
 from talkinghead.generation.loops import cached_loops, check_range, frames_in
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import ClipRange, FaceChoice, Frame, Loop, Reconstruction
+from talkinghead.structures import BoolArray, ClipRange, FaceChoice, Frame, Loop, Reconstruction
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,9 @@ def plan(
         frames += first
     else:
         times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
-        if count > last - first + 1:
-            known = anchor.loops if clip is None and shown == anchor.clip_range else None
-            crossing = _crossing(source, anchor.region, reconstruction, reasons, (first, last), known)
-        frames = _constant_rate_frames(count, reconstruction, (first, last), crossing)
+        usable = np.array([reason is None for reason in reasons])
+        known = anchor.loops if clip is None and shown == anchor.clip_range else None
+        frames, crossing = playback(count, source, anchor.region, reconstruction, usable, (first, last), known)
     if crossing is not None:
         reconstruction = crossing.extended
         reasons += [None] * crossing.loop.frames
@@ -130,32 +129,40 @@ def _reconstruction_of(clip: Path, anchor: Anchor, face: FaceChoice) -> Reconstr
     return reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
 
 
-def _crossing(
+def playback(
+    count: int,
     clip: Path,
     region: LocalRegion,
     reconstruction: Reconstruction,
-    reasons: Sequence[Reason | None],
+    usable: BoolArray,
     span: tuple[int, int],
-    known: tuple[Loop, ...] | None,
-) -> Crossing | None:
-    """The crossing of a stretch of a clip, by the loop that is known or one that is sought now; None has none."""
-    if known is None:
-        usable = np.array([reason is None for reason in reasons])
-        known = cached_loops(clip, region, reconstruction, usable, *span)
-    return Crossing(known[0], region, reconstruction) if known else None
+    known: tuple[Loop, ...] | None = None,
+) -> tuple[NDArray[np.int64], Crossing | None]:
+    """Which frames of a clip of constant rate are shown: once through a stretch of it, and then round a loop or back.
 
+    Args:
+        count: number of output frames.
+        clip: the video.
+        region: the lower face, which is drawn anew.
+        reconstruction: of the clip.
+        usable: (T,) frames that can be given a new lower face.
+        span: first and last frame of the stretch.
+        known: its loops, the best one first; None has them sought, where they are needed.
 
-def _constant_rate_frames(
-    count: int, reconstruction: Reconstruction, span: tuple[int, int], crossing: Crossing | None
-) -> NDArray[np.int64]:
-    """(count,) numbers of the frames shown: once through a stretch of the clip, and on as its crossing, or the lack of
-    one, asks for."""
+    Returns:
+        (count,) frame numbers; and the crossing of which those from T on are the blended frames, None where playback
+        does not loop.
+
+    Raises:
+        MediaError: the clip cannot be decoded.
+    """
     first, last = span
-    if crossing is not None:
-        return forward_loop(count, first, crossing.first, crossing.loop)
     if count <= last - first + 1:
-        return np.arange(first, first + count, dtype=np.int64)
-    return first + ping_pong(count, *turning_points(reconstruction.select(np.arange(first, last + 1))))
+        return np.arange(first, first + count, dtype=np.int64), None
+    loops = cached_loops(clip, region, reconstruction, usable, first, last) if known is None else known
+    if loops:
+        return forward_loop(count, first, len(reconstruction), loops[0]), Crossing(loops[0], region, reconstruction)
+    return first + ping_pong(count, *turning_points(reconstruction.select(np.arange(first, last + 1)))), None
 
 
 def frame_count(duration_s: float, frame_rate: Fraction) -> int:
