@@ -5,8 +5,8 @@
 The frames are those that the output would show, before the lower face is drawn anew. Around every place where
 playback does not go on with the next frame, the table has the difference of the upper face between successive frames
 (mean absolute, of 255, over the pixels where the head's pose puts it, so that a head which merely moves counts too),
-beside the median and the 95th percentile of the clip's own. A frame counts as repeated where less than half of what
-the stillest 1 % of the clip's pairs change is changed in the whole picture. The spectrum is that of the head's speed
+beside the median and the 95th percentile of the clip's own. A frame counts as repeated where it changes less than a
+twentieth of what frames of the clip usually do; some clips have such frames themselves. The spectrum is that of the head's speed
 (position, rotation and size, in cm of the head), in bands, output over clip: 1 is as the clip moves.
 
 --turn has it turn where it could loop. --keep writes a contact sheet of the frames around each place.
@@ -41,6 +41,8 @@ Array = NDArray[np.float64]
 
 AROUND = 4
 """Frames before and after each place that are shown."""
+REPEATED = 0.05
+"""Of the clip's median change of the whole picture: less is a repeated frame."""
 CROP_PX = (96, 128)
 BANDS_HZ = ((0.25, 0.5), (0.5, 1), (1, 2), (2, 4), (4, 8))
 SHEET_PX = 240
@@ -65,17 +67,19 @@ def main() -> None:
     places = places_of(order, len(reconstruction))
     near = {number for place in places for number in range(place[0] - AROUND, place[1] + AROUND + 1)}
     faces, pictures, images = shown.changes(order, near if options.keep else set())
-    repeated = int((pictures < 0.5 * np.quantile(own_pictures, 0.01)).sum())
+    limit = REPEATED * float(np.median(own_pictures))
+    repeated = repeated_in(pictures, limit)
 
     rows = [["the clip", "", f"{np.median(own_faces):.2f}, 95th {np.quantile(own_faces, 0.95):.2f}"]]
     for start, end, kind in places:
         around = faces[max(0, start - AROUND - 1) : end + AROUND]
         rows.append([f"{kind} at {start / rate_hz:.2f} s", f"{end - start}", " ".join(f"{x:.2f}" for x in around)])
-    rows.append(["repeated frames", "", str(repeated)])
-    rows += spectrum_rows(shown.reconstruction, np.arange(first, last + 1), order, rate_hz)
-    print_report(
-        f"{count} frames of {clip.name}, {last - first + 1} frames", ["", "frames", "upper face changes"], rows
+    rows.append(
+        ["repeated frames", "", f"{repeated}; while the clip was shown once, {repeated_in(own_pictures, limit)}"]
     )
+    rows += spectrum_rows(shown.reconstruction, np.arange(first, last + 1), order, rate_hz)
+    data = f"{count} frames of output from {last - first + 1} of {clip.name}"
+    print_report(data, ["", "frames", "upper face changes"], rows)
     if options.keep:
         with scratch_folder(options.keep) as folder:
             for start, end, kind in places:
@@ -129,6 +133,11 @@ class Shown:
                 images[place] = frame.image
             last = frame.image
         return np.array(faces), np.array(pictures), images
+
+
+def repeated_in(pictures: Array, limit: float) -> int:
+    """How many of these changes of the whole picture are none."""
+    return int((pictures < limit).sum())
 
 
 def places_of(order: NDArray[np.int64], frames: int) -> list[tuple[int, int, str]]:

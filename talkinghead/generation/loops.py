@@ -32,10 +32,11 @@ BEYOND_S = 0.1
 """Time by which a range may go beyond a clip's end, seconds: people round."""
 CROSSING_S = 0.3
 """Longest crossing, seconds."""
-LEAST_SHARE = 0.4
+LEAST_SHARE = 0.25
 """A loop has at least this share of the frames it is sought in: shorter ones are seen to come again."""
-MOST_CHANGE = 2.0
-"""Largest difference between the two sides of a crossing, in what the clip itself changes in the same time."""
+MOST_CHANGE = 2.5
+"""Largest difference between the two sides of a crossing, in the median of what the clip itself changes in the same
+time: heads move by fits and starts, and one change in eight is larger."""
 STEADY_CM = 0.02
 """Change of the head's place, cm, that is not seen in a clip which moves even less ..."""
 STEADY_LEVELS = 0.7
@@ -207,6 +208,7 @@ def _best_pair(signals: list[_Signal], windows: BoolArray, length: int, least: i
     cost = np.max([signal.all_apart(starts + middle) for signal in signals], axis=0)
     allowed = (starts[:, None] - starts >= least) & windows[starts][:, None] & windows[starts]
     cost[~allowed] = np.inf
+    cost *= _dearer(starts[:, None] - starts, len(windows))
     best = np.argsort(cost, axis=None)[:REFINED]
     coarse = np.column_stack(np.unravel_index(best, cost.shape))[np.isfinite(cost.ravel()[best])]
     if not len(coarse):
@@ -221,10 +223,16 @@ def _best_pair(signals: list[_Signal], windows: BoolArray, length: int, least: i
         return None
     apart = [np.mean([s.apart(pairs[:, 0] + k, pairs[:, 1] + k) for k in range(length)], axis=0) for s in signals]
     worst = np.max(apart, axis=0)
-    chosen = int(np.argmin(worst))
-    if worst[chosen] > MOST_CHANGE:
+    pairs, worst = pairs[worst <= MOST_CHANGE], worst[worst <= MOST_CHANGE]
+    if not len(pairs):
         return None
+    chosen = int(np.argmin(worst * _dearer(pairs[:, 0] - pairs[:, 1], len(windows))))
     return int(pairs[chosen, 0]), int(pairs[chosen, 1])
+
+
+def _dearer(span: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Factor on the cost of loops of so many frames, of `count`: of two that are equally good, the longer is chosen."""
+    return np.sqrt(count / np.maximum(span, 1))
 
 
 def _small_pictures(

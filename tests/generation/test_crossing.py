@@ -92,7 +92,7 @@ def test_coefficients_between_two_frames() -> None:
 
 
 def test_the_blended_picture_is_where_its_pose_says(crossing: Crossing) -> None:
-    """Both sides show one picture, 4.7 px apart: each blended frame is that picture at the place of the blended pose."""
+    """Both sides show one picture, 4.7 px apart: each blended frame is that picture where the blended pose puts it."""
     extended = crossing.extended
     inner = slice(20, -20)
     for step in range(LOOP.frames):

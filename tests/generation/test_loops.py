@@ -18,6 +18,8 @@ from talkinghead.generation.loops import cached_loops, check_range, crossing_fra
 from talkinghead.generation.timeline import playback
 from talkinghead.structures import ByteArray, ClipRange, Loop, Reconstruction
 
+pytestmark = pytest.mark.usefixtures("own_caches")
+
 RATE = 25
 SIZE = 128
 SCALE = 4.0
@@ -65,7 +67,7 @@ def swaying(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Reconstruct
 @pytest.fixture(scope="module")
 def leaving(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Reconstruction]:
     """Four seconds of a head that moves to the right, and never comes back."""
-    places = SIZE / 2 + np.stack([-15 + 0.3 * np.arange(len(TIMES_S)), 2 * np.sin(9 * TIMES_S)], 1)
+    places = SIZE / 2 + np.stack([-20 + 0.4 * np.arange(len(TIMES_S)), np.sin(9 * TIMES_S)], 1)
     return clip_of(tmp_path_factory.mktemp("loops") / "leaving.mp4", places)
 
 
@@ -99,20 +101,11 @@ def test_a_clip_without_two_moments_alike_turns(leaving: tuple[Path, Reconstruct
     assert (np.abs(np.diff(order)) == 1).all() and order.min() == 0 and order.max() <= 99
 
 
-def test_eyes_that_differ_keep_a_clip_from_looping(tmp_path: Path, swaying: tuple[Path, Reconstruction]) -> None:
-    """The same sway, but the picture is another one every frame: poses alone do not make a loop."""
-    _, reconstruction = swaying
-    draw = np.random.default_rng(0)
-    images = (
-        cv2.resize(draw.integers(0, 255, (16, 16, 3)).astype(np.uint8), (SIZE, SIZE)) + np.uint8(number // 2)
-        for number in range(100)
-    )
-    brighter = (np.clip(image.astype(int) // 4 + 2 * n, 0, 255).astype(np.uint8) for n, image in enumerate(images))
-    path = write_frames(tmp_path / "bright.mp4", brighter, TIMES_S, Fraction(RATE))
-    still = (np.full((SIZE, SIZE, 3), 20 + 2 * n, np.uint8) for n in range(100))
-    growing = write_frames(tmp_path / "growing.mp4", still, TIMES_S, Fraction(RATE))
-    assert path.exists()
-    assert find_loop(growing, REGION, reconstruction, everywhere(reconstruction), 0, 99) is None
+def test_poses_alone_do_not_make_a_loop(tmp_path: Path, swaying: tuple[Path, Reconstruction]) -> None:
+    """The head sways as before, but all of the picture grows brighter and brighter."""
+    images = (np.full((SIZE, SIZE, 3), 20 + 2 * number, np.uint8) for number in range(100))
+    path = write_frames(tmp_path / "brighter.mp4", images, TIMES_S, Fraction(RATE))
+    assert find_loop(path, REGION, swaying[1], everywhere(swaying[1]), 0, 99) is None
 
 
 @pytest.mark.parametrize("which", ["swaying", "leaving"])
@@ -156,7 +149,6 @@ def test_a_crossing_lasts_at_most_0_3_s(rate: float, frames: int, swaying: tuple
     assert crossing_frames(reconstruction) == frames
 
 
-@pytest.mark.usefixtures("own_caches")
 def test_loops_are_sought_once(swaying: tuple[Path, Reconstruction], monkeypatch: pytest.MonkeyPatch) -> None:
     path, reconstruction = swaying
     sought = []
