@@ -4,9 +4,9 @@
 
 The frames are those that the output would show, before the lower face is drawn anew. Around every place where
 playback does not go on with the next frame, the table has the difference of the upper face between successive frames
-(mean absolute, of 255, over the pixels where the head's pose puts it, so that a head which merely moves counts too),
-beside the median and the 95th percentile of the clip's own. A frame counts as repeated where it changes less than a
-twentieth of what frames of the clip usually do; some clips have such frames themselves. The spectrum is that of the head's speed
+(mean absolute, of 255, where the first of them has it, so that a head which moves counts too), beside the median and
+the 95th percentile of the clip's own. A frame counts as repeated where the picture changes less than a twentieth of
+what the clip's usually does; some clips have such frames themselves. The spectrum is that of the head's speed
 (position, rotation and size, in cm of the head), in bands, output over clip: 1 is as the clip moves.
 
 --turn has it turn where it could loop. --keep writes a contact sheet of the frames around each place.

@@ -33,7 +33,9 @@ BEYOND_S = 0.1
 CROSSING_S = 0.3
 """Longest crossing, seconds."""
 LEAST_SHARE = 0.25
-"""A loop has at least this share of the frames it is sought in: shorter ones are seen to come again."""
+"""A loop has at least this share of the frames it is sought in: shorter ones are seen to come again ..."""
+LEAST_S = 2.0
+"""... and lasts at least so many seconds: within less, even a head that never comes back has not gone far."""
 MOST_CHANGE = 2.5
 """Largest difference between the two sides of a crossing, in the median of what the clip itself changes in the same
 time: heads move by fits and starts, and one change in eight is larger."""
@@ -143,7 +145,7 @@ def find_loop(
     """
     count = last - first + 1
     length = crossing_frames(reconstruction)
-    least = max(round(LEAST_SHARE * count), length + 1)
+    least = max(round(LEAST_SHARE * count), round(LEAST_S * frame_rate_of(reconstruction)))
     if length < 2 or count < least + length or not usable[first : last + 1].any():
         return None
     places = head_places_cm(reconstruction)

@@ -257,7 +257,11 @@ def _prepare(work: Path, clip: Path, track: Track, config: TrainingConfig, repor
     first, last = frames_in(config.clip_range, track.times_s, clip)
     shutil.copyfile(checkpoint_path("face_model.safetensors"), work / FACE_MODEL_FILE)
     model = load_face_model(work / FACE_MODEL_FILE)
-    reconstruction = reconstruct(track, model)
+    identity = None
+    if config.clip_range is not None and (inside := track.valid & config.clip_range.contains(track.times_s)).any():
+        # What is out of the range may show somebody else.
+        identity = reconstruct(dataclasses.replace(track, valid=inside), model).identity
+    reconstruction = reconstruct(track, model, identity=identity)
     trained = within(reconstruction, config.clip_range)
     usable = int(trained.valid.sum())
     if usable < FEWEST_FRAMES:
