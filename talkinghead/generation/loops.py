@@ -36,9 +36,9 @@ LEAST_SHARE = 0.25
 """A loop has at least this share of the frames it is sought in: shorter ones are seen to come again ..."""
 LEAST_S = 2.0
 """... and lasts at least so many seconds: within less, even a head that never comes back has not gone far."""
-MOST_CHANGE = 2.5
+MOST_CHANGE = 3.0
 """Largest difference between the two sides of a crossing, in the median of what the clip itself changes in the same
-time: heads move by fits and starts, and one change in eight is larger."""
+time: heads move by fits and starts, and one change in ten is larger."""
 STEADY_CM = 0.02
 """Change of the head's place, cm, that is not seen in a clip which moves even less ..."""
 STEADY_LEVELS = 0.7
@@ -233,8 +233,8 @@ def _best_pair(signals: list[_Signal], windows: BoolArray, length: int, least: i
 
 
 def _dearer(span: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """Factor on the cost of loops of so many frames, of `count`: of two that are equally good, the longer is chosen."""
-    return np.sqrt(count / np.maximum(span, 1))
+    """Factor on the cost of loops of so many frames, of `count`: the shorter a loop, the more often it is crossed."""
+    return np.asarray(count / np.maximum(span, 1), np.float64)
 
 
 def _small_pictures(
