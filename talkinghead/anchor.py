@@ -244,6 +244,8 @@ def lacks(description: dict[str, Any]) -> list[str]:
         missing.append("the speech calibration: computed at the first generation, then cached")
     if APPEARANCE_FILE not in description["sha256"]:
         missing.append("appearance statistics: covered faces are not found")
+    if "loops" not in description["clip"]:
+        missing.append("the loop of its clip: sought at the first speech that is longer, then cached")
     return missing
 
 
