@@ -43,6 +43,8 @@ STEADY_CM = 0.02
 """Change of the head's place, cm, that is not seen in a clip which moves even less ..."""
 STEADY_LEVELS = 0.7
 """... and that of pictures, of 255."""
+MOST_FRAMES = 15_000
+"""Frames of the longest stretch in which a loop is sought, since small pictures of all are in memory: 10 minutes."""
 COARSE_FRAMES = 1200
 """Every pair of at most so many moments is looked at, and then those around the best."""
 REFINED = 200
@@ -138,7 +140,8 @@ def find_loop(
         first, last: the frames in which it is sought.
 
     Returns:
-        None where no two moments are alike enough; then playback has to turn.
+        None where no two moments are alike enough, or the stretch is too short or longer than MOST_FRAMES; then
+        playback has to turn.
 
     Raises:
         MediaError: the clip cannot be decoded.
@@ -146,7 +149,7 @@ def find_loop(
     count = last - first + 1
     length = crossing_frames(reconstruction)
     least = max(round(LEAST_SHARE * count), round(LEAST_S * frame_rate_of(reconstruction)))
-    if length < 2 or count < least + length or not usable[first : last + 1].any():
+    if length < 2 or not least + length <= count <= MOST_FRAMES or not usable[first : last + 1].any():
         return None
     places = head_places_cm(reconstruction)
     pictures, faces = _small_pictures(clip, region, reconstruction, first, last)

@@ -142,6 +142,15 @@ def test_clips_that_are_too_short_have_no_loop(swaying: tuple[Path, Reconstructi
         assert find_loop(path, REGION, reconstruction, everywhere(reconstruction), 0, last) is None
 
 
+def test_no_loop_is_sought_in_clips_of_any_length(
+    swaying: tuple[Path, Reconstruction], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reconstruction = swaying
+    monkeypatch.setattr(loops, "MOST_FRAMES", 99)
+    assert find_loop(path, REGION, reconstruction, everywhere(reconstruction), 0, 99) is None
+    assert find_loop(path, REGION, reconstruction, everywhere(reconstruction), 0, 98) is not None
+
+
 @pytest.mark.parametrize(("rate", "frames"), [(25.0, 7), (29.97, 8), (30.0, 9), (50.0, 15), (60.0, 18), (5.0, 1)])
 def test_a_crossing_lasts_at_most_0_3_s(rate: float, frames: int, swaying: tuple[Path, Reconstruction]) -> None:
     reconstruction = swaying[1].select(np.arange(100))
