@@ -31,7 +31,6 @@ from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks
 from talkinghead.generation.face_updater import FaceUpdater
-from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.video_reader import read_video_info
@@ -109,7 +108,7 @@ class Clip:
         return np.asarray(to_frame[..., :2] @ (width / 2, height / 2) + to_frame[..., 2])
 
     def images(self) -> Iterator[ByteArray]:
-        for frame in read_in_order(self.timeline.clip, self.timeline.frames, self.timeline.reconstruction.times_s):
+        for frame in self.timeline.read():
             yield frame.image
 
     def masks(self, position: int) -> tuple[ByteArray, FloatArray, Array]:

@@ -80,7 +80,6 @@ def timed_limit(anchor: Path, speech: Path, output: Path) -> float:
 def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     """What `talkinghead.generate` does, but every frame stays as it is."""
     from talkinghead.anchor import load_anchor
-    from talkinghead.generation.frame_order import read_in_order
     from talkinghead.generation.frames import BATCH
     from talkinghead.generation.stream import prefetch
     from talkinghead.generation.timeline import plan
@@ -89,7 +88,7 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     from talkinghead.structures import Frame
 
     timeline = plan(load_anchor(anchor), None, read_audio(speech).duration_s)
-    frames = prefetch(read_in_order(timeline.clip, timeline.frames, timeline.reconstruction.times_s), BATCH)
+    frames = prefetch(timeline.read(), BATCH)
     with VideoWriter(
         output,
         timeline.width,

@@ -35,7 +35,6 @@ from talkinghead.face.landmarks import FaceLandmarker
 from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
 from talkinghead.face.tracking import FaceTracker
 from talkinghead.generation.face_updater import FaceUpdater
-from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.frames import BATCH
 from talkinghead.generation.stream import prefetch
 from talkinghead.generation.timeline import Timeline, plan
@@ -246,7 +245,7 @@ def anchor_rate(anchor: Anchor) -> float:
 
 
 def decoded(timeline: Timeline) -> Any:
-    return read_in_order(timeline.clip, timeline.frames, timeline.reconstruction.times_s)
+    return timeline.read()
 
 
 def cut(batch: Any, places: Crops, frames: Any) -> Any:

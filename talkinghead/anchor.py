@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, load_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
-from talkinghead.structures import DEFAULT_TRACKS, FloatArray, Reconstruction, Tracks
+from talkinghead.structures import DEFAULT_TRACKS, ClipRange, FloatArray, Loop, Reconstruction, Tracks
 from talkinghead.weights.bundled import anchor_folder, built_in_anchors, checkpoint_folder
 
 FORMATS = ("talkinghead/anchor/1", "talkinghead/anchor/2")
@@ -57,6 +57,8 @@ CALIBRATION_FILE = "speech_calibration.safetensors"
 ADAPTATION_FILE = "speech_adaptation.safetensors"
 REQUIRED = (TRACK_FILE, FACE_MODEL_FILE, RECONSTRUCTION_FILE, NETWORK_FILE)
 """Files that every ANCHOR has, beside anchor.json and the clip."""
+LOOP_FIELDS = tuple(field.name for field in fields(Loop))
+"""Keys of a loop in anchor.json."""
 OPTIONAL = (APPEARANCE_FILE, CALIBRATION_FILE, ADAPTATION_FILE)
 
 
@@ -84,6 +86,11 @@ class Anchor:
     """Of the speech model that was installed at training; None where the folder has none."""
     adaptation: SpeechAdaptation | None
     """Of the same speech model; None where there was nothing to gain, or the folder is older."""
+    clip_range: ClipRange | None = None
+    """The stretch of its clip that it was trained on, and that is shown; None for all of it."""
+    loops: tuple[Loop, ...] | None = None
+    """The best forward loop in that stretch; empty where there is none that is not seen, None where the anchor was
+    trained before loops were sought."""
     is_steady: bool = False
     """Whether its clip was tracked so that the upper face does not follow the mouth, see `steady_track`: its other
     clips must be too, since the network has learned one kind of pose."""
@@ -95,11 +102,24 @@ class Anchor:
         """The face model."""
         return self.face.model
 
+    @property
+    def trained(self) -> Reconstruction:
+        """The reconstruction of the anchor's own clip, in which no frame out of the clip range is valid."""
+        return within(self.reconstruction, self.clip_range)
+
     def rest_expression(self) -> FloatArray:
         """The anchor's own closed mouth: median expression over the least open frames of the clip, (K,)."""
-        own = self.reconstruction.expression[self.reconstruction.valid]
+        trained = self.trained
+        own = trained.expression[trained.valid]
         opening = self.face.opening(own)
         return np.median(own[opening <= np.quantile(opening, REST_QUANTILE)], axis=0)
+
+
+def within(reconstruction: Reconstruction, clip_range: ClipRange | None) -> Reconstruction:
+    """A clip's reconstruction in which no frame out of a range is valid; None leaves it as it is."""
+    if clip_range is None:
+        return reconstruction
+    return replace(reconstruction, valid=reconstruction.valid & clip_range.contains(reconstruction.times_s))
 
 
 def load_anchor(folder: PathLike) -> Anchor:
@@ -135,6 +155,8 @@ def load_anchor(folder: PathLike) -> Anchor:
         appearance=load_appearance(folder / APPEARANCE_FILE) if APPEARANCE_FILE in hashes else None,
         calibration=calibration,
         adaptation=load_adaptation(folder / ADAPTATION_FILE, model.expressions) if ADAPTATION_FILE in hashes else None,
+        clip_range=_clip_range(folder, description, reconstruction),
+        loops=_loops(folder, description, reconstruction),
         is_steady=description["clip"].get("steady") is True,
         tracks=_tracks(description["clip"]),
     )
@@ -144,6 +166,34 @@ def _tracks(clip: dict[str, Any]) -> Tracks:
     """The tracks that were chosen at training; those by default where anchor.json names none."""
     numbers = (clip.get("audio_track"), clip.get("video_track"))
     return Tracks(*(number if isinstance(number, int) and number > 0 else None for number in numbers))
+
+
+def _clip_range(folder: Path, description: dict[str, Any], reconstruction: Reconstruction) -> ClipRange | None:
+    """The range that anchor.json names; older folders have none."""
+    text = description["clip"].get("range")
+    if text is None:
+        return None
+    try:
+        found = ClipRange.parse(str(text))
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: the clip range in anchor.json cannot be used: {error}.") from error
+    if not (reconstruction.valid & found.contains(reconstruction.times_s)).any():
+        raise CheckpointError(f"{folder}: the clip shows no face in the clip range of anchor.json, {found}.")
+    return found
+
+
+def _loops(folder: Path, description: dict[str, Any], reconstruction: Reconstruction) -> tuple[Loop, ...] | None:
+    """The loops that anchor.json names; older folders do not."""
+    if "loops" not in description["clip"]:
+        return None
+    try:
+        loops = tuple(Loop(*(int(loop[name]) for name in LOOP_FIELDS)) for loop in description["clip"]["loops"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}: the loops in anchor.json cannot be read; train the anchor again.") from error
+    for loop in loops:
+        if not loop.fits(len(reconstruction)):
+            raise CheckpointError(f"{folder}: the clip has no frames for the loop {loop} in anchor.json.")
+    return loops
 
 
 def _reconstruction(folder: Path, model: FaceModel) -> Reconstruction:
@@ -239,6 +289,8 @@ def lacks(description: dict[str, Any]) -> list[str]:
         missing.append("the speech calibration: computed at the first generation, then cached")
     if APPEARANCE_FILE not in description["sha256"]:
         missing.append("appearance statistics: covered faces are not found")
+    if "loops" not in description["clip"]:
+        missing.append("the loop of its clip: sought at the first speech that is longer, then cached")
     return missing
 
 

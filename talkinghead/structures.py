@@ -8,6 +8,8 @@ Pixel coordinates have their origin at the top-left corner of the image and pixe
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -179,3 +181,68 @@ class Reconstruction:
             self.times_s[frames],
             self.misfit_cm[frames],
         )
+
+
+SAME_TIME_S = 1e-3
+"""Difference of timestamps, in seconds, below which they are of the same frame: containers round them."""
+SHORTEST_RANGE_S = 1.0
+"""Least length of a clip range, seconds: in less, a head only trembles."""
+_CLIP_RANGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*s?\s*-\s*(\d+(?:\.\d+)?)\s*s?\s*")
+
+
+@dataclass(frozen=True)
+class ClipRange:
+    """The stretch of a clip that is used; as a text START-ENDs, such as 3-17s or 0.5-12.25s.
+
+    Raises:
+        ValueError: it is shorter than SHORTEST_RANGE_S.
+    """
+
+    start_s: float
+    """Presentation time of the first frame that is used, seconds, >= 0."""
+    end_s: float
+    """Presentation time before which the last frame lies, seconds."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s <= self.end_s < math.inf:
+            raise ValueError(f"{self} ends before it starts")
+        if self.end_s - self.start_s < SHORTEST_RANGE_S:
+            raise ValueError(f"{self} is shorter than {SHORTEST_RANGE_S:g} s")
+
+    def __str__(self) -> str:
+        return f"{self.start_s:.12g}-{self.end_s:.12g}s"
+
+    def contains(self, times_s: NDArray[np.float64]) -> BoolArray:
+        """Whether frames at these presentation times, (T,) seconds, lie in the range."""
+        return (times_s >= self.start_s - SAME_TIME_S) & (times_s < self.end_s - SAME_TIME_S)
+
+    @classmethod
+    def parse(cls, text: str) -> ClipRange:
+        """The range that a text names.
+
+        Raises:
+            ValueError: it names none, or one that is too short.
+        """
+        found = _CLIP_RANGE.fullmatch(text)
+        if found is None:
+            raise ValueError(f"START-ENDs in seconds is expected, such as 3-17s, not {text[:60]!r}")
+        return cls(float(found[1]), float(found[2]))
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A forward loop of a clip: instead of going on, playback crosses over to an earlier moment that is alike.
+
+    The crossing shows `frames` frames: the k-th is a blend of frames leave + k and enter + k, k = 0 to frames - 1.
+    """
+
+    leave: int
+    """First frame of the end that is left."""
+    enter: int
+    """First frame of the beginning that is gone on with; enter + frames <= leave."""
+    frames: int
+    """Length of the crossing, > 0."""
+
+    def fits(self, frames: int) -> bool:
+        """Whether a clip of so many frames has those of the loop, and the loop runs forwards."""
+        return 0 <= self.enter < self.enter + self.frames <= self.leave <= frames - self.frames

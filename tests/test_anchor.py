@@ -99,6 +99,9 @@ def test_what_a_folder_lacks_is_named(format_1: Path, anchor_folder: Path, tmp_p
     rewrite_description(folder, FORMATS[-1])
     calibration, appearance = lacks(read_description(folder))
     assert "calibration" in calibration and "appearance" in appearance
+    description = read_description(folder)
+    del description["clip"]["loops"]
+    assert "loop" in lacks(description)[-1]
     assert load_anchor(folder).appearance is None
 
 

@@ -14,7 +14,8 @@ from talkinghead.batch.config import BatchConfig
 from talkinghead.errors import CoefficientError, OptionError
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
 from talkinghead.options.fields import check_options, option, options_of, parse_face
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import ClipRange, FaceChoice
+from talkinghead.training.face_update.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -123,3 +124,48 @@ def test_the_config_gives_the_times_of_the_mouths_rest() -> None:
     assert (GenerationConfig().voice_activity.attack_ms, GenerationConfig().voice_activity.release_ms) == (140, 180)
     changed = GenerationConfig(attack_ms=90, release_ms=250.5).voice_activity
     assert (changed.attack_ms, changed.release_ms) == (90, 250.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "start_s", "end_s"),
+    [("3-17s", 3, 17), ("0-1", 0, 1), ("0.5-12.25s", 0.5, 12.25), (" 3s - 17s ", 3, 17), ("003-4", 3, 4)],
+)
+def test_a_clip_range_is_read_and_written(text: str, start_s: float, end_s: float) -> None:
+    found = ClipRange.parse(text)
+    assert found == ClipRange(start_s, end_s) and ClipRange.parse(str(found)) == found
+    assert GenerationConfig(clip_range=text).clip_range == found  # type: ignore[arg-type]
+    assert TrainingConfig(clip_range=text).clip_range == found  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("3", "START-ENDs in seconds is expected, such as 3-17s, not '3'"),
+        ("", "not ''"),
+        ("3-", "not '3-'"),
+        ("-3-17s", "not '-3-17s'"),
+        ("3:17", "not '3:17'"),
+        ("a-b", "not 'a-b'"),
+        ("1e3-2e3", "not '1e3-2e3'"),
+        ("nan-inf", "not 'nan-inf'"),
+        ("3-17m", "not '3-17m'"),
+        ("17-3s", "17-3s ends before it starts"),
+        ("3-3.9s", "3-3.9s is shorter than 1 s"),
+    ],
+)
+@pytest.mark.parametrize("config", [GenerationConfig, TrainingConfig])
+def test_a_clip_range_that_cannot_be_used_is_refused_in_one_line(text: str, what: str, config: type[Any]) -> None:
+    with pytest.raises(OptionError) as caught:
+        config(clip_range=text)
+    message = str(caught.value)
+    assert message.startswith("clip_range: ") and what in message and "\n" not in message
+
+
+def test_a_clip_range_holds_the_frames_between_its_ends() -> None:
+    times_s = np.array([0.0, 2.96, 2.9999, 3.0, 3.04, 16.96, 17.0, 17.04])
+    inside = [False, False, True, True, True, True, False, False]
+    np.testing.assert_array_equal(ClipRange(3, 17).contains(times_s), inside)
+    with pytest.raises(ValueError, match="ends before"):
+        ClipRange(5, 2)
+    with pytest.raises(ValueError, match="ends before"):
+        ClipRange(-1, 2)

@@ -21,7 +21,7 @@ from talkinghead.errors import JobFileError, TalkingHeadError
 from talkinghead.files import VIDEO_SUFFIXES, read_text
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.options.fields import Option, options_of, parse_face
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import ClipRange, FaceChoice
 from talkinghead.tables import read_rows, unknown_column
 from talkinghead.text_to_speech import DEFAULT_VOICE, Script, find_voice
 from talkinghead.weights.bundled import anchor_folder
@@ -75,7 +75,7 @@ class Job:
         """The job as one flat JSON object, with a value or null for every column."""
         values = {name: getattr(self, name) for name in OWN_COLUMNS}
         values |= {name: getattr(self.options, name) for name in OPTIONS}
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return {name: str(value) if isinstance(value, Path | ClipRange) else value for name, value in values.items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Job:
@@ -253,6 +253,8 @@ def _converted(option: Option, value: Any) -> Any:
             return option.kind(value)
         if option.kind is Path and isinstance(value, str):
             return Path(value)
+        if option.kind is ClipRange and isinstance(value, str):
+            return ClipRange.parse(value)
         if option.kind is bool and isinstance(value, str):
             return {"true": True, "false": False}.get(value.strip().lower(), value)
     except (TypeError, ValueError, OverflowError):

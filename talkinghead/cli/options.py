@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 
 from talkinghead.options.fields import Option, options_of, parse_face
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import ClipRange, FaceChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,9 +60,13 @@ def config_options(
     return decorate
 
 
+_METAVARS = {FaceChoice: "largest|left|right|N", ClipRange: "START-ENDs"}
+"""Placeholders of values in the help, by their type."""
+
+
 def _click_option(option: Option, bare: str | None) -> Callable[[Command], Command]:
     flag = "--" + option.name.replace("_", "-")
-    metavar = option.metavar or ("largest|left|right|N" if option.kind == FaceChoice else None)
+    metavar = option.metavar or _METAVARS.get(option.kind)
     settings: dict[str, Any] = {"default": option.default, "help": option.description, "metavar": metavar}
     if option.kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}" if option.default else flag, is_flag=True, **settings)
@@ -83,6 +87,7 @@ def _click_type(kind: Any) -> click.ParamType[Any]:
         float: click.FLOAT,
         int: click.INT,
         str: click.STRING,
+        ClipRange: click.STRING,  # the dataclass reads it, and says in one line what is wrong with it
         Path: click.Path(path_type=Path),
     }
     return types[kind]

@@ -94,7 +94,7 @@ class AnchorDriver:
             speech_model,
             to_anchor,
             face=anchor.face,
-            own=anchor.reconstruction.expression[anchor.reconstruction.valid],
+            own=anchor.trained.expression[anchor.trained.valid],
             # How surely closures are heard in the anchor's own voice says nothing of others. Known phones are sure.
             closing=KNOWN_LEVELS if phones is not None else heard if own_voice else OTHER_VOICE_LEVELS,
             pause=anchor.rest_expression() if calibration.pause is None else calibration.pause,

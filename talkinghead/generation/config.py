@@ -11,7 +11,7 @@ from talkinghead.generation.leads import LEAD_S, LONGEST_LEAD_S, Leads
 from talkinghead.generation.output_options import Size, TimeRange, parse_preview, parse_size
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
-from talkinghead.structures import Aspect, FaceChoice, Quality
+from talkinghead.structures import Aspect, ClipRange, FaceChoice, Quality
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class GenerationConfig:
     face: FaceChoice = option(
         "largest",
         help="Face to use where a clip shows several: largest, left, right, or its number from the left, from 0.",
+    )
+    clip_range: ClipRange | None = option(
+        None,
+        help="Stretch of the clip to take the frames from, in seconds, such as 3-17s; by default the one that the "
+        "ANCHOR was trained with, and all of another clip.",
     )
     video_track: int | None = option(
         None, help="Video track of --clip, by its number from 1 on, instead of the default or largest one.", low=1
@@ -150,6 +155,7 @@ class GenerationOptions(TypedDict, total=False):
 
     clip: Path | None
     face: FaceChoice
+    clip_range: ClipRange | None
     video_track: int | None
     audio_track: int | None
     expression: Path | None

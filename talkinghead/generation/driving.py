@@ -61,11 +61,13 @@ def calibration_for(anchor: Anchor, speech_model: SpeechModel) -> SpeechCalibrat
     """The anchor's own calibration where it was fitted with this speech model, else one fitted now and cached."""
     if anchor.calibration is not None and anchor.calibration.is_for(speech_model):
         return anchor.calibration
-    hashes = (sha256_of(anchor.clip), sha256_of(anchor.folder / "reconstruction.safetensors"), speech_model.sha256)
+    hashes = [sha256_of(anchor.clip), sha256_of(anchor.folder / "reconstruction.safetensors"), speech_model.sha256]
+    if anchor.clip_range is not None:
+        hashes.append(str(anchor.clip_range))
     return cached(
         "calibrations",
         hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:32],
-        make=lambda: calibrate(anchor.clip, anchor.face, anchor.reconstruction, speech_model, anchor.tracks),
+        make=lambda: calibrate(anchor.clip, anchor.face, anchor.trained, speech_model, anchor.tracks),
         load=lambda path: load_calibration(path, anchor.model.expressions),
         save=lambda path, calibration: save_calibration(path, calibration),
     )
@@ -256,7 +258,7 @@ def measure_expression(
             track = steady_track(video, anchor.model, face=face, look=look)
             as_anchor = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
         return as_anchor.expression, track.times_s
-    own = anchor.reconstruction.expression[anchor.reconstruction.valid]
+    own = anchor.trained.expression[anchor.trained.valid]
     mean, std = own.mean(0), own.std(0)
     theirs = as_other.expression[as_other.valid]
     normalized = (as_other.expression - theirs.mean(0)) / np.maximum(theirs.std(0), 1e-3)

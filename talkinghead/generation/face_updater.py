@@ -73,7 +73,7 @@ class FaceUpdater:
         self.appearance = anchor.appearance
         self.network = copy.deepcopy(anchor.network).placed(device)
         self.crops = place_crops(anchor.region, reconstruction, self.network.config.size_px)
-        own = anchor.reconstruction
+        own = anchor.trained
         self._range = OwnRange.of(anchor.model, own.expression[own.valid], frame_rate_of(own))
         self.bent_frames = 0
         """Number of frames so far whose expression the anchor's clip does not contain, and was bent to what it does."""

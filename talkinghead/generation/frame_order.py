@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.face.reconstruction import frame_rate_of
+from talkinghead.generation.crossing import Crossing
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.structures import DEFAULT_TRACKS, Frame, Reconstruction, Tracks
+from talkinghead.structures import DEFAULT_TRACKS, SAME_TIME_S, Frame, Loop, Reconstruction, Tracks
 
 TURN_WITHIN_S = 4.0
 """Playback turns within this time of either end of the clip, where the head is stillest, seconds ..."""
@@ -21,8 +22,6 @@ STILL_S = 0.3
 """Time over which stillness is judged: playback runs through it twice, seconds."""
 HEAD_CM = 10.0
 """Distance from the head's middle at which its rotation counts as motion, cm."""
-SAME_TIME_S = 1e-3
-"""Difference of timestamps, in seconds, below which they are of the same frame: containers round them."""
 BACKWARD_BYTES = 48 * 1024 * 1024
 """Size of the decoded frames that are in memory at a time while a clip is read backwards."""
 BACKWARD_FRAMES = 24
@@ -70,14 +69,42 @@ def turning_points(reconstruction: Reconstruction) -> tuple[int, int]:
 def head_speed_cm(reconstruction: Reconstruction) -> NDArray[np.float64]:
     """(T,) motion of the head from the frame before to the one after, cm per frame; infinite in frames without a
     face, where it is not known."""
-    scale = reconstruction.scale.astype(np.float64)
-    place = np.column_stack(
-        [reconstruction.translation / scale[:, None], HEAD_CM * reconstruction.rotation, HEAD_CM * np.log(scale)]
-    )
-    if len(place) < 2:
-        return np.zeros(len(place))
-    speed = np.linalg.norm(np.gradient(place, axis=0), axis=1)
+    places = head_places_cm(reconstruction)
+    if len(places) < 2:
+        return np.zeros(len(places))
+    speed = np.linalg.norm(np.gradient(places, axis=0), axis=1)
     return np.where(reconstruction.valid, speed, np.inf)
+
+
+def head_places_cm(reconstruction: Reconstruction) -> NDArray[np.float64]:
+    """(T, 6) place of the head in each frame: position in the image, rotation and size, all as cm at its surface."""
+    usual = float(np.median(reconstruction.scale))
+    return np.column_stack(
+        [
+            reconstruction.translation.astype(np.float64) / usual,
+            HEAD_CM * reconstruction.rotation,
+            HEAD_CM * np.log(reconstruction.scale / usual),
+        ]
+    )
+
+
+def forward_loop(count: int, first: int, frames: int, loop: Loop) -> NDArray[np.int64]:
+    """Frame numbers of a clip that only runs forwards: from a frame on, and then round and round.
+
+    Args:
+        count: number of output frames.
+        first: frame with which the output begins, at most loop.leave.
+        frames: of the clip, T.
+        loop: its crossing is shown as frames T to T + loop.frames - 1.
+
+    Returns:
+        (count,) int64; every number differs from the one before.
+    """
+    crossing = frames + np.arange(loop.frames)
+    start = np.concatenate([np.arange(first, loop.leave), crossing])
+    one_round = np.concatenate([np.arange(loop.enter + loop.frames, loop.leave), crossing])
+    rounds = max(0, -(-(count - len(start)) // len(one_round)))
+    return np.concatenate([start, np.tile(one_round, rounds)])[:count].astype(np.int64)
 
 
 def read_in_order(
@@ -85,22 +112,48 @@ def read_in_order(
     order: Sequence[int] | NDArray[np.int64],
     times_s: NDArray[np.float64],
     tracks: Tracks = DEFAULT_TRACKS,
+    crossing: Crossing | None = None,
 ) -> Iterator[Frame]:
     """Read the frames of a clip in an order that runs forwards and backwards; a repeated number repeats the frame.
 
     Runs forwards are streamed. Runs backwards are read in pieces of BACKWARD_BYTES, each from the key frame before it.
+    Of a crossing's two sides, one frame each is in memory.
 
     Args:
         clip: the video.
-        order: frame numbers.
+        order: frame numbers; from the crossing's first one on, they are those of its blended frames, rising.
         times_s: (T,) presentation times of the clip's frames, seconds.
         tracks: which video track of it.
+        crossing: between two moments of the clip; None where the order has no blended frames.
 
     Raises:
         MediaError: the clip cannot be decoded.
     """
-    source = (clip, tracks)
-    for run in _monotone_runs(np.asarray(order, np.int64)):
+    source, numbers = (clip, tracks), np.asarray(order, np.int64)
+    if crossing is None:
+        yield from _read_runs(source, numbers, times_s)
+        return
+    is_blended = numbers >= crossing.first
+    for part in np.split(numbers, np.flatnonzero(np.diff(is_blended)) + 1):
+        if len(part) and part[0] >= crossing.first:
+            yield from _read_crossing(source, crossing, part - crossing.first, times_s)
+        else:
+            yield from _read_runs(source, part, times_s)
+
+
+def _read_crossing(
+    source: _Source, crossing: Crossing, steps: NDArray[np.int64], times_s: NDArray[np.float64]
+) -> Iterator[Frame]:
+    """Blended frames of a crossing, by their rising numbers in it, (N,)."""
+    left = _read_forward(source, crossing.loop.leave + steps, times_s)
+    entered = _read_forward(source, crossing.loop.enter + steps, times_s)
+    for step, before, after in zip(steps.tolist(), left, entered, strict=True):
+        yield Frame(crossing.blend(step, before.image, after.image), before.time_s)
+
+
+def _read_runs(source: _Source, order: NDArray[np.int64], times_s: NDArray[np.float64]) -> Iterator[Frame]:
+    """Frames of the clip itself, see `read_in_order`."""
+    for run in _monotone_runs(order):
         if len(run) == 1 or run[-1] >= run[0]:
             yield from _read_forward(source, run, times_s)
         else:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.generation.face_updater import FaceUpdater, Prepared
-from talkinghead.generation.frame_order import read_in_order
 from talkinghead.generation.passthrough import FADE_S, Reason, UpdatedFrame, blend_weights
 from talkinghead.generation.stream import prefetch
 from talkinghead.generation.timeline import Timeline
@@ -48,8 +47,7 @@ def updated_frames(
 
 def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
     """The timeline in batches that are ready for the network."""
-    times_s = timeline.reconstruction.times_s
-    source = prefetch(read_in_order(timeline.clip, timeline.frames, times_s, timeline.tracks), BATCH)
+    source = prefetch(timeline.read(), BATCH)
     rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
         frames = timeline.frames[start : start + BATCH]

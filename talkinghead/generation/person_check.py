@@ -11,7 +11,7 @@ from talkinghead.generation.timeline import Timeline
 from talkinghead.media.video_reader import VideoReader
 
 LOOKED_S = 10.0
-"""Time from the clip's start from which frames are taken, seconds."""
+"""Time from the clip's first frame that is shown from which frames are taken, seconds."""
 LOOKS = 12
 """Most frames that are looked at."""
 FEWEST_LOOKS = 3
@@ -33,7 +33,9 @@ def check_person(timeline: Timeline, updater: FaceUpdater) -> None:
     """
     if updater.appearance is None:
         return
-    seen = timeline.reconstruction.times_s <= LOOKED_S
+    first, last = timeline.span
+    times_s = timeline.reconstruction.times_s
+    seen = (times_s >= times_s[first]) & (times_s <= min(times_s[first] + LOOKED_S, times_s[last]))
     can_be_used = np.array([reason is None for reason in timeline.reject_reasons])
     usable = np.flatnonzero(seen & timeline.reconstruction.valid & can_be_used)
     chosen = set(usable[np.unique(np.linspace(0, len(usable) - 1, LOOKS).astype(int))].tolist()) if len(usable) else ()

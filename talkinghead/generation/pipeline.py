@@ -339,7 +339,8 @@ def _prepare(
     remarks = audio_remarks(audio)
     leads = config.leads
     length_s = leads.before_s + duration_s + leads.after_s
-    whole = plan(anchor, config.clip, length_s, config.face, Tracks(video=config.video_track))
+    tracks = Tracks(video=config.video_track)
+    whole = plan(anchor, config.clip, length_s, config.face, tracks, config.clip_range)
     times = whole_output(whole, leads, audio, duration_s)
     if config.preview_range is not None:
         times = preview(times, config.preview_range)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,12 +14,24 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.errors import NoFaceError
 from talkinghead.face.reconstruction import reconstruct
+from talkinghead.face.region_removal import LocalRegion
 from talkinghead.face.steady_track import Look, steady_track
 from talkinghead.face.tracking import track_file
-from talkinghead.generation.frame_order import ping_pong, turning_points
+from talkinghead.generation.crossing import Crossing
+from talkinghead.generation.frame_order import forward_loop, ping_pong, read_in_order, turning_points
+from talkinghead.generation.loops import cached_loops, check_range, frames_in
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import DEFAULT_TRACKS, FaceChoice, Reconstruction, Tracks
+from talkinghead.structures import (
+    DEFAULT_TRACKS,
+    BoolArray,
+    ClipRange,
+    FaceChoice,
+    Frame,
+    Loop,
+    Reconstruction,
+    Tracks,
+)
 
 
 @dataclass(frozen=True)
@@ -28,9 +40,9 @@ class Timeline:
 
     clip: Path
     reconstruction: Reconstruction
-    """Of the clip."""
+    """Of the clip, and after it of the blended frames of the crossing, if there is one."""
     frames: NDArray[np.int64]
-    """(T,) number in the clip of each output frame."""
+    """(T,) number in the reconstruction of each output frame."""
     times_s: NDArray[np.float64]
     """(T,) presentation time of each output frame."""
     frame_rate: Fraction
@@ -39,13 +51,25 @@ class Timeline:
     height: int
     """Pixels."""
     reject_reasons: Sequence[Reason | None]
-    """Of each of the clip's frames: why it cannot be given a new lower face, as far as its landmarks show; None where
-    it can."""
+    """Of each frame of the reconstruction: why it cannot be given a new lower face, as far as its landmarks show; None
+    where it can."""
+    span: tuple[int, int]
+    """First and last frame of the clip that may be shown."""
+    crossing: Crossing | None = None
+    """With which the clip goes on forwards; None where it is long enough, or turns."""
     tracks: Tracks = DEFAULT_TRACKS
     """Which video track of the clip."""
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def read(self) -> Iterator[Frame]:
+        """The frames of the clip that the output shows, one after the other, as they are before any is updated.
+
+        Raises:
+            MediaError: the clip cannot be decoded.
+        """
+        return read_in_order(self.clip, self.frames, self.reconstruction.times_s, self.tracks, self.crossing)
 
 
 def plan(
@@ -54,42 +78,50 @@ def plan(
     duration_s: float,
     face: FaceChoice = "largest",
     tracks: Tracks = DEFAULT_TRACKS,
+    clip_range: ClipRange | None = None,
 ) -> Timeline:
     """Lay out an output of ceil(duration x frame rate) frames.
 
+    Speech that is longer than the clip goes round a forward loop where the clip has one that is not seen, and else
+    forth and back with turns where the head is still.
+
     Args:
         anchor: who speaks.
-        clip: another clip of the same person, whose frames are taken one for one; None takes the anchor's own clip,
-            forth and back with turns where the head is still.
+        clip: another clip of the same person, whose frames are taken one for one; None takes the anchor's own clip.
         duration_s: of the speech.
         face: which face of the other clip.
         tracks: which video track of it.
+        clip_range: the stretch whose frames are taken; None takes the anchor's own range of its own clip, and all of
+            another one.
 
     Raises:
         MissingFileError, MediaError, NoFaceError: the other clip cannot be used.
+        OptionError: the clip ends before the range does.
     """
     source = clip or anchor.clip
     tracks = anchor.tracks if clip is None else tracks
     info = read_video_info(source, tracks)
-    if clip is None:
-        reconstruction = anchor.reconstruction
-    else:
-        look = Look(anchor.clip, anchor.reconstruction, anchor.tracks)
-        track = (
-            steady_track(clip, anchor.model, face=face, tracks=tracks, look=look)
-            if anchor.is_steady
-            else track_file(clip, face=face, tracks=tracks)
-        )
-        if not track.valid.any():
-            raise NoFaceError(f"{clip}: no frame shows a usable face.")
-        reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
+    check_range(clip_range, source, tracks)
+    reconstruction = anchor.reconstruction if clip is None else _reconstruction_of(clip, anchor, face, tracks)
+    shown = clip_range or (anchor.clip_range if clip is None else None)
+    first, last = frames_in(shown, reconstruction.times_s, source)
+    reasons = reject_reasons(reconstruction, anchor.trained)
     count = frame_count(duration_s, info.frame_rate)
-    if is_constant_rate(reconstruction.times_s, info.frame_rate):
-        ends = (0, len(reconstruction) - 1)
-        frames = ping_pong(count, *(turning_points(reconstruction) if clip is None and count > ends[1] + 1 else ends))
-        times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
+    crossing = None
+    if not is_constant_rate(reconstruction.times_s, info.frame_rate):
+        clip_times_s = reconstruction.times_s[first : last + 1]
+        frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
+        frames += first
     else:
-        frames, times_s = _variable_rate_plan(reconstruction.times_s, info.frame_rate, duration_s)
+        times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
+        usable = np.array([reason is None for reason in reasons])
+        known = anchor.loops if clip is None and shown == anchor.clip_range else None
+        frames, crossing = playback(
+            count, source, anchor.region, reconstruction, usable, (first, last), known, tracks=tracks
+        )
+    if crossing is not None:
+        reconstruction = crossing.extended
+        reasons += [None] * crossing.loop.frames
     return Timeline(
         clip=source,
         reconstruction=reconstruction,
@@ -98,9 +130,65 @@ def plan(
         frame_rate=info.frame_rate,
         width=info.width,
         height=info.height,
-        reject_reasons=reject_reasons(reconstruction, anchor.reconstruction),
+        reject_reasons=reasons,
+        span=(first, last),
+        crossing=crossing,
         tracks=tracks,
     )
+
+
+def _reconstruction_of(clip: Path, anchor: Anchor, face: FaceChoice, tracks: Tracks) -> Reconstruction:
+    """Of another clip of the anchor's person, tracked as the anchor's own was."""
+    look = Look(anchor.clip, anchor.reconstruction, anchor.tracks)
+    track = (
+        steady_track(clip, anchor.model, face=face, tracks=tracks, look=look)
+        if anchor.is_steady
+        else track_file(clip, face=face, tracks=tracks)
+    )
+    if not track.valid.any():
+        raise NoFaceError(f"{clip}: no frame shows a usable face.")
+    return reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
+
+
+def playback(
+    count: int,
+    clip: Path,
+    region: LocalRegion,
+    reconstruction: Reconstruction,
+    usable: BoolArray,
+    span: tuple[int, int],
+    known: tuple[Loop, ...] | None = None,
+    *,
+    tracks: Tracks = DEFAULT_TRACKS,
+) -> tuple[NDArray[np.int64], Crossing | None]:
+    """Which frames of a clip of constant rate are shown: once through a stretch of it, and then round a loop or back.
+
+    Args:
+        count: number of output frames.
+        clip: the video.
+        region: the lower face, which is drawn anew.
+        reconstruction: of the clip.
+        usable: (T,) frames that can be given a new lower face.
+        span: first and last frame of the stretch.
+        known: its loops, the best one first; None has them sought, where they are needed.
+        tracks: which video track of the clip.
+
+    Returns:
+        (count,) frame numbers; and the crossing of which those from T on are the blended frames, None where playback
+        does not loop.
+
+    Raises:
+        MediaError: the clip cannot be decoded.
+    """
+    first, last = span
+    if count <= last - first + 1:
+        return np.arange(first, first + count, dtype=np.int64), None
+    loops = known
+    if loops is None:
+        loops = cached_loops(clip, region, reconstruction, usable, first, last, tracks)
+    if loops:
+        return forward_loop(count, first, len(reconstruction), loops[0]), Crossing(loops[0], region, reconstruction)
+    return first + ping_pong(count, *turning_points(reconstruction.select(np.arange(first, last + 1)))), None
 
 
 def frame_count(duration_s: float, frame_rate: Fraction) -> int:

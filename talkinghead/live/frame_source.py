@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from pathlib import Path
+
+import numpy as np
 
 from talkinghead.anchor import Anchor
 from talkinghead.generation.frame_order import ping_pong, read_in_order, turning_points
+from talkinghead.generation.loops import frames_in
 from talkinghead.generation.stream import prefetch
 from talkinghead.structures import ByteArray, Frame
 
@@ -16,12 +18,13 @@ AHEAD = 8
 
 
 class FrameSource:
-    """Frames in the order of playback: the clip to its end, then back and forth between still moments."""
+    """Frames in the order of playback: the anchor's stretch of its clip, then back and forth between still moments."""
 
     def __init__(self, anchor: Anchor) -> None:
-        self._clip: Path = anchor.clip
+        self._clip, self._tracks = anchor.clip, anchor.tracks
         self._times_s = anchor.reconstruction.times_s
-        self._turns = turning_points(anchor.reconstruction)
+        self._start, end = frames_in(anchor.clip_range, self._times_s, anchor.clip)
+        self._turns = turning_points(anchor.reconstruction.select(np.arange(self._start, end + 1)))
         self._frames: Generator[tuple[int, Frame]] = prefetch(self._endless(), AHEAD)
         self._returned: deque[tuple[int, ByteArray]] = deque()
 
@@ -46,9 +49,9 @@ class FrameSource:
 
     def _endless(self) -> Iterator[tuple[int, Frame]]:
         first, last = self._turns
-        once = ping_pong(last + 1, first, last)
-        order = ping_pong(last + 1 + 2 * max(1, last - first), first, last)
+        once = self._start + ping_pong(last + 1, first, last)
+        order = self._start + ping_pong(last + 1 + 2 * max(1, last - first), first, last)
         again = order[len(once) :]
-        yield from zip(once.tolist(), read_in_order(self._clip, once, self._times_s), strict=True)
+        yield from zip(once.tolist(), read_in_order(self._clip, once, self._times_s, self._tracks), strict=True)
         while True:
-            yield from zip(again.tolist(), read_in_order(self._clip, again, self._times_s), strict=True)
+            yield from zip(again.tolist(), read_in_order(self._clip, again, self._times_s, self._tracks), strict=True)

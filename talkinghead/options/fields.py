@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from talkinghead.errors import OptionError, TalkingHeadError
-from talkinghead.structures import FaceChoice
+from talkinghead.structures import SHORTEST_RANGE_S, ClipRange, FaceChoice
 
 T = TypeVar("T")
 
 FACE_NAMES = ("largest", "left", "right")
 """The words that name a face of a clip; every other is named by its number from the left."""
 
+_CLIP_RANGE_WORDS = f"START-ENDs in seconds, such as 3-17s, of at least {SHORTEST_RANGE_S:g} s"
 _KEY = "talkinghead.option"
 _NUMBER_WORDS = {float: "a number", int: "a whole number"}
 
@@ -42,7 +43,8 @@ class Option:
     name: str
     """Of the field."""
     kind: Any
-    """Type of a value that is not None: float, int, bool, str, Path, tuple[Path, Path], FaceChoice, or a Literal."""
+    """Type of a value that is not None: float, int, bool, str, Path, tuple[Path, Path], ClipRange, FaceChoice, or a
+    Literal."""
     default: Any
     """Value where nothing is given; only where it is None may the option be None."""
     help: str
@@ -70,7 +72,8 @@ class Option:
             return "largest, left, right or a number from 0 on"
         if get_origin(self.kind) is Literal:
             return f"one of {', '.join(get_args(self.kind))}"
-        return {bool: "true or false", str: "a text", Path: "a path"}.get(self.kind, "a pair of paths")
+        words = {bool: "true or false", str: "a text", Path: "a path", ClipRange: _CLIP_RANGE_WORDS}
+        return words.get(self.kind, "a pair of paths")
 
     @property
     def allowed_range(self) -> str:
@@ -155,14 +158,17 @@ def _options_of(config: Any) -> tuple[Option, ...]:
 
 
 def check_options(config: Any) -> None:
-    """Check every option of a dataclass, and make paths of texts; its `__post_init__` calls this.
+    """Check every option of a dataclass, and make paths and clip ranges of texts; its `__post_init__` calls this.
 
     Raises:
         OptionError, or the option's own error: a value is not of its kind, or out of its range.
     """
     for found in options_of(type(config)):
-        if found.kind is Path and isinstance(value := getattr(config, found.name), str):
+        value = getattr(config, found.name)
+        if found.kind is Path and isinstance(value, str):
             object.__setattr__(config, found.name, Path(value))
+        if found.kind is ClipRange and isinstance(value, str):
+            object.__setattr__(config, found.name, _clip_range(found, value))
         found.check(getattr(config, found.name))
 
 
@@ -177,6 +183,18 @@ def parse_face(text: str) -> FaceChoice:
     if text.isascii() and text.isdecimal():
         return int(text)
     raise ValueError(f"{text!r} is none of largest, left, right and numbers from 0 on.")
+
+
+def _clip_range(option: Option, text: str) -> ClipRange:
+    """The range that a text names.
+
+    Raises:
+        The option's error: it names none.
+    """
+    try:
+        return ClipRange.parse(text)
+    except ValueError as error:
+        raise option.error(f"{option.name}: {error}.") from error
 
 
 def _without_none(hint: Any) -> Any:

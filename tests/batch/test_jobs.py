@@ -18,6 +18,7 @@ from talkinghead.batch.jobs import Job, read_jobs
 from talkinghead.errors import JobFileError, MissingFileError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.options.fields import option, options_of
+from talkinghead.structures import ClipRange
 
 PRESENTER = "presenter"
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "batch.md"
@@ -81,7 +82,15 @@ def test_json_lines(folder: Path) -> None:
         a_job(),
         "\n",
         {"id": "二", "anchor": PRESENTER, "text": "Good evening.", "output": "two.mov", "face": 1},
-        a_job(id="three", intensity=0.5, attack_ms=90, clip="clip.mp4", face="left", visible_label="AI"),
+        a_job(
+            id="three",
+            intensity=0.5,
+            attack_ms=90,
+            clip="clip.mp4",
+            face="left",
+            clip_range="3-17s",
+            visible_label="AI",
+        ),
     )
     assert read_jobs(json_lines(folder, *rows)) == [
         Job("one", PRESENTER, "one.mp4", speech=folder / "speech.wav"),
@@ -92,7 +101,12 @@ def test_json_lines(folder: Path) -> None:
             "three.mp4",
             speech=folder / "speech.wav",
             options=GenerationConfig(
-                intensity=0.5, attack_ms=90.0, clip=folder / "clip.mp4", face="left", visible_label="AI"
+                intensity=0.5,
+                attack_ms=90.0,
+                clip=folder / "clip.mp4",
+                face="left",
+                clip_range=ClipRange(3, 17),
+                visible_label="AI",
             ),
         ),
     ]
@@ -211,6 +225,9 @@ def test_an_anchor_by_its_folder(folder: Path, anchor_folder: Path) -> None:
         ({"attack_ms": "quick"}, "attack_ms has to be a number"),
         ({"face": "middle"}, "face has to be"),
         ({"face": -1}, "face has to be"),
+        ({"clip_range": "3"}, "clip_range has to be START-ENDs in seconds, such as 3-17s, of at least 1 s, not '3'"),
+        ({"clip_range": "3-3.5s"}, "clip_range has to be START-ENDs in seconds"),
+        ({"clip_range": 5}, "clip_range has to be START-ENDs in seconds"),
         ({"clip": "none.mp4"}, "there is no file"),
         ({"clip": 3}, "clip has to be a path"),
         ({"clip": "a\0b"}, "clip has to be a path"),

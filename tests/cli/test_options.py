@@ -17,6 +17,7 @@ from talkinghead.cli.options import config_options, shared_options
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.pipeline import VideoOutput
 from talkinghead.options.fields import option, options_of
+from talkinghead.structures import ClipRange
 from talkinghead.training.face_update.config import TrainingConfig
 
 
@@ -104,13 +105,19 @@ def test_generate_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPa
     report = {"consent": None, "speech_adaptation": "half", "frames": 9, "frames_passed_through": 0}
     monkeypatch.setattr("talkinghead.generation.pipeline.write_video", write_video)
     options = ["--attack-ms", "90", "--release-ms", "250.5", "--clip", "c.mp4", "--face", "2", "--device", "cpu"]
-    options += ["--visible-label", "AI", "--contact-sheet", "c.png", "--overwrite"]
+    options += ["--clip-range", "0.5-8", "--visible-label", "AI", "--contact-sheet", "c.png", "--overwrite"]
     for given in ([], options):
         result = CliRunner().invoke(main, ["generate", "me.anchor", "a.wav", "-o", "b.mp4", "--json", *given])
         assert result.exit_code == 0 and json.loads(result.stdout) == report
     inputs = Path("me.anchor"), Path("a.wav")
     config = GenerationConfig(
-        attack_ms=90, release_ms=250.5, clip=Path("c.mp4"), face=2, device="cpu", visible_label="AI"
+        attack_ms=90,
+        release_ms=250.5,
+        clip=Path("c.mp4"),
+        clip_range=ClipRange(0.5, 8),
+        face=2,
+        device="cpu",
+        visible_label="AI",
     )
     assert calls == [
         (*inputs, VideoOutput(Path("b.mp4")), GenerationConfig()),
@@ -128,9 +135,12 @@ def test_train_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("talkinghead.training.face_update.train.train", train)
     options = ["--minutes", "2.5", "--steps", "40", "--resume", "--face", "left", "--consent", "Jo", "--device", "cpu"]
+    options += ["--clip-range", "3-17s"]
     for given in ([], [*options, "--overwrite"]):
         assert CliRunner().invoke(main, ["train", "c.mp4", "-o", "me.anchor", "--json", *given]).exit_code == 0
-    config = TrainingConfig(minutes=2.5, steps=40, resume=True, face="left", consent="Jo", device="cpu")
+    config = TrainingConfig(
+        minutes=2.5, steps=40, resume=True, face="left", clip_range=ClipRange(3, 17), consent="Jo", device="cpu"
+    )
     assert calls == [{"config": TrainingConfig(), "overwrite": False}, {"config": config, "overwrite": True}]
 
 
@@ -139,6 +149,12 @@ def test_train_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPatch
     [
         (["--intensity", "4"], 65, "Error: intensity has to be a number from 0 to 3, not 4.\n"),
         (["--attack-ms", "0"], 2, "Error: attack_ms has to be a number from 1 to 100000 ms, not 0.\n"),
+        (
+            ["--clip-range", "3"],
+            2,
+            "Error: clip_range: START-ENDs in seconds is expected, such as 3-17s, not '3'.\n",
+        ),
+        (["--clip-range", "3-3.5s"], 2, "Error: clip_range: 3-3.5s is shorter than 1 s.\n"),
     ],
 )
 def test_an_option_out_of_its_range_is_one_line_and_its_exit_code(

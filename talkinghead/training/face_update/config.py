@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from talkinghead.options.fields import check_options, device_option, option
-from talkinghead.structures import FaceChoice, Tracks
+from talkinghead.structures import ClipRange, FaceChoice, Tracks
 
 DEFAULT_MINUTES = 15.0
 """Length of a training for which neither minutes nor steps are given."""
@@ -129,6 +129,11 @@ class TrainingConfig:
         "largest",
         help="Face to train on where a clip shows several: largest, left, right, or its number from the left, from 0.",
     )
+    clip_range: ClipRange | None = option(
+        None,
+        help="Stretch of CLIP to use, in seconds, such as 3-17s: nothing else is learned from or shown; kept in the "
+        "ANCHOR.",
+    )
     audio_track: int | None = option(
         None, help="Audio track of CLIP, by its number from 1 on, instead of the default or loudest one.", low=1
     )
@@ -165,6 +170,7 @@ class TrainingOptions(TypedDict, total=False):
     early_stop: bool
     resume: bool
     face: FaceChoice
+    clip_range: ClipRange | None
     audio_track: int | None
     video_track: int | None
     consent: str | None

@@ -28,6 +28,7 @@ from talkinghead.anchor import (
     TRACK_FILE,
     load_anchor,
     read_description,
+    within,
     write_description,
 )
 from talkinghead.device import choose_device
@@ -49,15 +50,19 @@ from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import save_track
 from talkinghead.files import PathLike, locked, sha256_of, writing
+from talkinghead.generation.loops import cached_loops, check_range, frames_in
+from talkinghead.generation.passthrough import reject_reasons
+from talkinghead.generation.timeline import is_constant_rate
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.remarks import audio_remarks, video_remarks
+from talkinghead.media.video_reader import read_video_info
 from talkinghead.metrics.landmarks import frame_period_s
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
 from talkinghead.speech.calibration import SpeechCalibration, calibrate, save_calibration
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import DEFAULT_TRACKS, Reconstruction, Track, Tracks
+from talkinghead.structures import DEFAULT_TRACKS, Loop, Reconstruction, Track, Tracks
 from talkinghead.training.face_update.config import LoopConfig, TrainingConfig, TrainingOptions
 from talkinghead.training.face_update.own_speech import drive_by_own_speech
 from talkinghead.training.face_update.samples import Samples, gather_samples
@@ -104,7 +109,7 @@ def train(
         inspect: called with the clip before it is trained on, but not where a training is resumed; what it raises ends
             the training.
         options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, early_stop, resume,
-            face, audio_track, video_track, consent, device, loop.
+            face, clip_range, audio_track, video_track, consent, device, loop.
 
     Returns:
         What anchor.json records.
@@ -135,8 +140,8 @@ def continue_training(
     Args:
         anchor: the ANCHOR folder, which stays as it is until the new one is complete.
         output: the ANCHOR folder to make; None replaces `anchor`.
-        overwrite, config, report, options: as of `train`; minutes and steps count from here. Without a consent in
-            `config`, the anchor's own is kept.
+        overwrite, config, report, options: as of `train`; minutes and steps count from here. Without a consent or
+            clip range in `config`, the anchor's own is kept.
 
     Returns:
         What anchor.json records: steps and seconds of all trainings together.
@@ -164,6 +169,7 @@ def continue_training(
     config = dataclasses.replace(
         config,
         consent=config.consent or loaded.consent,
+        clip_range=config.clip_range or loaded.clip_range,
         loop=loop,
         audio_track=config.audio_track or loaded.tracks.audio,
         video_track=config.video_track or loaded.tracks.video,
@@ -211,9 +217,12 @@ def _train(
         _put_back(output)
         if output.exists() and not replace:
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
+        check_range(config.clip_range, clip, config.tracks)
         source = f"{sha256_of(clip)} {config.face}"
         if config.tracks != DEFAULT_TRACKS:
             source += f" tracks {config.audio_track} {config.video_track}"
+        if config.clip_range is not None:
+            source += f" {config.clip_range}"
         if start is not None:
             source += f" continued from {sha256_of(start.network)}"
         work = _open_work_folder(output, source, config.resume, start_over)
@@ -255,6 +264,10 @@ class _PreparedClip:
     track: Track
     face: PersonFace
     reconstruction: Reconstruction
+    trained: Reconstruction
+    """The same, in which no frame out of the clip range is valid."""
+    loops: tuple[Loop, ...]
+    """See `Anchor`."""
     calibration: SpeechCalibration | None
     """Of the installed speech model; None where there is no usable one."""
     adaptation: SpeechAdaptation | None
@@ -301,30 +314,42 @@ def _prepare(work: Path, clip: Path, track: Track, config: TrainingConfig, remar
 
     Raises:
         NoFaceError: too few frames show a usable face.
+        OptionError: the clip ends before the clip range does.
     """
+    first, last = frames_in(config.clip_range, track.times_s, clip)
     shutil.copyfile(checkpoint_path("face_model.safetensors"), work / FACE_MODEL_FILE)
     model = load_face_model(work / FACE_MODEL_FILE)
-    reconstruction = reconstruct(track, model)
-    usable = int(reconstruction.valid.sum())
+    identity = None
+    if config.clip_range is not None and (inside := track.valid & config.clip_range.contains(track.times_s)).any():
+        # What is out of the range may show somebody else.
+        identity = reconstruct(dataclasses.replace(track, valid=inside), model).identity
+    reconstruction = reconstruct(track, model, identity=identity)
+    trained = within(reconstruction, config.clip_range)
+    usable = int(trained.valid.sum())
     if usable < FEWEST_FRAMES:
-        raise NoFaceError(f"{clip} shows a usable face in {usable} frames; {FEWEST_FRAMES} are needed.")
+        where = "" if config.clip_range is None else f" of {config.clip_range}"
+        raise NoFaceError(f"{clip} shows a usable face in {usable} frames{where}; {FEWEST_FRAMES} are needed.")
     face = model.of(reconstruction.identity)
     region = local_region(face)
     size_px = crop_size_px(region, reconstruction)
-    remarks.add(*training_remarks(clip, reconstruction, face))
+    remarks.add(*training_remarks(clip, trained, face))
     remarks.report(TrainingProgress("speech", 0.0, 0))
-    calibration, adaptation = _fit_speech(clip, face, reconstruction, config.tracks, remarks)
+    calibration, adaptation = _fit_speech(clip, face, trained, config.tracks, remarks)
     remarks.report(TrainingProgress("cropping", 0.0, 0))
-    frames = config.loop.largest_frames
-    samples = gather_samples(clip, model, region, reconstruction, size_px, frames, config.tracks)
-    return _PreparedClip(track, face, reconstruction, calibration, adaptation, size_px, samples, tuple(remarks.found))
+    samples = gather_samples(clip, model, region, trained, size_px, config.loop.largest_frames, config.tracks)
+    loops: tuple[Loop, ...] = ()
+    if is_constant_rate(reconstruction.times_s, read_video_info(clip, config.tracks).frame_rate):
+        can_be_used = np.array([reason is None for reason in reject_reasons(reconstruction, trained)])
+        loops = cached_loops(clip, region, reconstruction, can_be_used, first, last, config.tracks)
+    found = tuple(remarks.found)
+    return _PreparedClip(track, face, reconstruction, trained, loops, calibration, adaptation, size_px, samples, found)
 
 
 def _prepare_trainer(
     work: Path, prepared: _PreparedClip, loop: LoopConfig, device: torch.device, start: _Start | None
 ) -> FaceUpdateTrainer:
     """The trainer of a clip's face update network, with the work folder's state where there is one."""
-    face, reconstruction = prepared.face, prepared.reconstruction
+    face = prepared.face
     torch.manual_seed(loop.seed)
     sizes = FaceUpdateConfig(face.model.expressions, prepared.size_px)
     network = FaceUpdateNetwork(sizes, face)
@@ -332,7 +357,7 @@ def _prepare_trainer(
         start_from(network, start.network)
     elif loop.generic_start:
         start_from(network, checkpoint_path(GENERIC_START))
-    own = reconstruction.expression[reconstruction.valid]
+    own = prepared.trained.expression[prepared.trained.valid]
     trainer = FaceUpdateTrainer(network, prepared.samples, own.std(0), loop, device)
     if (work / STATE_FILE).is_file():
         trainer.load(work / STATE_FILE)
@@ -398,6 +423,8 @@ def _write_anchor(
             "steady": True,
             "audio_track": config.audio_track,
             "video_track": config.video_track,
+            "range": None if config.clip_range is None else str(config.clip_range),
+            "loops": [dataclasses.asdict(loop) for loop in prepared.loops],
         },
         "remarks": list(prepared.remarks),
         "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),

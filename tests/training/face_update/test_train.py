@@ -20,6 +20,7 @@ from talkinghead.anchor import CALIBRATION_FILE, Anchor, load_anchor, read_descr
 from talkinghead.errors import (
     CheckpointError,
     MissingFileError,
+    OptionError,
     OutputError,
     OutputExistsError,
     TrainingInterruptedError,
@@ -30,7 +31,7 @@ from talkinghead.files import load_arrays, sha256_of
 from talkinghead.media.images import GAP_PX
 from talkinghead.speech.calibration import SpeechCalibration, load_calibration
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import FloatArray
+from talkinghead.structures import ClipRange, FloatArray
 from talkinghead.training.face_update import train as training
 from talkinghead.training.face_update import trainer as trainer_module
 from talkinghead.training.face_update.config import LoopConfig
@@ -415,3 +416,25 @@ def test_the_anchor_carries_the_calibration_and_says_its_lag(
     done = train(short_clip.path, tmp_path / "without", steps=1, device="cpu", loop=quick)
     assert done["audio"] == {"lag_ms": None, "r": None}
     assert not (tmp_path / "without" / CALIBRATION_FILE).exists()
+
+
+def test_a_clip_range_is_what_is_learned_and_is_kept(clip: DrawnClip, quick: LoopConfig, tmp_path: Path) -> None:
+    made = train(clip.path, tmp_path / "person", steps=1, device="cpu", loop=quick, clip_range=ClipRange(1, 3))
+    assert made["clip"]["range"] == "1-3s"
+    assert made["clip"]["frames"] == made["clip"]["frames_with_face"] == len(clip.truth)
+    assert made["training"]["samples"] <= 50
+    loaded = load_anchor(tmp_path / "person")
+    assert loaded.clip_range == ClipRange(1, 3) and loaded.reconstruction.valid.all()
+    assert loaded.loops is not None
+    for loop in loaded.loops:
+        assert loop.enter >= 25 and loop.leave + loop.frames <= 75
+    further = continue_training(tmp_path / "person", tmp_path / "more", steps=1, device="cpu", loop=quick)
+    assert further["clip"] == made["clip"]
+
+
+def test_a_clip_range_beyond_the_end_is_refused_before_anything_is_done(
+    short_clip: DrawnClip, quick: LoopConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="clip_range 0-9s goes beyond the end"):
+        train(short_clip.path, tmp_path / "person", steps=1, device="cpu", loop=quick, clip_range=ClipRange(0, 9))
+    assert list(tmp_path.iterdir()) == []
