@@ -1,6 +1,6 @@
 """Does each metric measure what it claims? The presenter's clip, degraded in known steps, scored against itself.
 
-    python benchmarks/metrics.py [CLIP] [--seconds S]
+    python benchmarks/metrics.py [CLIP] [--seconds S] [--metrics NAME ...]
 
 Each kind of degradation comes in steps of growing strength. A metric responds when every step makes it worse, and the
 last one by more than encoding the clip again does. Every degraded clip is encoded before it is tracked. For the
@@ -10,6 +10,7 @@ presenter's clips, lip closure at p, b and m is measured at their known phone ti
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import math
@@ -22,15 +23,16 @@ import numpy as np
 from harness import print_report, scratch_folder
 from safetensors import safe_open
 
-from talkinghead.evaluation.evaluate import evaluate
+from talkinghead.evaluation.evaluate import evaluate_pair, read_ground_truth
 from talkinghead.evaluation.pairs import Pair
-from talkinghead.evaluation.registry import METRICS, Metric
+from talkinghead.evaluation.registry import METRICS, NAMES, Metric
 from talkinghead.evaluation.results import GROUND_TRUTH
 from talkinghead.evaluation.scores import Scores
 from talkinghead.face.tracking import track_file
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.metrics.images import mouth_crop
+from talkinghead.metrics.networks import load_metric_networks
 from talkinghead.structures import ByteArray, Frame, Track
 
 PRESENTER = Path(__file__).parents[1] / "data" / "presenter" / "presenter.mp4"
@@ -187,6 +189,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("clip", nargs="?", type=Path, default=PRESENTER)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument(
+        "--metrics", nargs="+", choices=NAMES, default=NAMES, help="the rows to measure; all by default"
+    )
     options = parser.parse_args()
     with VideoReader(options.clip) as reader:
         count = round(options.seconds * float(reader.info.frame_rate))
@@ -199,17 +204,25 @@ def main() -> None:
             for step, (_, change, crf) in enumerate(degradation.steps):
                 output = write(options.clip, folder / f"{kind}-{step}.mp4", count, change, crf)
                 pairs.append(Pair(output, reference, driving=options.clip, phones=phones, system=f"{kind}-{step}"))
-        result = evaluate(pairs)
-        found = iter([scored.scores for scored in result.pairs])
+        networks = load_metric_networks()
+        scale = read_ground_truth(pairs[0], networks)
+        assert scale.reference is not None
+        scorer = dataclasses.replace(scale.reference.scorer, only=frozenset(options.metrics))
+        measure = dataclasses.replace(scale, reference=dataclasses.replace(scale.reference, scorer=scorer))
+        found = iter([evaluate_pair(pair, networks, measure).scores for pair in pairs])
         steps = [[next(found) for _ in kind.steps] for kind in kinds]
-        ground_truth = result.rows[GROUND_TRUTH]
+        ground_truth = scale.reference.rows[GROUND_TRUTH]
     headings = ["", *(f"{d.name} {', '.join(name for name, _, _ in d.steps)}" for d in kinds)]
-    print_report(f"{options.clip.name}, first {count} frames", headings, list(rows(ground_truth, steps)))
+    print_report(
+        f"{options.clip.name}, first {count} frames", headings, list(rows(ground_truth, steps, options.metrics))
+    )
 
 
-def rows(ground_truth: Scores, steps: Sequence[Sequence[Scores]]) -> Iterator[list[str]]:
+def rows(ground_truth: Scores, steps: Sequence[Sequence[Scores]], names: Sequence[str]) -> Iterator[list[str]]:
     """A metric's value at each step; in bold where every step is worse than the one before."""
     for metric in METRICS:
+        if metric.name not in names:
+            continue
         values = [[getattr(row, metric.name) for row in kind] for kind in steps]
         if metric.is_count or all(math.isnan(value) for kind in values for value in kind):
             continue

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talkinghead.face.face_model import load_face_model
 from talkinghead.media.video_reader import VideoReader
@@ -39,10 +40,13 @@ def write(path: Path, rate: Fraction | int = 25, seconds: float = 2.0, size: int
 
 
 def synthetic_track(path: Path) -> Track:
-    """Stands in for the face landmarker: a face that fills the image, its mouth open by `opening_px`."""
+    """Stands in for the face landmarker: `track_at` the times of a clip's frames."""
     with VideoReader(path) as reader:
-        times_s = np.array([frame.time_s for frame in reader])
-        width, height = reader.info.width, reader.info.height
+        return track_at(np.array([frame.time_s for frame in reader]), reader.info.width, reader.info.height)
+
+
+def track_at(times_s: NDArray[np.float64], width: int = SIZE, height: int = SIZE) -> Track:
+    """A face that fills the image, its mouth open by `opening_px` at the times given."""
     mean = load_face_model(checkpoint_path("face_model.safetensors")).neutral * (4.5, -4.5, -4.5)
     face = np.full((LANDMARKS, 3), 48.0)
     face[: len(mean)] = np.add(mean, (48, 40, 0))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from talkinghead.cli.options import path_option, shared_options
 from talkinghead.cli.output import print_json, print_table, progress_bar
 from talkinghead.errors import MissingFileError
+
+if TYPE_CHECKING:
+    from talkinghead.evaluation.results import Evaluation
 
 
 @click.command()
@@ -74,17 +78,32 @@ def evaluate(
     if as_json:
         print_json(tables.as_json(evaluation))
     else:
-        print_table(tables.headline_table(evaluation))
-        print_table(tables.scores_table(evaluation))
-        if len(evaluation.pairs) > 1:
-            print_table(tables.intervals_table(evaluation))
-            print_table(tables.pairs_table(evaluation))
-        if len(evaluation.systems) > 1:
-            print_table(tables.differences_table(evaluation))
-        for remark in () if quiet else tables.remarks(evaluation):
-            click.echo(remark)
+        _print(evaluation, quiet)
     if evaluation.left_out:
         raise click.exceptions.Exit(evaluation.left_out[0].exit_code)
+
+
+def _print(evaluation: Evaluation, quiet: bool) -> None:
+    """Print what the scores mean, the tables, and what has to be known beside them."""
+    from talkinghead.evaluation import tables
+    from talkinghead.evaluation.summary import scale_line, summary
+
+    above = [] if quiet else [*summary(evaluation), scale_line(evaluation)]
+    for line in filter(None, above):
+        click.echo(line)
+    if tables.headline(evaluation):
+        print_table(tables.headline_table(evaluation))
+    print_table(tables.scores_table(evaluation))
+    if len(evaluation.pairs) > 1:
+        print_table(tables.intervals_table(evaluation))
+        print_table(tables.pairs_table(evaluation))
+    if len(evaluation.systems) > 1:
+        print_table(tables.differences_table(evaluation))
+    below = [] if quiet else tables.remarks(evaluation)
+    for line in below:
+        click.echo(line)
+    if not quiet and evaluation.empty:
+        click.echo(f"{tables.not_measured_line(evaluation)} (--json and --html say why)")
 
 
 @click.command()

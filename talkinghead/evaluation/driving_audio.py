@@ -39,6 +39,19 @@ class DrivingAudio:
         return ~np.any(speaking, axis=0) if speaking else np.ones(len(times_s), np.bool_)
 
 
+def read_audio_if_any(path: Path, *, whole: bool = False) -> Audio | None:
+    """The audio of a file, see `read_audio`; None where it has none.
+
+    Raises:
+        MissingFileError, MediaError: the file cannot be read.
+    """
+    try:
+        audio = read_audio(path, whole=whole)
+    except NoAudioError:
+        return None
+    return audio if len(audio.samples) else None
+
+
 def read_driving_audio(path: Path | None, phones: PhoneTimes | None, *, whole: bool = False) -> DrivingAudio:
     """Read the audio of a file and find the speech in it.
 
@@ -52,11 +65,8 @@ def read_driving_audio(path: Path | None, phones: PhoneTimes | None, *, whole: b
         MissingFileError, MediaError: the file cannot be read.
     """
     missing = {} if phones else {Need.PHONE_TIMES: "needs phone times (--phones) or a transcript (--transcript)"}
-    try:
-        audio = read_audio(path, whole=whole) if path else None
-    except NoAudioError:
-        audio = None
-    if audio is None or not len(audio.samples):
+    audio = read_audio_if_any(path, whole=whole) if path else None
+    if audio is None:
         missing[Need.AUDIO] = "needs audio: neither the driving file nor the reference has any"
         return DrivingAudio(phones=phones, missing=missing)
     try:

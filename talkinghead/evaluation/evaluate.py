@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,26 @@ from numpy.typing import NDArray
 
 from talkinghead import metrics
 from talkinghead.errors import NoFaceError, TalkingHeadError
+from talkinghead.evaluation.audio_lag import AudioLag, find_audio_lag, lag_scores
 from talkinghead.evaluation.clip import Clip, read_clip
-from talkinghead.evaluation.driving_audio import DrivingAudio, read_driving_audio, with_aligned_phones
-from talkinghead.evaluation.image_scorer import ImageScorer, delayed_image_scores, image_scores, twin_scores
-from talkinghead.evaluation.landmark_pair import LandmarkPair, LocalFace, delayed, mouth_shape_px
+from talkinghead.evaluation.driving_audio import (
+    DrivingAudio,
+    read_audio_if_any,
+    read_driving_audio,
+    with_aligned_phones,
+)
+from talkinghead.evaluation.image_scorer import (
+    ImageScorer,
+    ImageScores,
+    delayed_image_scores,
+    image_scores,
+    twin_scores,
+)
+from talkinghead.evaluation.landmark_pair import LandmarkPair, LocalFace, delayed, earlier, mouth_shape_px
+from talkinghead.evaluation.measured import Measured
 from talkinghead.evaluation.mouth_and_audio import MouthAndAudio, lip_sync, syncnet_embeddings
 from talkinghead.evaluation.needs import Need
+from talkinghead.evaluation.notes import Words, counted, difference_notes, lag_note, words_note
 from talkinghead.evaluation.pairs import LeftOut, Pair
 from talkinghead.evaluation.registry import audio_scores, landmark_scores, not_measured
 from talkinghead.evaluation.results import (
@@ -38,7 +51,7 @@ from talkinghead.media.audio_writer import write_audio
 from talkinghead.metrics import syncnet
 from talkinghead.metrics.networks import MetricNetworks, load_metric_networks
 from talkinghead.speech.phone_times import read_phone_times
-from talkinghead.structures import Audio, BoolArray, FloatArray, Track
+from talkinghead.structures import Audio, FloatArray, Track
 
 Values = NDArray[np.float64]
 
@@ -56,6 +69,10 @@ class Reference:
     """Image features (2048,) of the sampled frames, for FID."""
     rows: Mapping[str, Scores]
     """The scale rows by name."""
+    audio_lag: AudioLag
+    """Of the driving audio against the reference's mouth."""
+    audio: Audio | None
+    """The reference's own; None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +145,7 @@ def read_ground_truth(pair: Pair, networks: MetricNetworks, anchor: Path | None 
         driving = with_aligned_phones(driving, pair.transcript)
     if pair.reference is None:
         return GroundTruth(driving)
-    reference = _read_reference(pair.reference, driving, networks)
+    reference = _read_reference(pair.reference, pair.driving or pair.reference, driving, networks)
     ground_truth = GroundTruth(driving, reference)
     if anchor is None:
         return ground_truth
@@ -138,27 +155,29 @@ def read_ground_truth(pair: Pair, networks: MetricNetworks, anchor: Path | None 
     return replace(ground_truth, reference=replace(reference, rows={**reference.rows, RENDERER_CEILING: ceiling}))
 
 
-def _read_reference(path: Path, driving: DrivingAudio, networks: MetricNetworks) -> Reference:
+def _read_reference(path: Path, driving_path: Path, driving: DrivingAudio, networks: MetricNetworks) -> Reference:
     clip = read_clip(path)
     track = clip.track
     if not track.valid.any():
         raise NoFaceError(f"{path} shows no face, so there is nothing to compare with")
     face = LocalFace(track)
+    audio_lag = AudioLag(reason="needs audio") if driving.audio is None else find_audio_lag(driving_path, face)
     scorer = ImageScorer.of(clip, face, networks)
     late_images, features = delayed_image_scores(scorer, SHIFT_FRAMES)
     embeddings = syncnet_embeddings(clip, driving, networks)
     late_frames = round(SHIFT_FRAMES * syncnet.FRAME_RATE_HZ / clip.frame_rate)
 
     def row(shown: Track, sync: syncnet.LipSync | None, images: Mapping[str, float]) -> Scores:
-        by_landmarks = landmark_scores(LandmarkPair(shown, track, face))
-        return Scores(**by_landmarks, **audio_scores(MouthAndAudio(shown, driving, sync)), **images)
+        by_landmarks = landmark_scores(LandmarkPair(shown, track, face)).scores
+        by_audio = audio_scores(MouthAndAudio(shown, driving, sync, audio_lag.lag_s or 0.0)).scores
+        return Scores(**by_landmarks, **by_audio, **images)
 
     rows = {
         GROUND_TRUTH: row(track, lip_sync(embeddings), scorer.identical),
         FROZEN_MOUTH: row(metrics.freeze_mouth(track, face.landmarks), None, {}),
         SHIFTED_TRUTH: row(delayed(track, SHIFT_FRAMES), lip_sync(embeddings, late_frames), late_images),
     }
-    return Reference(clip, face, scorer, features, rows)
+    return Reference(clip, face, scorer, features, rows, audio_lag, read_audio_if_any(path))
 
 
 def render_ceiling(anchor: Path, reference: Clip, audio: Audio | None, folder: Path) -> Path:
@@ -208,35 +227,77 @@ def evaluate_pair(
     """
     networks = networks or load_metric_networks()
     ground_truth = ground_truth or read_ground_truth(pair, networks)
-    output = read_clip(pair.output)
-    sync = lip_sync(syncnet_embeddings(output, ground_truth.driving, networks))
-    mouth = MouthAndAudio(output.track, ground_truth.driving, sync)
-    by_audio = audio_scores(mouth)
-    missing = {**ground_truth.driving.missing, **{Need(name): reason for name, reason in networks.missing.items()}}
+    output, driving = read_clip(pair.output), ground_truth.driving
+    sync = lip_sync(syncnet_embeddings(output, driving, networks))
+    measured = audio_scores(MouthAndAudio(output.track, driving, sync))
+    missing = {**driving.missing, **{Need(name): reason for name, reason in networks.missing.items()}}
     if pair.twin is None:
         missing[Need.TWIN] = TWIN_MISSING
     if ground_truth.reference is None:
         counts = {"frames_scored": float(output.track.valid.sum()), "frames_total": float(len(output.track))}
-        notes = tuple(_counted(~output.track.valid, "of the output show no face"))
-        reasons = {**not_measured({**missing, Need.REFERENCE: "needs a reference"}), **mouth.not_measured}
-        return PairScores(pair, Scores(**by_audio, **counts), {}, notes, reasons, None, _hashes(pair))
-    reference = ground_truth.reference
-    landmarks = LandmarkPair(output.track, reference.clip.track, reference.face)
-    images = image_scores(output, reference.scorer)
-    by_twin = {} if pair.twin is None else twin_scores(output, read_clip(pair.twin), reference.scorer)
+        notes = tuple(counted(~output.track.valid, "of the output show no face"))
+        reasons = measured.unless(not_measured({**missing, Need.REFERENCE: "needs a reference"}))
+        return PairScores(pair, Scores(**measured.scores, **counts), {}, notes, reasons, None, _hashes(pair))
+    return _against_reference(pair, output, ground_truth, ground_truth.reference, measured, missing, networks)
+
+
+def _against_reference(
+    pair: Pair,
+    output: Clip,
+    ground_truth: GroundTruth,
+    reference: Reference,
+    by_audio: Measured,
+    missing: Mapping[Need, str],
+    networks: MetricNetworks,
+) -> PairScores:
+    lag = lag_scores(output.track, reference.clip.track, reference.audio_lag)
+    landmarks = LandmarkPair(output.track, reference.clip.track, reference.face, lag)
+    timed = replace(output, track=earlier(output.track, lag.taken_out_s))
+    images = _image_scores(output, timed, reference.scorer)
+    measured = by_audio | landmark_scores(landmarks) | images.measured
+    if pair.twin is not None:
+        measured |= twin_scores(output, read_clip(pair.twin), reference.scorer)
     rows = dict(reference.rows)
     if pair.ceiling is not None:
         rows[RENDERER_CEILING] = evaluate_pair(Pair(pair.ceiling, pair.reference), networks, ground_truth).scores
+    if reference.audio_lag.lag_s is None:
+        missing = {**missing, Need.AUDIO_LAG: reference.audio_lag.reason}
+    words = Words.of(
+        driving=None if pair.driving is None else ground_truth.driving.audio,
+        output=read_audio_if_any(pair.output),
+        reference=reference.audio,
+        lag=reference.audio_lag,
+        pair=landmarks,
+    )
+    notes = (
+        *words_note(words),
+        *lag_note(reference.audio_lag, lag.taken_out_s),
+        *difference_notes(output, reference.clip),
+    )
     return PairScores(
         pair,
-        Scores(**by_audio, **landmark_scores(landmarks), **images.scores, **by_twin),
+        Scores(**measured.scores),
         rows,
-        tuple(_notes(output, reference.clip)),
-        {**not_measured(missing), **mouth.not_measured, **reference.scorer.missing},
-        _curves(output, reference, ground_truth.driving, landmarks, images.psnr_mouth_db),
+        notes,
+        measured.unless({**not_measured(missing), **reference.scorer.missing}),
+        _curves(timed, reference, ground_truth.driving, landmarks, images.psnr_mouth_db),
         _hashes(pair),
         (images.features, reference.features),
     )
+
+
+def _image_scores(output: Clip, timed: Clip, scorer: ImageScorer) -> ImageScores:
+    """Scores of images; `timed` is the output with the lag of the audio taken out.
+
+    The mouth follows the audio, but head and background are those of the reference's frame at the same time: a lag
+    counts for the mouth crop alone.
+    """
+    if timed.track is output.track:
+        return image_scores(output, scorer)
+    mouth, whole = (
+        image_scores(clip, scorer.restricted(of_mouth=of_mouth)) for clip, of_mouth in ((timed, True), (output, False))
+    )
+    return replace(mouth, measured=mouth.measured | whole.measured)
 
 
 def _curves(
@@ -270,29 +331,3 @@ def _hashes(pair: Pair) -> dict[str, str]:
     """Hash of each file of a pair, by the field that names it."""
     named = {field.name: getattr(pair, field.name) for field in fields(Pair)}
     return {name: sha256_of(value) for name, value in named.items() if isinstance(value, Path)}
-
-
-def _notes(output: Clip, reference: Clip) -> Iterator[str]:
-    one, other = output.track, reference.track
-    if output.frame_rate != reference.frame_rate:
-        yield (
-            f"{_fps(output.frame_rate)} frames a second against {_fps(reference.frame_rate)}: "
-            "compared at the reference's times"
-        )
-    if (one.width, one.height) != (other.width, other.height):
-        yield f"{one.width}x{one.height} px against {other.width}x{other.height}: the output was scaled"
-    partners = metrics.nearest_frames(one.times_s, other.times_s)
-    yield from _counted(np.asarray(partners < 0), "of the reference come when the output has none")
-    surplus = metrics.nearest_frames(other.times_s, one.times_s) < 0
-    yield from _counted(np.asarray(surplus), "of the output come when the reference has none")
-    yield from _counted(~other.valid, "of the reference show no face")
-    yield from _counted(~one.valid, "of the output show no face")
-
-
-def _fps(rate: Fraction) -> str:
-    return f"{float(rate):.3f}"
-
-
-def _counted(chosen: BoolArray, what: str) -> Iterator[str]:
-    if chosen.any():
-        yield f"{int(chosen.sum())} of {len(chosen)} frames {what}"

@@ -55,6 +55,12 @@ class FramePair:
         return math.nan if self.networks.lpips is None else self.networks.lpips.distance(output, reference)
 
     @property
+    def st_lpips(self) -> float:
+        """Shift-tolerant LPIPS of the mouth crops."""
+        network = self.networks.st_lpips
+        return math.nan if network is None else network.distance(self.output_mouth, self.reference_mouth)
+
+    @property
     def identity_similarity(self) -> float:
         """Cosine of the face descriptors of both images; NaN where the output shows no face."""
         if self.networks.identity is None or self.output_landmarks is None:

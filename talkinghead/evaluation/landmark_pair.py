@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -24,7 +25,11 @@ _MM_PER_UNIT = 10  # the face model is in centimeters
 
 
 class LocalFace:
-    """The lower face of the person in a clip: its 3D mesh in every frame, and where an output would be pasted."""
+    """The lower face of the person in a clip: its 3D mesh in every frame, and where an output would be pasted.
+
+    Attributes:
+        person: the face model with the person's identity.
+    """
 
     def __init__(self, track: Track) -> None:
         """Reconstruct the face of a track.
@@ -34,11 +39,17 @@ class LocalFace:
         """
         self._model = load_face_model(checkpoint_path("face_model.safetensors"))
         self._reconstruction = reconstruct(track, self._model)
+        self.person = self._model.of(self._reconstruction.identity)
         self._lips = [self._model.local_index[number] for number in MOUTH_LANDMARKS]
         self._lips_mm = self._lip_vertices_mm(self._reconstruction)
-        self._region = local_region(self._model.of(self._reconstruction.identity))
+        self._region = local_region(self.person)
         size_px = crop_size_px(self._region, self._reconstruction)
         self._crops = place_crops(self._region, self._reconstruction, size_px)
+
+    @property
+    def reconstruction(self) -> Reconstruction:
+        """Of the clip's frames."""
+        return self._reconstruction
 
     @property
     def landmarks(self) -> list[int]:
@@ -83,6 +94,18 @@ class LandmarkCurves:
     """(S,) correlation of the openings at each lag."""
 
 
+@dataclass(frozen=True)
+class AudioLagScores:
+    """What the lag of the reference's audio says about an output; NaN where it is not known."""
+
+    lag_ms: float = math.nan
+    """Of the reference's audio, > 0 where it is late."""
+    r: float = math.nan
+    """Correlation of the openings with that lag taken out."""
+    taken_out_s: float = 0.0
+    """By how much later the output is compared than at the reference's times."""
+
+
 class LandmarkPair:
     """Landmarks of an output and its reference, frame by frame at the reference's times and in its pixels.
 
@@ -91,14 +114,27 @@ class LandmarkPair:
     Attributes:
         output: the output's track, valid in the frames where both show a face.
         reference: the reference's track, valid in the same frames.
+        audio_lag_ms: lag of the reference's audio, ms; NaN where it is not known.
+        audio_lag_r: correlation of the openings with that lag taken out; NaN where it is not known.
     """
 
-    def __init__(self, output: Track, reference: Track, face: LocalFace) -> None:
-        """Align an output with its reference; `face` is the reference's."""
-        aligned = metrics.align(output, reference)
-        scored = aligned.valid & reference.valid
-        self.output, self.reference = replace(aligned, valid=scored), replace(reference, valid=scored)
+    def __init__(
+        self, output: Track, reference: Track, face: LocalFace, audio_lag: AudioLagScores | None = None
+    ) -> None:
+        """Align an output with its reference.
+
+        Args:
+            output: as it is.
+            reference: to whose times and pixels the output is brought.
+            face: the reference's.
+            audio_lag: what is known of the lag of the reference's audio.
+        """
+        known = audio_lag or AudioLagScores()
+        self._both_as_they_are = _both_valid(output, reference)
+        output = earlier(output, known.taken_out_s)
+        self.output, self.reference = _both_valid(output, reference)
         self._face = face
+        self.audio_lag_ms, self.audio_lag_r = known.lag_ms, known.r
         # The lag is measured on both clips' own frames: interpolating one of them first would blur it.
         self._own_curves = metrics.opening(output), output.times_s, metrics.opening(reference), reference.times_s
 
@@ -130,8 +166,9 @@ class LandmarkPair:
     @property
     def jitter_ratio(self) -> float:
         """Jitter of mouth and jaw, output over reference."""
+        # A lag of half a frame would be taken out by interpolation, which smooths.
         output, reference = (
-            metrics.jitter(metrics.points(track, JITTER_LANDMARKS)) for track in (self.output, self.reference)
+            metrics.jitter(metrics.points(track, JITTER_LANDMARKS)) for track in self._both_as_they_are
         )
         return metrics.ratio(output, reference)
 
@@ -140,6 +177,18 @@ class LandmarkPair:
         """What a report draws."""
         lags_ms, lag_r = metrics.lag_curve(*self._own_curves)
         return LandmarkCurves(self.opening, self.lmd_px, mouth_shape_px(self.output), lags_ms, lag_r)
+
+
+def earlier(track: Track, lag_s: float) -> Track:
+    """The same track with its times so many seconds earlier."""
+    return replace(track, times_s=track.times_s - lag_s) if lag_s else track
+
+
+def _both_valid(output: Track, reference: Track) -> tuple[Track, Track]:
+    """The output at the reference's times and in its pixels, and the reference, valid where both are."""
+    aligned = metrics.align(output, reference)
+    scored = aligned.valid & reference.valid
+    return replace(aligned, valid=scored), replace(reference, valid=scored)
 
 
 def mouth_shape_px(track: Track) -> Values:

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talkinghead import metrics
 from talkinghead.errors import MediaError
 from talkinghead.evaluation.clip import Clip
 from talkinghead.evaluation.driving_audio import DrivingAudio
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.metrics import syncnet
+from talkinghead.metrics import syncnet, theval
 from talkinghead.metrics.networks import MetricNetworks
 from talkinghead.structures import Track
+
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,33 @@ class MouthAndAudio:
     driving: DrivingAudio
     lip_sync: syncnet.LipSync | None = None
     """None without SyncNet, or for a clip that SyncNet cannot score."""
+    lag_s: float = 0.0
+    """How late the audio is against this mouth, > 0 where it is late; in a reference, whose own values of closure and
+    motion in silence are the target of an output, it is taken out."""
+
+    @property
+    def _heard_s(self) -> Values:
+        """(T,) times in the audio at which each frame is heard."""
+        return self.track.times_s + self.lag_s
 
     @property
     def silence_motion(self) -> float:
         """Motion of the mouth in silence over motion in speech."""
-        return metrics.silence_motion(metrics.opening(self.track), self.driving.silent(self.track.times_s))
+        if self.driving.speech_s is None:
+            return math.nan
+        return metrics.silence_motion(metrics.opening(self.track), self.driving.silent(self._heard_s))
+
+    @property
+    def theval_lip_sync(self) -> float:
+        """THEval's difference of opening and volume."""
+        audio, speech_s = self.driving.audio, self.driving.speech_s
+        return math.nan if audio is None or speech_s is None else theval.lip_sync(self.track, audio, speech_s)
+
+    @property
+    def theval_silent_lip(self) -> float:
+        """THEval's deviation of the opening in silences."""
+        speech_s = self.driving.speech_s
+        return math.nan if speech_s is None else theval.silent_lip(self.track, speech_s)
 
     @property
     def closure_depth(self) -> float:
@@ -42,7 +67,7 @@ class MouthAndAudio:
         if phones is None:
             return math.nan
         opening = metrics.opening(self.track)
-        return metrics.closure_depth(opening, self.track.times_s, phones.closures_s, phones.others_s)
+        return metrics.closure_depth(opening, self._heard_s, phones.closures_s, phones.others_s)
 
     @cached_property
     def plosives(self) -> metrics.PlosiveOffset:

@@ -22,13 +22,14 @@ from talkinghead.evaluation import drawings
 from talkinghead.evaluation.clip import side_by_side
 from talkinghead.evaluation.image_scorer import SAMPLED_FRAMES
 from talkinghead.evaluation.results import SHIFT_FRAMES, Curves, Evaluation, PairScores
+from talkinghead.evaluation.summary import scale_line, summary
 from talkinghead.evaluation.tables import (
-    NOT_MEASURED,
     column_heading,
     columns,
     difference_rows,
     headline,
     headline_rows,
+    not_measured_reasons,
     remarks,
     score_rows,
 )
@@ -99,8 +100,10 @@ def report(evaluation: Evaluation) -> str:
     chosen = headline(evaluation)
     return _template().render(
         evaluation=evaluation,
-        shift_frames=SHIFT_FRAMES,
-        not_measured=("-", NOT_MEASURED),
+        not_measured="-",
+        summary=summary(evaluation),
+        scale_line=scale_line(evaluation),
+        empty=not_measured_reasons(evaluation),
         colors=drawings,
         headline_headings=["", *(metric.heading for metric in chosen)],
         headline_rows=headline_rows(evaluation),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from talkinghead import metrics
 from talkinghead.evaluation import scores
 from talkinghead.evaluation.landmark_pair import LandmarkCurves
+from talkinghead.evaluation.measured import Measured
 from talkinghead.evaluation.pairs import LeftOut, Pair
 from talkinghead.evaluation.registry import NAMES, FromAllClips, computed_from
 from talkinghead.evaluation.scores import Scores
@@ -68,7 +69,7 @@ class PairScores:
     missing: Mapping[str, str]
     """Why a metric was not measured, by its name."""
     curves: Curves | None
-    """None without a reference."""
+    """None without a reference, or where they could not be computed."""
     sha256: Mapping[str, str]
     """Hash of every file that was read, by its role in the pair."""
     features: tuple[Sequence[FloatArray], Sequence[FloatArray]] = ((), ())
@@ -98,8 +99,10 @@ class Evaluation:
         """Each metric's mean over the clips where it was measured; FID over all frames. None is the first system."""
         chosen = self.of(self.systems[0] if system is None else system)
         output, reference = ([vector for scored in chosen for vector in scored.features[side]] for side in (0, 1))
-        over_all = {metric.name: how.compute(output, reference) for metric, how in computed_from(FromAllClips)}
-        return replace(scores.mean([scored.scores for scored in chosen]), **over_all)
+        over_all = Measured()
+        for metric, how in computed_from(FromAllClips):
+            over_all.take(metric.name, partial(how.compute, output, reference), how.undefined)
+        return replace(scores.mean([scored.scores for scored in chosen]), **over_all.scores)
 
     def intervals(self, system: str) -> dict[str, tuple[float, float]]:
         """Confidence interval (low, high) of each mean, by metric (bootstrap over clips)."""
@@ -128,8 +131,15 @@ class Evaluation:
         return scores.blind_to_sync(self.rows[GROUND_TRUTH], self.rows[SHIFTED_TRUTH])
 
     @cached_property
+    def empty(self) -> tuple[str, ...]:
+        """Names of the metrics that were measured for no output, in the order of `NAMES`."""
+        means = [self.mean(system) for system in self.systems]
+        return tuple(name for name in NAMES if not any(np.isfinite(getattr(mean, name)) for mean in means))
+
+    @cached_property
     def missing(self) -> dict[str, str]:
-        """Why a metric was measured for no clip at all, by its name."""
-        measured = {name for scored in self.pairs for name in NAMES if np.isfinite(getattr(scored.scores, name))}
+        """Why a metric was measured for no output at all, by its name."""
         reasons = {name: reason for scored in self.pairs for name, reason in scored.missing.items()}
-        return {name: reason for name, reason in reasons.items() if name not in measured}
+        over_all = {metric.name: how.undefined for metric, how in computed_from(FromAllClips)}
+        known = {**dict.fromkeys(self.empty, "it could not be computed on any clip"), **over_all, **reasons}
+        return {name: known[name] for name in self.empty}

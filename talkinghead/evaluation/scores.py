@@ -36,11 +36,16 @@ class Scores:
     lag_ms: float = math.nan
     lag_r: float = math.nan
     lag_confidence: float = math.nan
+    audio_lag_ms: float = math.nan
+    audio_lag_r: float = math.nan
     width_r: float = math.nan
     closure_depth: float = math.nan
     plosive_offset_ms: float = math.nan
     plosives: float = math.nan
     silence_motion: float = math.nan
+    theval_lip_sync: float = math.nan
+    theval_silent_lip: float = math.nan
+    theval_lip_dynamics: float = math.nan
     lse_d: float = math.nan
     lse_c: float = math.nan
     lse_offset: float = math.nan
@@ -52,6 +57,8 @@ class Scores:
     ms_ssim_mouth: float = math.nan
     lpips_full: float = math.nan
     lpips_mouth: float = math.nan
+    st_lpips_mouth: float = math.nan
+    cvvdp_mouth_jod: float = math.nan
     fid: float = math.nan
     identity_similarity: float = math.nan
     sharpness_ratio: float = math.nan

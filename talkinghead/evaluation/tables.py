@@ -41,7 +41,7 @@ def headline_table(evaluation: Evaluation) -> Table:
 
 def headline(evaluation: Evaluation) -> list[Metric]:
     """The metrics of the headline that were measured for at least one clip."""
-    return [metric for metric in METRICS if metric.heading and metric.name not in evaluation.missing]
+    return [metric for metric in METRICS if metric.heading and metric.name not in evaluation.empty]
 
 
 def headline_rows(evaluation: Evaluation) -> list[list[str]]:
@@ -88,18 +88,31 @@ def intervals_table(evaluation: Evaluation) -> Table:
 
 
 def score_rows(evaluation: Evaluation, *, with_intervals: bool = True) -> Iterator[list[str]]:
-    """Metric, best value, and a cell for each of `columns`: the mean and its interval."""
+    """Metric, best value, and a cell for each of `columns`: mean and interval; without metrics that are empty."""
     shown = columns(evaluation)
     intervals = {system: evaluation.intervals(system) for system in evaluation.systems} if with_intervals else {}
     for metric in METRICS:
+        if metric.name in evaluation.empty:
+            continue
         mark = BLIND if metric.name in evaluation.blind_to_sync else ""
         cells = []
         for name, row in shown.items():
             low_high = intervals.get(name, {}).get(metric.name) if not metric.is_count else None
             cells.append(metric.text(getattr(row, metric.name)) + _interval(metric, low_high))
-        if metric.name in evaluation.missing:
-            cells[: len(evaluation.systems)] = [NOT_MEASURED] * len(evaluation.systems)
         yield [metric.title + mark, metric.best, *cells]
+
+
+def not_measured_line(evaluation: Evaluation) -> str:
+    """One line that names every metric that was measured for no output; empty where there is none."""
+    return f"{NOT_MEASURED}: {', '.join(evaluation.empty)}" if evaluation.empty else ""
+
+
+def not_measured_reasons(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
+    """Each reason why metrics were measured for no output, and their names."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in evaluation.missing.items():
+        reasons.setdefault(reason, []).append(name)
+    return list(reasons.items())
 
 
 def _interval(metric: Metric, low_high: tuple[float, float] | None) -> str:
@@ -131,7 +144,7 @@ def difference_rows(evaluation: Evaluation) -> Iterator[list[str]]:
     found = [evaluation.difference(first, other) for other in others]
     for metric in METRICS:
         of_one_clip = not metric.is_count and not isinstance(metric.computed, FromAllClips)
-        if metric.name in evaluation.missing or not of_one_clip:
+        if metric.name in evaluation.empty or not of_one_clip:
             continue
         cells = [
             metric.text(getattr(difference, metric.name)) + _interval(metric, intervals.get(metric.name))
@@ -141,17 +154,13 @@ def difference_rows(evaluation: Evaluation) -> Iterator[list[str]]:
 
 
 def remarks(evaluation: Evaluation) -> list[str]:
-    """Lines to show beside the scores: clips scored and left out, what was not measured and why, notes on clips."""
+    """Lines to show beside the scores: clips scored and left out, notes on clips, what marks mean."""
     given = len(evaluation.pairs) + len(evaluation.left_out)
     lines = [f"{len(evaluation.pairs)} of {given} clips scored"]
     lines += [f"left out: {left.output} ({left.system}): {left.reason}" for left in evaluation.left_out]
+    lines += [f"{scored.pair.output.name}: {note}" for scored in evaluation.pairs for note in scored.notes]
     if evaluation.blind_to_sync:
         lines.append(f"{BLIND} blind to sync here: no worse when the reference comes {SHIFT_FRAMES} frames late")
-    reasons: dict[str, list[str]] = {}
-    for name, reason in evaluation.missing.items():
-        reasons.setdefault(reason, []).append(name)
-    lines += [f"{', '.join(names)}: {NOT_MEASURED}: {reason}" for reason, names in reasons.items()]
-    lines += [f"{scored.pair.output.name}: {note}" for scored in evaluation.pairs for note in scored.notes]
     return lines
 
 
@@ -170,6 +179,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
                 "reference": None if scored.pair.reference is None else str(scored.pair.reference),
                 **scored.scores.as_json(),
                 "notes": list(scored.notes),
+                "not_measured": dict(scored.missing),
                 "sha256": dict(scored.sha256),
             }
             for scored in evaluation.pairs

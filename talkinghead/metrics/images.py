@@ -112,7 +112,12 @@ def ms_ssim(output: ByteArray, reference: ByteArray) -> float:
 
 
 def sharpness(image: ByteArray) -> float:
-    """Mean squared Laplacian of the luma of an image (H, W, 3) uint8 (energy of Laplacian, Subbarao et al. 1993)."""
+    """Mean squared Laplacian of the luma of an image (H, W, 3) uint8 (energy of Laplacian, Subbarao et al. 1993).
+
+    NaN where a side is shorter than three pixels.
+    """
+    if min(image.shape[:2]) < 3:
+        return math.nan
     gray = luma(image)
     inner = gray[1:-1, 1:-1]
     laplacian = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:] - 4 * inner

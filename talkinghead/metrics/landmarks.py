@@ -32,6 +32,7 @@ from talkinghead.structures import BoolArray, FloatArray, Track
 
 LMD_FRAME_PX = 512
 """LMD is given in pixels of an image that is scaled to have this longer side."""
+_SAME_TIME_S = 1e-3
 _SAME_TIME = 1e-3  # of a frame; timestamps are rounded to the container's clock
 
 
@@ -180,7 +181,8 @@ def _positions(times_s: Values, reference_times_s: Values) -> tuple[Values, Bool
     whole = np.round(position)
     position = np.where(np.abs(position - whole) < _SAME_TIME, whole, position)
     period_s = max(frame_period_s(times_s), frame_period_s(reference_times_s))
-    slack_s = period_s * (1 - _SAME_TIME)
+    # Clips of a single frame have no period: there, only the same time is covered.
+    slack_s = max(period_s * (1 - _SAME_TIME), _SAME_TIME_S)
     covered = (reference_times_s > times_s[0] - slack_s) & (reference_times_s < times_s[-1] + slack_s)
     return position, covered
 

