@@ -1,0 +1,151 @@
+"""What has to be known of a video before its first frame is read: its nominal rate, its gaps, and its interlacing.
+
+The time stamps of all packets are read, without decoding, and a few frames at four places are decoded. What is found is
+kept for as long as the program runs, since a clip is opened many times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from talkinghead.media.containers import decode_frames, find_video_stream, open_input, stream_time_base
+from talkinghead.media.frame_rate import fill_times, nominal_rate
+from talkinghead.media.interlacing import SMALLEST_PX, Interlacing, Scan, interlacing_of, luma, scan_of
+from talkinghead.structures import ByteArray
+
+LOOKS = 4
+"""Places of a video at which frames are looked at."""
+LOOK_FRAMES = 18
+"""Frames in a row that are looked at."""
+
+
+@dataclass(frozen=True)
+class VideoProbe:
+    """What was found."""
+
+    frame_rate: Fraction
+    """Nominal, frames per second."""
+    filled_frames: int
+    """Frames that are missing in gaps."""
+    interlacing: Interlacing
+    """By the pictures."""
+    is_flagged: bool
+    """Whether frames are flagged as interlaced."""
+
+    @property
+    def interlaced_as(self) -> str | None:
+        """What the video is, for people; None for progressive video."""
+        order = self.interlacing.order
+        if order is None:
+            return "interlaced by its flags" if self.is_flagged else None
+        kind = "3:2 telecine" if self.interlacing.is_telecine else "interlaced"
+        return f"{kind}, {order}" + ("" if self.is_flagged else ", not flagged")
+
+
+def probe_video(path: Path) -> VideoProbe:
+    """Probe a video file, or recall what was found.
+
+    Raises:
+        MissingFileError, MediaError, NoVideoError: the file cannot be read, or holds no video.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return _probe(path)
+    status = path.stat()
+    return _probed(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _probed(path: Path, size: int, changed_ns: int, inode: int) -> VideoProbe:
+    return _probe(path)
+
+
+def _probe(path: Path) -> VideoProbe:
+    with open_input(path) as container:
+        stream = find_video_stream(container, path)
+        tick_s = stream_time_base(stream)
+        parts = _stamps(container, stream)
+        declared = declared_rates(stream)
+    intervals = np.concatenate([np.zeros(0, np.int64), *(np.diff(part) for part in parts)])
+    rate = nominal_rate(intervals * float(tick_s), float(tick_s), declared)
+    gaps = intervals[intervals * float(tick_s) > 1 / float(rate)].tolist()
+    filled = sum(len(fill_times(Fraction(0), gap * tick_s, rate, tick_s)) for gap in gaps)
+    runs, is_flagged = _look(path, parts[0] if parts else np.zeros(0, np.int64))
+    return VideoProbe(rate, filled, interlacing_of(runs), is_flagged)
+
+
+def declared_rates(stream: VideoStream) -> list[Fraction]:
+    """Frames per second as the file declares them, and as FFmpeg guesses; the average comes first."""
+    return [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+
+
+def _stamps(container: InputContainer, stream: VideoStream) -> list[NDArray[np.int64]]:
+    """Presentation times of a video's packets, in ticks, rising; in parts, between which the clock begins anew."""
+    parts: list[list[int]] = [[]]
+    decoded_at: int | None = None
+    with contextlib.suppress(av.FFmpegError):  # the reader says what is wrong with the file
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.is_discard:
+                continue
+            if packet.dts is not None:
+                if decoded_at is not None and packet.dts < decoded_at:
+                    parts.append([])
+                decoded_at = packet.dts
+            parts[-1].append(packet.pts)
+    return [np.unique(np.array(part, np.int64)) for part in parts if part]
+
+
+def _look(path: Path, stamps: NDArray[np.int64]) -> tuple[list[list[Scan | None]], bool]:
+    """How frames at some places of a video were recorded, by their pictures, a run for each place; and whether any is
+    flagged as interlaced."""
+    runs: list[list[Scan | None]] = []
+    begun: set[int | None] = set()
+    is_flagged = False
+    with open_input(path) as container:
+        stream = find_video_stream(container, path)
+        stream.thread_type = "AUTO"
+        for look in range(LOOKS):
+            if look:
+                if len(stamps) <= LOOKS * LOOK_FRAMES:  # the first place is long enough
+                    break
+                with contextlib.suppress(av.FFmpegError):
+                    container.seek(int(stamps[len(stamps) * look // LOOKS]), stream=stream, backward=True)
+            count = LOOK_FRAMES if len(stamps) > LOOKS * LOOK_FRAMES else LOOKS * LOOK_FRAMES
+            frames = itertools.islice(decode_frames(container, stream), count)
+            first = next(frames, None)
+            if first is None or first.pts in begun:
+                continue
+            begun.add(first.pts)
+            scans, flagged = _scans(itertools.chain([first], frames))
+            runs.append(scans)
+            is_flagged |= flagged
+    return runs, is_flagged
+
+
+def _scans(frames: Iterable[Any]) -> tuple[list[Scan | None], bool]:
+    """How neighboring frames were recorded, and whether any is flagged as interlaced."""
+    scans: list[Scan | None] = []
+    is_flagged = False
+    recent: deque[ByteArray] = deque(maxlen=3)
+    for frame in frames:
+        is_flagged |= frame.interlaced_frame
+        if min(frame.width, frame.height) < SMALLEST_PX:
+            continue
+        recent.append(luma(frame))
+        if len(recent) == 3 and recent[0].shape == recent[1].shape == recent[2].shape:
+            scans.append(scan_of(*recent))
+    return scans, is_flagged
