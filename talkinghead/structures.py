@@ -9,7 +9,7 @@ Pixel coordinates have their origin at the top-left corner of the image and pixe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal, Protocol
 
@@ -49,7 +49,7 @@ class PictureTreatment:
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return self != PictureTreatment()
+        return self != UNTREATED
 
     def __str__(self) -> str:
         """One line for people."""
@@ -63,9 +63,14 @@ class PictureTreatment:
         ]
         return "; ".join(part for part in parts if part)
 
+    @property
+    def of_pictures(self) -> PictureTreatment:
+        """The part that changes pictures or their number."""
+        return replace(self, found_rate=None)
+
     def as_dict(self) -> dict[str, str | int | float]:
-        """For a report: what was done, without what was not."""
-        found: dict[str, str | int | float] = {}
+        """For a report: what was done, without what was not, and all of it as one line in `summary`."""
+        found: dict[str, str | int | float] = {"summary": str(self)} if self else {}
         if self.pixel_aspect != 1:
             found["pixel_aspect"] = f"{self.pixel_aspect.numerator}:{self.pixel_aspect.denominator}"
         if self.tone_mapped:
@@ -77,6 +82,10 @@ class PictureTreatment:
         if self.filled_frames:
             found["filled_frames"] = self.filled_frames
         return found
+
+
+UNTREATED = PictureTreatment()
+"""Of a video that is shown as it is stored."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class VideoInfo:
     """Length as the container declares it, seconds; None where it does not."""
     has_audio: bool
     """Whether the file has an audio stream."""
-    treatment: PictureTreatment = PictureTreatment()
+    treatment: PictureTreatment = UNTREATED
     """What reading does to the pictures."""
 
 

@@ -16,7 +16,7 @@ from talkinghead.cli.options import (
     shared_options,
     text_options,
 )
-from talkinghead.cli.output import echo_skipped, print_json, progress_bar, warn_of_missing_consent
+from talkinghead.cli.output import echo_pictures, echo_skipped, print_json, progress_bar, warn_of_missing_consent
 from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
 
@@ -93,6 +93,7 @@ def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
     )
     if contact_sheet is not None:
         click.echo(f"{contact_sheet}: look at it first")
+    echo_pictures(report["pictures"])
     if report["frames_passed_through"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report["passed_through"].items())
         mostly = 2 * report["frames_passed_through"] > report["frames"]

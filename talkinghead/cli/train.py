@@ -11,7 +11,7 @@ import click
 from rich.progress import Progress, TaskID
 
 from talkinghead.cli.options import config_options, shared_options
-from talkinghead.cli.output import print_json, progress_bar, warn_of_missing_consent
+from talkinghead.cli.output import echo_pictures, print_json, progress_bar, warn_of_missing_consent
 from talkinghead.errors import TrainingInterruptedError
 from talkinghead.training.face_update.config import TrainingConfig
 
@@ -106,6 +106,8 @@ def _echo_description(description: dict[str, Any], output: Path) -> None:
         click.echo(
             f"Below about {FEW_STEPS} steps the mouth is blurred; `talkinghead train --continue {output}` goes on."
         )
+    if description["clip"]["pictures"]:
+        echo_pictures({"clip": description["clip"]["pictures"]})
     adaptation = description["speech_adaptation"]
     if adaptation is None:
         click.echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")

@@ -216,7 +216,7 @@ def evaluate_pair(
         missing[Need.TWIN] = TWIN_MISSING
     if ground_truth.reference is None:
         counts = {"frames_scored": float(output.track.valid.sum()), "frames_total": float(len(output.track))}
-        notes = tuple(_counted(~output.track.valid, "of the output show no face"))
+        notes = (*_treated(output, "output"), *_counted(~output.track.valid, "of the output show no face"))
         reasons = {**not_measured({**missing, Need.REFERENCE: "needs a reference"}), **mouth.not_measured}
         return PairScores(pair, Scores(**by_audio, **counts), {}, notes, reasons, None, _hashes(pair))
     reference = ground_truth.reference
@@ -273,6 +273,8 @@ def _hashes(pair: Pair) -> dict[str, str]:
 
 def _notes(output: Clip, reference: Clip) -> Iterator[str]:
     one, other = output.track, reference.track
+    yield from _treated(output, "output")
+    yield from _treated(reference, "reference")
     if output.frame_rate != reference.frame_rate:
         yield (
             f"{_fps(output.frame_rate)} frames a second against {_fps(reference.frame_rate)}: "
@@ -286,6 +288,12 @@ def _notes(output: Clip, reference: Clip) -> Iterator[str]:
     yield from _counted(np.asarray(surplus), "of the output come when the reference has none")
     yield from _counted(~other.valid, "of the reference show no face")
     yield from _counted(~one.valid, "of the output show no face")
+
+
+def _treated(clip: Clip, what: str) -> Iterator[str]:
+    """What reading a clip did to its pictures, if anything."""
+    if clip.treatment:
+        yield f"pictures of the {what}: {clip.treatment}"
 
 
 def _fps(rate: Fraction) -> str:

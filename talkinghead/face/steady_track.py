@@ -30,7 +30,7 @@ from talkinghead.face.region_removal import (
 )
 from talkinghead.face.tracking import load_track, save_track, track_clip, track_file
 from talkinghead.files import cached, sha256_of
-from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_reader import VideoReader, pictures_key
 from talkinghead.structures import FaceChoice, FloatArray, Frame, Reconstruction, Track
 from talkinghead.weights import registry
 
@@ -92,7 +92,7 @@ def steady_track(
     if look is not None and sha256_of(look.clip) == content:
         look = None
     points = hashlib.sha256(model.neutral.tobytes() + model.rigid.tobytes()).hexdigest()
-    key = f"{content[:32]}-{face}-shots-steady-{points[:8]}"
+    key = f"{pictures_key(clip)}-{face}-shots-steady-{points[:8]}"
     if look is not None:  # a clip may show several people, of whom each is an anchor
         person = hashlib.sha256(look.reconstruction.identity.tobytes()).hexdigest()
         key += f"-{sha256_of(look.clip)[:16]}-{person[:8]}"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
 from talkinghead.face.landmarks import Face, FaceLandmarker, FaceRegion
-from talkinghead.files import Arrays, cached, load_arrays, save_arrays, sha256_of
+from talkinghead.files import Arrays, cached, load_arrays, save_arrays
 from talkinghead.media.shots import ShotDetector
-from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_reader import VideoReader, pictures_key
 from talkinghead.structures import BLENDSHAPES, LANDMARKS, ByteArray, FaceChoice, Frame, Track
 from talkinghead.weights import registry
 
@@ -148,9 +148,8 @@ def track_file(clip: Path, *, face: FaceChoice = "largest", progress: Callable[[
         with VideoReader(clip) as reader:
             return track_clip(reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress)
 
-    return cached(
-        "tracks", f"{sha256_of(clip)[:32]}-{face}-shots", make, load_track, lambda path, track: save_track(track, path)
-    )
+    key = f"{pictures_key(clip)}-{face}-shots"
+    return cached("tracks", key, make, load_track, lambda path, track: save_track(track, path))
 
 
 def save_track(track: Track, path: Path) -> None:

@@ -26,6 +26,7 @@ from talkinghead.generation.driving import (
     expression_parts,
     load_speech_model,
 )
+from talkinghead.generation.expression_files import SUFFIXES
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
@@ -34,6 +35,7 @@ from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.media.images import ContactSheet
+from talkinghead.media.video_reader import read_video_info
 from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
@@ -162,6 +164,7 @@ def write_video(
         the call until the first frame was made), frames_per_second, frames_passed_through (without a new mouth),
         passed_through (their number by `passthrough.Reason`), frames_blended (between these and the others),
         expressions_bent (frames that asked for a mouth that the anchor's clip does not show, see `own_range`),
+        pictures (what reading did to those of the `clip` and of the `expression` video, see `PictureTreatment`),
         speech_adaptation (see `driving.adaptation_used`; None where the expression does not come from speech), consent
         (as the anchor records it); for a script also text_to_speech, as `write_speech` describes it.
 
@@ -218,6 +221,7 @@ def _report(
         "passed_through": {str(reason): count for reason, count in sorted(passthrough.reasons.items())},
         "frames_blended": passthrough.blended,
         "expressions_bent": performance.updater.bent_frames,
+        "pictures": performance.pictures,
         "speech_adaptation": performance.speech_adaptation,
     }
 
@@ -244,6 +248,7 @@ def stream_frames(
             recording=recording,
             duration_s=performance.duration_s,
             progress=progress,
+            pictures=performance.pictures,
             held=opened.pop_all(),
         )
 
@@ -261,6 +266,8 @@ class Performance:
     label: VisibleLabel | None
     speech_adaptation: str | None
     """See `driving.adaptation_used`; None where the expression does not come from speech."""
+    pictures: dict[str, dict[str, Any]]
+    """What reading did to the pictures of the clip and of the expression video; nothing of one that is as it was."""
 
     def frames(self) -> Iterator[UpdatedFrame]:
         """The frames of the output, with the visible label if there is one; to be asked for once."""
@@ -302,7 +309,15 @@ def _prepare(anchor: Anchor, recording: Path, spoken: SpokenFile | None, config:
         parts = expression_parts(anchor, speech_model, driving, timeline.times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
-    return Performance(timeline, updater, target, duration_s, label, adaptation)
+    return Performance(timeline, updater, target, duration_s, label, adaptation, _treatments(timeline, config))
+
+
+def _treatments(timeline: Timeline, config: GenerationConfig) -> dict[str, dict[str, Any]]:
+    """What reading does to the pictures of the clip and of an expression video, by role."""
+    found = {"clip": timeline.treatment}
+    if config.expression is not None and config.expression.suffix.lower() not in SUFFIXES:
+        found["expression"] = read_video_info(config.expression).treatment
+    return {role: treatment.as_dict() for role, treatment in found.items() if treatment}
 
 
 def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:

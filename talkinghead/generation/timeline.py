@@ -19,7 +19,7 @@ from talkinghead.face.tracking import track_file
 from talkinghead.generation.frame_order import ping_pong, turning_points
 from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.structures import FaceChoice, Reconstruction
+from talkinghead.structures import UNTREATED, FaceChoice, PictureTreatment, Reconstruction
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Timeline:
     reject_reasons: Sequence[Reason | None]
     """Of each of the clip's frames: why it cannot be given a new lower face, as far as its landmarks show; None where
     it can."""
+    treatment: PictureTreatment = UNTREATED
+    """What reading the clip does to its pictures."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -72,12 +74,16 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
             raise NoFaceError(f"{clip}: no frame shows a usable face.")
         reconstruction = reconstruct(track, anchor.model, identity=anchor.reconstruction.identity)
     count = frame_count(duration_s, info.frame_rate)
-    if is_constant_rate(reconstruction.times_s, info.frame_rate):
-        ends = (0, len(reconstruction) - 1)
-        frames = ping_pong(count, *(turning_points(reconstruction) if clip is None and count > ends[1] + 1 else ends))
+    is_constant = is_constant_rate(reconstruction.times_s, info.frame_rate)
+    intervals_s = np.append(np.diff(reconstruction.times_s), 1 / float(info.frame_rate))
+    is_longer = count > len(reconstruction) if is_constant else duration_s > float(intervals_s.sum())
+    # Another clip is to be seen from end to end; the anchor's own may turn where the head is stillest.
+    turns = turning_points(reconstruction) if clip is None and is_longer else (0, len(reconstruction) - 1)
+    if is_constant:
+        frames = ping_pong(count, *turns)
         times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
     else:
-        frames, times_s = _variable_rate_plan(reconstruction.times_s, info.frame_rate, duration_s)
+        frames, times_s = _variable_rate_plan(intervals_s, turns, duration_s)
     return Timeline(
         clip=source,
         reconstruction=reconstruction,
@@ -87,6 +93,7 @@ def plan(anchor: Anchor, clip: Path | None, duration_s: float, face: FaceChoice 
         width=info.width,
         height=info.height,
         reject_reasons=reject_reasons(reconstruction, anchor.reconstruction),
+        treatment=info.treatment,
     )
 
 
@@ -101,14 +108,22 @@ def is_constant_rate(times_s: NDArray[np.float64], frame_rate: Fraction) -> bool
 
 
 def _variable_rate_plan(
-    clip_times_s: NDArray[np.float64], frame_rate: Fraction, duration_s: float
+    intervals_s: NDArray[np.float64], turns: tuple[int, int], duration_s: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Frames and times of a variable-rate clip: its own timestamps, forth and back until the speech ends."""
-    intervals = np.append(np.diff(clip_times_s), 1 / float(frame_rate))
-    length_s = float(intervals.sum())
-    rounds = math.ceil(duration_s / length_s) + 1
-    frames = ping_pong(len(clip_times_s) * rounds, 0, len(clip_times_s) - 1)
-    times_s = np.concatenate([[0.0], np.cumsum(intervals[frames])[:-1]])
+    """Frames and times of a variable-rate clip: each frame for as long as in the clip, until the speech ends.
+
+    Args:
+        intervals_s: (T,) how long each of the clip's frames is shown, seconds.
+        turns: frames at which playback turns.
+        duration_s: of the speech.
+    """
+    count = len(intervals_s)
+    while True:
+        frames = ping_pong(count, *turns)
+        times_s = np.concatenate([[0.0], np.cumsum(intervals_s[frames])[:-1]])
+        if times_s[-1] >= duration_s:
+            break
+        count *= 2
     inside = times_s < duration_s - 1e-6
     inside[0] = True
     return frames[inside], times_s[inside]

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from talkinghead.media.containers import FALLBACK_FRAME_RATE, MAX_FRAME_RATE
 
-STANDARD_RATES = tuple(
-    Fraction(*rate)
-    for rate in ((25, 1), (30, 1), (30000, 1001), (24, 1), (24000, 1001), (50, 1), (60, 1), (60000, 1001), (15, 1))
-    + ((10, 1), (12, 1), (20, 1), (48, 1), (100, 1), (120, 1))
+STANDARD_RATES = (
+    *(Fraction(rate, 1001) for rate in (24_000, 30_000, 60_000)),
+    *(Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120)),
 )
 """Frames per second; a rate found from stamps is taken for one of these where it may well be that."""
 GAP_FRAMES = Fraction(3, 2)

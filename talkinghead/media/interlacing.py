@@ -16,7 +16,6 @@ import av
 import numpy as np
 from av.filter import Graph
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from talkinghead.structures import ByteArray
 
@@ -109,7 +108,9 @@ def interlacing_of(runs: Iterable[Sequence[Scan | None]]) -> Interlacing:
 def _is_telecine(runs: Sequence[Sequence[Scan | None]], order: Scan) -> bool:
     """Whether combed and whole frames alternate in the cycle of 3:2 telecine wherever a run can be judged."""
     judged = [run for run in runs if sum(scan is not None for scan in run) >= 2 * TELECINE_CYCLE]
-    return bool(judged) and all(any(_fits_cycle(run, order, phase) for phase in range(TELECINE_CYCLE)) for run in judged)
+    return bool(judged) and all(
+        any(_fits_cycle(run, order, phase) for phase in range(TELECINE_CYCLE)) for run in judged
+    )
 
 
 def _fits_cycle(run: Sequence[Scan | None], order: Scan, phase: int) -> bool:
@@ -168,9 +169,7 @@ class _Graph:
         self._stamps: deque[tuple[int | None, Fraction | None, int]] = deque()
         self._count = 0
         self._graph = Graph()
-        buffer = self._graph.add_buffer(
-            width=like.width, height=like.height, format=like.format, time_base=self._TICK
-        )
+        buffer = self._graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=self._TICK)
         self._graph.link_nodes(buffer, self._graph.add("bwdif", options), self._graph.add("buffersink")).configure()
 
     def takes(self, frame: VideoFrame) -> bool:

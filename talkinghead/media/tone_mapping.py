@@ -130,9 +130,7 @@ def _encoding_table() -> ByteArray:
     return np.asarray(np.rint(255 * light ** (1 / DISPLAY_EXPONENT)), np.uint8)
 
 
-def rgb_to_xyz(
-    chromaticities: tuple[tuple[float, float], ...], white: tuple[float, float]
-) -> NDArray[np.float64]:
+def rgb_to_xyz(chromaticities: tuple[tuple[float, float], ...], white: tuple[float, float]) -> NDArray[np.float64]:
     """(3, 3) matrix from linear RGB to CIE 1931 XYZ with Y = 1 at white, see SMPTE RP 177."""
     x, y = np.array(chromaticities).T
     columns = np.stack([x / y, np.ones(3), (1 - x - y) / y])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from talkinghead.errors import MediaError
+from talkinghead.files import sha256_of
 from talkinghead.media.colors import EXACT_COLORS, EXACT_SCALING, check_colors, fill_in_colors
 from talkinghead.media.containers import (
     TRUNCATED_FRAMES,
@@ -35,6 +37,8 @@ from talkinghead.structures import ByteArray, Frame, PictureTreatment, VideoInfo
 
 SEEK_TOLERANCE_S = 1e-4
 """Seconds. Times that differ by no more count as the same: containers round them."""
+READING = 2
+"""Version of what reading does to videos, part of the keys under which results are cached."""
 NOTABLE_RATE_DIFFERENCE = 0.01
 """Share by which a declared rate may differ from the one found before it is worth a word."""
 
@@ -47,6 +51,17 @@ def read_video_info(path: Path) -> VideoInfo:
     """
     with VideoReader(path) as reader:
         return reader.info
+
+
+def pictures_key(path: Path) -> str:
+    """Names the frames that reading a video gives: by its content, and by what reading does to it.
+
+    Raises:
+        MissingFileError, MediaError, NoVideoError: as `VideoReader`.
+    """
+    content = sha256_of(path)[:32]
+    treatment = str(read_video_info(path).treatment)
+    return f"{content}-{READING}" + (f"-{hashlib.sha256(treatment.encode()).hexdigest()[:8]}" if treatment else "")
 
 
 class VideoReader:

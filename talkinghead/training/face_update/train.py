@@ -45,6 +45,7 @@ from talkinghead.face.region_removal import crop_size_px, local_region
 from talkinghead.face.steady_track import steady_track
 from talkinghead.face.tracking import save_track
 from talkinghead.files import PathLike, locked, sha256_of, writing
+from talkinghead.media.video_reader import read_video_info
 from talkinghead.network.checkpoint import load_network, save_network, start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, save_adaptation
@@ -326,6 +327,7 @@ def _write_anchor(
             "height": track.height,
             "frames": len(track),
             "frames_with_face": usable,
+            "pictures": read_video_info(copy).treatment.of_pictures.as_dict(),
             "steady": True,
         },
         "audio": {"lag_ms": None, "r": None} if calibration is None else calibration.describe(),
