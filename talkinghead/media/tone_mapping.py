@@ -3,8 +3,8 @@
 HLG and PQ become light on a display of 1000 cd/m2 (ITU-R BT.2100-3, tables 4 and 5, with HLG's system gamma of 1.2).
 The HDR reference white of 203 cd/m2 (ITU-R BT.2408-8) becomes the white of SDR. The primaries are converted in linear
 light; what is outside of BT.709 is clipped. Highlights are rolled off from `KNEE` to 1, by the largest of the three
-channels, which keeps the hue. The result is encoded for BT.1886's display, with an exponent of 2.4. Below the knee, where
-faces are, all this is exact and no matter of taste.
+channels, which keeps the hue. The result is encoded for BT.1886's display, with an exponent of 2.4. Below the knee,
+where faces are, all this is exact and no matter of taste.
 
 SDR in other primaries is converted in the same way, without the roll-off.
 """
@@ -86,7 +86,7 @@ class ToneMapper:
             shown *= np.power(light @ self._luminance, np.float32(HLG_SYSTEM_GAMMA - 1))[..., None]
         np.maximum(shown, 0, out=shown)
         if self._transfer is not None:
-            brightest = cv2.max(cv2.max(shown[..., 0], shown[..., 1]), shown[..., 2])
+            brightest: FloatArray = np.maximum(np.maximum(shown[..., 0], shown[..., 1]), shown[..., 2])
             bright = brightest > KNEE
             if bright.any():
                 shown[bright] *= (rolled_off(brightest[bright]) / brightest[bright])[:, None]
@@ -96,7 +96,7 @@ class ToneMapper:
 
 
 def rolled_off(light: FloatArray) -> FloatArray:
-    """Linear light, 1 at SDR's white, with what is above `KNEE` compressed: the peak becomes 1, the slope is continuous.
+    """Linear light, 1 at SDR's white, with what is above `KNEE` compressed: the peak becomes 1, the slope has no jump.
 
     The curve is Reinhard's extended one ("Photographic Tone Reproduction for Digital Images", 2002, equation 4).
     """

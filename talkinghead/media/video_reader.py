@@ -65,8 +65,8 @@ def pictures_key(path: Path) -> str:
 
 
 class VideoReader:
-    """Iterates once over the frames of a video as a player shows them: upright, in full-range RGB of BT.709, with square
-    pixels, whole instead of interlaced, at strictly increasing times from 0.
+    """Iterates once over the frames of a video as a player shows them: upright, in full-range RGB of BT.709, with
+    square pixels, whole instead of interlaced, at strictly increasing times from 0.
 
     Everything that looks at a video reads it here, so that frame numbers, sizes and colors are the same everywhere;
     `info.treatment` says what was done.
