@@ -1,6 +1,7 @@
 """High dynamic range and wide gamut: frames as BT.709 shows them, on a display of SDR.
 
-HLG and PQ become light on a display of 1000 cd/m2 (ITU-R BT.2100-3, tables 4 and 5, with HLG's system gamma of 1.2).
+HLG and PQ become light on a display of 1000 cd/m2 (ITU-R BT.2100-3, tables 4 and 5), with HLG's system gamma of 1.2
+applied to each channel, as FFmpeg's zscale does it; on luminance, as the standard has it, colors would be paler.
 The HDR reference white of 203 cd/m2 (ITU-R BT.2408-8) becomes the white of SDR. The primaries are converted in linear
 light; what is outside of BT.709 is clipped. Highlights are rolled off from `KNEE` to 1, by the largest of the three
 channels, which keeps the hue. The result is encoded for BT.1886's display, with an exponent of 2.4. Below the knee,
@@ -59,7 +60,6 @@ class ToneMapper:
         """What is converted, such as "HLG BT.2020"."""
         chromaticities, white = (_BT709, _WHITE_D65) if known is None else known[1:]
         to_xyz = rgb_to_xyz(chromaticities, white)
-        self._luminance = to_xyz[1].astype(np.float32)
         scale = 1.0 if transfer is None else PEAK_CD_M2 / REFERENCE_WHITE_CD_M2
         self._to_bt709 = (scale * np.linalg.inv(rgb_to_xyz(_BT709, white)) @ to_xyz).astype(np.float32)
 
@@ -82,8 +82,6 @@ class ToneMapper:
         """
         light = np.take(_linear_table(self._transfer), rgb)
         shown = np.asarray(cv2.transform(light, self._to_bt709), np.float32)
-        if self._transfer == "HLG":  # the system gamma works on luminance, so that hues stay
-            shown *= np.power(light @ self._luminance, np.float32(HLG_SYSTEM_GAMMA - 1))[..., None]
         np.maximum(shown, 0, out=shown)
         if self._transfer is not None:
             brightest: FloatArray = np.maximum(np.maximum(shown[..., 0], shown[..., 1]), shown[..., 2])
@@ -108,12 +106,12 @@ def rolled_off(light: FloatArray) -> FloatArray:
 
 @cache
 def _linear_table(transfer: str | None) -> FloatArray:
-    """(65536,) linear light of each code value: of the scene for HLG, of the display for PQ and SDR, 1 at the peak."""
+    """(65536,) linear light of the display for each code value, 1 at the peak."""
     signal = np.arange(65536) / 65535
     if transfer == "HLG":
         a = 0.17883277
         b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
-        light = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+        light = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12) ** HLG_SYSTEM_GAMMA
     elif transfer == "PQ":
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
         root = signal ** (1 / m2)

@@ -243,8 +243,9 @@ class VideoReader:
             frame,
             width=width,
             height=height,
-            # swscale converts to planes twice as fast as to packed RGB, with the same result
-            format="gbrp" if self._tone_mapper is None else "rgb48le",
+            # swscale converts to planes twice as fast as to packed RGB. With 8 bits the result is the same; packed into
+            # 16, it is wrong with these options.
+            format="gbrp" if self._tone_mapper is None else "gbrp16le",
             dst_color_range=ColorRange.JPEG,
             interpolation=EXACT_SCALING if scaled else EXACT_COLORS,
             threads=1,  # at these sizes swscale's own threads cost more than they save
