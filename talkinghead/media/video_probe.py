@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from talkinghead.media.colors import check_colors
 from talkinghead.media.containers import decode_frames, find_video_stream, open_input, stream_time_base
 from talkinghead.media.frame_rate import fill_times, nominal_rate
 from talkinghead.media.interlacing import SMALLEST_PX, Interlacing, Scan, interlacing_of, luma, scan_of
@@ -129,6 +131,7 @@ def _look(path: Path, stamps: NDArray[np.int64]) -> tuple[list[list[Scan | None]
             first = next(frames, None)
             if first is None or first.pts in begun:
                 continue
+            check_colors(cast(VideoFrame, first), stream.codec_context.codec_tag, path)
             begun.add(first.pts)
             scans, flagged = _scans(itertools.chain([first], frames))
             runs.append(scans)
