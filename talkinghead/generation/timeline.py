@@ -103,8 +103,8 @@ def frame_count(duration_s: float, frame_rate: Fraction) -> int:
 
 
 def is_constant_rate(times_s: NDArray[np.float64], frame_rate: Fraction) -> bool:
-    """Whether frames come at an even pace: no time of (T,) is off by half a frame or more."""
-    return bool(np.abs(times_s - np.arange(len(times_s)) / float(frame_rate)).max() < 0.5 / float(frame_rate))
+    """Whether frames come at an even pace: no time of (T,) is off by half a frame or more, with the best start."""
+    return bool(np.ptp(times_s - np.arange(len(times_s)) / float(frame_rate)) < 1 / float(frame_rate))
 
 
 def _variable_rate_plan(

@@ -11,13 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
 from av.filter import Graph
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from talkinghead.structures import ByteArray
 
@@ -62,9 +60,9 @@ def luma(frame: VideoFrame) -> ByteArray:
     """(H, W / 2) uint8, brightness of every other column of a decoded frame; rows are as they are stored."""
     component = frame.format.components[0]
     if frame.format.is_planar and component.is_luma and component.bits in (8, 10, 12):
-        plane, dtype = frame.planes[0], np.uint8 if component.bits == 8 else np.dtype("<u2")
-        rows: NDArray[Any] = np.frombuffer(plane, dtype).reshape(frame.height, -1)[:, : frame.width : 2]
-        return np.asarray(rows >> (component.bits - 8), np.uint8)
+        words = np.frombuffer(bytes(frame.planes[0]), np.uint8 if component.bits == 8 else "<u2")
+        rows = words.reshape(frame.height, -1)[:, : frame.width : 2]
+        return np.ascontiguousarray(rows >> (component.bits - 8), np.uint8)
     return np.ascontiguousarray(frame.reformat(format="gray").to_ndarray()[:, ::2], np.uint8)
 
 

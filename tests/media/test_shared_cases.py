@@ -48,7 +48,7 @@ def test_what_reading_does(name: str, summary: str) -> None:
 def test_frames_come_at_the_nominal_rate(name: str, count: int) -> None:
     times_s = np.array([frame.time_s for frame in read_frames(case(name))])
     assert len(times_s) == count
-    assert np.abs(times_s - np.arange(count) / 25).max() < 0.5 / 25
+    assert np.ptp(times_s - np.arange(count) / 25) < 1 / 25
 
 
 def test_hdr_has_the_colors_of_a_player() -> None:
