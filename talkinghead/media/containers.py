@@ -19,7 +19,7 @@ from talkinghead.errors import MediaError, MissingFileError, NoAudioError, NoVid
 FALLBACK_FRAME_RATE = Fraction(25)
 """Frames per second, assumed where a file declares no usable rate."""
 MAX_FRAME_RATE = 1000
-"""Frames per second; such a declared rate, or a higher one, is the rate of a clock, not of the frames."""
+"""Frames per second; a higher declared rate is the rate of a clock, not of the frames."""
 TRUNCATED_SHARE = 0.05
 """A file may lack this share of its declared length before it counts as truncated."""
 TRUNCATED_FRAMES = 3
@@ -163,6 +163,14 @@ def first_frame_time_s(path: Path) -> Fraction | None:
 def stream_time_base(stream: VideoStream | AudioStream) -> Fraction:
     """Seconds a tick of a stream's timestamps."""
     return stream.time_base or FALLBACK_TIME_BASE
+
+
+def stream_frame_rate(stream: VideoStream) -> Fraction:
+    """Average frames per second of a stream, at most `MAX_FRAME_RATE`."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and 0 < rate <= MAX_FRAME_RATE:
+            return Fraction(rate)
+    return FALLBACK_FRAME_RATE
 
 
 def declared_duration_s(container: InputContainer, stream: VideoStream) -> float | None:
