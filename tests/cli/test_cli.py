@@ -145,6 +145,7 @@ def test_train_prints_how_late_a_clips_audio_is(
         "speech_adaptation": {"held_out_r": 0.81, "calibrated_r": 0.72},
         "training": {"steps": 5000},
         "consent": "Jo",
+        "clip": {"pictures": {}},
     }
     monkeypatch.setattr("talkinghead.training.face_update.train.train", lambda *_, **__: made)
     result = CliRunner().invoke(main, ["train", "clip.mp4", "-o", "me.anchor"])
