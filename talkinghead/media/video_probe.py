@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -82,12 +82,30 @@ def _probe(path: Path) -> VideoProbe:
         tick_s = stream_time_base(stream)
         parts = _stamps(container, stream)
         declared = declared_rates(stream)
+    looks = _look(path, parts[0] if parts else np.zeros(0, np.int64))
+    if looks.is_flagged and looks.step_ticks:
+        parts = [frame_stamps(part, looks.step_ticks) for part in parts]
     intervals = np.concatenate([np.zeros(0, np.int64), *(np.diff(part) for part in parts)])
     rate = nominal_rate(intervals * float(tick_s), float(tick_s), declared)
     gaps = intervals[intervals * float(tick_s) > 1 / float(rate)].tolist()
     filled = sum(len(fill_times(Fraction(0), gap * tick_s, rate, tick_s)) for gap in gaps)
-    runs, is_flagged = _look(path, parts[0] if parts else np.zeros(0, np.int64))
-    return VideoProbe(rate, filled, interlacing_of(runs), is_flagged)
+    return VideoProbe(rate, filled, interlacing_of(looks.runs), looks.is_flagged)
+
+
+def frame_stamps(stamps: NDArray[np.int64], step_ticks: float) -> NDArray[np.int64]:
+    """Times of frames among those of packets, of which interlaced H.264 may have one for each field.
+
+    Args:
+        stamps: (P,) of packets, ticks, rising.
+        step_ticks: usual interval of decoded frames, ticks.
+    """
+    if len(stamps) < 2 or 1.5 * np.median(np.diff(stamps)) > step_ticks:
+        return stamps
+    kept = [int(stamps[0])]
+    for stamp in stamps[1:].tolist():
+        if stamp - kept[-1] > 0.75 * step_ticks:
+            kept.append(stamp)
+    return np.array(kept, np.int64)
 
 
 def declared_rates(stream: VideoStream) -> list[Fraction]:
@@ -111,44 +129,62 @@ def _stamps(container: InputContainer, stream: VideoStream) -> list[NDArray[np.i
     return [np.unique(np.array(part, np.int64)) for part in parts if part]
 
 
-def _look(path: Path, stamps: NDArray[np.int64]) -> tuple[list[list[Scan | None]], bool]:
-    """How frames at some places of a video were recorded, by their pictures, a run for each place; and whether any is
-    flagged as interlaced."""
+@dataclass(frozen=True)
+class _Looks:
+    """What was seen at some places of a video."""
+
+    runs: list[list[Scan | None]]
+    """How frames were recorded, by their pictures; a run for each place."""
+    is_flagged: bool
+    """Whether any is flagged as interlaced."""
+    step_ticks: float
+    """Usual interval between decoded frames; 0 where it is not known."""
+
+
+def _look(path: Path, stamps: NDArray[np.int64]) -> _Looks:
+    """Look at frames at some places of a video."""
     runs: list[list[Scan | None]] = []
+    steps: list[int] = []
     begun: set[int | None] = set()
     is_flagged = False
+    is_long = len(stamps) > LOOKS * LOOK_FRAMES
     with open_input(path) as container:
         stream = find_video_stream(container, path)
         stream.thread_type = "AUTO"
-        for look in range(LOOKS):
+        for look in range(LOOKS if is_long else 1):
             if look:
-                if len(stamps) <= LOOKS * LOOK_FRAMES:  # the first place is long enough
-                    break
                 with contextlib.suppress(av.FFmpegError):
                     container.seek(int(stamps[len(stamps) * look // LOOKS]), stream=stream, backward=True)
-            count = LOOK_FRAMES if len(stamps) > LOOKS * LOOK_FRAMES else LOOKS * LOOK_FRAMES
-            frames = itertools.islice(decode_frames(container, stream), count)
-            first = next(frames, None)
-            if first is None or first.pts in begun:
+            decoded = cast(Iterator[VideoFrame], decode_frames(container, stream))
+            chosen = itertools.islice(decoded, LOOK_FRAMES if is_long else LOOKS * LOOK_FRAMES)
+            frames = list(_described(chosen, path, stream))
+            if not frames or frames[0].pts in begun:
                 continue
-            check_colors(cast(VideoFrame, first), stream.codec_context.codec_tag, path)
-            begun.add(first.pts)
-            scans, flagged = _scans(itertools.chain([first], frames))
-            runs.append(scans)
-            is_flagged |= flagged
-    return runs, is_flagged
+            begun.add(frames[0].pts)
+            runs.append([frame.scan for frame in frames[2:]])
+            is_flagged |= any(frame.is_flagged for frame in frames)
+            shown = sorted({frame.pts for frame in frames if frame.pts is not None})
+            steps += np.diff(shown).tolist()
+    return _Looks(runs, is_flagged, float(np.median(steps)) if steps else 0.0)
 
 
-def _scans(frames: Iterable[Any]) -> tuple[list[Scan | None], bool]:
-    """How neighboring frames were recorded, and whether any is flagged as interlaced."""
-    scans: list[Scan | None] = []
-    is_flagged = False
+@dataclass(frozen=True)
+class _SeenFrame:
+    """What is kept of a frame that was looked at."""
+
+    pts: int | None
+    is_flagged: bool
+    scan: Scan | None
+    """How the frame before it was recorded."""
+
+
+def _described(frames: Iterable[VideoFrame], path: Path, stream: VideoStream) -> Iterator[_SeenFrame]:
+    """Look at neighboring frames, of which three are in memory at a time."""
     recent: deque[ByteArray] = deque(maxlen=3)
-    for frame in frames:
-        is_flagged |= frame.interlaced_frame
-        if min(frame.width, frame.height) < SMALLEST_PX:
-            continue
+    for number, frame in enumerate(frames):
+        if number == 0:
+            check_colors(frame, stream.codec_context.codec_tag, path)
         recent.append(luma(frame))
-        if len(recent) == 3 and recent[0].shape == recent[1].shape == recent[2].shape:
-            scans.append(scan_of(*recent))
-    return scans, is_flagged
+        is_judged = len(recent) == 3 and recent[0].shape == recent[1].shape == recent[2].shape
+        scan = scan_of(*recent) if is_judged and min(frame.width, frame.height) >= SMALLEST_PX else None
+        yield _SeenFrame(frame.pts, frame.interlaced_frame, scan)

@@ -190,7 +190,10 @@ class VideoReader:
         order = self._probe.interlacing.order
         # What is flagged is left to the flags of each frame, since such video may be partly progressive.
         all_frames = order is not None and not self._probe.is_flagged
-        return Deinterlacer(order, all_frames=all_frames).frames(decoded)
+        try:
+            yield from Deinterlacer(order, all_frames=all_frames).frames(decoded)
+        except av.FFmpegError as error:
+            raise MediaError(f"{self._path}: cannot be deinterlaced ({error.strerror}); convert it") from error
 
     def _decode_first(self) -> VideoFrame:
         first = next(self._decoded, None)

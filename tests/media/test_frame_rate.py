@@ -13,6 +13,7 @@ from media_files import number_of, numbered_image, read_frames, write_clip
 
 from talkinghead.errors import MediaError
 from talkinghead.media.frame_rate import fill_times, nominal_rate
+from talkinghead.media.video_probe import frame_stamps
 from talkinghead.media.video_reader import VideoReader, read_video_info
 
 NTSC = Fraction(30000, 1001)
@@ -42,6 +43,14 @@ def rounded(rate: Fraction, count: int, tick_s: float) -> list[float]:
 )
 def test_nominal_rate(intervals_s: list[float], tick_s: float, declared: list[Fraction], rate: Fraction) -> None:
     assert nominal_rate(np.array(intervals_s), tick_s, [Fraction(one) for one in declared]) == rate
+
+
+def test_stamps_of_fields_are_not_taken_for_those_of_frames() -> None:
+    fields = np.array([*range(0, 20, 1), *range(60, 80, 1)]) * 1800
+    frames = frame_stamps(fields, 3600.0)
+    assert frames.tolist() == [1800 * number for number in (*range(0, 20, 2), *range(60, 80, 2))]
+    whole = np.arange(20) * 3600
+    assert frame_stamps(whole, 3600.0) is whole
 
 
 def test_gaps_are_filled_evenly() -> None:
