@@ -21,6 +21,8 @@ from talkinghead.structures import ByteArray
 
 SMALLEST_PX = 16
 """Frames with a smaller side are taken as progressive."""
+COLUMNS = 240
+"""Columns, spread over the frame, that are looked at: combs are between rows."""
 MOVED = 12
 """Levels of 255 by which a pixel changes over two frames where something moves."""
 MOVING_SHARE = 0.002
@@ -57,13 +59,14 @@ class Interlacing:
 
 
 def luma(frame: VideoFrame) -> ByteArray:
-    """(H, W / 2) uint8, brightness of every other column of a decoded frame; rows are as they are stored."""
+    """(H, w) uint8, brightness of about `COLUMNS` columns of a decoded frame; rows are as they are stored."""
+    step = max(1, frame.width // COLUMNS)
     component = frame.format.components[0]
     if frame.format.is_planar and component.is_luma and component.bits in (8, 10, 12):
         words = np.frombuffer(bytes(frame.planes[0]), np.uint8 if component.bits == 8 else "<u2")
-        rows = words.reshape(frame.height, -1)[:, : frame.width : 2]
+        rows = words.reshape(frame.height, -1)[:, : frame.width : step]
         return np.ascontiguousarray(rows >> (component.bits - 8), np.uint8)
-    return np.ascontiguousarray(frame.reformat(format="gray").to_ndarray()[:, ::2], np.uint8)
+    return np.ascontiguousarray(frame.reformat(format="gray").to_ndarray()[:, ::step], np.uint8)
 
 
 def scan_of(before: ByteArray, image: ByteArray, after: ByteArray) -> Scan | None:

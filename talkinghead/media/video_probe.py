@@ -31,7 +31,7 @@ from talkinghead.structures import ByteArray
 
 LOOKS = 4
 """Places of a video at which frames are looked at."""
-LOOK_FRAMES = 18
+LOOK_FRAMES = 14
 """Frames in a row that are looked at."""
 
 
