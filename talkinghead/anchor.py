@@ -33,6 +33,7 @@ from talkinghead.face.reconstruction_files import load_reconstruction
 from talkinghead.face.region_removal import LocalRegion, local_region
 from talkinghead.face.tracking import load_track
 from talkinghead.files import PathLike, locked, sha256_of, write_json
+from talkinghead.media.video_reader import read_video_info
 from talkinghead.network.checkpoint import load_network
 from talkinghead.network.face_update_network import FaceUpdateNetwork
 from talkinghead.speech.adaptation import SpeechAdaptation, load_adaptation
@@ -138,6 +139,7 @@ def load_anchor(folder: PathLike) -> Anchor:
     clip = folder / Path(description["clip"]["file"]).name
     if not clip.is_file() or sha256_of(clip) != description["clip"]["sha256"]:
         raise CheckpointError(f"{clip} is missing or not the clip that the anchor was trained on.")
+    _check_pictures(clip, description)
     model = load_face_model(folder / FACE_MODEL_FILE)
     reconstruction = _reconstruction(folder, model)
     face = model.of(reconstruction.identity)
@@ -194,6 +196,16 @@ def _loops(folder: Path, description: dict[str, Any], reconstruction: Reconstruc
         if not loop.fits(len(reconstruction)):
             raise CheckpointError(f"{folder}: the clip has no frames for the loop {loop} in anchor.json.")
     return loops
+
+
+def _check_pictures(clip: Path, description: dict[str, Any]) -> None:
+    """Raise CheckpointError where the clip was trained on as other pictures than it is read as now."""
+    treatment = read_video_info(clip, _tracks(description["clip"])).treatment.of_pictures
+    if treatment.as_dict() != description["clip"].get("pictures", {}):
+        raise CheckpointError(
+            f"{clip.parent} was trained by a version that read its clip in another way "
+            f"(now: {treatment or 'as it is'}); train it again from {clip}."
+        )
 
 
 def _reconstruction(folder: Path, model: FaceModel) -> Reconstruction:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal, Protocol
 
@@ -52,19 +52,77 @@ BLENDSHAPES = 52
 
 
 @dataclass(frozen=True)
+class PictureTreatment:
+    """What reading a video does to its pictures, so that they are as a player shows them; all off for most videos."""
+
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a stored pixel by its height; frames with other than square ones are scaled."""
+    tone_mapped: str | None = None
+    """Transfer function and primaries that were converted to BT.709, such as "HLG BT.2020"."""
+    deinterlaced: str | None = None
+    """What the video is, such as "interlaced, top field first"."""
+    filled_frames: int = 0
+    """Repeated frames in gaps of the video, by its time stamps."""
+    found_rate: Fraction | None = None
+    """Frames per second by the time stamps, where the file declares another rate or none."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self != UNTREATED
+
+    def __str__(self) -> str:
+        """One line for people."""
+        aspect = self.pixel_aspect
+        parts = [
+            f"pixels of {aspect.numerator}:{aspect.denominator} made square" if aspect != 1 else "",
+            f"{self.tone_mapped} converted to BT.709" if self.tone_mapped else "",
+            f"deinterlaced ({self.deinterlaced})" if self.deinterlaced else "",
+            f"{float(self.found_rate):.6g} fps by its time stamps" if self.found_rate else "",
+            f"{self.filled_frames} frames repeated in gaps" if self.filled_frames else "",
+        ]
+        return "; ".join(part for part in parts if part)
+
+    @property
+    def of_pictures(self) -> PictureTreatment:
+        """The part that changes pictures or their number."""
+        return replace(self, found_rate=None)
+
+    def as_dict(self) -> dict[str, str | int | float]:
+        """For a report: what was done, without what was not, and all of it as one line in `summary`."""
+        found: dict[str, str | int | float] = {"summary": str(self)} if self else {}
+        if self.pixel_aspect != 1:
+            found["pixel_aspect"] = f"{self.pixel_aspect.numerator}:{self.pixel_aspect.denominator}"
+        if self.tone_mapped:
+            found["tone_mapped"] = self.tone_mapped
+        if self.deinterlaced:
+            found["deinterlaced"] = self.deinterlaced
+        if self.found_rate:
+            found["found_rate"] = float(self.found_rate)
+        if self.filled_frames:
+            found["filled_frames"] = self.filled_frames
+        return found
+
+
+UNTREATED = PictureTreatment()
+"""Of a video that is shown as it is stored."""
+
+
+@dataclass(frozen=True)
 class VideoInfo:
-    """Properties of a video stream, read from its container before any frame is decoded."""
+    """Properties of a video stream and of the frames that reading it gives."""
 
     width: int
-    """Width of the upright frame, pixels: after the rotation flag has been applied."""
+    """Width of the upright frame, square pixels: after the rotation flag has been applied."""
     height: int
-    """Height of the upright frame, pixels: after the rotation flag has been applied."""
+    """Height of the upright frame, square pixels: after the rotation flag has been applied."""
     frame_rate: Fraction
-    """Average frames per second, exact (30000/1001 for NTSC)."""
+    """Nominal frames per second, exact (30000/1001 for NTSC)."""
     duration_s: float | None
     """Length as the container declares it, seconds; None where it does not."""
     has_audio: bool
     """Whether the file has an audio stream."""
+    treatment: PictureTreatment = UNTREATED
+    """What reading does to the pictures."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,16 @@ def test_a_new_folder_is_of_format_2_and_lacks_nothing_but_a_calibration_at_most
     assert CALIBRATION_FILE not in description["sha256"] or load_anchor(anchor_folder).calibration is not None
 
 
+def test_an_anchor_whose_clip_was_read_otherwise_is_refused(anchor_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(anchor_folder, tmp_path / "person")
+    description = read_description(folder)
+    assert description["clip"]["pictures"] == {}
+    description["clip"]["pictures"] = {"pixel_aspect": "4:3"}
+    (folder / "anchor.json").write_text(json.dumps(description))
+    with pytest.raises(CheckpointError, match=r"read its clip in another way \(now: as it is\); train it again"):
+        load_anchor(folder)
+
+
 def test_format_1_has_the_misfit_that_format_2_stores(format_1: Path, anchor: Anchor) -> None:
     old = load_anchor(format_1)
     np.testing.assert_array_equal(old.reconstruction.misfit_cm, anchor.reconstruction.misfit_cm)

@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS jobs (
 )
 """
 _COLUMNS = "position, id, job, state, attempts, reason, result, started_s, ended_s"
+_FROM_RESULT = ("frames", "duration_s", "preview", "frames_passed_through", "pictures")
+"""What a row of a report takes from the report of the video."""
 
 
 class State(StrEnum):
@@ -85,10 +87,7 @@ class Row:
             "attempts": self.attempts,
             "reason": self.reason,
             "seconds": None if seconds is None else round(seconds, 3),
-            **{
-                name: (self.result or {}).get(name)
-                for name in ("frames", "duration_s", "preview", "frames_passed_through")
-            },
+            **{name: (self.result or {}).get(name) for name in _FROM_RESULT},
             "mostly_passed_through": self.is_mostly_passed_through,
         }
 

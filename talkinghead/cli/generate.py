@@ -17,7 +17,7 @@ from talkinghead.cli.options import (
     shared_options,
     text_options,
 )
-from talkinghead.cli.output import echo_skipped, print_json, progress_bar
+from talkinghead.cli.output import echo_pictures, echo_skipped, print_json, progress_bar
 from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passed_through, is_mostly_passed_through
@@ -104,6 +104,7 @@ def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
         )
     if contact_sheet is not None:
         click.echo(f"{contact_sheet}: look at it first")
+    echo_pictures(report["pictures"])
     if report["frames_passed_through"]:
         click.echo(describe_passed_through(report), err=is_mostly_passed_through(report))
     echo_skipped(report.get("text_to_speech"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -21,6 +22,12 @@ def echo_skipped(spoken: dict[str, Any] | None) -> None:
     """Tell how much of a text its voice could not speak; `spoken` is what `write_speech` reports."""
     if spoken and spoken["skipped"]:
         click.echo(f"{spoken['voice']} could not speak {spoken['skipped']} sentences or words of the text.")
+
+
+def echo_pictures(pictures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Tell in a line each what reading did to the pictures of videos, by their role."""
+    for role, treatment in pictures.items():
+        click.echo(f"Pictures of the {role}: {treatment['summary']}.")
 
 
 def progress_bar(hidden: bool) -> Progress:

@@ -12,7 +12,7 @@ import click
 from talkinghead.cli.check import check_before_training
 from talkinghead.cli.consent import remind_of_missing_consent
 from talkinghead.cli.options import config_options, shared_options
-from talkinghead.cli.output import print_json
+from talkinghead.cli.output import echo_pictures, print_json
 from talkinghead.cli.training_progress import training_display
 from talkinghead.errors import TrainingInterruptedError
 from talkinghead.training.face_update.config import TrainingConfig
@@ -97,6 +97,8 @@ def _echo_description(description: dict[str, Any], output: Path) -> None:
     click.echo(f"{output} is {verdict(description)}.")
     if found := limits(description):
         click.echo(f"What limits it: {'; '.join(found)}.")
+    if description["clip"]["pictures"]:
+        echo_pictures({"clip": description["clip"]["pictures"]})
     adaptation = description["speech_adaptation"]
     if adaptation is not None:
         before, after = adaptation["calibrated_r"], adaptation["held_out_r"]

@@ -194,10 +194,8 @@ def measure_clip(
 
 
 def stream_measurements(info: VideoInfo) -> StreamMeasurements:
-    """What a `VideoInfo` tells of its pictures; its `treatment`, where it has one, names what reading has to mend."""
-    treatment = getattr(info, "treatment", None)
-    if treatment is None:
-        return StreamMeasurements()
+    """What a `VideoInfo` tells of its pictures: what reading has to mend."""
+    treatment = info.treatment
     return StreamMeasurements(treatment.deinterlaced, treatment.tone_mapped, treatment.filled_frames)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from talkinghead import metrics
 from talkinghead.face.tracking import track_file
 from talkinghead.media.video_reader import VideoReader, read_video_info
-from talkinghead.structures import ByteArray, Track
+from talkinghead.structures import UNTREATED, ByteArray, PictureTreatment, Track
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Clip:
     path: Path
     frame_rate: Fraction
     track: Track
+    treatment: PictureTreatment = UNTREATED
+    """What reading the video does to its pictures."""
 
 
 def read_clip(path: Path) -> Clip:
@@ -33,7 +35,8 @@ def read_clip(path: Path) -> Clip:
         MissingFileError, MediaError, NoVideoError: the file cannot be read, or holds no video.
         ModelUnavailableError: the landmark model is not installed.
     """
-    return Clip(path, read_video_info(path).frame_rate, track_file(path))
+    info = read_video_info(path)
+    return Clip(path, info.frame_rate, track_file(path), info.treatment)
 
 
 def side_by_side(

@@ -31,7 +31,7 @@ from talkinghead.evaluation.landmark_pair import LandmarkPair, LocalFace, delaye
 from talkinghead.evaluation.measured import Measured
 from talkinghead.evaluation.mouth_and_audio import MouthAndAudio, lip_sync, syncnet_embeddings
 from talkinghead.evaluation.needs import Need
-from talkinghead.evaluation.notes import Words, counted, difference_notes, lag_note, words_note
+from talkinghead.evaluation.notes import Words, counted, difference_notes, lag_note, treatment_notes, words_note
 from talkinghead.evaluation.pairs import LeftOut, Pair
 from talkinghead.evaluation.registry import audio_scores, landmark_scores, not_measured
 from talkinghead.evaluation.results import (
@@ -235,7 +235,7 @@ def evaluate_pair(
         missing[Need.TWIN] = TWIN_MISSING
     if ground_truth.reference is None:
         counts = {"frames_scored": float(output.track.valid.sum()), "frames_total": float(len(output.track))}
-        notes = tuple(counted(~output.track.valid, "of the output show no face"))
+        notes = (*treatment_notes(output, "output"), *counted(~output.track.valid, "of the output show no face"))
         reasons = measured.unless(not_measured({**missing, Need.REFERENCE: "needs a reference"}))
         return PairScores(pair, Scores(**measured.scores, **counts), {}, notes, reasons, None, _hashes(pair))
     return _against_reference(pair, output, ground_truth, ground_truth.reference, measured, missing, networks)

@@ -88,6 +88,8 @@ def lag_note(lag: AudioLag, taken_out_s: float) -> Iterator[str]:
 def difference_notes(output: Clip, reference: Clip) -> Iterator[str]:
     """Differences in frame rate, size and length, and frames without a face."""
     one, other = output.track, reference.track
+    yield from treatment_notes(output, "output")
+    yield from treatment_notes(reference, "reference")
     if output.frame_rate != reference.frame_rate:
         yield (
             f"{_fps(output.frame_rate)} frames a second against {_fps(reference.frame_rate)}: "
@@ -101,6 +103,12 @@ def difference_notes(output: Clip, reference: Clip) -> Iterator[str]:
     yield from counted(np.asarray(surplus), "of the output come when the reference has none")
     yield from counted(~other.valid, "of the reference show no face")
     yield from counted(~one.valid, "of the output show no face")
+
+
+def treatment_notes(clip: Clip, what: str) -> Iterator[str]:
+    """What reading a clip did to its pictures, if anything."""
+    if clip.treatment:
+        yield f"pictures of the {what}: {clip.treatment}"
 
 
 def counted(chosen: BoolArray, what: str) -> Iterator[str]:

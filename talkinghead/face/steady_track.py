@@ -30,8 +30,7 @@ from talkinghead.face.region_removal import (
 )
 from talkinghead.face.tracking import load_track, save_track, track_clip, track_file
 from talkinghead.files import cached, sha256_of
-from talkinghead.media.containers import video_key
-from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_reader import VideoReader, pictures_key
 from talkinghead.structures import DEFAULT_TRACKS, FaceChoice, FloatArray, Frame, Reconstruction, Track, Tracks
 from talkinghead.weights import registry
 
@@ -102,7 +101,7 @@ def steady_track(
     if look is not None and sha256_of(look.clip) == content and look.tracks.video == tracks.video:
         look = None
     points = hashlib.sha256(model.neutral.tobytes() + model.rigid.tobytes()).hexdigest()
-    key = f"{content[:32]}-{face}-shots-steady-{points[:8]}{video_key(clip, tracks)}"
+    key = f"{pictures_key(clip, tracks)}-{face}-shots-steady-{points[:8]}"
     if look is not None:  # a clip may show several people, of whom each is an anchor
         person = hashlib.sha256(look.reconstruction.identity.tobytes()).hexdigest()
         key += f"-{sha256_of(look.clip)[:16]}-{person[:8]}"

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import CheckpointError
 from talkinghead.face.landmarks import Face, FaceLandmarker, FaceRegion
-from talkinghead.files import Arrays, cached, load_arrays, save_arrays, sha256_of
-from talkinghead.media.containers import video_key
+from talkinghead.files import Arrays, cached, load_arrays, save_arrays
 from talkinghead.media.shots import ShotDetector
-from talkinghead.media.video_reader import VideoReader
+from talkinghead.media.video_reader import VideoReader, pictures_key
 from talkinghead.structures import BLENDSHAPES, DEFAULT_TRACKS, LANDMARKS, ByteArray, FaceChoice, Frame, Track, Tracks
 from talkinghead.weights import registry
 
@@ -156,7 +155,7 @@ def track_file(
         with VideoReader(clip, tracks) as reader:
             return track_clip(reader, landmarker, reader.info.width, reader.info.height, face=face, progress=progress)
 
-    key = f"{sha256_of(clip)[:32]}-{face}-shots{video_key(clip, tracks)}"
+    key = f"{pictures_key(clip, tracks)}-{face}-shots"
     return cached("tracks", key, make, load_track, lambda path, track: save_track(track, path))
 
 

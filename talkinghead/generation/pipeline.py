@@ -28,6 +28,7 @@ from talkinghead.generation.driving import (
     load_speech_model,
     pause_expression,
 )
+from talkinghead.generation.expression_files import SUFFIXES
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.framing import Framing, framing_for
@@ -39,6 +40,7 @@ from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, audio_lead_s, read_audio
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.remarks import audio_remarks, video_remarks
+from talkinghead.media.video_reader import read_video_info
 from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
@@ -171,7 +173,8 @@ def write_video(
         frame was made), frames_per_second, frames_passed_through (without a new mouth), passed_through (their number by
         `passthrough.Reason`), frames_blended (between these and the others), expressions_bent (frames that asked for a
         mouth that the anchor's clip does not show, see `own_range`), speech_adaptation (see `driving.adaptation_used`;
-        None where the expression does not come from speech), consent (as the anchor records it), remarks (on the
+        None where the expression does not come from speech), consent (as the anchor records it), pictures (what
+        reading did to those of the `clip` and of the `expression` video, see `PictureTreatment`), remarks (on the
         inputs, a sentence each), audio_missing_s and audio_gaps (of the speech, filled with silence); for a script also
         text_to_speech, as `write_speech` describes it.
 
@@ -238,6 +241,7 @@ def _report(
         "passed_through": {str(reason): count for reason, count in sorted(passthrough.reasons.items())},
         "frames_blended": passthrough.blended,
         "expressions_bent": performance.updater.bent_frames,
+        "pictures": performance.pictures,
         "speech_adaptation": performance.speech_adaptation,
         "audio_missing_s": round(performance.audio.survey.missing_s, 3),
         "audio_gaps": performance.audio.survey.gaps,
@@ -269,6 +273,7 @@ def stream_frames(
             recording_start_s=0.0 - performance.times.audio.begin_s,
             progress=progress,
             remarks=performance.remarks,
+            pictures=performance.pictures,
             held=opened.pop_all(),
         )
 
@@ -293,6 +298,8 @@ class Performance:
     """The speech."""
     remarks: tuple[str, ...]
     """What is worth knowing of the inputs, a sentence each."""
+    pictures: dict[str, dict[str, Any]]
+    """What reading did to the pictures of the clip and of the expression video; nothing of one that is as it was."""
 
     @property
     def timeline(self) -> Timeline:
@@ -371,7 +378,17 @@ def _prepare(
             remark(sentence)
     is_preview = config.preview_range is not None
     return Performance(
-        times, framing, updater, target, duration_s, is_preview, label, adaptation, audio, tuple(remarks)
+        times,
+        framing,
+        updater,
+        target,
+        duration_s,
+        is_preview,
+        label,
+        adaptation,
+        audio,
+        tuple(remarks),
+        _treatments(whole, config),
     )
 
 
@@ -393,6 +410,14 @@ def _from_file(anchor: Anchor, config: GenerationConfig, times: OutputTimes, aud
 def is_same_file(path: Path, other: Path) -> bool:
     """Whether two paths are of files with the same content; False where there is no such file."""
     return path.is_file() and path.stat().st_size == other.stat().st_size and sha256_of(path) == sha256_of(other)
+
+
+def _treatments(timeline: Timeline, config: GenerationConfig) -> dict[str, dict[str, Any]]:
+    """What reading does to the pictures of the clip and of an expression video, by role."""
+    found = {"clip": timeline.treatment}
+    if config.expression is not None and config.expression.suffix.lower() not in SUFFIXES:
+        found["expression"] = read_video_info(config.expression).treatment
+    return {role: treatment.as_dict() for role, treatment in found.items() if treatment}
 
 
 def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 
@@ -45,6 +45,8 @@ class FrameStream:
     """Called after each frame with frames done and frames in all."""
     remarks: tuple[str, ...] = ()
     """What is worth knowing of the inputs, a sentence each."""
+    pictures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What reading did to the pictures of the clip and of the expression video, see `PictureTreatment.as_dict`."""
     held: ExitStack = field(default_factory=ExitStack)
     """What is closed with the stream."""
 

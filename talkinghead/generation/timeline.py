@@ -24,11 +24,13 @@ from talkinghead.generation.passthrough import Reason, reject_reasons
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.structures import (
     DEFAULT_TRACKS,
+    UNTREATED,
     BoolArray,
     ClipRange,
     FaceChoice,
     Frame,
     Loop,
+    PictureTreatment,
     Reconstruction,
     Tracks,
 )
@@ -59,6 +61,8 @@ class Timeline:
     """With which the clip goes on forwards; None where it is long enough, or turns."""
     tracks: Tracks = DEFAULT_TRACKS
     """Which video track of the clip."""
+    treatment: PictureTreatment = UNTREATED
+    """What reading the clip does to its pictures."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -109,8 +113,12 @@ def plan(
     count = frame_count(duration_s, info.frame_rate)
     crossing = None
     if not is_constant_rate(reconstruction.times_s, info.frame_rate):
-        clip_times_s = reconstruction.times_s[first : last + 1]
-        frames, times_s = _variable_rate_plan(clip_times_s, info.frame_rate, duration_s)
+        shown_of = reconstruction.select(np.arange(first, last + 1))
+        intervals_s = np.append(np.diff(shown_of.times_s), 1 / float(info.frame_rate))
+        # Another clip is to be seen from end to end; the anchor's own may turn where the head is stillest.
+        is_longer = clip is None and duration_s > float(intervals_s.sum())
+        turns = turning_points(shown_of) if is_longer else (0, last - first)
+        frames, times_s = _variable_rate_plan(intervals_s, turns, duration_s)
         frames += first
     else:
         times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
@@ -134,6 +142,7 @@ def plan(
         span=(first, last),
         crossing=crossing,
         tracks=tracks,
+        treatment=info.treatment,
     )
 
 
@@ -197,19 +206,27 @@ def frame_count(duration_s: float, frame_rate: Fraction) -> int:
 
 
 def is_constant_rate(times_s: NDArray[np.float64], frame_rate: Fraction) -> bool:
-    """Whether frames come at an even pace: no time of (T,) is off by half a frame or more."""
-    return bool(np.abs(times_s - np.arange(len(times_s)) / float(frame_rate)).max() < 0.5 / float(frame_rate))
+    """Whether frames come at an even pace: no time of (T,) is off by half a frame or more, with the best start."""
+    return bool(np.ptp(times_s - np.arange(len(times_s)) / float(frame_rate)) < 1 / float(frame_rate))
 
 
 def _variable_rate_plan(
-    clip_times_s: NDArray[np.float64], frame_rate: Fraction, duration_s: float
+    intervals_s: NDArray[np.float64], turns: tuple[int, int], duration_s: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Frames and times of a variable-rate clip: its own timestamps, forth and back until the speech ends."""
-    intervals = np.append(np.diff(clip_times_s), 1 / float(frame_rate))
-    length_s = float(intervals.sum())
-    rounds = math.ceil(duration_s / length_s) + 1
-    frames = ping_pong(len(clip_times_s) * rounds, 0, len(clip_times_s) - 1)
-    times_s = np.concatenate([[0.0], np.cumsum(intervals[frames])[:-1]])
+    """Frames and times of a variable-rate clip: each frame for as long as in the clip, until the speech ends.
+
+    Args:
+        intervals_s: (T,) how long each of the clip's frames is shown, seconds.
+        turns: frames at which playback turns.
+        duration_s: of the speech.
+    """
+    count = len(intervals_s)
+    while True:
+        frames = ping_pong(count, *turns)
+        times_s = np.concatenate([[0.0], np.cumsum(intervals_s[frames])[:-1]])
+        if times_s[-1] >= duration_s:
+            break
+        count *= 2
     inside = times_s < duration_s - 1e-6
     inside[0] = True
     return frames[inside], times_s[inside]

@@ -120,6 +120,7 @@ def _described(kind: str, path: Path) -> dict[str, Any]:
         "frame_rate": float(info.frame_rate),
         "duration_s": info.duration_s,
         "has_audio": info.has_audio,
+        "pictures": info.treatment.as_dict(),
     }
 
 

@@ -1,6 +1,7 @@
 """The program: errors and exit codes, and the commands that show what there is."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from talkinghead import __version__, errors
 from talkinghead.cli import doctor
 from talkinghead.cli.main import main
 from talkinghead.options.command_group import CommandGroup
+from talkinghead.structures import PictureTreatment
 from talkinghead.weights import registry
 
 
@@ -143,3 +145,28 @@ def test_doctor_prints_brackets_as_they_are(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("arguments", [[], ["a.mp4"], ["a.mp4", "-o", "b", "--continue", "c"]])
 def test_training_takes_a_clip_or_an_anchor(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, ["train", *arguments]).exit_code == 2
+
+
+def test_what_reading_did_to_pictures_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    treatment = PictureTreatment(Fraction(4, 3), "HLG BT.2020", "interlaced, top field first", 25, Fraction(25))
+    report = {
+        "output": "b.mp4",
+        "consent": "Jo",
+        "speech_adaptation": "half",
+        "frames": 100,
+        "fps": 25.0,
+        "duration_s": 4.0,
+        "seconds": 1.0,
+        "frames_per_second": 100.0,
+        "frames_passed_through": 0,
+        "pictures": {"clip": treatment.as_dict()},
+    }
+    monkeypatch.setattr("talkinghead.generation.pipeline.write_video", lambda *_: report)
+    result = CliRunner().invoke(main, ["generate", "me.anchor", "a.wav", "-o", "b.mp4"])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == (
+        "Pictures of the clip: pixels of 4:3 made square; HLG BT.2020 converted to BT.709; deinterlaced (interlaced, "
+        "top field first); 25 fps by its time stamps; 25 frames repeated in gaps."
+    )
+    as_json = json.loads(CliRunner().invoke(main, ["generate", "me.anchor", "a.wav", "-o", "b.mp4", "--json"]).stdout)
+    assert as_json["pictures"]["clip"]["filled_frames"] == 25

@@ -102,7 +102,7 @@ def test_generate_is_called_with_all_of_its_options(monkeypatch: pytest.MonkeyPa
         calls.append(arguments[:4])
         return report
 
-    report = {"consent": None, "speech_adaptation": "half", "frames": 9, "frames_passed_through": 0}
+    report = {"consent": None, "speech_adaptation": "half", "frames": 9, "frames_passed_through": 0, "pictures": {}}
     monkeypatch.setattr("talkinghead.generation.pipeline.write_video", write_video)
     options = ["--attack-ms", "90", "--release-ms", "250.5", "--clip", "c.mp4", "--face", "2", "--device", "cpu"]
     options += ["--clip-range", "0.5-8", "--visible-label", "AI", "--contact-sheet", "c.png", "--overwrite"]

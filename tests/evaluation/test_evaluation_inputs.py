@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import interlaced, write_lossless
 from safetensors import safe_open
 
 from talkinghead.errors import MissingFileError, TableError
+from talkinghead.evaluation.clip import Clip
 from talkinghead.evaluation.driving_audio import DrivingAudio, with_aligned_phones
+from talkinghead.evaluation.evaluate import _notes
 from talkinghead.evaluation.needs import Need
 from talkinghead.evaluation.pairs import find_pairs
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.media.video_reader import read_video_info
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import plain, read_phone_times
-from talkinghead.structures import Audio
+from talkinghead.structures import LANDMARKS, Audio, Track
 
 PRESENTER = Path(__file__).parents[2] / "data" / "presenter" / "presenter.mp4"
 
@@ -27,6 +31,17 @@ def touch(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).touch()
     return folder
+
+
+def test_a_note_says_what_reading_did_to_the_pictures(tmp_path: Path) -> None:
+    path = write_lossless(tmp_path / "clip.mp4", interlaced(20, top_first=True), flags="tff")
+    info = read_video_info(path)
+    landmarks = np.zeros((20, LANDMARKS, 3), np.float32)
+    track = Track(landmarks, np.zeros(20, np.bool_), np.arange(20) / 25, info.width, info.height)
+    clip = Clip(path, info.frame_rate, track, info.treatment)
+    assert list(_notes(clip, clip))[:2] == [
+        f"pictures of the {role}: deinterlaced (interlaced, top field first)" for role in ("output", "reference")
+    ]
 
 
 def test_files_are_paired_in_order_and_one_serves_all() -> None:

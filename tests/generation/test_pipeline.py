@@ -43,6 +43,7 @@ from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.leads import LEAD_S
 from talkinghead.generation.pipeline import generate, is_own_voice
+from talkinghead.generation.timeline import _variable_rate_plan
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.images import GAP_PX, SHEET_WIDTH_PX
 from talkinghead.media.video_reader import VideoReader
@@ -122,7 +123,7 @@ def test_frames_and_audio_are_complete_at_any_rate(
 def test_a_variable_rate_keeps_its_own_times(
     anchor_folder: Path, expression_file: Path, short_speech: Path, tmp_path: Path
 ) -> None:
-    steps = np.random.default_rng(3).choice([0.02, 0.04, 0.1], 20)
+    steps = np.array([0.033] * 10 + [0.046] * 10)
     times_s = np.concatenate([[0], np.cumsum(steps)[:-1]])
     source = drawn_clip(tmp_path / "source.mp4", 1.5, 20, spoken=1, with_audio=False, times_s=times_s)
     output = tmp_path / "output.mp4"
@@ -130,6 +131,27 @@ def test_a_variable_rate_keeps_its_own_times(
     found = [frame.time_s for frame in read(output)]
     np.testing.assert_allclose(found, times_s[times_s < SHORT_S], atol=1e-3)
     assert len(read_audio(output).samples) == round(SHORT_S * RATE_HZ)
+
+
+def test_a_gap_in_the_clip_is_filled(
+    anchor_folder: Path, expression_file: Path, short_speech: Path, tmp_path: Path
+) -> None:
+    times_s = np.arange(20) / 25 + 0.2 * (np.arange(20) >= 5)
+    source = drawn_clip(tmp_path / "source.mp4", 1.5, 20, spoken=1, with_audio=False, times_s=times_s)
+    output = tmp_path / "output.mp4"
+    made = generate(anchor_folder, short_speech, output, clip=source.path, expression=expression_file, device="cpu")
+    count = math.ceil(SHORT_S * 25)
+    assert made["frames"] == count and made["fps"] == 25
+    assert made["pictures"]["clip"]["filled_frames"] == 5
+    np.testing.assert_allclose([frame.time_s for frame in read(output)], np.arange(count) / 25, atol=1e-3)
+
+
+def test_a_variable_rate_turns_where_it_is_told() -> None:
+    intervals_s = np.array([0.03, 0.04, 0.05, 0.04, 0.03])
+    frames, times_s = _variable_rate_plan(intervals_s, (1, 3), 0.5)
+    assert frames.tolist() == [0, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3]
+    np.testing.assert_allclose(times_s, np.cumsum([0, *intervals_s[frames[:-1]]]))
+    assert times_s[-1] < 0.5 <= times_s[-1] + intervals_s[frames[-1]]
 
 
 def test_speech_longer_than_the_clip(

@@ -420,6 +420,7 @@ def _write_anchor(
             "frames_with_face": usable,
             "seconds_with_face": round(usable * frame_period_s(track.times_s), 2),
             "opening": round(float(np.quantile(prepared.face.opening(own), WIDE_QUANTILE)), 3),
+            "pictures": read_video_info(copy, config.tracks).treatment.of_pictures.as_dict(),
             "steady": True,
             "audio_track": config.audio_track,
             "video_track": config.video_track,
