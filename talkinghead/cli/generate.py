@@ -22,6 +22,8 @@ from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passed_through, is_mostly_passed_through
 from talkinghead.generation.output_options import FIRST_SECONDS
+from talkinghead.options.fields import options_of
+from talkinghead.text_to_speech.config import SpeakingConfig
 
 if TYPE_CHECKING:
     from talkinghead.text_to_speech import Script
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @text_options
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Video to write (.mp4).")
 @config_options(GenerationConfig, bare={"preview": FIRST_SECONDS})
+@config_options(SpeakingConfig, "speaking")
 @click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as one PNG.")
 @click.option(
     "--sign",
@@ -49,6 +52,7 @@ def generate(
     text_file: Path | None,
     voice: str | None,
     output: Path,
+    speaking: SpeakingConfig,
     config: GenerationConfig,
     contact_sheet: Path | None,
     sign: tuple[Path, Path] | None,
@@ -60,7 +64,7 @@ def generate(
 
     ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
     """
-    source = _speech(speech, text, text_file, voice)
+    source = _speech(speech, text, text_file, voice, speaking)
     from talkinghead.generation.pipeline import VideoOutput, write_video
     from talkinghead.provenance.c2pa import Signer
 
@@ -115,6 +119,7 @@ def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
 @click.option("--text-file", type=click.Path(path_type=Path, allow_dash=True), help=TEXT_FILE_HELP)
 @click.option("--voice", help=VOICE_HELP)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Audio file to write (.wav).")
+@config_options(SpeakingConfig, "speaking")
 @click.option("--phones", type=click.Path(path_type=Path), help="Also write its phones and their times, for --phones.")
 @shared_options("overwrite", "quiet", "json")
 def speak(
@@ -122,6 +127,7 @@ def speak(
     text_file: Path | None,
     voice: str | None,
     output: Path,
+    speaking: SpeakingConfig,
     phones: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -130,7 +136,7 @@ def speak(
     """Speak TEXT into an audio file, as `generate --text` does for a video."""
     if (text is None) == (text_file is None):
         raise click.UsageError("Give either TEXT or --text-file.")
-    script = _script(text, text_file, voice)
+    script = _script(text, text_file, voice, speaking)
     from talkinghead.files import check_output_path
     from talkinghead.speech.phone_times import write_phone_times
     from talkinghead.text_to_speech.speech_file import write_speech
@@ -147,25 +153,33 @@ def speak(
         print_json({"output": str(output), **made})
     elif not quiet:
         click.echo(f"{output}: {made['duration_s']:.1f} s, spoken by {made['voice']}")
-        echo_skipped(made)
+        echo_skipped(made, spoken.skipped)
 
 
-def _speech(speech: Path | None, text: str | None, text_file: Path | None, voice: str | None) -> Path | Script:
+def _speech(
+    speech: Path | None, text: str | None, text_file: Path | None, voice: str | None, speaking: SpeakingConfig
+) -> Path | Script:
     """The speech file, or the script of a text, whichever was given."""
     if sum(given is not None for given in (speech, text, text_file)) != 1:
         raise click.UsageError("Give one of SPEECH, --text and --text-file.")
     if speech is not None:
         if voice is not None:
             raise click.UsageError("--voice goes with --text or --text-file, not with SPEECH.")
+        changed = [one.name for one in options_of(SpeakingConfig) if getattr(speaking, one.name) != one.default]
+        if changed:
+            raise click.UsageError(
+                f"--{changed[0].replace('_', '-')} goes with --text or --text-file, not with SPEECH."
+            )
         return speech
-    return _script(text, text_file, voice)
+    return _script(text, text_file, voice, speaking)
 
 
-def _script(text: str | None, text_file: Path | None, voice: str | None) -> Script:
-    """The text, or that of the file, with its voice."""
+def _script(text: str | None, text_file: Path | None, voice: str | None, speaking: SpeakingConfig) -> Script:
+    """The text, or that of the file, with its voice and how it is spoken."""
     from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
-    return Script(_read_text(text_file or STANDARD_INPUT) if text is None else text, voice or DEFAULT_VOICE)
+    content = _read_text(text_file or STANDARD_INPUT) if text is None else text
+    return Script(content, voice or DEFAULT_VOICE, speaking)
 
 
 def _read_text(path: Path) -> str:

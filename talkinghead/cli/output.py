@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,14 +14,37 @@ from rich.text import Text
 
 LONGEST_SHOWN = 1000
 """Number of characters of a text out of a file that are printed."""
+FORMAT_NAMES = {"markdown": "Markdown", "srt": "subtitles, each cue at its time", "ssml": "SSML"}
+"""Format of a text -> what it is called."""
+MOST_SHOWN_PARTS = 5
+"""Number of parts of a text that are shown."""
+LONGEST_SHOWN_PART = 40
+"""Number of characters of such a part that are shown."""
 TABLE_WIDTH = 100
 """Least width, in characters, of a table that is printed into a file or a pipe."""
 
 
-def echo_skipped(spoken: dict[str, Any] | None) -> None:
-    """Tell how much of a text its voice could not speak; `spoken` is what `write_speech` reports."""
-    if spoken and spoken["skipped"]:
-        click.echo(f"{spoken['voice']} could not speak {spoken['skipped']} sentences or words of the text.")
+def echo_skipped(spoken: dict[str, Any] | None, skipped: Sequence[str] = ()) -> None:
+    """Tell how a text was read, and how much of it its voice could not speak.
+
+    Args:
+        spoken: what `write_speech` reports.
+        skipped: what the voice could not speak, of which the first are shown.
+    """
+    if not spoken:
+        return
+    if spoken["text_format"] != "plain":
+        click.echo(
+            f"The text was read as {FORMAT_NAMES[spoken['text_format']]} (--text-format plain reads it as it is)."
+        )
+    if spoken["without_effect"]:
+        click.echo(f"Without effect: {', '.join(spoken['without_effect'])}.")
+    if spoken["skipped"]:
+        first = ", ".join(" ".join(part.split())[:LONGEST_SHOWN_PART] for part in skipped[:MOST_SHOWN_PARTS])
+        shown = f": {first}{', ...' if len(skipped) > MOST_SHOWN_PARTS else ''}" if first else "."
+        click.echo(
+            f"{spoken['voice']} could not speak {spoken['skipped']} sentences, words or signs of the text{shown}"
+        )
 
 
 def echo_pictures(pictures: Mapping[str, Mapping[str, Any]]) -> None:

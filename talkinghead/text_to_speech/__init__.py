@@ -5,6 +5,7 @@
 No model is loaded before the first sentence is synthesized.
 """
 
+from talkinghead.text_to_speech.config import SpeakingConfig
 from talkinghead.text_to_speech.engine import PAUSE, Engine, Phone, Utterance, Voice, join
 from talkinghead.text_to_speech.hibari import HibariEngine
 from talkinghead.text_to_speech.registry import DEFAULT_VOICE, all_voices, engines, find_voice, register_engine
@@ -17,6 +18,7 @@ __all__ = [
     "HibariEngine",
     "Phone",
     "Script",
+    "SpeakingConfig",
     "Utterance",
     "Voice",
     "all_voices",

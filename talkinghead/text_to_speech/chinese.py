@@ -1,4 +1,4 @@
-"""Chinese text to phonemes in Kokoro's alphabet: numbers to words, characters to pinyin, pinyin to IPA.
+"""Chinese text to phonemes in Kokoro's alphabet: characters to pinyin, pinyin to IPA.
 
 The IPA of pinyin follows Lin, The Sounds of Chinese (2007), and Wikipedia's Help:IPA/Mandarin. Tones are the arrows
 that Kokoro was trained on, written after the vowel.
@@ -8,6 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+
+from talkinghead.errors import TextError
+from talkinghead.text_to_speech.normalization.characters import HAN
+from talkinghead.text_to_speech.phones import (
+    MARK_BEGIN,
+    MARK_END,
+    MARK_PHONES,
+    PINYIN,
+    PhonedWord,
+    split_marks,
+    to_kokoro,
+)
 
 INITIALS = {
     "": "", "b": "p", "p": "pʰ", "m": "m", "f": "f", "d": "t", "t": "tʰ", "n": "n", "l": "l",
@@ -34,32 +46,56 @@ PUNCTUATION = str.maketrans({
     "『": " “", "』": "” ", "【": " “", "】": "” ",
 })  # fmt: skip
 """Chinese punctuation -> that of Kokoro's alphabet."""
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff〇"
-"""Ranges of Chinese characters, for a regular expression."""
-_RUN = re.compile(rf"[{_HAN}]+|[^{_HAN}]+")
-_NUMBER = re.compile(r"(\d{4})(?=年)|(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?([%％])?", re.ASCII)
-"""A year, or a whole number with an optional fraction and percent sign."""
-DIGITS = "零一二三四五六七八九"
-_MAX_QUANTITY_DIGITS = 8
-"""A longer number without commas is read digit by digit, as telephone numbers are."""
-_MAX_WORD_DIGITS = 16
-"""Longer numbers have no common word, and are read digit by digit."""
+_RUN = re.compile(rf"[{HAN}]+|[^{HAN}]+")
+_LETTER = re.compile(r"(?<![A-Za-z'])A(?![A-Za-z'])")
+"""The letter A by itself: in a Chinese text a name, not the English article."""
+_LETTER_PHONES = "eɪ"
 
 
 def chinese_phonemes(text: str, foreign: Callable[[str], str]) -> str:
     """Phonemes of a Chinese text.
 
     Args:
-        text: may have words in other scripts.
-        foreign: gives the phonemes of a run of such words.
+        text: may have words in other scripts, and words with their phones, in IPA or pinyin; numbers are words.
+        foreign: gives the phonemes of a run of words in other scripts.
     """
     phonemes: list[str] = []
-    for run in _RUN.findall(spell_numbers(text).translate(PUNCTUATION)):
-        if re.match(f"[{_HAN}]", run):
-            phonemes.append("".join(_syllables(run)))
-        else:
-            phonemes.append(f" {foreign(run)} " if any(map(str.isalpha, run)) else run)
+    for part in split_marks(text):
+        if isinstance(part, PhonedWord):
+            phonemes.append(_given(part))
+            continue
+        for run in _RUN.findall(part.translate(PUNCTUATION)):
+            if re.match(f"[{HAN}]", run):
+                phonemes.append("".join(_syllables(run)))
+            else:
+                phonemes.append(f" {_foreign(run, foreign)} " if any(map(str.isalpha, run)) else run)
     return " ".join("".join(phonemes).split())
+
+
+def characters_without_reading(text: str) -> list[str]:
+    """Chinese characters of a text for which no reading is known."""
+    runs = [run for run in _RUN.findall(text) if re.match(f"[{HAN}]", run)]
+    return [character for run in runs for character, ipa in zip(run, _syllables(run), strict=False) if not ipa]
+
+
+def _given(word: PhonedWord) -> str:
+    """The phonemes of a word with phones: syllables of pinyin, or IPA."""
+    if not PINYIN.fullmatch("".join(word.phones.split())):
+        return to_kokoro(word)
+    from pypinyin.contrib.tone_convert import to_finals_tone3, to_initials
+
+    syllables = []
+    for pinyin in re.findall(r"[a-zü]+[1-5]", word.phones):
+        syllables.append(syllable(to_initials(pinyin), to_finals_tone3(pinyin, v_to_u=False)))
+        if not syllables[-1]:
+            raise TextError(f"{pinyin}, in the pronunciation /{word.phones}/ of {word.word}, is no syllable of pinyin.")
+    return "".join(syllables)
+
+
+def _foreign(run: str, foreign: Callable[[str], str]) -> str:
+    """Phonemes of a run in other scripts, in which a single A is the letter."""
+    marked = _LETTER.sub(f"{MARK_BEGIN}A{MARK_PHONES}{_LETTER_PHONES}{MARK_END}", run)
+    return foreign(marked)
 
 
 def _syllables(characters: str) -> Iterator[str]:
@@ -90,54 +126,3 @@ def syllable(initial: str, final: str) -> str:
         return ""
     ipa = "ɨ0" if vowel == "i" and initial in APICAL else FINALS[vowel]
     return INITIALS[initial] + ipa.replace("0", TONES[tone])
-
-
-def spell_numbers(text: str) -> str:
-    """Replace ASCII digits by Chinese words: 2026年 digit by digit; 1,200 and 3.14 and 50% as quantities."""
-    return _NUMBER.sub(_number_words, text)
-
-
-def _number_words(number: re.Match[str]) -> str:
-    """Words of a match of `_NUMBER`."""
-    year, whole, fraction, percent = number.groups()
-    if year:
-        return _digit_by_digit(year)
-    is_quantity = "," in whole or (len(whole) <= _MAX_QUANTITY_DIGITS and not re.match(r"0\d", whole))
-    words = quantity(whole.replace(",", "")) if is_quantity else _digit_by_digit(whole)
-    if fraction:
-        words += "点" + _digit_by_digit(fraction)
-    return "百分之" + words if percent else words
-
-
-def _digit_by_digit(digits: str) -> str:
-    return "".join(DIGITS[int(digit)] for digit in digits)
-
-
-def quantity(digits: str) -> str:
-    """A whole number in words; one of more than sixteen digits is read digit by digit."""
-    digits = digits.lstrip("0")
-    if len(digits) > _MAX_WORD_DIGITS:
-        return _digit_by_digit(digits)
-    # Chinese counts in powers of ten thousand. Zeros between two digits, however many, are one 零; those at the end
-    # are none.
-    groups = [digits[max(0, end - 4) : end] for end in range(len(digits), 0, -4)]
-    words = ""
-    for group, unit in reversed(list(zip(groups, ("", "万", "亿", "万亿"), strict=False))):
-        if int(group):
-            gap = "零" if words and group[0] == "0" and not words.endswith("零") else ""
-            words += gap + _thousands(group) + unit
-        elif words and not words.endswith("零"):
-            words += "零"
-    words = words.rstrip("零") or "零"
-    return words.removeprefix("一") if words.startswith("一十") else words  # ten is 十, not 一十
-
-
-def _thousands(group: str) -> str:
-    """Up to four digits, not all zero: 105 is 一百零五."""
-    words = ""
-    for digit, unit in zip(group, ("千", "百", "十", "")[-len(group) :], strict=True):
-        if digit != "0":
-            words += DIGITS[int(digit)] + unit
-        elif words and not words.endswith("零"):
-            words += "零"
-    return words.rstrip("零").lstrip("零")

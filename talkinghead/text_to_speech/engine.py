@@ -105,12 +105,18 @@ class Engine(Protocol):
         """What to install to get (more of) its voices, as one clause; empty where everything is there."""
         ...
 
-    def speak(self, sentence: str, voice: str) -> Utterance:
-        """Synthesize one sentence; the same sentence always gives the same utterance.
+    def speak(self, sentence: str, voice: str, speed: float = 1.0) -> Utterance:
+        """Synthesize one sentence; the same arguments always give the same utterance.
+
+        An engine may have two more attributes. `reads_phones`, where it is true, says that the sentence may have words
+        with their phones, which `phones.split_marks` finds. `unsayable(sentence, voice)` returns the parts of a
+        sentence that the voice leaves out without an error.
 
         Args:
-            sentence: plain text without line breaks, some of it letters or digits.
+            sentence: plain text without line breaks, some of it letters. In English and Chinese its numbers and signs
+                are words already.
             voice: name of one of `voices()`.
+            speed: factor on the usual speed of speech. An engine without this parameter has one speed.
 
         Raises:
             NothingToSpeakError: nothing in the sentence can be pronounced in the voice's language.

@@ -8,21 +8,32 @@ import unicodedata
 from typing import Any
 
 from talkinghead.errors import VoiceUnavailableError
+from talkinghead.text_to_speech.phones import PhonedWord, split_marks, to_kokoro
 
 _LONG_NUMBER = re.compile(r"\d[\d,]{14,}\d")
 """Numbers of so many digits that hibari's rules have no word for them."""
 
 
 def english_phonemes(text: str) -> str:
-    """Phonemes of a text: IPA with capitals for diphthongs, stress marks, punctuation, spaces; empty if it has none.
+    """Phonemes of a text, whose words may have their phones with them (see `phones`).
+
+    Returns:
+        IPA with capitals for diphthongs, stress marks, punctuation, spaces; empty if the text has none.
 
     Raises:
         VoiceUnavailableError: hibari's rules fail on this text.
     """
     try:
-        return str(_g2p()(_plain_numbers(text)))
+        return str(_g2p()("".join(_marked_up(part) for part in split_marks(text))))
     except (LookupError, TypeError, ValueError) as error:
         raise VoiceUnavailableError(f"hibari cannot read {text[:40]!r}: {error}") from error
+
+
+def _marked_up(part: str | PhonedWord) -> str:
+    """A part of a sentence as hibari takes it, which has markup for phones: [word](/phones/)."""
+    if isinstance(part, PhonedWord):
+        return f"[{re.sub(r'[^A-Za-z]', '', part.word) or 'word'}](/{to_kokoro(part)}/)"
+    return _plain_numbers(part.replace("](", "] ("))
 
 
 @functools.cache

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import soundfile
 
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech.engine import Utterance, Voice
+from talkinghead.text_to_speech.phones import PhonedWord, split_marks, to_espeak
 
 PROGRAM = "espeak-ng"
 INSTALL = "apt install espeak-ng"
 TIMEOUT_S = 60
 """For one sentence."""
+_MINUS = re.compile(r"(?<![\w.,)-])[-−](?=\d)")
+"""A minus sign before a number, typed as a hyphen or not."""
+WORDS_PER_MINUTE = 175
+"""espeak-ng's usual speed."""
 FIRST = ("en-us", "en-gb", "cmn")
 """Languages that are listed before the others, espeak-ng's names."""
 
@@ -29,6 +37,7 @@ class EspeakEngine:
 
     name: str = "espeak"
     program: str = PROGRAM
+    reads_phones: ClassVar[bool] = True
 
     @property
     def version(self) -> str:
@@ -43,15 +52,56 @@ class EspeakEngine:
     def missing(self) -> str:
         return "" if shutil.which(self.program) else INSTALL
 
-    def speak(self, sentence: str, voice: str) -> Utterance:
+    def speak(self, sentence: str, voice: str, speed: float = 1.0) -> Utterance:
         if not shutil.which(self.program):
             raise VoiceUnavailableError(f"The voice {voice} needs espeak-ng: {INSTALL}")
         language = voice.partition("-")[2]
-        wav = self._run(["-v", language, "-b", "1", "-z", "--stdin", "--stdout"], sentence)
+        text = "".join(
+            _marked_up(part if isinstance(part, PhonedWord) else self._with_minus(part, language))
+            for part in split_marks(sentence)
+        )
+        words_per_minute = str(round(WORDS_PER_MINUTE * speed))
+        wav = self._run(["-v", language, "-b", "1", "-z", "-s", words_per_minute, "--stdin", "--stdout"], text)
         audio = read_wav(wav)
         if not audio.samples.any():
             raise NothingToSpeakError(f"The voice {voice} can pronounce nothing in {sentence[:40]!r}.")
         return Utterance(audio)
+
+    def unsayable(self, sentence: str, voice: str) -> Sequence[str]:
+        """Signs for which the voice's language has no word, found out by asking for their phones."""
+        if shutil.which(self.program) and _MINUS.search(sentence) and not self._minus(voice.partition("-")[2]):
+            minus = _MINUS.findall(sentence)
+        else:
+            minus = []
+        signs = [
+            character for character in sentence if unicodedata.category(character) in ("Sm", "Sc", "So", "No", "Nl")
+        ]
+        language = voice.partition("-")[2]
+        silent = {sign: self._is_silent(sign, language) for sign in set(signs)} if shutil.which(self.program) else {}
+        return [*minus, *(sign for sign in signs if silent.get(sign))]
+
+    def _is_silent(self, sign: str, language: str) -> bool:
+        return not any(map(str.isalnum, self._phones(sign, language)))
+
+    def _minus(self, language: str) -> str:
+        """The sign before a number that is said in a language: some lose the hyphen; empty if each is lost."""
+        number = self._phones("5", language)
+        return next((sign for sign in "-−" if self._phones(f"{sign}5", language) != number), "")
+
+    def _with_minus(self, text: str, language: str) -> str:
+        return _MINUS.sub(self._minus(language) or "-", text) if _MINUS.search(text) else text
+
+    def _phones(self, text: str, language: str) -> str:
+        """espeak-ng's mnemonics of a short text; each is asked for once."""
+        if (text, language) not in self._asked:
+            arguments = ["-v", language, "-b", "1", "-q", "-x", "--stdin"]
+            self._asked[text, language] = self._run(arguments, text).decode(errors="replace").strip()
+        return self._asked[text, language]
+
+    @cached_property
+    def _asked(self) -> dict[tuple[str, str], str]:
+        """Text and language -> its mnemonics."""
+        return {}
 
     @cached_property
     def _voices(self) -> Sequence[Voice]:
@@ -73,6 +123,11 @@ class EspeakEngine:
         except (OSError, subprocess.SubprocessError) as error:
             raise VoiceUnavailableError(f"espeak-ng failed: {error}") from error
         return done.stdout
+
+
+def _marked_up(part: str | PhonedWord) -> str:
+    """A part of a sentence as espeak-ng takes it, which reads mnemonics of phones in [[ ]]."""
+    return f" [[{to_espeak(part)}]] " if isinstance(part, PhonedWord) else part.replace("[[", "[ [")
 
 
 def read_wav(content: bytes) -> Audio:

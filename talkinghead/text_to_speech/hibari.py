@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ class HibariEngine:
     """English by hibari-tts (Apache-2.0): 24 kHz, about a hundred times faster than real time on one core."""
 
     name: str = "hibari"
+    reads_phones: ClassVar[bool] = True
 
     @property
     def version(self) -> str:
@@ -44,13 +46,13 @@ class HibariEngine:
     def missing(self) -> str:
         return "" if _is_installed() else "pip install hibari-tts==0.2.1"
 
-    def speak(self, sentence: str, voice: str) -> Utterance:
+    def speak(self, sentence: str, voice: str, speed: float = 1.0) -> Utterance:
         if not _is_installed():
             raise VoiceUnavailableError(f"The voice {voice} is not installed: {self.missing()}")
         symbols = self._model.phonemes(sentence)
         if not any(symbol.isalpha() for symbol in symbols):
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in English.")
-        samples, durations = self._model.synthesize(symbols)
+        samples, durations = self._model.synthesize(symbols, speed)
         return Utterance(Audio(samples, RATE_HZ), place_phones(symbols, durations, samples))
 
     @cached_property
@@ -75,8 +77,8 @@ class _HibariModel:
         """A text as symbols of the network's alphabet."""
         return "".join(symbol for symbol in english_phonemes(text) if symbol in self._vocabulary)
 
-    def synthesize(self, symbols: str) -> tuple[FloatArray, NDArray[np.int64]]:
-        """Synthesize L - 2 symbols.
+    def synthesize(self, symbols: str, speed: float = 1.0) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Synthesize L - 2 symbols, at a factor on the usual speed.
 
         Returns:
             (N,) float32 samples, and the (L,) duration frames of the symbols and of the pad at either end.
@@ -84,7 +86,7 @@ class _HibariModel:
         from hibari import dsp
 
         ids = [0, *(self._vocabulary[symbol] for symbol in symbols), 0]
-        feed = {"ids": np.asarray([ids], np.int64), "speed": np.ones(1, np.float32)}
+        feed = {"ids": np.asarray([ids], np.int64), "speed": np.full(1, speed, np.float32)}
         *spectrum, durations = self._session.run(None, feed)
         samples = dsp.synth(*(part[0] for part in spectrum), np.random.default_rng(SEED))
         return np.asarray(samples, np.float32), durations.astype(np.int64)

@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.structures import Audio, FloatArray
-from talkinghead.text_to_speech.chinese import chinese_phonemes
+from talkinghead.text_to_speech.chinese import characters_without_reading, chinese_phonemes
 from talkinghead.text_to_speech.engine import Utterance, Voice, join
 from talkinghead.text_to_speech.english import english_phonemes
 from talkinghead.text_to_speech.phone_timing import RATE_HZ, load_network, place_phones
@@ -55,6 +56,7 @@ class KokoroEngine:
     """Kokoro-82M: 24 kHz, about twice as fast as real time on one core."""
 
     name: str = "kokoro"
+    reads_phones: ClassVar[bool] = True
 
     @property
     def version(self) -> str:
@@ -72,17 +74,21 @@ class KokoroEngine:
     def missing(self) -> str:
         return "" if _is_installed() else EXTRA
 
-    def speak(self, sentence: str, voice: str) -> Utterance:
+    def speak(self, sentence: str, voice: str, speed: float = 1.0) -> Utterance:
         if not _is_installed():
             raise VoiceUnavailableError(f"The voice {voice} is not installed: {EXTRA}")
         _, speaker, language = voice.split("-")
         symbols = self._model.phonemes(sentence, language)
         if not any(symbol.isalpha() for symbol in symbols):
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in {_NAMES[language]}.")
-        return join([self._speak(part, SPEAKERS[speaker][0]) for part in split_symbols(symbols)])
+        return join([self._speak(part, SPEAKERS[speaker][0], speed) for part in split_symbols(symbols)])
 
-    def _speak(self, symbols: str, style: str) -> Utterance:
-        samples, durations = self._model.synthesize(symbols, style)
+    def unsayable(self, sentence: str, voice: str) -> Sequence[str]:
+        """Chinese characters without a known reading."""
+        return characters_without_reading(sentence) if voice.endswith("-zh") else ()
+
+    def _speak(self, symbols: str, style: str, speed: float) -> Utterance:
+        samples, durations = self._model.synthesize(symbols, style, speed)
         return Utterance(Audio(samples, RATE_HZ), place_phones(symbols, durations, samples))
 
     @cached_property
@@ -119,8 +125,8 @@ class _KokoroModel:
         symbols = chinese_phonemes(text, english_phonemes) if language == "zh" else english_phonemes(text)
         return "".join(symbol for symbol in symbols if symbol in self._vocabulary)
 
-    def synthesize(self, symbols: str, style: str) -> tuple[FloatArray, NDArray[np.int64]]:
-        """Synthesize L - 2 symbols in a style.
+    def synthesize(self, symbols: str, style: str, speed: float = 1.0) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Synthesize L - 2 symbols in a style, at a factor on the usual speed.
 
         Returns:
             (N,) float32 samples, and the (L,) duration frames of the symbols and of the pad at either end.
@@ -129,7 +135,7 @@ class _KokoroModel:
         feed = {
             "tokens": np.asarray([ids], np.int64),
             "style": self._styles[style][len(symbols) - 1],  # Kokoro has one for each number of symbols
-            "speed": np.ones(1, np.float32),
+            "speed": np.full(1, speed, np.float32),
         }
         samples, durations = self._session.run(None, feed)
         return np.asarray(samples, np.float32), durations[0].astype(np.int64)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 MAX_WEIGHT = 300
 """Weight of the longest chunk, about 20 s of speech. Engines' own limits (hibari 400 phones, kokoro 510) are higher."""
+LONGEST_REWRITTEN = 2000
+"""Length of a sentence that is rewritten as a whole, so that the time this takes is linear in the text's length."""
 SYLLABLE_WEIGHT = 5
 """Weight of a character that is read as a syllable or a word: a digit, a sign, a Chinese character. Letters weigh 1."""
 
@@ -66,8 +68,13 @@ BEFORE_NUMBER = frozenset(
 """Abbreviations, in lower case, that do not end a sentence if a number follows; otherwise "No." and "Mar." can."""
 
 
-def split_text(text: str) -> Iterator[TextChunk]:
+def split_text(text: str, rewrite: Callable[[str], str] | None = None) -> Iterator[TextChunk]:
     """Cut text into sentences, and sentences that are too long at clauses, else at spaces, else anywhere.
+
+    Args:
+        text: of any length.
+        rewrite: gives what a sentence is read as, before one that is too long is cut; it may become empty. A sentence
+            of more than `LONGEST_REWRITTEN` characters is rewritten part by part.
 
     A blank line ends a paragraph; any other white space, also a line break, is read as one space. Control characters
     are read as spaces, format characters are left out. Empty text gives no chunks.
@@ -75,9 +82,19 @@ def split_text(text: str) -> Iterator[TextChunk]:
     for paragraph in _PARAGRAPH.split(_LINE_BREAK.sub("\n", text)):
         sentences = list(_sentences(_on_one_line(paragraph)))
         for number, sentence in enumerate(sentences, 1):
+            if rewrite is not None:
+                sentence = _rewritten(sentence, rewrite)
+            if not sentence:
+                continue
             *parts, rest = _parts(sentence)
             yield from (TextChunk(part, Break.CLAUSE) for part in parts)
             yield TextChunk(rest, Break.PARAGRAPH if number == len(sentences) else Break.SENTENCE)
+
+
+def _rewritten(sentence: str, rewrite: Callable[[str], str]) -> str:
+    if len(sentence) <= LONGEST_REWRITTEN:
+        return rewrite(sentence)
+    return " ".join(filter(None, map(rewrite, _parts(sentence))))
 
 
 def _on_one_line(text: str) -> str:

@@ -18,10 +18,12 @@ class SpokenFile:
     """What is known of a script that was synthesized to a file."""
 
     report: dict[str, Any]
-    """What `Script.describe` returns, duration_s, and skipped: how many sentences and words the voice cannot
-    pronounce."""
+    """What `Script.describe` returns, duration_s, skipped (how many sentences, words and signs the voice cannot
+    pronounce), and without_effect (what the text's format asks for and the voice does not do)."""
     phones: tuple[Phone, ...] | None
     """Phones and their times in the file; None where the engine does not report them."""
+    skipped: tuple[str, ...] = ()
+    """What the voice cannot pronounce, in order."""
 
 
 def write_speech(script: Script, output: Path, *, overwrite: bool = False) -> SpokenFile:
@@ -34,17 +36,20 @@ def write_speech(script: Script, output: Path, *, overwrite: bool = False) -> Sp
 
     Raises:
         NothingToSpeakError: the voice can pronounce nothing in the text.
+        TextError: the text is not of its format, or a passage cannot start at its time.
         VoiceUnavailableError: there is no such voice, it is not installed, or it failed.
         OutputExistsError, OutputError: the file exists, or it cannot be written.
     """
     skipped: list[str] = []
+    without_effect: list[str] = []
     timed: list[tuple[float, tuple[Phone, ...] | None]] = []
 
     def recordings() -> Iterator[Audio]:
-        for utterance in speak(script, skipped=skipped.append):
+        for utterance in speak(script, skipped=skipped.append, without_effect=without_effect.append):
             timed.append((utterance.audio.duration_s, utterance.phones))
             yield utterance.audio
 
     described = script.describe()
     duration_s = write_audio(output, recordings(), overwrite=overwrite)
-    return SpokenFile({**described, "duration_s": duration_s, "skipped": len(skipped)}, join_phones(timed))
+    report = {**described, "duration_s": duration_s, "skipped": len(skipped), "without_effect": without_effect}
+    return SpokenFile(report, join_phones(timed), tuple(skipped))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talkinghead.text_to_speech.chinese import FINALS, INITIALS, chinese_phonemes, quantity, spell_numbers, syllable
+from talkinghead.text_to_speech.chinese import FINALS, INITIALS, chinese_phonemes, syllable
 from talkinghead.text_to_speech.sentences import MAX_WEIGHT, Break, split_text
 
 WORDS = st.sampled_from([
@@ -89,31 +89,6 @@ def test_time_is_linear_in_the_length(unit: str) -> None:
         return time.process_time() - started
 
     assert seconds(40_000) < 20 * seconds(4_000) + 0.2
-
-
-@pytest.mark.parametrize(
-    ("digits", "words"),
-    [
-        ("0", "零"),
-        ("10", "十"),
-        ("15", "十五"),
-        ("105", "一百零五"),
-        ("1050", "一千零五十"),
-        ("10500", "一万零五百"),
-        ("100500", "十万零五百"),
-        ("12345678", "一千二百三十四万五千六百七十八"),
-        ("100050000", "一亿零五万"),
-        ("2000000300000", "二万亿零三十万"),
-        ("1" * 17, "一" * 17),
-    ],
-)
-def test_chinese_quantities(digits: str, words: str) -> None:
-    assert quantity(digits) == words
-
-
-def test_chinese_numbers_in_context() -> None:
-    assert spell_numbers("2026年增长3.14%，共1,200人") == "二零二六年增长百分之三点一四，共一千二百人"
-    assert spell_numbers("电话13812345678，特工007") == "电话一三八一二三四五六七八，特工零零七"
 
 
 @pytest.mark.parametrize(
