@@ -54,14 +54,14 @@ def train(
     from talkinghead.training.face_update.train import train as train_anchor
 
     made = output or continued or Path()
-    remarks: list[dict[str, str]] = []
+    findings: list[dict[str, str]] = []
     try:
         with training_display(quiet or as_json) as show:
 
             def inspect(inspected: Path) -> None:
                 from talkinghead.training.face_update.trainer import TrainingProgress
 
-                remarks.extend(
+                findings.extend(
                     check_before_training(
                         inspected,
                         config.face,
@@ -81,7 +81,7 @@ def train(
         raise TrainingInterruptedError(f"{error} Go on with: {_command_to_resume()}") from error
     remind_of_missing_consent(config.consent or description.get("consent"), made, quiet)
     if as_json:
-        print_json({"anchor": str(made), **description, "remarks": remarks})
+        print_json({"anchor": str(made), **description, **({"findings": findings} if findings else {})})
     elif not quiet:
         _echo_description(description, made)
 

@@ -357,9 +357,6 @@ def _prepare(
         check_person(whole, updater)
         remarks += video_remarks(config.clip, whole.tracks)
         remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
-    label = None
-    if config.visible_label is not None:
-        label = VisibleLabel(config.visible_label, framing.width, framing.height, config.label_font)
     adaptation = None
     if analysis is None:
         parts = iter([_from_file(anchor, config, times, audio)])
@@ -384,12 +381,19 @@ def _prepare(
         target,
         duration_s,
         is_preview,
-        label,
+        _label(config, framing),
         adaptation,
         audio,
         tuple(remarks),
         _treatments(whole, config),
     )
+
+
+def _label(config: GenerationConfig, framing: Framing) -> VisibleLabel | None:
+    """The text that is drawn into every frame, if there is one."""
+    if config.visible_label is None:
+        return None
+    return VisibleLabel(config.visible_label, framing.width, framing.height, config.label_font)
 
 
 def _from_file(anchor: Anchor, config: GenerationConfig, times: OutputTimes, audio: AudioFile) -> FloatArray:

@@ -86,8 +86,7 @@ def plan(
 ) -> Timeline:
     """Lay out an output of ceil(duration x frame rate) frames.
 
-    Speech that is longer than the clip goes round a forward loop where the clip has one that is not seen, and else
-    forth and back with turns where the head is still.
+    Longer speech goes round a forward loop where the clip has one that is not seen, and else forth and back.
 
     Args:
         anchor: who speaks.
@@ -95,8 +94,7 @@ def plan(
         duration_s: of the speech.
         face: which face of the other clip.
         tracks: which video track of it.
-        clip_range: the stretch whose frames are taken; None takes the anchor's own range of its own clip, and all of
-            another one.
+        clip_range: whose frames are taken; None takes the anchor's own range of its own clip, all of another one.
 
     Raises:
         MissingFileError, MediaError, NoFaceError: the other clip cannot be used.
@@ -108,38 +106,32 @@ def plan(
     check_range(clip_range, source, tracks)
     reconstruction = anchor.reconstruction if clip is None else _reconstruction_of(clip, anchor, face, tracks)
     shown = clip_range or (anchor.clip_range if clip is None else None)
-    first, last = frames_in(shown, reconstruction.times_s, source)
+    span = frames_in(shown, reconstruction.times_s, source)
     reasons = reject_reasons(reconstruction, anchor.trained)
-    count = frame_count(duration_s, info.frame_rate)
     crossing = None
-    if not is_constant_rate(reconstruction.times_s, info.frame_rate):
-        shown_of = reconstruction.select(np.arange(first, last + 1))
-        intervals_s = np.append(np.diff(shown_of.times_s), 1 / float(info.frame_rate))
-        # Another clip is to be seen from end to end; the anchor's own may turn where the head is stillest.
-        is_longer = clip is None and duration_s > float(intervals_s.sum())
-        turns = turning_points(shown_of) if is_longer else (0, last - first)
-        frames, times_s = _variable_rate_plan(intervals_s, turns, duration_s)
-        frames += first
-    else:
+    if is_constant_rate(reconstruction.times_s, info.frame_rate):
+        count = frame_count(duration_s, info.frame_rate)
         times_s = np.arange(count, dtype=np.float64) * float(1 / info.frame_rate)
         usable = np.array([reason is None for reason in reasons])
         known = anchor.loops if clip is None and shown == anchor.clip_range else None
-        frames, crossing = playback(
-            count, source, anchor.region, reconstruction, usable, (first, last), known, tracks=tracks
-        )
+        frames, crossing = playback(count, source, anchor.region, reconstruction, usable, span, known, tracks=tracks)
+    else:
+        stretch = reconstruction.select(np.arange(span[0], span[1] + 1))
+        frames, times_s = _variable_rate_playback(stretch, info.frame_rate, duration_s, may_turn=clip is None)
+        frames += span[0]
     if crossing is not None:
         reconstruction = crossing.extended
         reasons += [None] * crossing.loop.frames
     return Timeline(
-        clip=source,
-        reconstruction=reconstruction,
-        frames=frames,
-        times_s=times_s,
+        source,
+        reconstruction,
+        frames,
+        times_s,
         frame_rate=info.frame_rate,
         width=info.width,
         height=info.height,
         reject_reasons=reasons,
-        span=(first, last),
+        span=span,
         crossing=crossing,
         tracks=tracks,
         treatment=info.treatment,
@@ -208,6 +200,19 @@ def frame_count(duration_s: float, frame_rate: Fraction) -> int:
 def is_constant_rate(times_s: NDArray[np.float64], frame_rate: Fraction) -> bool:
     """Whether frames come at an even pace: no time of (T,) is off by half a frame or more, with the best start."""
     return bool(np.ptp(times_s - np.arange(len(times_s)) / float(frame_rate)) < 1 / float(frame_rate))
+
+
+def _variable_rate_playback(
+    stretch: Reconstruction, frame_rate: Fraction, duration_s: float, *, may_turn: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Frames and times of a stretch of variable rate that is played for as long as the speech.
+
+    The anchor's own clip may turn where the head is stillest; another one is to be seen from end to end.
+    """
+    intervals_s = np.append(np.diff(stretch.times_s), 1 / float(frame_rate))
+    is_longer = duration_s > float(intervals_s.sum())
+    turns = turning_points(stretch) if may_turn and is_longer else (0, len(stretch) - 1)
+    return _variable_rate_plan(intervals_s, turns, duration_s)
 
 
 def _variable_rate_plan(

@@ -77,7 +77,7 @@ def test_training_tells_remarks_first_and_problems_where_it_goes_on(
     assert result.exit_code == 0 and "problem: mouth opens" in result.stderr
     quiet = CliRunner().invoke(main, [*command, str(still), "--despite-problems", "--json"])
     assert quiet.stderr == ""
-    assert ("mouth opens", "problem") in [(row["name"], row["state"]) for row in json.loads(quiet.stdout)["remarks"]]
+    assert ("mouth opens", "problem") in [(row["name"], row["state"]) for row in json.loads(quiet.stdout)["findings"]]
 
 
 def test_several_faces_are_remarked_on(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def made(
     """What `train` returns, as far as the command looks at it."""
     return {
         "consent": "Jo",
-        "clip": {"seconds_with_face": seconds_with_face, "opening": opening},
+        "clip": {"seconds_with_face": seconds_with_face, "opening": opening, "pictures": {}},
         "audio": {"lag_ms": lag_ms, "r": None},
         "speech_adaptation": {"held_out_r": 0.81, "calibrated_r": 0.72},
         "training": {

@@ -72,11 +72,11 @@ def small_clip(path: Path, change: Callable[[int, ByteArray], ByteArray], times_
 
 
 def test_times_and_frames_without_a_face(tmp_path: Path) -> None:
-    """The last eight frames are black, and come a second late."""
+    """The last eight frames are black, and come a second late: the frame before them is repeated until then."""
     times_s = np.arange(FRAMES) / 25 + np.where(np.arange(FRAMES) >= 16, 1.0, 0.0)
     measured = measure_clip(small_clip(tmp_path / "a.mp4", lambda n, image: image * np.uint8(n < 16), times_s))
-    assert (measured.frames, measured.faces, measured.gaps) == (FRAMES, 16, 1)
-    assert measured.longest_gap_s == pytest.approx(1.04) and measured.frame_rate == pytest.approx(25)
+    assert (measured.frames, measured.faces, measured.stream.filled_frames) == (FRAMES + 25, 16 + 25, 25)
+    assert (measured.gaps, measured.frame_rate) == (0, pytest.approx(25))
     assert measured.audio is None and measured.audio_error == ""
 
 

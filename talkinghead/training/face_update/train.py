@@ -218,14 +218,7 @@ def _train(
         if output.exists() and not replace:
             raise OutputExistsError(f"{output} exists; give another name, or --overwrite.")
         check_range(config.clip_range, clip, config.tracks)
-        source = f"{sha256_of(clip)} {config.face}"
-        if config.tracks != DEFAULT_TRACKS:
-            source += f" tracks {config.audio_track} {config.video_track}"
-        if config.clip_range is not None:
-            source += f" {config.clip_range}"
-        if start is not None:
-            source += f" continued from {sha256_of(start.network)}"
-        work = _open_work_folder(output, source, config.resume, start_over)
+        work = _open_work_folder(output, _mark(clip, config, start), config.resume, start_over)
         remarks = _Remarks(report)
         try:
             if inspect is not None and not config.resume:
@@ -255,6 +248,16 @@ def _train(
             raise
         _put_in_place(work, output)
     return description
+
+
+def _mark(clip: Path, config: TrainingConfig, start: _Start | None) -> str:
+    """Names what is trained on, so that a training is resumed on the same."""
+    mark = f"{sha256_of(clip)} {config.face}"
+    if config.tracks != DEFAULT_TRACKS:
+        mark += f" tracks {config.audio_track} {config.video_track}"
+    if config.clip_range is not None:
+        mark += f" {config.clip_range}"
+    return mark if start is None else f"{mark} continued from {sha256_of(start.network)}"
 
 
 @dataclass(frozen=True)
