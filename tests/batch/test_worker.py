@@ -15,11 +15,15 @@ from talkinghead.batch.worker import ANCHORS_KEPT, Renderer, WorkerSettings, des
 from talkinghead.errors import MediaError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.pipeline import VideoOutput
+from talkinghead.structures import ClipRange
 from talkinghead.text_to_speech import Script
 
 # Other values than the defaults, for every column; files are relative to the job file.
 EVERY_OPTION = {
     "clip": "clip.mp4",
+    "clip_range": "1-3s",
+    "video_track": 1,
+    "audio_track": 2,
     "face": 2,
     "expression": "mouth.csv",
     "speech_encoder": "encoder",
@@ -70,6 +74,7 @@ def test_every_column_of_a_job_file_reaches_the_video(calls: list[tuple[Any, ...
         assert renderer.render(sent, tmp_path / job.output) == {"frames": len(calls)}
     values: dict[str, Any] = dict(EVERY_OPTION)
     values |= {name: tmp_path / values[name] for name in ("clip", "expression", "transcript", "label_font")}
+    values["clip_range"] = ClipRange(1, 3)
     values["speech_encoder"] = str(tmp_path / "encoder")
     (_, speech, output, config, _), (_, script, _, plain, _) = calls
     assert (speech, output) == (tmp_path / "speech.wav", VideoOutput(tmp_path / "a.mp4", overwrite=True))

@@ -159,6 +159,10 @@ def test_what_reading_did_to_pictures_is_a_line(monkeypatch: pytest.MonkeyPatch)
         "seconds": 1.0,
         "frames_per_second": 100.0,
         "frames_passed_through": 0,
+        "preview": None,
+        "enlargement": None,
+        "width": 512,
+        "height": 512,
         "pictures": {"clip": treatment.as_dict()},
     }
     monkeypatch.setattr("talkinghead.generation.pipeline.write_video", lambda *_: report)
