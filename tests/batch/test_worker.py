@@ -60,7 +60,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_every_column_of_a_job_file_reaches_the_video(calls: list[tuple[Any, ...]], tmp_path: Path) -> None:
     assert EVERY_OPTION.keys() | {"phones"} == OPTIONS.keys()  # a transcript and phones exclude each other
     for name in ("clip.mp4", "mouth.csv", "font.ttf", "speech.wav", "words.txt"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(b"x")
     (tmp_path / "encoder").mkdir()
     rows = [
         {"id": "a", "anchor": "presenter", "speech": "speech.wav", **EVERY_OPTION},

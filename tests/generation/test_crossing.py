@@ -150,7 +150,7 @@ def test_reading_a_loop_gives_the_clips_frames_and_the_blended_ones(crossing: Cr
     with VideoReader(path) as reader:
         images = [frame.image for frame in reader]
     order = forward_loop(70, 0, FRAMES, LOOP)
-    read = [frame.image for frame in read_in_order(path, order, crossing.extended.times_s, crossing)]
+    read = [frame.image for frame in read_in_order(path, order, crossing.extended.times_s, crossing=crossing)]
     assert len(read) == 70
     for number, image in zip(order.tolist(), read, strict=True):
         step = number - FRAMES

@@ -65,7 +65,9 @@ class Calibrations:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, clip: Path, face: object, reconstruction: object, speech_model: Any) -> SpeechCalibration:
+    def __call__(
+        self, clip: Path, face: object, reconstruction: object, speech_model: Any, tracks: object
+    ) -> SpeechCalibration:
         self.calls += 1
         hashes = speech_model.encoder.sha256, speech_model.predictor.sha256()
         return calibration_of(face.model.expressions, self.calls, *hashes)  # type: ignore[attr-defined]
@@ -200,8 +202,9 @@ def test_speech_is_read_once_to_be_analyzed_and_once_to_be_encoded(
 def test_speech_under_a_coefficient_file_is_read_for_its_length_alone(
     anchor: Anchor, speech: Path, expression_file: Path, tmp_path: Path, readings: Counter[Path]
 ) -> None:
+    """The reading that finds its length, and whether its channels cancel each other, is not through `blocks`."""
     generate(anchor, speech, tmp_path / "output.mp4", expression=expression_file, device="cpu")
-    assert readings == {speech: 1}
+    assert not readings
 
 
 @needs_default_weights
@@ -226,9 +229,9 @@ def test_phones_come_from_the_engine_or_the_user(tmp_path: Path) -> None:
     table = tmp_path / "phones.tsv"
     write_phone_times(table, phones)
     told = pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, phones), GenerationConfig(), 1.0)
-    read = pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
+    read = pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(phones=table), 1.0)
     assert told == read == KnownPhones(phones, is_synthetic=True)
-    assert pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(), 1.0) is None
+    assert pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(), 1.0) is None
     assert pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, None), GenerationConfig(), 1.0) is None
     with pytest.raises(OptionError, match="not both"):
         GenerationConfig(phones=table, transcript=table)
@@ -242,13 +245,13 @@ def test_phones_that_do_not_fit_are_refused(tmp_path: Path, text: str, reason: s
     table = tmp_path / "phones.txt"
     table.write_text(text)
     with pytest.raises(TableError, match=reason):
-        pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
+        pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(phones=table), 1.0)
 
 
 def test_a_table_in_any_order_gives_phones_in_that_of_time(tmp_path: Path) -> None:
     table = tmp_path / "phones.txt"
     table.write_text("0.2 0.4 a\n0.0 0.3 B\n0.4 0.5 sp\n")
-    found = pipeline._phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
+    found = pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(phones=table), 1.0)
     assert found is not None and found.phones == (Phone("B", 0.0, 0.2), Phone("a", 0.2, 0.4))
 
 

@@ -48,7 +48,15 @@ def read(path: Path) -> list[Frame]:
 def timeline_of(times_s: np.ndarray[Any, np.dtype[np.float64]], anchor: Anchor) -> Timeline:
     count = len(times_s)
     return Timeline(
-        anchor.clip, anchor.reconstruction, np.arange(count), times_s, Fraction(25), SIZE, SIZE, [None] * count
+        anchor.clip,
+        anchor.reconstruction,
+        np.arange(count),
+        times_s,
+        Fraction(25),
+        SIZE,
+        SIZE,
+        [None] * count,
+        (0, count - 1),
     )
 
 

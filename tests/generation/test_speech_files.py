@@ -79,7 +79,7 @@ def test_a_video_that_is_speech_and_expression_keeps_its_sync(
     )
     asked = []
 
-    def measured(anchor: Any, source: Path, times_s: np.ndarray, face: str) -> np.ndarray:
+    def measured(anchor: Any, source: Path, times_s: np.ndarray, face: str, first_row: int) -> np.ndarray:
         asked.append(times_s)
         return np.tile(anchor.rest_expression(), (len(times_s), 1)).astype(np.float32)
 

@@ -15,6 +15,7 @@ from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.media.containers import parts_of
 from talkinghead.media.remarks import audio_remarks
 from talkinghead.media.video_reader import VideoReader
+from talkinghead.structures import Frame
 
 RATE_HZ = 48000
 AUDIO_SUFFIXES = (".opus", ".flac", ".wav", ".webm", ".mkv", ".flv", ".ts", ".mp4")
@@ -71,6 +72,10 @@ def tone_begins_s(samples: NDArray[np.float32], tone_hz: float) -> float:
     return float(np.flatnonzero(level > level.max() / 2)[0] / RATE_HZ)
 
 
+def same(frame: Frame, other: Frame) -> bool:
+    return number_of(frame.image) == number_of(other.image)
+
+
 @pytest.mark.parametrize(
     ("suffix", "start_s"),
     [*((suffix, 0.0) for suffix in VIDEO_SUFFIXES), (".ts", 36_000.0)],  # the others begin their clocks at 0
@@ -84,6 +89,8 @@ def test_pictures_and_audio_stay_together(tmp_path: Path, suffix: str, start_s: 
     ]
     path = write_joined(tmp_path / f"joined{suffix}", recordings)
     samples, frames = read_audio(path, RATE_HZ).samples, read_frames(path)
+    # Where the audio of a recording is longer, its last frame is repeated until the next one begins.
+    frames = [frame for place, frame in enumerate(frames) if place == 0 or not same(frame, frames[place - 1])]
     numbers = [number_of(frame.image) for frame in frames]
     assert numbers == [*range(25), *range(50, 88), *range(100, 115)]
     times_s = {number: frame.time_s for number, frame in zip(numbers, frames, strict=True)}
