@@ -66,7 +66,9 @@ def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synthetic_faces: None)
     pair = Pair(write(tmp_path / "out.mp4", seconds=3), write(tmp_path / "true.mp4", seconds=3))
     tracks = {"out.mp4": seconds(3, late_s=0.2), "true.mp4": seconds(3)}
     monkeypatch.setattr(clip, "track_file", lambda path: tracks[path.name])
-    monkeypatch.setattr(evaluation_module, "read_driving_audio", lambda *_: evaluation_module.DrivingAudio(noise(3, 0)))
+    monkeypatch.setattr(
+        evaluation_module, "read_driving_audio", lambda *_, **__: evaluation_module.DrivingAudio(noise(3, 0))
+    )
     monkeypatch.setattr(evaluation_module, "find_audio_lag", lambda *_: AudioLag(0.2, 0.6))
     return pair
 

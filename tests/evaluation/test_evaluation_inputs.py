@@ -14,8 +14,8 @@ from safetensors import safe_open
 from talkinghead.errors import MissingFileError, TableError
 from talkinghead.evaluation.clip import Clip
 from talkinghead.evaluation.driving_audio import DrivingAudio, with_aligned_phones
-from talkinghead.evaluation.evaluate import _notes
 from talkinghead.evaluation.needs import Need
+from talkinghead.evaluation.notes import difference_notes
 from talkinghead.evaluation.pairs import find_pairs
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.video_reader import read_video_info
@@ -39,7 +39,7 @@ def test_a_note_says_what_reading_did_to_the_pictures(tmp_path: Path) -> None:
     landmarks = np.zeros((20, LANDMARKS, 3), np.float32)
     track = Track(landmarks, np.zeros(20, np.bool_), np.arange(20) / 25, info.width, info.height)
     clip = Clip(path, info.frame_rate, track, info.treatment)
-    assert list(_notes(clip, clip))[:2] == [
+    assert list(difference_notes(clip, clip))[:2] == [
         f"pictures of the {role}: deinterlaced (interlaced, top field first)" for role in ("output", "reference")
     ]
 

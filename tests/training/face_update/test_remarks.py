@@ -27,7 +27,7 @@ def test_audio_that_is_given_up_is_remarked_on_before_the_training(tmp_path: Pat
     assert remarks == description["remarks"]
     assert sum("audio is not used" in remark and "no audio" in remark for remark in remarks) == 1
     stages = [progress.stage for progress in seen]
-    assert stages.index("remark") < stages.index("tracking") and "remark" not in stages[stages.index("training") :]
+    assert stages.index("remark") < stages.index("tracking") and "remark" not in stages[stages.index("cropping") :]
     assert load_anchor(tmp_path / "person").tracks == Tracks(video=1)
 
 

@@ -394,7 +394,7 @@ def test_the_anchor_carries_the_calibration_and_says_its_lag(
 ) -> None:
     """The calibration of whatever speech model is installed; none where there is no speech model."""
 
-    def calibrated(clip: Path, face: PersonFace, *_: object) -> SpeechCalibration:
+    def calibrated(clip: Path, face: PersonFace, *_: object, **__: object) -> SpeechCalibration:
         assert clip == short_clip.path
         expressions = face.model.expressions
         matrix, offset = np.eye(expressions, dtype=np.float32), np.zeros(expressions, np.float32)
@@ -402,7 +402,7 @@ def test_the_anchor_carries_the_calibration_and_says_its_lag(
 
     monkeypatch.setattr(SpeechModel, "load", lambda: None)
     monkeypatch.setattr(training, "calibrate", calibrated)
-    monkeypatch.setattr(training, "adapt", lambda *_: None)
+    monkeypatch.setattr(training, "adapt", lambda *_, **__: None)
     monkeypatch.setattr(training, "drive_by_own_speech", lambda *_: OwnSpeech(None, "this is a test"))
     done = train(short_clip.path, tmp_path / "with", steps=1, device="cpu", loop=quick)
     assert done["audio"] == {"lag_ms": 260, "r": 0.891} and done["speech_adaptation"] is None
