@@ -100,11 +100,32 @@ def opening_r_at(output: Track, reference: Track, lag_s: float) -> float:
 
 def same_recording_r(one: Audio, other: Audio) -> float:
     """Correlation of the levels of two recordings at the best lag within +-`LAG_RANGE_MS`; NaN where one is steady."""
+    return _level_lag(one, other).r
+
+
+def speech_start_s(output: Audio | None, driving: Audio | None) -> float:
+    """Where in an output the audio that drove it begins, seconds: the lead-in that `generate` puts before it.
+
+    It is 0 where either is missing, the output's audio is another recording, or the difference is within the error.
+
+    Args:
+        output: the output's own audio.
+        driving: what drove it, or the reference's audio.
+    """
+    if output is None or driving is None:
+        return 0.0
+    lag = _level_lag(output, driving)
+    start_s = lag.lag_ms / 1000
+    return start_s if lag.r >= SAME_AUDIO_R and abs(start_s) >= LEAST_LAG_S else 0.0  # NaN is neither
+
+
+def _level_lag(one: Audio, other: Audio) -> metrics.Lag:
+    """How much later one recording is than another, by their levels."""
     levels = [_level(audio) for audio in (one, other)]
     if min(map(len, levels)) < 2:
-        return float("nan")
+        return metrics.Lag(float("nan"), float("nan"), float("nan"))
     times_s = [LEVEL_S * np.arange(len(level), dtype=np.float64) for level in levels]
-    return metrics.best_lag(levels[0], times_s[0], levels[1], times_s[1]).r
+    return metrics.best_lag(levels[0], times_s[0], levels[1], times_s[1])
 
 
 def _level(audio: Audio) -> Values:

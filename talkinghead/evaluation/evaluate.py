@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from talkinghead import metrics
 from talkinghead.errors import NoFaceError, TalkingHeadError
-from talkinghead.evaluation.audio_lag import AudioLag, find_audio_lag, lag_scores
+from talkinghead.evaluation.audio_lag import AudioLag, find_audio_lag, lag_scores, speech_start_s
 from talkinghead.evaluation.clip import Clip, read_clip
 from talkinghead.evaluation.driving_audio import (
     DrivingAudio,
@@ -31,7 +31,15 @@ from talkinghead.evaluation.landmark_pair import LandmarkPair, LocalFace, delaye
 from talkinghead.evaluation.measured import Measured
 from talkinghead.evaluation.mouth_and_audio import MouthAndAudio, lip_sync, syncnet_embeddings
 from talkinghead.evaluation.needs import Need
-from talkinghead.evaluation.notes import Words, counted, difference_notes, lag_note, treatment_notes, words_note
+from talkinghead.evaluation.notes import (
+    Words,
+    counted,
+    difference_notes,
+    lag_note,
+    start_note,
+    treatment_notes,
+    words_note,
+)
 from talkinghead.evaluation.pairs import LeftOut, Pair
 from talkinghead.evaluation.registry import audio_scores, landmark_scores, not_measured
 from talkinghead.evaluation.results import (
@@ -228,8 +236,10 @@ def evaluate_pair(
     networks = networks or load_metric_networks()
     ground_truth = ground_truth or read_ground_truth(pair, networks)
     output, driving = read_clip(pair.output), ground_truth.driving
+    heard = read_audio_if_any(pair.output)
+    start_s = speech_start_s(heard, _driving_audio(ground_truth))
     sync = lip_sync(syncnet_embeddings(output, driving, networks))
-    measured = audio_scores(MouthAndAudio(output.track, driving, sync))
+    measured = audio_scores(MouthAndAudio(earlier(output.track, start_s), driving, sync))
     missing = {**driving.missing, **{Need(name): reason for name, reason in networks.missing.items()}}
     if pair.twin is None:
         missing[Need.TWIN] = TWIN_MISSING
@@ -238,21 +248,40 @@ def evaluate_pair(
         notes = (*treatment_notes(output, "output"), *counted(~output.track.valid, "of the output show no face"))
         reasons = measured.unless(not_measured({**missing, Need.REFERENCE: "needs a reference"}))
         return PairScores(pair, Scores(**measured.scores, **counts), {}, notes, reasons, None, _hashes(pair))
-    return _against_reference(pair, output, ground_truth, ground_truth.reference, measured, missing, networks)
+    heard_output = _HeardOutput(output, heard, start_s)
+    return _against_reference(pair, heard_output, ground_truth, ground_truth.reference, measured, missing, networks)
+
+
+@dataclass(frozen=True)
+class _HeardOutput:
+    """An output and its audio."""
+
+    clip: Clip
+    audio: Audio | None
+    speech_start_s: float
+    """See `audio_lag.speech_start_s`."""
+
+
+def _driving_audio(ground_truth: GroundTruth) -> Audio | None:
+    """What drove the outputs, as far as it is known: the audio that was named, else the reference's."""
+    if ground_truth.driving.audio is not None:
+        return ground_truth.driving.audio
+    return None if ground_truth.reference is None else ground_truth.reference.audio
 
 
 def _against_reference(
     pair: Pair,
-    output: Clip,
+    heard: _HeardOutput,
     ground_truth: GroundTruth,
     reference: Reference,
     by_audio: Measured,
     missing: Mapping[Need, str],
     networks: MetricNetworks,
 ) -> PairScores:
-    lag = lag_scores(output.track, reference.clip.track, reference.audio_lag)
-    landmarks = LandmarkPair(output.track, reference.clip.track, reference.face, lag)
-    timed = replace(output, track=earlier(output.track, lag.taken_out_s))
+    output, mouth = heard.clip, earlier(heard.clip.track, heard.speech_start_s)
+    lag = lag_scores(mouth, reference.clip.track, reference.audio_lag)
+    landmarks = LandmarkPair(mouth, reference.clip.track, reference.face, lag)
+    timed = replace(output, track=earlier(mouth, lag.taken_out_s))
     images = _image_scores(output, timed, reference.scorer)
     measured = by_audio | landmark_scores(landmarks) | images.measured
     if pair.twin is not None:
@@ -264,13 +293,14 @@ def _against_reference(
         missing = {**missing, Need.AUDIO_LAG: reference.audio_lag.reason}
     words = Words.of(
         driving=None if pair.driving is None else ground_truth.driving.audio,
-        output=read_audio_if_any(pair.output),
+        output=heard.audio,
         reference=reference.audio,
         lag=reference.audio_lag,
         pair=landmarks,
     )
     notes = (
         *words_note(words),
+        *start_note(heard.speech_start_s),
         *lag_note(reference.audio_lag, lag.taken_out_s),
         *difference_notes(output, reference.clip),
     )

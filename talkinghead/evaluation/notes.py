@@ -85,6 +85,13 @@ def lag_note(lag: AudioLag, taken_out_s: float) -> Iterator[str]:
         yield f"{found}; the output follows the reference's mouth instead, so it was compared at equal times"
 
 
+def start_note(start_s: float) -> Iterator[str]:
+    """That the output's mouth is compared at the times of its speech, where that begins later or earlier."""
+    if start_s:
+        when, how = ("after", "later") if start_s > 0 else ("before", "earlier")
+        yield f"the output's speech begins {_ms(start_s)} {when} the reference's: compared that much {how}"
+
+
 def difference_notes(output: Clip, reference: Clip) -> Iterator[str]:
     """Differences in frame rate, size and length, and frames without a face."""
     one, other = output.track, reference.track

@@ -13,7 +13,7 @@ from synthetic_clips import track_at, write
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.evaluation import audio_lag, clip
 from talkinghead.evaluation import evaluate as evaluation_module
-from talkinghead.evaluation.audio_lag import AudioLag, find_audio_lag, lag_scores, same_recording_r
+from talkinghead.evaluation.audio_lag import AudioLag, find_audio_lag, lag_scores, same_recording_r, speech_start_s
 from talkinghead.evaluation.evaluate import evaluate, evaluate_pair
 from talkinghead.evaluation.landmark_pair import LocalFace
 from talkinghead.evaluation.notes import Words, lag_note, words_note
@@ -95,6 +95,31 @@ class TestEvaluation:
         found = evaluate_pair(late)
         assert found.scores.lag_ms == 200 and found.scores.opening_r < 0.5
         assert found.missing["audio_lag_ms"] == found.missing["audio_lag_r"] == "needs 250 frames"
+
+    def test_the_lead_in_of_an_output_does_not_count_against_its_mouth(
+        self, late: Pair, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(evaluation_module, "find_audio_lag", lambda *_: AudioLag(reason="needs 250 frames"))
+        monkeypatch.setattr(evaluation_module, "speech_start_s", lambda *_: 0.2)
+        found = evaluate_pair(late)
+        assert found.scores.lag_ms == 0 and found.scores.opening_r > 0.999
+        assert found.scores.psnr_full_db > 60
+        assert found.notes[0].startswith("the output's speech begins 200 ms after the reference's")
+
+
+class TestStart:
+    def test_the_same_speech_after_a_lead_in_is_found(self) -> None:
+        speech = noise(6, 1)
+        for start_s in (0.3, 0.1, -0.2):
+            lead = np.zeros(round(abs(start_s) * 16000), np.float32)
+            longer = Audio(np.concatenate([lead, speech.samples]), 16000)
+            pair = (longer, speech) if start_s > 0 else (speech, longer)
+            assert speech_start_s(*pair) == pytest.approx(start_s, abs=0.011)
+
+    def test_other_speech_none_and_equal_times_have_no_start(self) -> None:
+        speech = noise(6, 1)
+        assert speech_start_s(speech, speech) == speech_start_s(noise(6, 2), speech) == 0
+        assert speech_start_s(None, speech) == speech_start_s(speech, None) == 0
 
 
 class TestFinding:
