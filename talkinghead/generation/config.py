@@ -116,12 +116,23 @@ class GenerationConfig:
         None, help="Short text to draw into a corner of every frame, such as AI-generated."
     )
     label_font: Path | None = option(None, help="Font file for the visible label; needed for other than Latin letters.")
+    subtitle_stream: bool = option(
+        False,
+        help="Put subtitles into the video as a track that players show on demand. They need known words: a text "
+        "that is spoken, or a transcript.",
+    )
+    burn_subtitles: bool = option(False, help="Draw subtitles into the frames.")
+    subtitle_font: Path | None = option(
+        None, help="Font file for subtitles in the frames; needed for other than Latin letters."
+    )
     device: str = device_option()
 
     def __post_init__(self) -> None:
         check_options(self)
         if self.video_track is not None and self.clip is None:
             raise OptionError("video_track is of another clip; give that too, or leave it out.")
+        if self.subtitle_font is not None and not self.burn_subtitles:
+            raise OptionError("subtitle_font is for subtitles in the frames; ask for burn_subtitles too.")
         if self.transcript is not None and self.phones is not None:
             raise OptionError("Give either a transcript or a table of phones, not both.")
         _ = self.preview_range, self.picture_size  # both raise where the text cannot be read
@@ -174,4 +185,7 @@ class GenerationOptions(TypedDict, total=False):
     quality: Quality
     visible_label: str | None
     label_font: Path | None
+    subtitle_stream: bool
+    burn_subtitles: bool
+    subtitle_font: Path | None
     device: str

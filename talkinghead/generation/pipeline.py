@@ -14,8 +14,12 @@ from typing import Any, Unpack, overload
 import numpy as np
 
 from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.captions.burned import BurnedSubtitles
+from talkinghead.captions.caption_files import check_captions_path, write_captions
+from talkinghead.captions.cues import Cue
+from talkinghead.captions.visemes import VisemeFile
 from talkinghead.device import choose_device
-from talkinghead.errors import SpeechTooShortError, TableError
+from talkinghead.errors import SpeechTooShortError
 from talkinghead.face.movement import driving_remarks
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import PathLike, check_output_path, sha256_of
@@ -32,12 +36,13 @@ from talkinghead.generation.expression_files import SUFFIXES
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.framing import Framing, framing_for
+from talkinghead.generation.known_speech import Captions, LazySpeech
 from talkinghead.generation.output_times import OutputTimes, preview, whole_output
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
-from talkinghead.media.audio_reader import AudioFile, audio_lead_s, read_audio
+from talkinghead.media.audio_reader import AudioFile, audio_lead_s
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.media.video_reader import read_video_info
@@ -47,18 +52,13 @@ from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
-from talkinghead.speech.articulation import KnownPhones, symbols_of
-from talkinghead.speech.phone_alignment import align_phones
-from talkinghead.speech.phone_times import read_phone_times
-from talkinghead.structures import FloatArray, Quality, Tracks
+from talkinghead.structures import FloatArray, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
 
 SHORTEST_SPEECH_S = 0.2
 """Shorter speech is refused."""
-PHONES_BEYOND_S = 0.5
-"""A table of phones that goes on for longer than the speech is refused, seconds."""
 
 
 Progress = Callable[[int, int], None]
@@ -77,12 +77,20 @@ class VideoOutput:
     """Signs the video with a C2PA manifest."""
     overwrite: bool = False
     """Whether existing files are replaced."""
+    subtitles: Path | None = None
+    """File of subtitles to write as well (.srt or .vtt), in the time of the video."""
+    visemes: VisemeFile | None = None
+    """File of mouth shapes to write as well, in the time of the video."""
 
     def check(self) -> None:
         """Raise OutputExistsError or OutputError where a file cannot be written."""
         check_output_path(self.path, overwrite=self.overwrite)
         if self.contact_sheet is not None:
             check_output_path(self.contact_sheet, overwrite=self.overwrite, suffixes=(".png",))
+        if self.subtitles is not None:
+            check_captions_path(self.subtitles, overwrite=self.overwrite)
+        if self.visemes is not None:
+            self.visemes.check(overwrite=self.overwrite)
 
 
 @overload
@@ -100,7 +108,7 @@ def generate(
 def generate(
     anchor: PathLike | Anchor,
     speech: PathLike | Script,
-    output: PathLike,
+    output: PathLike | VideoOutput,
     *,
     contact_sheet: PathLike | None = None,
     signer: Signer | None = None,
@@ -113,7 +121,7 @@ def generate(
 def generate(
     anchor: PathLike | Anchor,
     speech: PathLike | Script,
-    output: PathLike | None = None,
+    output: PathLike | VideoOutput | None = None,
     *,
     contact_sheet: PathLike | None = None,
     signer: Signer | None = None,
@@ -127,9 +135,9 @@ def generate(
         anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "presenter"; or a loaded one.
         speech: any audio or video file, whose audio goes into the output unchanged, after the lead-in; or a script,
             which is spoken to such a file first.
-        output: video file to write, see `VideoOutput`. None returns the frames; labelling what becomes of them is then
-            up to the caller.
-        contact_sheet, signer, overwrite: see `VideoOutput`; without an output they have no effect.
+        output: video file to write, or a `VideoOutput`, which may have more files beside it. None returns the frames;
+            labelling what becomes of them is then up to the caller.
+        contact_sheet, signer, overwrite: see `VideoOutput`; beside one, or without an output, they have no effect.
         progress: called after each frame, see `Progress`.
         options: the fields of `GenerationConfig`, such as intensity=1.2.
 
@@ -145,8 +153,10 @@ def generate(
     what = speech if isinstance(speech, Script) else Path(speech)
     if output is None:
         return stream_frames(who, what, config, progress)
-    sheet = None if contact_sheet is None else Path(contact_sheet)
-    return write_video(who, what, VideoOutput(Path(output), sheet, signer, overwrite), config, progress)
+    if not isinstance(output, VideoOutput):
+        sheet = None if contact_sheet is None else Path(contact_sheet)
+        output = VideoOutput(Path(output), sheet, signer, overwrite)
+    return write_video(who, what, output, config, progress)
 
 
 def write_video(
@@ -186,13 +196,15 @@ def write_video(
     loaded = _open(anchor, config)
     with _recording(speech, output.path.parent) as (recording, spoken):
         performance = _prepare(loaded, recording, spoken, config, remark)
+        extra = _ExtraFiles.of(output, performance)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
-        with _writer(output, performance, origin, config.quality) as writer:
+        with _writer(output, performance, origin, config) as writer:
             first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
+        extra.write()
         return {
             "output": str(output.path),
             **_report(performance, passthrough, time.monotonic() - started_s, first_at_s - started_s),
@@ -203,8 +215,9 @@ def write_video(
         }
 
 
-def _writer(output: VideoOutput, performance: Performance, origin: Origin, quality: Quality) -> VideoWriter:
+def _writer(output: VideoOutput, performance: Performance, origin: Origin, config: GenerationConfig) -> VideoWriter:
     """A writer of the video, which labels it when it is complete."""
+    track = performance.captions.text_track if config.subtitle_stream else None
     return VideoWriter(
         output.path,
         performance.framing.width,
@@ -212,10 +225,10 @@ def _writer(output: VideoOutput, performance: Performance, origin: Origin, quali
         frame_rate=performance.timeline.frame_rate,
         audio_from=performance.times.audio,
         metadata=ContainerMetadata(
-            container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
+            container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer), track
         ),
         overwrite=output.overwrite,
-        encoder=QUALITIES[quality],
+        encoder=QUALITIES[config.quality],
     )
 
 
@@ -300,6 +313,10 @@ class Performance:
     """What is worth knowing of the inputs, a sentence each."""
     pictures: dict[str, dict[str, Any]]
     """What reading did to the pictures of the clip and of the expression video; nothing of one that is as it was."""
+    captions: Captions
+    """What is said, in the time of the output."""
+    subtitles: BurnedSubtitles | None
+    """Those drawn into the frames."""
 
     @property
     def timeline(self) -> Timeline:
@@ -307,13 +324,15 @@ class Performance:
         return self.times.timeline
 
     def frames(self, sheet: ContactSheet | None = None) -> Iterator[UpdatedFrame]:
-        """The frames of the output, framed, with the visible label if there is one; to be asked for once.
+        """The frames of the output, framed, with subtitles and the visible label as asked for; to be asked for once.
 
         Those that a contact sheet asks for are added to it, with their mouth as it is before it is framed.
         """
         crops = self.updater.crops
         for number, frame in enumerate(updated_frames(self.updater, self.timeline, self.expression)):
             image = self.framing.applied(frame.image)
+            if self.subtitles is not None:
+                image = self.subtitles.drawn_on(image, frame.time_s)
             if self.label is not None:
                 image = self.label.drawn_on(image)
             if sheet is not None and sheet.wants(number):
@@ -357,6 +376,9 @@ def _prepare(
         check_person(whole, updater)
         remarks += video_remarks(config.clip, whole.tracks)
         remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
+    known = LazySpeech(audio, spoken, config, duration_s)
+    captions = Captions(known, -times.audio.begin_s, times.duration_s)
+    label, subtitles = _drawings(config, captions, framing)
     adaptation = None
     if analysis is None:
         parts = iter([_from_file(anchor, config, times, audio)])
@@ -364,8 +386,7 @@ def _prepare(
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
         own_voice = is_own_voice(anchor, recording, config)
         adaptation = adaptation_used(anchor, speech_model, own_voice)
-        phones = _phones(audio, spoken, config, duration_s)
-        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, phones, leads)
+        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, known.found.phones, leads)
         parts = expression_parts(anchor, speech_model, driving, times.speech_times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
@@ -386,14 +407,49 @@ def _prepare(
         audio,
         tuple(remarks),
         _treatments(whole, config),
+        captions,
+        subtitles,
     )
 
 
-def _label(config: GenerationConfig, framing: Framing) -> VisibleLabel | None:
-    """The text that is drawn into every frame, if there is one."""
-    if config.visible_label is None:
-        return None
-    return VisibleLabel(config.visible_label, framing.width, framing.height, config.label_font)
+def _drawings(
+    config: GenerationConfig, captions: Captions, framing: Framing
+) -> tuple[VisibleLabel | None, BurnedSubtitles | None]:
+    """What is drawn into the frames: the visible label, and subtitles."""
+    if config.subtitle_stream:
+        _ = captions.cues  # which are refused before the work where the words are not known
+    width, height = framing.width, framing.height
+    label = None
+    if config.visible_label is not None:
+        label = VisibleLabel(config.visible_label, width, height, config.label_font)
+    if not config.burn_subtitles:
+        return label, None
+    lowest_px = label.height_px if label is not None else 0
+    return label, BurnedSubtitles(captions.cues, (width, height), config.subtitle_font, lowest_px)
+
+
+@dataclass(frozen=True)
+class _ExtraFiles:
+    """Files beside the video that depend on what is said, ready to be written."""
+
+    subtitles: tuple[Path, tuple[Cue, ...]] | None
+    visemes: Callable[[], None] | None
+
+    @classmethod
+    def of(cls, output: VideoOutput, performance: Performance) -> _ExtraFiles:
+        """Those that are asked for; raises OptionError where what they need is not known."""
+        captions, visemes = performance.captions, output.visemes
+        subtitles = None if output.subtitles is None else (output.subtitles, captions.cues)
+        if visemes is None:
+            return cls(subtitles, None)
+        phones = captions.phones
+        return cls(subtitles, lambda: visemes.write(phones, performance.times.duration_s, output.path))
+
+    def write(self) -> None:
+        if self.subtitles is not None:
+            write_captions(*self.subtitles)
+        if self.visemes is not None:
+            self.visemes()
 
 
 def _from_file(anchor: Anchor, config: GenerationConfig, times: OutputTimes, audio: AudioFile) -> FloatArray:
@@ -429,34 +485,6 @@ def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> b
     if config.voice_is_anchor == "auto":
         return sha256_of(recording) == sha256_of(anchor.clip)
     return config.voice_is_anchor == "yes"
-
-
-def _phones(
-    audio: AudioFile, spoken: SpokenFile | None, config: GenerationConfig, duration_s: float
-) -> KnownPhones | None:
-    """The phones that are spoken in a recording of that length, where the user or the text-to-speech engine tells them.
-
-    Raises:
-        MissingFileError, TableError: transcript or table of phones cannot be read, or does not fit the recording; or
-            the table's phones are in another notation than IPA or ARPABET.
-        ModelUnavailableError: what aligns a transcript is not installed.
-    """
-    if config.phones is not None:
-        phones = read_phone_times(config.phones).spoken
-        if not phones or phones[-1].end_s > duration_s + PHONES_BEYOND_S:
-            what = f"goes on to {phones[-1].end_s:.2f} s" if phones else "has pauses only"
-            raise TableError(
-                f"{config.phones} {what}, and {audio.path} lasts {duration_s:.2f} s; is it of another one?"
-            )
-        if sum(bool(symbols_of(phone.symbol)) for phone in phones) < len(phones) / 2:
-            raise TableError(f"{config.phones} has phones like {phones[0].symbol!r:.20}, and not in IPA or ARPABET.")
-        return KnownPhones(phones, is_synthetic=True)
-    if config.transcript is not None:
-        recording = read_audio(audio.path, whole=True, tracks=audio.tracks)
-        return KnownPhones(align_phones(config.transcript, recording).spoken, is_synthetic=False)
-    if spoken is None or spoken.phones is None:
-        return None
-    return KnownPhones(spoken.phones, is_synthetic=True)
 
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:

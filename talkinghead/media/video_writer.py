@@ -23,6 +23,7 @@ from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.audio_writer import AudioExcerpt, AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
+from talkinghead.media.text_track import TextTrack, TextTrackWriter
 from talkinghead.structures import ByteArray, Frame, Quality
 
 MIN_TICKS_HZ = 90_000
@@ -62,6 +63,8 @@ class ContainerMetadata:
     add_to_file: Callable[[Path], None] | None = None
     """Called with the complete file before it takes its name, to add what needs the finished bytes (an XMP packet, a
     signature); an exception cancels the file."""
+    text_track: TextTrack | None = None
+    """Subtitles that players show on demand."""
 
 
 class VideoWriter:
@@ -122,6 +125,8 @@ class VideoWriter:
             self._audio = AudioTrack(self._audio_from) if self._audio_from else None
             if self._audio:
                 opened.callback(self._audio.close)
+            track = self._metadata.text_track
+            self._texts = None if track is None else TextTrackWriter(track, "mov_text")
             self._partial = opened.enter_context(replacing(self._path))
             with self._output_errors():
                 self._container = self._open(opened)
@@ -159,6 +164,8 @@ class VideoWriter:
             self._container.mux(self._stream.encode(self._to_video_frame(frame.image, tick)))
             if self._audio:
                 self._audio.mux_until(self._container, frame.time_s)
+            if self._texts:
+                self._texts.mux_until(self._container, frame.time_s)
 
     def _open(self, opened: contextlib.ExitStack) -> OutputContainer:
         """Create the partial file, with its header; `opened` closes it after a failure."""
@@ -175,6 +182,8 @@ class VideoWriter:
         self._stream = self._add_video_stream(container)
         if self._audio:
             self._audio.add_to(container)
+        if self._texts:
+            self._texts.add_to(container)
         container.start_encoding()  # writes the header: what cannot be written fails here, not after the work
         return container
 
@@ -219,6 +228,8 @@ class VideoWriter:
         self._container.mux(self._stream.encode())
         if self._audio:
             self._audio.mux_rest(self._container)
+        if self._texts:
+            self._texts.mux_rest(self._container)
         self._container.close()
         if self._metadata.add_to_file:
             self._metadata.add_to_file(self._partial)
