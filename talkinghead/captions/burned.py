@@ -19,7 +19,7 @@ from talkinghead.structures import ByteArray, FloatArray
 MARGIN_SHARE = 0.05
 """Distance from the lower edge and the sides, as a share of the picture: the safe area for text of EBU R 95."""
 LETTER_SHARE = 0.035
-"""Height of the capital letters, as a share of the picture's height: two lines are then 16 % of it."""
+"""Height of the capital letters, as a share of the picture's shorter side."""
 SMALLEST_PX = 6.0
 """Smaller capital letters cannot be read."""
 BACKGROUND_BRIGHTNESS = 0.35
@@ -69,7 +69,7 @@ class BurnedSubtitles:
         self._width, self._height = size
         self._bottom = self._height - max(round(MARGIN_SHARE * self._height), lowest_px)
         available_px = (1 - 2 * MARGIN_SHARE) * self._width
-        letter_px = LETTER_SHARE * self._height
+        letter_px = LETTER_SHARE * min(size)
         trial = load_font(font, 100.0)
         self._plain = _plain_forms(missing_letters(trial, "".join(line for cue in cues for line in cue.lines)))
         lines = [line.translate(self._plain) for cue in cues for line in cue.lines]

@@ -18,6 +18,8 @@ from talkinghead.text_to_speech.written_words import is_joined
 LINES = 2
 LINE_WIDTH = 42.0
 """Width of the longest line, in letters."""
+NARROWEST = 22.0
+"""Width of the longest line in a narrow picture, in letters."""
 WIDE = LINE_WIDTH / 16
 """Width of a Chinese, Japanese or Korean character, in letters."""
 READING_SPEED = 20.0
@@ -59,29 +61,37 @@ class Cue:
         return _reading(self.text) / max(self.end_s - self.start_s, 1e-9)
 
 
-def make_cues(words: Sequence[Word]) -> tuple[Cue, ...]:
+def make_cues(words: Sequence[Word], line_width: float = LINE_WIDTH) -> tuple[Cue, ...]:
     """Cut words into cues, so that these end where sentences and clauses do and can be read in their time.
 
     Args:
         words: in the order of time.
+        line_width: width of the longest line, in letters.
 
     Returns:
         Cues in the order of time that do not overlap; each begins exactly with its first word.
     """
-    pieces = [piece for word in words for piece in _divided(word)]
+    pieces = [piece for word in words for piece in _divided(word, line_width)]
     least: list[float] = [0.0]
     begins: list[int] = [0]
     for end in range(1, len(pieces) + 1):
         # One piece always fits, so there is always a way.
-        best, begin = min((least[first] + _cost(pieces, first, end), first) for first in _firsts(pieces, end))
+        best, begin = min(
+            (least[first] + _cost(pieces, first, end, line_width), first) for first in _firsts(pieces, end, line_width)
+        )
         least.append(best)
         begins.append(begin)
     cues: list[Cue] = []
     end = len(pieces)
     while end:
-        cues.append(_cue(pieces, begins[end], end))
+        cues.append(_cue(pieces, begins[end], end, line_width))
         end = begins[end]
     return tuple(reversed(cues))
+
+
+def line_width_in(picture_width: int, picture_height: int) -> float:
+    """Width of the longest line in a picture, in letters: upright pictures hold shorter ones of the same size."""
+    return max(NARROWEST, LINE_WIDTH * min(1.0, picture_width / picture_height))
 
 
 def shift_cues(cues: Sequence[Cue], by_s: float, end_s: float) -> tuple[Cue, ...]:
@@ -94,11 +104,11 @@ def shift_cues(cues: Sequence[Cue], by_s: float, end_s: float) -> tuple[Cue, ...
     return tuple(cue for cue in moved if cue.end_s > cue.start_s)
 
 
-def _divided(word: Word) -> list[Word]:
+def _divided(word: Word, line_width: float) -> list[Word]:
     """A word in pieces that fit a line each; its time is divided evenly."""
     texts, text = [], ""
     for character in word.text:
-        if text and width(text + character) > LINE_WIDTH:
+        if text and width(text + character) > line_width:
             texts.append(text)
             text = ""
         text += character
@@ -138,26 +148,26 @@ def _joined(words: Sequence[Word]) -> str:
     return text
 
 
-def _firsts(words: Sequence[Word], end: int) -> Iterator[int]:
+def _firsts(words: Sequence[Word], end: int, line_width: float) -> Iterator[int]:
     """Where a cue that ends before word `end` may begin: as far back as two lines hold the words."""
     used = 0.0
     for first in range(end - 1, -1, -1):
         used += width(words[first].text)
-        if used > LINES * LINE_WIDTH and first < end - 1:
+        if used > LINES * line_width and first < end - 1:
             return
         yield first
 
 
-def _lines(words: Sequence[Word]) -> tuple[str, ...]:
+def _lines(words: Sequence[Word], line_width: float) -> tuple[str, ...]:
     """The words in one line, or in two of like length, the first ending with a clause if it can; empty if they do not
     fit."""
     whole = _joined(words)
-    if width(whole) <= LINE_WIDTH:
+    if width(whole) <= line_width:
         return (whole,)
     found: list[tuple[float, tuple[str, ...]]] = []
     for cut in range(1, len(words)):
         first, second = _joined(words[:cut]), _joined(words[cut:])
-        if max(width(first), width(second)) <= LINE_WIDTH:
+        if max(width(first), width(second)) <= line_width:
             uneven = abs(width(first) - width(second)) - 8 * (_break_after(words[cut - 1]) > 0)
             found.append((uneven, (first, second)))
     return min(found)[1] if found else ()
@@ -179,14 +189,14 @@ def _shown_until_s(words: Sequence[Word], first: int, end: int) -> float:
     return max(heard_s, min(start_s + needed_s, latest_s))
 
 
-def _cost(words: Sequence[Word], first: int, end: int) -> float:
+def _cost(words: Sequence[Word], first: int, end: int, line_width: float) -> float:
     """How bad a cue of the words from `first` to before `end` would be."""
     own = words[first:end]
     if end - first > 1 and (
         own[-1].end_s - own[0].start_s > LONGEST_S or any(_break_after(word) == Break.PARAGRAPH for word in own[:-1])
     ):
         return float("inf")
-    if not _lines(own):
+    if not _lines(own, line_width):
         return float("inf")
     cost = 1.0
     if end < len(words):
@@ -199,6 +209,8 @@ def _cost(words: Sequence[Word], first: int, end: int) -> float:
     return cost + 5 * max(0.0, _reading(_joined(own)) / max(shown_s, 1e-3) / READING_SPEED - 1)
 
 
-def _cue(words: Sequence[Word], first: int, end: int) -> Cue:
+def _cue(words: Sequence[Word], first: int, end: int, line_width: float) -> Cue:
     own = words[first:end]
-    return Cue(_lines(own), own[0].start_s, _shown_until_s(words, first, end), all(word.is_exact for word in own))
+    return Cue(
+        _lines(own, line_width), own[0].start_s, _shown_until_s(words, first, end), all(word.is_exact for word in own)
+    )

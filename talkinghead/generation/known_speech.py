@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from talkinghead.captions.cues import Cue, make_cues, shift_cues
+from talkinghead.captions.cues import LINE_WIDTH, Cue, make_cues, shift_cues
 from talkinghead.errors import OptionError, TableError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.media.audio_reader import AudioFile, read_audio
@@ -117,7 +117,11 @@ class Captions:
     @cached_property
     def cues(self) -> tuple[Cue, ...]:
         """The subtitles. Raises OptionError where the words are not known, and what `known_speech` raises."""
-        return shift_cues(make_cues(self.speech.found.needed_words), self.shift_s, self.duration_s)
+        return self.cues_of(LINE_WIDTH)
+
+    def cues_of(self, line_width: float) -> tuple[Cue, ...]:
+        """The subtitles in lines of at most so many letters. Raises what `cues` raises."""
+        return shift_cues(make_cues(self.speech.found.needed_words, line_width), self.shift_s, self.duration_s)
 
     @property
     def text_track(self) -> TextTrack:

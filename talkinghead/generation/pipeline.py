@@ -16,7 +16,7 @@ import numpy as np
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.captions.burned import BurnedSubtitles
 from talkinghead.captions.caption_files import check_captions_path, write_captions
-from talkinghead.captions.cues import Cue
+from talkinghead.captions.cues import Cue, line_width_in
 from talkinghead.captions.visemes import VisemeFile
 from talkinghead.device import choose_device
 from talkinghead.errors import SpeechTooShortError
@@ -363,13 +363,7 @@ def _prepare(
     if duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
     remarks = audio_remarks(audio)
-    leads = config.leads
-    length_s = leads.before_s + duration_s + leads.after_s
-    tracks = Tracks(video=config.video_track)
-    whole = plan(anchor, config.clip, length_s, config.face, tracks, config.clip_range)
-    times = whole_output(whole, leads, audio, duration_s)
-    if config.preview_range is not None:
-        times = preview(times, config.preview_range)
+    whole, times = _lay_out(anchor, audio, duration_s, config)
     framing = framing_for(anchor.face, times.timeline, config.aspect, config.picture_size)
     updater = FaceUpdater(anchor, whole.reconstruction, device)
     if config.clip is not None:
@@ -386,7 +380,7 @@ def _prepare(
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
         own_voice = is_own_voice(anchor, recording, config)
         adaptation = adaptation_used(anchor, speech_model, own_voice)
-        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, known.found.phones, leads)
+        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, known.found.phones, config.leads)
         parts = expression_parts(anchor, speech_model, driving, times.speech_times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
@@ -402,7 +396,7 @@ def _prepare(
         target,
         duration_s,
         is_preview,
-        _label(config, framing),
+        label,
         adaptation,
         audio,
         tuple(remarks),
@@ -410,6 +404,18 @@ def _prepare(
         captions,
         subtitles,
     )
+
+
+def _lay_out(
+    anchor: Anchor, audio: AudioFile, speech_s: float, config: GenerationConfig
+) -> tuple[Timeline, OutputTimes]:
+    """The timeline of the whole, and what the output shows of it."""
+    leads = config.leads
+    length_s = leads.before_s + speech_s + leads.after_s
+    tracks = Tracks(video=config.video_track)
+    whole = plan(anchor, config.clip, length_s, config.face, tracks, config.clip_range)
+    times = whole_output(whole, leads, audio, speech_s)
+    return whole, times if config.preview_range is None else preview(times, config.preview_range)
 
 
 def _drawings(
@@ -425,7 +431,8 @@ def _drawings(
     if not config.burn_subtitles:
         return label, None
     lowest_px = label.height_px if label is not None else 0
-    return label, BurnedSubtitles(captions.cues, (width, height), config.subtitle_font, lowest_px)
+    cues = captions.cues_of(line_width_in(width, height))
+    return label, BurnedSubtitles(cues, (width, height), config.subtitle_font, lowest_px)
 
 
 @dataclass(frozen=True)
