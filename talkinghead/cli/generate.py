@@ -203,11 +203,11 @@ def _script(text: str | None, text_file: Path | None, voice: str | None, speakin
     """The text, or that of the file, with its voice and how it is spoken."""
     from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
-    content = _read_text(text_file or STANDARD_INPUT) if text is None else text
+    content = read_script_text(text_file or STANDARD_INPUT) if text is None else text
     return Script(content, voice or DEFAULT_VOICE, speaking)
 
 
-def _read_text(path: Path) -> str:
+def read_script_text(path: Path) -> str:
     """The content of a text file in UTF-8, with or without a byte order mark; - is standard input."""
     from talkinghead.files import decode_text, read_text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 from talkinghead.captions.cues import LINE_WIDTH, Cue, make_cues, shift_cues
 from talkinghead.errors import OptionError, TableError
@@ -89,6 +90,22 @@ def known_speech(
     return KnownSpeech(phones_known, words, language)
 
 
+class HasKnownSpeech(Protocol):
+    """Where what is known of a speech is found."""
+
+    @property
+    def found(self) -> KnownSpeech:
+        """What is known. Raises what `known_speech` raises."""
+        ...
+
+
+@dataclass(frozen=True)
+class FoundSpeech:
+    """What is known already."""
+
+    found: KnownSpeech
+
+
 @dataclass(frozen=True)
 class LazySpeech:
     """The arguments of `known_speech`, which is called where something asks: an alignment takes its time."""
@@ -108,7 +125,7 @@ class LazySpeech:
 class Captions:
     """What is said, in the time of an output."""
 
-    speech: LazySpeech
+    speech: HasKnownSpeech
     shift_s: float
     """When in the output the speech begins, seconds; negative in a preview that begins later."""
     duration_s: float

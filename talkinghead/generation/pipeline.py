@@ -193,15 +193,15 @@ def write_video(
     """
     started_s = time.monotonic()
     output.check()
-    loaded = _open(anchor, config)
-    with _recording(speech, output.path.parent) as (recording, spoken):
-        performance = _prepare(loaded, recording, spoken, config, remark)
-        extra = _ExtraFiles.of(output, performance)
+    loaded = open_anchor(anchor, config)
+    with recording_of(speech, output.path.parent) as (recording, spoken):
+        performance = prepare(loaded, recording, spoken, config, remark)
+        extra = ExtraFiles.of(output, performance.captions)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with _writer(output, performance, origin, config) as writer:
-            first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress)
+            first_at_s, passthrough = write_frames(writer, performance.frames(sheet), len(timeline), progress)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
         extra.write()
@@ -225,7 +225,9 @@ def _writer(output: VideoOutput, performance: Performance, origin: Origin, confi
         frame_rate=performance.timeline.frame_rate,
         audio_from=performance.times.audio,
         metadata=ContainerMetadata(
-            container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer), track
+            container_tags(origin),
+            lambda complete: label_complete(complete, output.path.name, origin, output.signer),
+            track,
         ),
         overwrite=output.overwrite,
         encoder=QUALITIES[config.quality],
@@ -270,10 +272,10 @@ def stream_frames(
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used, before the first frame.
     """
-    loaded = _open(anchor, config)
+    loaded = open_anchor(anchor, config)
     with ExitStack() as opened:
-        recording, spoken = opened.enter_context(_recording(speech, None))
-        performance = _prepare(loaded, recording, spoken, config)
+        recording, spoken = opened.enter_context(recording_of(speech, None))
+        performance = prepare(loaded, recording, spoken, config)
         timeline = performance.timeline
         return FrameStream(
             frames=performance.frames(),
@@ -341,13 +343,13 @@ class Performance:
             yield replace(frame, image=image)
 
 
-def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
+def open_anchor(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
     """The anchor in memory; a device that is not there is found out before it is read."""
     choose_device(config.device)
     return anchor if isinstance(anchor, Anchor) else load_anchor(anchor_folder(anchor))
 
 
-def _prepare(
+def prepare(
     anchor: Anchor,
     recording: Path,
     spoken: SpokenFile | None,
@@ -372,7 +374,7 @@ def _prepare(
         remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
     known = LazySpeech(audio, spoken, config, duration_s)
     captions = Captions(known, -times.audio.begin_s, times.duration_s)
-    label, subtitles = _drawings(config, captions, framing)
+    label, subtitles = drawings(config, captions, (framing.width, framing.height))
     adaptation = None
     if analysis is None:
         parts = iter([_from_file(anchor, config, times, audio)])
@@ -418,13 +420,17 @@ def _lay_out(
     return whole, times if config.preview_range is None else preview(times, config.preview_range)
 
 
-def _drawings(
-    config: GenerationConfig, captions: Captions, framing: Framing
+def drawings(
+    config: GenerationConfig, captions: Captions, size: tuple[int, int]
 ) -> tuple[VisibleLabel | None, BurnedSubtitles | None]:
-    """What is drawn into the frames: the visible label, and subtitles."""
+    """What is drawn into frames of a width and height: the visible label, and subtitles.
+
+    Raises:
+        OptionError, LabelError, MissingFileError: as `Captions.cues`, `VisibleLabel` and `BurnedSubtitles` raise them.
+    """
     if config.subtitle_stream:
         _ = captions.cues  # which are refused before the work where the words are not known
-    width, height = framing.width, framing.height
+    width, height = size
     label = None
     if config.visible_label is not None:
         label = VisibleLabel(config.visible_label, width, height, config.label_font)
@@ -436,23 +442,24 @@ def _drawings(
 
 
 @dataclass(frozen=True)
-class _ExtraFiles:
+class ExtraFiles:
     """Files beside the video that depend on what is said, ready to be written."""
 
     subtitles: tuple[Path, tuple[Cue, ...]] | None
     visemes: Callable[[], None] | None
 
     @classmethod
-    def of(cls, output: VideoOutput, performance: Performance) -> _ExtraFiles:
+    def of(cls, output: VideoOutput, captions: Captions) -> ExtraFiles:
         """Those that are asked for; raises OptionError where what they need is not known."""
-        captions, visemes = performance.captions, output.visemes
+        visemes = output.visemes
         subtitles = None if output.subtitles is None else (output.subtitles, captions.cues)
         if visemes is None:
             return cls(subtitles, None)
         phones = captions.phones
-        return cls(subtitles, lambda: visemes.write(phones, performance.times.duration_s, output.path))
+        return cls(subtitles, lambda: visemes.write(phones, captions.duration_s, output.path))
 
     def write(self) -> None:
+        """Write them."""
         if self.subtitles is not None:
             write_captions(*self.subtitles)
         if self.visemes is not None:
@@ -494,7 +501,7 @@ def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> b
     return config.voice_is_anchor == "yes"
 
 
-def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
+def label_complete(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
     """Label a complete output, before it takes its name."""
     append_xmp(complete)
     if signer is not None:
@@ -502,7 +509,7 @@ def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) ->
 
 
 @contextmanager
-def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, SpokenFile | None]]:
+def recording_of(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, SpokenFile | None]]:
     """The recording; a script is spoken to a file that is removed at the end, and of which more is known.
 
     That file lies in `folder`, the output's, which has room for it: the system's temporary folder is often in memory.
@@ -515,7 +522,7 @@ def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Pat
         yield recording, write_speech(speech, recording)
 
 
-def _write_frames(
+def write_frames(
     writer: VideoWriter, frames: Iterator[UpdatedFrame], count: int, progress: Progress | None
 ) -> tuple[float, PassthroughReport]:
     """Encode on this thread while the frames are generated in others.
