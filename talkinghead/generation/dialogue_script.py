@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,9 @@ def read_script(text: str, is_speaker: Callable[[str], bool], folder: Path = Pat
                 f"{turn.speaker.replace(' ', '_')}=ANCHOR{hint}."
             )
         turns.append(turn)
+    turns = [turn if turn.text is None else replace(turn, text=turn.text.strip()) for turn in turns]
     for turn in turns:
-        if turn.speech is None and not (turn.text or "").strip():
+        if turn.speech is None and not turn.text:
             raise TextError(f"A turn of {turn.speaker} in the script has no text.")
     if not turns:
         raise TextError("The script has no turns; a line of it is NAME: text.")
