@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 from talkinghead.errors import CoefficientError, OptionError
 from talkinghead.generation.leads import LEAD_S, LONGEST_LEAD_S, Leads
 from talkinghead.generation.output_options import Size, TimeRange, parse_preview, parse_size
+from talkinghead.media.formats import AudioCodec, VideoCodec
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Aspect, ClipRange, FaceChoice, Quality
@@ -112,6 +113,14 @@ class GenerationConfig:
     quality: Quality = option(
         "standard", help="Of the video: draft is quick and small, high is for editing it further."
     )
+    video_codec: VideoCodec = option(
+        "auto", help="Codec of the pictures: h264 or hevc in .mp4 and .mov, vp9 in .webm; auto is the usual one."
+    )
+    audio_codec: AudioCodec = option(
+        "auto",
+        help="Codec of the audio: aac, alac, flac or opus in .mp4, aac, alac or pcm in .mov, opus in .webm; auto is "
+        "the usual one. alac, flac and pcm lose nothing.",
+    )
     visible_label: str | None = option(
         None, help="Short text to draw into a corner of every frame, such as AI-generated."
     )
@@ -183,6 +192,8 @@ class GenerationOptions(TypedDict, total=False):
     aspect: Aspect | None
     size: str | None
     quality: Quality
+    video_codec: VideoCodec
+    audio_codec: AudioCodec
     visible_label: str | None
     label_font: Path | None
     subtitle_stream: bool

@@ -35,13 +35,14 @@ from talkinghead.generation.pipeline import (
     Progress,
     VideoOutput,
     drawings,
+    encoder_of,
     label_complete,
     open_anchor,
     prepare,
     write_frames,
 )
 from talkinghead.media.audio_writer import AudioExcerpt
-from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, VideoWriter
+from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.metadata import container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
@@ -173,7 +174,7 @@ def write_dialogue(
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
     started_s = time.monotonic()
-    output.check()
+    output.check(config)
     _check(turns, config, dialogue, output)
     names = list(dict.fromkeys(turn.speaker for turn in turns))
     anchors = {name: open_anchor(cast[name].anchor, config) for name in names}
@@ -273,5 +274,5 @@ def _writer(output: VideoOutput, scene: _Scene, mix: Path, origin: Origin, confi
         audio_from=AudioExcerpt(mix, heard.begin_s, None, heard.silence_after_s),
         metadata=ContainerMetadata(container_tags(origin), complete, track),
         overwrite=output.overwrite,
-        encoder=QUALITIES[config.quality],
+        encoder=encoder_of(config),
     )

@@ -19,7 +19,7 @@ from talkinghead.captions.caption_files import check_captions_path, write_captio
 from talkinghead.captions.cues import Cue, line_width_in
 from talkinghead.captions.visemes import VisemeFile
 from talkinghead.device import choose_device
-from talkinghead.errors import SpeechTooShortError
+from talkinghead.errors import OutputError, SpeechTooShortError
 from talkinghead.face.movement import driving_remarks
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import PathLike, check_output_path, sha256_of
@@ -43,10 +43,11 @@ from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, audio_lead_s
+from talkinghead.media.formats import choose_codecs
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, VideoWriter
+from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, EncoderSettings, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
@@ -70,7 +71,7 @@ class VideoOutput:
     """The files that a video is written to."""
 
     path: Path
-    """Video file (.mp4, .m4v or .mov), labelled as AI-generated in its metadata."""
+    """Video file (.mp4, .m4v, .mov or .webm), labelled as AI-generated in its metadata."""
     contact_sheet: Path | None = None
     """PNG file to write as well: frames spread over the video, the mouth enlarged below each."""
     signer: Signer | None = None
@@ -82,9 +83,12 @@ class VideoOutput:
     visemes: VisemeFile | None = None
     """File of mouth shapes to write as well, in the time of the video."""
 
-    def check(self) -> None:
-        """Raise OutputExistsError or OutputError where a file cannot be written."""
+    def check(self, config: GenerationConfig) -> None:
+        """Raise OutputExistsError or OutputError where a file cannot be written, or does not hold what is asked for."""
         check_output_path(self.path, overwrite=self.overwrite)
+        choose_codecs(self.path, config.video_codec, config.audio_codec)
+        if self.signer is not None and self.path.suffix.lower() == ".webm":
+            raise OutputError(f"{self.path}: C2PA has no manifests in WebM; sign an .mp4 or .mov.")
         if self.contact_sheet is not None:
             check_output_path(self.contact_sheet, overwrite=self.overwrite, suffixes=(".png",))
         if self.subtitles is not None:
@@ -192,7 +196,7 @@ def write_video(
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
     started_s = time.monotonic()
-    output.check()
+    output.check(config)
     loaded = open_anchor(anchor, config)
     with recording_of(speech, output.path.parent) as (recording, spoken):
         performance = prepare(loaded, recording, spoken, config, remark)
@@ -215,6 +219,11 @@ def write_video(
         }
 
 
+def encoder_of(config: GenerationConfig) -> EncoderSettings:
+    """Codecs and settings of the encoder."""
+    return replace(QUALITIES[config.quality], video_codec=config.video_codec, audio_codec=config.audio_codec)
+
+
 def _writer(output: VideoOutput, performance: Performance, origin: Origin, config: GenerationConfig) -> VideoWriter:
     """A writer of the video, which labels it when it is complete."""
     track = performance.captions.text_track if config.subtitle_stream else None
@@ -230,7 +239,7 @@ def _writer(output: VideoOutput, performance: Performance, origin: Origin, confi
             track,
         ),
         overwrite=output.overwrite,
-        encoder=QUALITIES[config.quality],
+        encoder=encoder_of(config),
     )
 
 

@@ -1,4 +1,4 @@
-"""Writing video files: H.264 frames and the audio of another file, complete or not at all."""
+"""Writing video files: frames and the audio of another file, complete or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -23,6 +23,7 @@ from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.audio_writer import AudioExcerpt, AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
+from talkinghead.media.formats import FORMATS, AudioCodec, VideoCodec, choose_codecs
 from talkinghead.media.text_track import TextTrack, TextTrackWriter
 from talkinghead.structures import ByteArray, Frame, Quality
 
@@ -34,12 +35,28 @@ STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Settings of the H.264 encoder, libx264."""
+    """Codecs, and settings of the video encoder."""
 
     crf: int = 18
-    """Constant rate factor, 0 (lossless) to 51 (worst); 18 looks like the source."""
+    """Constant rate factor of libx264, 0 (lossless) to 51 (worst); 18 looks like the source. Other encoders get the
+    number of theirs that is as good."""
     preset: str = "veryfast"
-    """x264's trade of encoding time against file size: "ultrafast" to "veryslow"."""
+    """x264's and x265's trade of encoding time against file size: "ultrafast" to "veryslow"."""
+    video_codec: VideoCodec = "auto"
+    """Of the pictures; see `formats.FORMATS`."""
+    audio_codec: AudioCodec = "auto"
+    """Of the audio; see `formats.FORMATS`."""
+
+    @property
+    def stream_options(self) -> Mapping[VideoCodec, tuple[str, dict[str, str]]]:
+        """Codec -> name of its encoder, and its options."""
+        quick = self.preset in ("ultrafast", "superfast", "veryfast")
+        vp9 = {"crf": str(self.crf + 13), "b": "0", "deadline": "realtime" if quick else "good", "row-mt": "1"}
+        return {
+            "h264": ("libx264", {"crf": str(self.crf), "preset": self.preset}),
+            "hevc": ("libx265", {"crf": str(self.crf + 4), "preset": self.preset, "x265-params": "log-level=error"}),
+            "vp9": ("libvpx-vp9", vp9 | {"cpu-used": "6" if quick else "2"}),
+        }
 
 
 QUALITIES: Mapping[Quality, EncoderSettings] = MappingProxyType(
@@ -68,9 +85,10 @@ class ContainerMetadata:
 
 
 class VideoWriter:
-    """Context manager that writes frames and the audio of another file: H.264 (yuv420p, BT.709, limited range), AAC.
+    """Context manager that writes frames (yuv420p, BT.709, limited range) and the audio of another file.
 
-    Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds. The last frame lasts
+    Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds; in WebM, which counts
+    milliseconds, to within half of one. The last frame lasts
     1 / `frame_rate`. An odd width or height grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
     The whole audio of `audio_from` is copied, with its start and length, or an excerpt of it, interleaved with the
     frames (see `AudioTrack`).
@@ -94,13 +112,13 @@ class VideoWriter:
         """Describe the file; nothing is opened before the `with` block.
 
         Args:
-            path: ends in .mp4, .m4v or .mov.
+            path: ends in .mp4, .m4v, .mov or .webm, which chooses the container.
             width, height: of the frames, pixels.
             frame_rate: frames per second, their average if it varies.
             audio_from: media file whose audio is copied, or an excerpt of one; an `AudioFile` says which of its tracks.
             metadata: what the file says about itself; None: nothing.
             overwrite: replace an existing file.
-            encoder: quality and speed of the video encoder; None: the defaults.
+            encoder: codecs, quality and speed of the video encoder; None: the defaults.
 
         Raises (on entering the `with` block, while writing, and on leaving it):
             OutputExistsError, OutputError: the file exists; it cannot be written, no frame was, or PyAV lacks an
@@ -122,11 +140,13 @@ class VideoWriter:
     def __enter__(self) -> Self:
         check_output_path(self._path, overwrite=self._overwrite)
         with contextlib.ExitStack() as opened:
-            self._audio = AudioTrack(self._audio_from) if self._audio_from else None
+            video_codec, audio_codec = choose_codecs(self._path, self._encoder.video_codec, self._encoder.audio_codec)
+            self._video_codec: VideoCodec = video_codec
+            self._audio = AudioTrack(self._audio_from, audio_codec) if self._audio_from else None
             if self._audio:
                 opened.callback(self._audio.close)
             track = self._metadata.text_track
-            self._texts = None if track is None else TextTrackWriter(track, "mov_text")
+            self._texts = None if track is None else TextTrackWriter(track, FORMATS[self._path.suffix.lower()].text)
             self._partial = opened.enter_context(replacing(self._path))
             with self._output_errors():
                 self._container = self._open(opened)
@@ -172,11 +192,9 @@ class VideoWriter:
         # Lengths in the edit list count in the movie's ticks: at the audio's rate, no sample is rounded away.
         movie_ticks_hz = self._audio.rate_hz if self._audio else self._ticks_hz
         flags = "+faststart" if self._metadata.tags.keys() <= STANDARD_TAGS else "+faststart+use_metadata_tags"
-        container = av.open(
-            f"file:{self._partial}",
-            "w",
-            container_options={"movflags": flags, "movie_timescale": str(movie_ticks_hz)},
-        )
+        is_webm = self._path.suffix.lower() == ".webm"
+        options = {} if is_webm else {"movflags": flags, "movie_timescale": str(movie_ticks_hz)}
+        container = av.open(f"file:{self._partial}", "w", container_options=options)
         opened.callback(_close_quietly, container)
         container.metadata.update(self._metadata.tags)
         self._stream = self._add_video_stream(container)
@@ -189,8 +207,11 @@ class VideoWriter:
 
     def _add_video_stream(self, container: OutputContainer) -> VideoStream:
         # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
-        settings = {"crf": str(self._encoder.crf), "preset": self._encoder.preset, "chroma_sample_location": "center"}
-        stream = container.add_stream("libx264", rate=self.frame_rate, options=settings)
+        encoder, settings = self._encoder.stream_options[self._video_codec]
+        settings |= {"chroma_sample_location": "center"}
+        stream = cast(VideoStream, container.add_stream(encoder, rate=self.frame_rate, options=settings))
+        if self._video_codec == "hevc":
+            stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players know
         stream.width = self._width + self._width % 2
         stream.height = self._height + self._height % 2
         stream.pix_fmt = "yuv420p"

@@ -38,6 +38,8 @@ EVERY_OPTION = {
     "aspect": "9:16",
     "size": "720p",
     "quality": "draft",
+    "video_codec": "hevc",
+    "audio_codec": "alac",
     "visible_label": "AI",
     "label_font": "font.ttf",
     "subtitle_stream": True,
