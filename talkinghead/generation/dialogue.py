@@ -28,7 +28,7 @@ from talkinghead.generation.dialogue_script import Turn
 from talkinghead.generation.framing import framing_for
 from talkinghead.generation.known_speech import Captions, FoundSpeech, KnownSpeech
 from talkinghead.generation.output_options import Size
-from talkinghead.generation.passthrough import UpdatedFrame
+from talkinghead.generation.passthrough import PassthroughReport, UpdatedFrame
 from talkinghead.generation.pipeline import (
     ExtraFiles,
     Performance,
@@ -190,30 +190,37 @@ def write_dialogue(
         with _writer(output, scene, mix, origin, config) as writer:
             _, passthrough = write_frames(writer, frames, count, progress)
         extra.write()
-    lead_s = scene.captions.shift_s
     return {
         "output": str(output.path),
-        "layout": dialogue.layout,
-        "speakers": names,
+        "frames": count,
+        "seconds": round(time.monotonic() - started_s, 3),
+        "consent": {name: anchor.consent for name, anchor in anchors.items()},
+        **_report(scene, passthrough),
+    }
+
+
+def _report(scene: _Scene, passthrough: PassthroughReport) -> dict[str, Any]:
+    """What a report says of the turns and the frames."""
+    lead_s = scene.captions.shift_s
+    return {
+        "layout": scene.layout,
+        "speakers": list(scene.performances),
         "turns": [
             {
                 "speaker": turn.speaker,
                 "begin_s": round(lead_s + turn.begins_s, 3),
                 "end_s": round(lead_s + turn.ends_s, 3),
             }
-            for turn in spoken
+            for turn in scene.spoken
         ],
-        "frames": count,
         "fps": float(scene.frame_rate),
         "width": scene.size[0],
         "height": scene.size[1],
         "duration_s": round(scene.captions.duration_s, 6),
-        "seconds": round(time.monotonic() - started_s, 3),
         "frames_passed_through": passthrough.passed_through,
         "passed_through": {str(reason): number for reason, number in sorted(passthrough.reasons.items())},
-        "consent": {name: anchor.consent for name, anchor in anchors.items()},
         "remarks": list(dict.fromkeys(itertools.chain(*(one.remarks for one in scene.performances.values())))),
-        "text_to_speech": [dict(turn.report) for turn in spoken if turn.report is not None],
+        "text_to_speech": [dict(turn.report) for turn in scene.spoken if turn.report is not None],
     }
 
 

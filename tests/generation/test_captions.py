@@ -15,7 +15,7 @@ from talkinghead.anchor import Anchor
 from talkinghead.captions.visemes import VisemeFile
 from talkinghead.cli.main import main
 from talkinghead.errors import OptionError
-from talkinghead.generation.config import GenerationConfig
+from talkinghead.generation.config import GenerationConfig, GenerationOptions
 from talkinghead.generation.known_speech import Captions, KnownSpeech, LazySpeech, known_speech
 from talkinghead.generation.leads import LEAD_S
 from talkinghead.generation.pipeline import VideoOutput, generate
@@ -40,9 +40,9 @@ def test_subtitles_follow_the_lead_in_in_every_form(anchor: Anchor, expression_f
     output = VideoOutput(
         tmp_path / "out.mp4", subtitles=tmp_path / "out.srt", visemes=VisemeFile(tmp_path / "out.json")
     )
-    options = {"expression": expression_file, "lead_in": LEAD_S, "lead_out": LEAD_S, "device": "cpu"}
-    generate(anchor, Script(TEXT), output, subtitle_stream=True, burn_subtitles=True, **options)  # type: ignore[arg-type]
-    generate(anchor, Script(TEXT), tmp_path / "plain.mp4", **options)  # type: ignore[arg-type]
+    options: GenerationOptions = {"expression": expression_file, "lead_in": LEAD_S, "lead_out": LEAD_S, "device": "cpu"}
+    generate(anchor, Script(TEXT), output, subtitle_stream=True, burn_subtitles=True, **options)
+    generate(anchor, Script(TEXT), tmp_path / "plain.mp4", **options)
 
     (cue,) = read_subtitles((tmp_path / "out.srt").read_text("utf-8")).passages
     assert cue.text == TEXT and cue.start_s == pytest.approx(begins_s, abs=0.001)
@@ -90,14 +90,14 @@ def test_what_is_not_known_is_refused_with_what_to_do() -> None:
 def test_subtitles_of_an_unknown_speech_are_refused_before_any_work(
     anchor: Anchor, speech: Path, expression_file: Path, tmp_path: Path
 ) -> None:
-    outputs = (
+    outputs: tuple[tuple[VideoOutput, GenerationOptions], ...] = (
         (VideoOutput(tmp_path / "out.mp4", subtitles=tmp_path / "out.srt"), {}),
         (VideoOutput(tmp_path / "out.mp4"), {"burn_subtitles": True}),
         (VideoOutput(tmp_path / "out.mp4"), {"subtitle_stream": True}),
     )
     for output, options in outputs:
         with pytest.raises(OptionError, match="Subtitles need the words"):
-            generate(anchor, speech, output, expression=expression_file, device="cpu", **options)  # type: ignore[arg-type]
+            generate(anchor, speech, output, expression=expression_file, device="cpu", **options)
     assert not list(tmp_path.iterdir())
 
 

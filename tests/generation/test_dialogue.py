@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -17,6 +18,7 @@ from talkinghead.anchor import Anchor
 from talkinghead.cli.main import main
 from talkinghead.errors import OptionError, TextError
 from talkinghead.generation import dialogue as dialogue_module
+from talkinghead.generation import pipeline
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.dialogue import Speaker, write_dialogue
 from talkinghead.generation.dialogue_audio import known_of, length_s, speak_turns, words_of, write_tracks
@@ -127,11 +129,11 @@ class TestAudio:
 def still_prediction(monkeypatch: pytest.MonkeyPatch, anchor: Anchor) -> None:
     """In place of the speech model, which takes long to load: the anchor's rest, at every time."""
     rest = anchor.rest_expression()
-    pipeline = "talkinghead.generation.pipeline"
-    monkeypatch.setattr(f"{pipeline}.load_speech_model", lambda *_: None)
-    monkeypatch.setattr(f"{pipeline}.adaptation_used", lambda *_: "none")
+    monkeypatch.setattr("talkinghead.generation.pipeline.load_speech_model", lambda *_: None)
+    monkeypatch.setattr("talkinghead.generation.pipeline.adaptation_used", lambda *_: "none")
     monkeypatch.setattr(
-        f"{pipeline}.expression_parts", lambda *arguments: iter([np.tile(rest, (len(arguments[3]), 1))])
+        "talkinghead.generation.pipeline.expression_parts",
+        lambda *arguments: iter([np.tile(rest, (len(arguments[3]), 1))]),
     )
 
 
@@ -142,7 +144,7 @@ def test_whoever_speaks_is_seen_and_the_audio_has_no_gap(
 ) -> None:
     """The frames of each speaker are painted in a color of their own."""
     colors = {"anna": (250, 20, 20), "ben": (20, 20, 250)}
-    prepare = dialogue_module.prepare
+    prepare = pipeline.prepare
 
     def painted(anchor: Anchor, recording: Path, *rest: Any) -> Any:
         performance = prepare(anchor, recording, *rest)
@@ -152,7 +154,7 @@ def test_whoever_speaks_is_seen_and_the_audio_has_no_gap(
             def drawn_on(self, image: Any) -> Any:
                 return np.broadcast_to(np.array(color, np.uint8), image.shape).copy()
 
-        return dialogue_module.replace(performance, label=Paint())
+        return dataclasses.replace(performance, label=Paint())
 
     monkeypatch.setattr(dialogue_module, "prepare", painted)
     cast = {name: Speaker(anchor, "hibari") for name in CAST}
