@@ -18,6 +18,8 @@ WS = "ws://127.0.0.1:8473"
 TOKEN = "a token of many characters"
 STUB = (sys.executable, str(Path(__file__).parent / "job_stub.py"))
 """Command that does jobs."""
+CHECK_STUB = (sys.executable, str(Path(__file__).parent / "check_stub.py"))
+"""Command that checks clips."""
 
 
 def drawn_service(config: ServerConfig, performer: DrawnPerformer) -> Service:

@@ -50,7 +50,7 @@ from talkinghead.speech.analysis import analyze
 from talkinghead.speech.articulation import KnownPhones, symbols_of
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import read_phone_times
-from talkinghead.structures import FloatArray, Quality, Tracks
+from talkinghead.structures import ByteArray, FloatArray, Quality, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -156,6 +156,7 @@ def write_video(
     config: GenerationConfig,
     progress: Progress | None = None,
     remark: Callable[[str], None] | None = None,
+    show: Callable[[ByteArray], None] | None = None,
 ) -> dict[str, Any]:
     """Write a video of the anchor saying the speech.
 
@@ -164,6 +165,7 @@ def write_video(
         config: how the anchor is driven.
         progress: called after each frame.
         remark: called with each of the remarks of the report before the first frame is made.
+        show: called with each frame of the video, (H, W, 3) uint8 RGB, when it has been written.
 
     Returns:
         output, frames, fps, width, height, duration_s (of the video), speech_start_s (where in the video the speech
@@ -190,7 +192,9 @@ def write_video(
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with _writer(output, performance, origin, config.quality) as writer:
-            first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress)
+            first_at_s, passthrough = _write_frames(
+                writer, performance.frames(sheet), len(timeline), progress, show
+            )
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
         return {
@@ -481,7 +485,11 @@ def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Pat
 
 
 def _write_frames(
-    writer: VideoWriter, frames: Iterator[UpdatedFrame], count: int, progress: Progress | None
+    writer: VideoWriter,
+    frames: Iterator[UpdatedFrame],
+    count: int,
+    progress: Progress | None,
+    show: Callable[[ByteArray], None] | None,
 ) -> tuple[float, PassthroughReport]:
     """Encode on this thread while the frames are generated in others.
 
@@ -494,6 +502,8 @@ def _write_frames(
             first_at_s = time.monotonic()
         writer.write(frame)
         passthrough.add(frame)
+        if show:
+            show(frame.image)
         if progress:
             progress(done, count)
     return first_at_s, passthrough.report()

@@ -14,14 +14,11 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead.server.answers import field, read_json
 from talkinghead.server.sessions import ServedSession
+from talkinghead.server.texts import script_of
 from talkinghead.server.uploads import receive_body
-from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
-
-LONGEST_TEXT = 20_000
-"""Characters of a text that is spoken at once."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -41,9 +38,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def say(request: Request) -> Response:
         served, body = found(request), await read_json(request)
-        script = Script(field(body, "text", str), field(body, "voice", str, DEFAULT_VOICE))
-        if len(script.text) > LONGEST_TEXT:
-            raise ValueError(f"A text has at most {LONGEST_TEXT} characters; send it in parts.")
+        script = script_of(body)
         await run_in_threadpool(script.describe)  # an unknown voice is refused now
         if field(body, "interrupt", bool, False):
             served.session.interrupt()

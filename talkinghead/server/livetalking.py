@@ -21,8 +21,8 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead.errors import TalkingHeadError
 from talkinghead.server.answers import field, read_json
+from talkinghead.server.texts import script_of
 from talkinghead.server.uploads import MEGABYTE
-from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
@@ -50,7 +50,7 @@ def routes(service: Service) -> list[BaseRoute]:
         served = service.sessions.find(_number(body))
         if field(body, "type", str, "echo") != "echo":
             raise ValueError("There is no language model here; send what it says with type echo.")
-        script = Script(field(body, "text", str, ""), field(body, "voice", str, DEFAULT_VOICE))
+        script = script_of(body, "")
         await run_in_threadpool(script.describe)
         if body.get("interrupt"):
             served.session.interrupt()

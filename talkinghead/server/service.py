@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from talkinghead.errors import TalkingHeadError
 from talkinghead.live.performer import Performer
 from talkinghead.server.anchors import Anchors
+from talkinghead.server.clip_checks import ClipChecks
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
 from talkinghead.server.sessions import ServedSession, Sessions
@@ -31,6 +32,7 @@ class Service:
         self.anchors = Anchors(config.folder / "anchors", config.device)
         self.sessions = Sessions(self.performer)
         self.jobs = Jobs(config.folder / "jobs")
+        self.clip_checks = ClipChecks()
         self._connections: set[Connection] = set()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
@@ -73,6 +75,7 @@ class Service:
         """End all sessions and connections."""
         for connection in list(self._connections):
             await connection.close()
+        self.clip_checks.close()
         await run_in_threadpool(self.sessions.close_all)
         await run_in_threadpool(self.jobs.close)
         if self._temporary is not None:

@@ -31,7 +31,7 @@ FIELDS = (
     "sdp",
     "codec",
 )
-FIELDS += ("type", "sessionid", "interrupt", "avatar", "title")
+FIELDS += ("type", "sessionid", "interrupt", "avatar", "title", "despite_problems", "speaking", "table", "recordings")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
