@@ -1,6 +1,6 @@
 """The interface of LiveTalking, so that its clients work unchanged.
 
-`/offer`, `/human`, `/humanaudio`, `/interrupt_talk`, `/is_speaking`, with its requests and answers: JSON with `code` 0
+`/offer`, `/human`, `/humanaudio`, `/interrupt_talk`, `/is_speaking`, `/record`, with its requests and answers: JSON with `code` 0
 where all is well, -1 with a `msg` where not. There is no language model here: a text of type "chat" is refused.
 """
 
@@ -80,12 +80,23 @@ def routes(service: Service) -> list[BaseRoute]:
         served = service.sessions.find(_number(await read_json(request)))
         return {"msg": "ok", "data": served.session.is_speaking}
 
+    async def record(request: Request) -> dict[str, Any]:
+        body = await read_json(request)
+        served, kind = service.sessions.find(_number(body)), field(body, "type", str)
+        if kind == "start_record":
+            return {"msg": "ok", "data": {"recording": await run_in_threadpool(service.recordings.start, served)}}
+        if kind != "end_record":
+            raise ValueError("The type is start_record or end_record.")
+        recorded = await run_in_threadpool(service.recordings.stop, served)
+        return {"msg": "ok", "data": {"recording": recorded.key, "duration_s": recorded.duration_s}}
+
     endpoints = {
         "/offer": offer,
         "/human": human,
         "/humanaudio": human_audio,
         "/interrupt_talk": interrupt_talk,
         "/is_speaking": is_speaking,
+        "/record": record,
     }
     return [Route(path, _answered(endpoint), methods=["POST"]) for path, endpoint in endpoints.items()]
 

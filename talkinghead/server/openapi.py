@@ -34,6 +34,9 @@ SESSION = {
     "session": "1234567890123456", "anchor": "presenter", "width": 512, "height": 512, "frame_rate": 25.0,
     "is_speaking": False, "utterance": 0, "position_s": 0.0, "late_ticks": 0,
 }  # fmt: skip
+RECORDING = {
+    "key": "0123456789abcdef", "anchor": "presenter", "created_s": 1773500966.0, "duration_s": 12.4, "missed_frames": 0,
+}  # fmt: skip
 JOB = {
     "number": "20260314T150926-0a1b2c3d", "kind": "speak", "title": "Good evening.", "state": "running",
     "progress": {"share": 0.4, "done": 40, "count": 100}, "result": None, "message": "", "seconds": 1.2,
@@ -58,6 +61,22 @@ OPERATIONS = (
               {"utterance": 2}, 202),
     Operation("post", f"{ONE_SESSION}/interrupt", "Fall silent; how far the utterance was heard.", None,
               {"utterance": 2, "position_s": 1.36}),
+    Operation("post", f"{ONE_SESSION}/record", "Record the session from now on; 409 where it is recorded already.", None,
+              {"recording": "0123456789abcdef"}, 201),
+    Operation("post", f"{ONE_SESSION}/record/stop", "Complete the recording.", None, RECORDING),
+    Operation("get", "/api/recorded", "Complete recordings of sessions, the newest first.", None,
+              {"recordings": [RECORDING]}),
+    Operation("get", "/api/recorded/{key}/video", "A recording, labeled as AI-generated; `?download` to save it.", None,
+              "video/mp4"),
+    Operation("delete", "/api/recorded/{key}", "Remove a recording.", None, None, 204),
+    Operation("get", f"{ONE_SESSION}/hls/{{file}}", "The session as HLS, for any number of viewers: live.m3u8, and what "
+              "it names. It is encoded once, from the first request until half a minute after the last.", None,
+              "application/vnd.apple.mpegurl"),
+    Operation("post", f"{ONE_SESSION}/push", "Push the session to the RTMP server that the operator named.", None,
+              {"is_pushed": True}, 202),
+    Operation("get", f"{ONE_SESSION}/push", "Whether it is pushed, and why that failed.", None,
+              {"is_pushed": True, "failure": ""}),
+    Operation("post", f"{ONE_SESSION}/push/stop", "End that.", None, {"is_pushed": False}),
     Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips or recordings, the header X-File-Name its "
               "percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
     Operation("delete", "/api/uploads/{kind}/{key}", "Remove an upload.", None, None, 204),
@@ -101,6 +120,9 @@ OPERATIONS = (
               {"code": 0, "msg": "ok"}),
     Operation("post", "/is_speaking", "LiveTalking: whether something is heard or waits.",
               {"sessionid": 1234567890123456}, {"code": 0, "msg": "ok", "data": False}),
+    Operation("post", "/record", "LiveTalking: start_record, end_record.",
+              {"sessionid": 1234567890123456, "type": "start_record"},
+              {"code": 0, "msg": "ok", "data": {"recording": "0123456789abcdef"}}),
 )  # fmt: skip
 """Everything but the WebSockets, which OpenAPI has no words for; docs/live.md describes them."""
 

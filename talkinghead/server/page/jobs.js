@@ -114,7 +114,7 @@ export function startJobs(whenAnchorsChange) {
       return row;
     });
     const item = element("li", {}, element("header", {}, element("h3", { textContent: members[0].settings.batch.name }),
-      element("span", { className: "note", textContent: `${done} ${say("ofThem")} ${members.length} · ${say("done")}` })),
+      element("span", { className: "note", textContent: `${say("done")}: ${done} ${say("ofThem")} ${members.length}` })),
     element("table", {}, element("tbody", {}, ...rows)));
     const all = (action, method, some) => (event) => attempt(async () => {
       for (const job of some) await ask(`/api/jobs/${job.number}${action}`, { method });
