@@ -31,10 +31,10 @@ def routes(service: Service) -> list[BaseRoute]:
         body = await read_json(request)
         anchor = field(body, "anchor", str, "presenter")
         served = await run_in_threadpool(service.sessions.open, anchor)
-        return JSONResponse(describe(served), 201)
+        return JSONResponse(describe(service, served), 201)
 
     async def show(request: Request) -> Response:
-        return JSONResponse(describe(found(request)))
+        return JSONResponse(describe(service, found(request)))
 
     async def say(request: Request) -> Response:
         served, body = found(request), await read_json(request)
@@ -77,7 +77,7 @@ def routes(service: Service) -> list[BaseRoute]:
     ]
 
 
-def describe(served: ServedSession) -> dict[str, object]:
+def describe(service: Service, served: ServedSession) -> dict[str, object]:
     """A session, for clients."""
     session, player = served.session, served.player
     return {
@@ -90,4 +90,6 @@ def describe(served: ServedSession) -> dict[str, object]:
         "utterance": player.utterance,
         "position_s": round(player.position_s, 4),
         "late_ticks": player.late_ticks,
+        "is_recording": service.recordings.is_running(served),
+        "can_push": service.config.push_file is not None,
     }

@@ -33,6 +33,7 @@ class Operation:
 SESSION = {
     "session": "1234567890123456", "anchor": "presenter", "width": 512, "height": 512, "frame_rate": 25.0,
     "is_speaking": False, "utterance": 0, "position_s": 0.0, "late_ticks": 0,
+    "is_recording": False, "can_push": False,
 }  # fmt: skip
 RECORDING = {
     "key": "0123456789abcdef", "anchor": "presenter", "created_s": 1773500966.0, "duration_s": 12.4, "missed_frames": 0,

@@ -134,8 +134,15 @@ def test_a_live_anchor_speaks_and_is_interrupted(page: playwright.Page) -> None:
     page.click("#live-interrupt")
     wait_for_brightness(page, False)
     page.wait_for_selector("#live-log li:has-text('heard until')")
+    page.click("#live-record")
+    page.wait_for_selector("#live-record[aria-pressed=true]")
+    time.sleep(0.5)
     page.click("#live-connect")
     page.wait_for_selector("#live-say[disabled]", state="attached")
+    page.wait_for_selector("#recorded video")  # what was recorded when the session ended is kept
+    assert page.get_attribute("#recorded a", "href").endswith("/video?download")
+    page.click("#recorded button:has-text('Remove')")
+    page.wait_for_selector("#recorded .empty")
 
 
 def drop_clip(page: playwright.Page, clip: DrawnClip, name: str) -> None:

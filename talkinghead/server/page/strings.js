@@ -39,6 +39,8 @@ const STRINGS = {
     batchHint: "One row a video: an anchor of the list above, and a text (with a voice, if you like) or the name of a recording that is dropped with the table. Further columns: intensity, aspect, size, quality, lead_in, lead_out, clip_range, visible_label.",
     startBatch: "Make these videos", noTable: "Choose a table: a file whose name ends in .csv, .tsv or .txt.",
     tables: "One table at a time, please.", ofThem: "of", limitedBy: "What limits it",
+    record: "Record", push: "Broadcast", hls: "Address for viewers (HLS)", recordings: "Recordings",
+    noRecordings: "Nothing recorded yet.", missed: "frames were missed", pushFailed: "The broadcast has failed",
     inTheMaking: "The video as it is being made", stopRest: "Stop the rest",
   },
   zh: {
@@ -78,6 +80,8 @@ const STRINGS = {
     batchHint: "每行一段视频:上方列表中的一个主播,加上文字(可指定语音),或与表格一起放入的录音文件名。其他列:intensity、aspect、size、quality、lead_in、lead_out、clip_range、visible_label。",
     startBatch: "生成这些视频", noTable: "请选择表格:文件名以 .csv、.tsv 或 .txt 结尾。",
     tables: "一次只能用一张表格。", ofThem: "/", limitedBy: "限制因素",
+    record: "录制", push: "推流", hls: "观看地址(HLS)", recordings: "录像",
+    noRecordings: "还没有录像。", missed: "帧未能录下", pushFailed: "推流失败",
     inTheMaking: "正在生成的视频", stopRest: "停止其余",
   },
 };

@@ -51,10 +51,10 @@ async function refreshVoices() {
 setLanguage(currentLanguage());
 $("language").value = currentLanguage();
 const jobs = startJobs(refreshAnchors);
-$("language").addEventListener("change", () => { setLanguage($("language").value); jobs.draw(); training.draw(); });
+$("language").addEventListener("change", () => { setLanguage($("language").value); jobs.draw(); training.draw(); live.draw(); });
 startSpeak(jobs);
 startBatch(jobs);
 const training = startTrain(jobs);
-startLive();
+const live = startLive();
 show(tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash) || tabs[0]);
 attempt(async () => { await Promise.all([refreshAnchors(), refreshVoices()]); document.body.dataset.ready = "yes"; });
