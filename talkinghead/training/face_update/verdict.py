@@ -20,11 +20,11 @@ def verdict(description: dict[str, Any]) -> str:
     training = description["training"]
     psnr_db, steps = training["held_out_mouth_psnr_db"], training["steps"]
     measured = "its images are not finite" if psnr_db is None else f"{psnr_db:.1f} dB at the mouth"
-    ended = ", when it no longer improved" if training["stood_still"] else ""
-    return (
+    said = (
         f"{training['quality']}: {measured} on frames that training did not use, after {steps} "
-        f"step{'s' if steps != 1 else ''} in {duration(training['seconds'])}{ended}"
+        f"step{'s' if steps != 1 else ''} in {duration(training['seconds'])}"
     )
+    return f"{said}, when it no longer improved" if training["stood_still"] else said
 
 
 def limits(description: dict[str, Any]) -> list[str]:
