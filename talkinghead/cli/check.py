@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -33,7 +33,9 @@ def check(clip: Path, face: FaceChoice, quiet: bool, as_json: bool) -> None:
 
     with progress_bar(quiet or as_json) as bar:
         task = bar.add_task(translated("Tracking the face"), total=None, note="")
-        measured = measure_clip(clip, face=face, progress=lambda done: bar.update(task, note=translated(f"{done} frames")))
+        measured = measure_clip(
+            clip, face=face, progress=lambda done: bar.update(task, note=translated(f"{done} frames"))
+        )
     findings = find(measured)
     state = worst(findings)
     if as_json:
@@ -68,7 +70,7 @@ def check_before_training(
     Raises:
         UnfitClipError: there are problems.
     """
-    from talkinghead.clip_check.findings import State, find
+    from talkinghead.clip_check.findings import Finding, State, find
     from talkinghead.clip_check.measurements import measure_clip
 
     told = [finding for finding in find(measure_clip(clip, face=face, progress=progress)) if finding.state != State.OK]
@@ -78,6 +80,6 @@ def check_before_training(
         raise UnfitClipError(f"{clip} is not fit to be trained on. {what}. --despite-problems trains all the same.")
     if not quiet:
         for finding in told:
-            shown = replace(finding, **{part: translated(getattr(finding, part)) for part in ("name", "value", "advice")})
-            click.echo(f"{translated(finding.state)}: {shown}", err=True)
+            name, value, advice = map(translated, (finding.name, finding.value, finding.advice))
+            click.echo(f"{translated(finding.state)}: {Finding(name, finding.state, value, advice)}", err=True)
     return [asdict(finding) for finding in told]

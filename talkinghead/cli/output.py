@@ -41,17 +41,13 @@ def echo_skipped(spoken: dict[str, Any] | None, skipped: Sequence[str] = ()) -> 
     if not spoken:
         return
     if spoken["text_format"] != "plain":
-        echo(
-            f"The text was read as {FORMAT_NAMES[spoken['text_format']]} (--text-format plain reads it as it is)."
-        )
+        echo(f"The text was read as {FORMAT_NAMES[spoken['text_format']]} (--text-format plain reads it as it is).")
     if spoken["without_effect"]:
         echo(f"Without effect: {', '.join(spoken['without_effect'])}.")
     if spoken["skipped"]:
         first = ", ".join(" ".join(part.split())[:LONGEST_SHOWN_PART] for part in skipped[:MOST_SHOWN_PARTS])
         shown = f": {first}{', ...' if len(skipped) > MOST_SHOWN_PARTS else ''}" if first else "."
-        echo(
-            f"{spoken['voice']} could not speak {spoken['skipped']} sentences, words or signs of the text{shown}"
-        )
+        echo(f"{spoken['voice']} could not speak {spoken['skipped']} sentences, words or signs of the text{shown}")
 
 
 def echo_pictures(pictures: Mapping[str, Mapping[str, Any]]) -> None:

@@ -102,9 +102,7 @@ def _echo_description(description: dict[str, Any], output: Path) -> None:
     adaptation = description["speech_adaptation"]
     if adaptation is not None:
         before, after = adaptation["calibrated_r"], adaptation["held_out_r"]
-        echo(
-            f"The speech predictor was adapted to the clip: opening r {before:.2f} -> {after:.2f} on held-out parts."
-        )
+        echo(f"The speech predictor was adapted to the clip: opening r {before:.2f} -> {after:.2f} on held-out parts.")
     elif description["audio"]["lag_ms"] is not None:  # else the lack of speech has been said
         echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")
     echo(f"Look at {output / 'training.png'}. Next:\n    {shlex.join(_next_command(description, output))}")

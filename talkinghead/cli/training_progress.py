@@ -148,7 +148,7 @@ def _details(progress: TrainingProgress) -> list[str]:
         return []
     details = [f"step {progress.step}"]
     if progress.quality is not None:
-        word = progress.quality.word
+        word: str = progress.quality.word
         word = f"{word}, no longer improving" if progress.stands_still else word
         details.append(f"unseen frames {word} (mouth {progress.quality.mouth_psnr_db:.1f} dB)")
     return details

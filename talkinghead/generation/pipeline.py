@@ -192,9 +192,7 @@ def write_video(
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with _writer(output, performance, origin, config.quality) as writer:
-            first_at_s, passthrough = _write_frames(
-                writer, performance.frames(sheet), len(timeline), progress, show
-            )
+            first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress, show)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
         return {

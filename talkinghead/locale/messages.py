@@ -21,6 +21,8 @@ from pathlib import Path
 DOMAIN = "talkinghead"
 FOLDER = Path(__file__).parent
 PLACEHOLDER = re.compile(r"\{(\w+)(!t)?\}", re.ASCII)
+PLURAL = "s"
+"""Name of the only value that a language may do without: the ending of an English plural."""
 SEPARATORS = ((". ", "。"), ("; ", ";"), (": ", ":"), (", ", ","))
 """Between the clauses of a value that is translated in turn, in English and in the other language."""
 LONGEST = 4000
@@ -47,15 +49,27 @@ class Entry:
         pattern, literals, position = "", [], 0
         for found in PLACEHOLDER.finditer(message):
             literals.append(message[position : found.start()])
-            pattern += f"{re.escape(literals[-1])}(?P<{found[1]}>.*?)"
+            value = "s?" if found[1] == PLURAL else ".*?"
+            pattern += f"{re.escape(literals[-1])}(?P<{found[1]}>{value})"
             position = found.end()
         literals.append(message[position:])
-        return cls(re.compile(pattern + re.escape(literals[-1]), re.DOTALL), max(literals, key=len), translation, sum(map(len, literals)))
+        return cls(
+            re.compile(pattern + re.escape(literals[-1]), re.DOTALL),
+            max(literals, key=len),
+            translation,
+            sum(map(len, literals)),
+        )
 
 
 def translated(text: str) -> str:
     """A message in the language of the environment; as it is where the catalog does not have it."""
     catalog = _catalog(tuple(os.environ.get(name, "") for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")))
+    return text if catalog is None or len(text) > LONGEST else catalog.translate(text)
+
+
+def translated_to(language: str, text: str) -> str:
+    """A message in a language that is named, such as "zh"; as it is where there is no catalog, or it is not in it."""
+    catalog = _named_catalog(language)
     return text if catalog is None or len(text) > LONGEST else catalog.translate(text)
 
 
@@ -111,6 +125,14 @@ def _catalog(environment: tuple[str, ...]) -> Catalog | None:
     """The catalog of an environment, which `gettext` looks for as in every program; None for English."""
     del environment  # the key alone: gettext reads the same variables
     path = gettext.find(DOMAIN, str(FOLDER))
+    return None if path is None else Catalog(read_mo(Path(path)))
+
+
+@functools.lru_cache(maxsize=8)
+def _named_catalog(language: str) -> Catalog | None:
+    if re.fullmatch(r"[A-Za-z]{2,3}(_[A-Za-z]{2})?", language) is None:
+        return None
+    path = gettext.find(DOMAIN, str(FOLDER), [language])
     return None if path is None else Catalog(read_mo(Path(path)))
 
 

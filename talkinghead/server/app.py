@@ -16,13 +16,13 @@ from starlette.routing import BaseRoute, Route
 from talkinghead import __version__
 from talkinghead.errors import TalkingHeadError
 from talkinghead.server import (
-    broadcasts,
+    broadcast_routes,
     live,
     livetalking,
     login,
     openapi,
     realtime,
-    session_recordings,
+    recording_routes,
     studio,
     websocket,
 )
@@ -60,8 +60,8 @@ def make_app(config: ServerConfig, service: Service | None = None) -> Starlette:
             *_common(shared),
             *login.routes(token),
             *live.routes(shared),
-            *session_recordings.routes(shared),
-            *broadcasts.routes(shared),
+            *recording_routes.routes(shared),
+            *broadcast_routes.routes(shared),
             *websocket.routes(shared),
             *realtime.routes(shared),
             *livetalking.routes(shared),

@@ -1,8 +1,7 @@
-"""Broadcasts of live sessions: HLS for any number of viewers, encoded once, and a push to the operator's RTMP server."""
+"""Broadcasts of live sessions: HLS for any number of viewers, encoded once, and a push to an RTMP server."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import shutil
@@ -10,14 +9,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from talkinghead.errors import MissingFileError, OptionError, OutputError, OutputExistsError
 from talkinghead.live.ticks import Tick
@@ -27,20 +20,14 @@ from talkinghead.provenance.origin import Origin
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.taps import SessionTap, encode
 
-if TYPE_CHECKING:
-    from talkinghead.server.service import Service
-
 SEGMENT_S = 2
 """Length of an HLS segment: viewers are about three of them behind."""
 SEGMENTS = 6
 """Segments in the playlist; older ones are removed."""
 UNUSED_S = 30.0
 """HLS that nobody asks for is encoded no more after this time, seconds."""
-FIRST_SEGMENT_S = 20.0
-"""How long the first viewer waits for the first segment at most, seconds."""
 PLAYLIST = "live.m3u8"
 FILE = re.compile(r"live\.m3u8|init\.mp4|segment\d{1,9}\.m4s")
-MEDIA_TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".mp4": "video/mp4", ".m4s": "video/iso.segment"}
 RTMP_TIMEOUT_S = 10.0
 """An RTMP server that does not answer for this time is gone."""
 
@@ -173,7 +160,7 @@ class Broadcasts:
             tap.stop()
 
 
-def encoder_settings(frame_rate: float) -> dict[str, str]:
+def encoder_settings(frame_rate: Fraction) -> dict[str, str]:
     """Settings of libx264 for viewers who join at any time: a key frame at each segment, a bounded rate."""
     frames = str(round(SEGMENT_S * frame_rate))
     bounds = {"crf": "23", "maxrate": "4M", "bufsize": "8M", "preset": "veryfast", "tune": "zerolatency"}
@@ -183,45 +170,3 @@ def encoder_settings(frame_rate: float) -> dict[str, str]:
 def origin_of(served: ServedSession) -> Origin:
     """What a broadcast is made from; what will be said is not known, so each has an identifier of its own."""
     return Origin(served.session.anchor_sha256, secrets.token_hex(32))
-
-
-def routes(service: Service) -> list[BaseRoute]:
-    """The routes of broadcasts."""
-    broadcasts = service.broadcasts
-
-    async def hls(request: Request) -> Response:
-        served, name = service.sessions.find(request.path_params["number"]), request.path_params["file"]
-        if FILE.fullmatch(name) is None:
-            raise HTTPException(404, f"There is no such file; begin with {PLAYLIST}.")
-        broadcast = await run_in_threadpool(broadcasts.hls, served)
-        end_s = time.monotonic() + FIRST_SEGMENT_S
-        while (path := broadcast.file(name)) is None and name == PLAYLIST and not broadcast.tap.is_over:
-            if time.monotonic() > end_s or await request.is_disconnected():
-                break
-            await asyncio.sleep(0.1)
-        if path is None:
-            raise HTTPException(404, broadcast.tap.failure or "The file is not there, or no more.")
-        # A segment's name is not used again while its broadcast lasts; the playlist changes with each of them.
-        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
-
-    async def push(request: Request) -> Response:
-        served = service.sessions.find(request.path_params["number"])
-        await run_in_threadpool(broadcasts.push, served)
-        return JSONResponse({"is_pushed": True}, 202)
-
-    async def push_state(request: Request) -> Response:
-        is_pushed, failure = broadcasts.push_state(service.sessions.find(request.path_params["number"]))
-        return JSONResponse({"is_pushed": is_pushed, "failure": failure})
-
-    async def stop_push(request: Request) -> Response:
-        served = service.sessions.find(request.path_params["number"])
-        await run_in_threadpool(broadcasts.stop_push, served)
-        return JSONResponse({"is_pushed": False})
-
-    one = "/api/sessions/{number}"
-    return [
-        Route(f"{one}/hls/{{file}}", hls, methods=["GET"]),
-        Route(f"{one}/push", push, methods=["POST"]),
-        Route(f"{one}/push", push_state, methods=["GET"]),
-        Route(f"{one}/push/stop", stop_push, methods=["POST"]),
-    ]

@@ -6,13 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from talkinghead.locale.messages import translated_to
 from talkinghead.server.jobs import PICTURE_FILE, VIDEO_FILE, Jobs, StudioJob
 
 SHOWN_SETTINGS = ("text", "voice", "options", "speaking", "minutes", "consent", "batch")
 
 
-def describe(jobs: Jobs, job: StudioJob) -> dict[str, Any]:
-    """A job, for clients."""
+def describe(jobs: Jobs, job: StudioJob, language: str = "") -> dict[str, Any]:
+    """A job, for clients.
+
+    Args:
+        jobs, job: the job.
+        language: of verdict, limits and message, such as "zh"; empty is English.
+    """
     shown = asdict(job)
     spec = shown.pop("spec")
     shown["anchor"] = spec.get("name") or spec.get("anchor_name")
@@ -21,8 +27,12 @@ def describe(jobs: Jobs, job: StudioJob) -> dict[str, Any]:
     picture = newest_picture(jobs, job)
     shown["has_picture"] = picture is not None
     shown["picture_at"] = None if picture is None else _changed_ms(picture)
+    shown["message"] = translated_to(language, job.message)
     if shown["result"]:
-        shown["result"].pop("output", None)
+        result = shown["result"]
+        result.pop("output", None)
+        result |= {"verdict": translated_to(language, result["verdict"])} if "verdict" in result else {}
+        result |= {"limits": [translated_to(language, one) for one in result.get("limits", ())]}
     return shown
 
 

@@ -124,9 +124,7 @@ class Jobs:
         """
         return self.add_all(kind, [(title, spec)])[0]
 
-    def add_all(
-        self, kind: Literal["train", "speak"], wanted: Sequence[tuple[str, dict[str, Any]]]
-    ) -> list[StudioJob]:
+    def add_all(self, kind: Literal["train", "speak"], wanted: Sequence[tuple[str, dict[str, Any]]]) -> list[StudioJob]:
         """Let several jobs wait, all or none: title and spec of each, as `add` takes them, done in that order.
 
         Raises:

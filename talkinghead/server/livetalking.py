@@ -1,7 +1,8 @@
 """The interface of LiveTalking, so that its clients work unchanged.
 
-`/offer`, `/human`, `/humanaudio`, `/interrupt_talk`, `/is_speaking`, `/record`, with its requests and answers: JSON with `code` 0
-where all is well, -1 with a `msg` where not. There is no language model here: a text of type "chat" is refused.
+`/offer`, `/human`, `/humanaudio`, `/interrupt_talk`, `/is_speaking`, `/record`, with its requests and
+answers: JSON with `code` 0 where all is well, -1 with a `msg` where not. There is no language model here: a text of
+type "chat" is refused.
 """
 
 from __future__ import annotations
@@ -80,6 +81,18 @@ def routes(service: Service) -> list[BaseRoute]:
         served = service.sessions.find(_number(await read_json(request)))
         return {"msg": "ok", "data": served.session.is_speaking}
 
+    endpoints = {
+        "/offer": offer,
+        "/human": human,
+        "/humanaudio": human_audio,
+        "/interrupt_talk": interrupt_talk,
+        "/is_speaking": is_speaking,
+        "/record": _record(service),
+    }
+    return [Route(path, _answered(endpoint), methods=["POST"]) for path, endpoint in endpoints.items()]
+
+
+def _record(service: Service) -> Endpoint:
     async def record(request: Request) -> dict[str, Any]:
         body = await read_json(request)
         served, kind = service.sessions.find(_number(body)), field(body, "type", str)
@@ -90,15 +103,7 @@ def routes(service: Service) -> list[BaseRoute]:
         recorded = await run_in_threadpool(service.recordings.stop, served)
         return {"msg": "ok", "data": {"recording": recorded.key, "duration_s": recorded.duration_s}}
 
-    endpoints = {
-        "/offer": offer,
-        "/human": human,
-        "/humanaudio": human_audio,
-        "/interrupt_talk": interrupt_talk,
-        "/is_speaking": is_speaking,
-        "/record": record,
-    }
-    return [Route(path, _answered(endpoint), methods=["POST"]) for path, endpoint in endpoints.items()]
+    return record
 
 
 def _number(body: dict[str, Any]) -> str:

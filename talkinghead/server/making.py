@@ -128,7 +128,7 @@ def video_spec(service: Service, name: str, speech: WantedSpeech, options: dict[
         MissingFileError: there is no such anchor.
     """
     anchor, script = service.anchors.path(name), speech.script
-    spec = {"anchor": str(anchor if anchor == Path(name) else anchor.absolute()), "anchor_name": name}
+    spec: dict[str, Any] = {"anchor": str(anchor if anchor == Path(name) else anchor.absolute()), "anchor_name": name}
     spec |= {"text": script.text if script else "", "voice": script.voice if script else ""}
     spec |= {"recording": str(speech.recording.absolute()) if speech.recording else "", "options": options}
     config = None if script is None else script.config

@@ -62,7 +62,7 @@ OPERATIONS = (
               {"utterance": 2}, 202),
     Operation("post", f"{ONE_SESSION}/interrupt", "Fall silent; how far the utterance was heard.", None,
               {"utterance": 2, "position_s": 1.36}),
-    Operation("post", f"{ONE_SESSION}/record", "Record the session from now on; 409 where it is recorded already.", None,
+    Operation("post", f"{ONE_SESSION}/record", "Record the session from now on; 409 where it is already.", None,
               {"recording": "0123456789abcdef"}, 201),
     Operation("post", f"{ONE_SESSION}/record/stop", "Complete the recording.", None, RECORDING),
     Operation("get", "/api/recorded", "Complete recordings of sessions, the newest first.", None,
@@ -70,8 +70,8 @@ OPERATIONS = (
     Operation("get", "/api/recorded/{key}/video", "A recording, labeled as AI-generated; `?download` to save it.", None,
               "video/mp4"),
     Operation("delete", "/api/recorded/{key}", "Remove a recording.", None, None, 204),
-    Operation("get", f"{ONE_SESSION}/hls/{{file}}", "The session as HLS, for any number of viewers: live.m3u8, and what "
-              "it names. It is encoded once, from the first request until half a minute after the last.", None,
+    Operation("get", f"{ONE_SESSION}/hls/{{file}}", "The session as HLS, for any number of viewers: live.m3u8, and "
+              "what it names. It is encoded once, from the first request until half a minute after the last.", None,
               "application/vnd.apple.mpegurl"),
     Operation("post", f"{ONE_SESSION}/push", "Push the session to the RTMP server that the operator named.", None,
               {"is_pushed": True}, 202),
@@ -82,7 +82,8 @@ OPERATIONS = (
               "percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
     Operation("delete", "/api/uploads/{kind}/{key}", "Remove an upload.", None, None, 204),
     Operation("get", "/api/uploads/clips/{key}/check", "Whether a clip is fit to make an anchor of, as `talkinghead "
-              "check` finds it: takes seconds, up to a minute for a long one. The state is ok, remark or problem.", None,
+              "check` finds it: takes seconds, up to a minute for a long one. The state is ok, remark, problem; "
+              "`?language=zh` for findings in that.", None,
               {"state": "remark", "findings": [{"name": "length", "state": "remark", "value": "12.0 s with the face",
                "advice": "half a minute works, two minutes are better"}]}),
     Operation("post", "/api/trainings", "Make an anchor of a clip that was uploaded; 422 where its check finds "
@@ -94,14 +95,14 @@ OPERATIONS = (
               {"anchor": "presenter", "text": "Good evening.", "voice": "hibari",
                "options": {"intensity": 1.0, "aspect": "9:16", "lead_in": 0.5}, "speaking": {"speed": 1.1}}, JOB, 202),
     Operation("post", "/api/batches", "Make a video of each row of a table (CSV, the job file of `talkinghead batch`): "
-              "columns id, anchor, and speech (the name of a recording, whose key is given) or text, voice; the options "
-              "of a video. 422 with all `problems` where anything is wrong with it; nothing is started then.",
+              "columns id, anchor, and speech (the name of a recording, whose key is given) or text, voice; the "
+              "options of a video. 422 with all `problems` where anything is wrong with it; nothing is started then.",
               {"name": "news.csv", "table": "id,anchor,text,speech\n1,presenter,Good evening.,\n2,presenter,,b.wav",
                "recordings": {"b.wav": "0123456789abcdef"}},
               {"batch": {"key": "0123456789abcdef", "name": "news.csv"}, "jobs": [JOB]}, 202),
     Operation("post", "/api/speech", "The beginning of a text as it would sound.",
               {"text": "Good evening.", "voice": "hibari", "speaking": {"speed": 1.1}}, "audio/wav"),
-    Operation("get", "/api/jobs", "Trainings and videos, the newest first.", None, {"jobs": [JOB]}),
+    Operation("get", "/api/jobs", "Trainings and videos, the newest first; `?language=zh` for messages in it.", None, {"jobs": [JOB]}),
     Operation("get", ONE_JOB, "One of them.", None, JOB),
     Operation("post", f"{ONE_JOB}/stop", "Stop it; a training is saved.", None, JOB),
     Operation("post", f"{ONE_JOB}/resume", "Go on with what was interrupted or failed.", None, JOB),

@@ -11,13 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from typing import Any
 
 from talkinghead.errors import MissingFileError, OutputError, OutputExistsError
 from talkinghead.files import replacing, write_json
@@ -28,9 +22,6 @@ from talkinghead.provenance.origin import Origin
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.taps import SessionTap, encode
 from talkinghead.server.uploads import KEY
-
-if TYPE_CHECKING:
-    from talkinghead.server.service import Service
 
 LONGEST_S = 4 * 3600
 """A recording that nobody stops ends after this time, seconds."""
@@ -147,9 +138,7 @@ class SessionRecordings:
         for _, tap in running:
             tap.stop()
 
-    def _write(
-        self, key: str, served: ServedSession, tap: SessionTap, ticks: Iterator[Tick], created_s: float
-    ) -> None:
+    def _write(self, key: str, served: ServedSession, tap: SessionTap, ticks: Iterator[Tick], created_s: float) -> None:
         """Write the ticks of a session to the file of a recording."""
         # What is said is not known before it is over: each recording has an identifier of its own.
         origin = Origin(served.session.anchor_sha256, secrets.token_hex(32))
@@ -161,42 +150,6 @@ class SessionRecordings:
         duration_s = round(float((frames + tap.dropped) / served.session.frame_rate), 3)
         about = SessionRecording(key, served.anchor, created_s, duration_s, tap.dropped)
         write_json(self.folder / key / ABOUT_FILE, asdict(about))
-
-
-def routes(service: Service) -> list[BaseRoute]:
-    """The routes of recordings."""
-    recordings = service.recordings
-
-    async def start(request: Request) -> Response:
-        served = service.sessions.find(request.path_params["number"])
-        return JSONResponse({"recording": await run_in_threadpool(recordings.start, served)}, 201)
-
-    async def stop(request: Request) -> Response:
-        served = service.sessions.find(request.path_params["number"])
-        return JSONResponse(asdict(await run_in_threadpool(recordings.stop, served)))
-
-    async def list_all(request: Request) -> Response:
-        return JSONResponse({"recordings": [asdict(one) for one in await run_in_threadpool(recordings.all)]})
-
-    async def video(request: Request) -> Response:
-        path = recordings.path(recording := recordings.find(request.path_params["key"]))
-        if not path.is_file():
-            raise HTTPException(404, "The video of the recording is gone.")
-        name = f"{recording.anchor} {time.strftime('%Y-%m-%d %H.%M.%S', time.localtime(recording.created_s))}.mp4"
-        kind = "attachment" if "download" in request.query_params else "inline"
-        return FileResponse(path, media_type="video/mp4", filename=name, content_disposition_type=kind)
-
-    async def remove(request: Request) -> Response:
-        await run_in_threadpool(recordings.remove, recordings.find(request.path_params["key"]))
-        return Response(status_code=204)
-
-    return [
-        Route("/api/sessions/{number}/record", start, methods=["POST"]),
-        Route("/api/sessions/{number}/record/stop", stop, methods=["POST"]),
-        Route("/api/recorded", list_all, methods=["GET"]),
-        Route("/api/recorded/{key}", remove, methods=["DELETE"]),
-        Route("/api/recorded/{key}/video", video, methods=["GET"]),
-    ]
 
 
 def _read(path: Path) -> SessionRecording | None:

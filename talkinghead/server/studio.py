@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from talkinghead.locale.messages import translated_to
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.server import batches, making
@@ -73,7 +74,12 @@ def _uploads(service: Service) -> list[BaseRoute]:
 
     async def check(request: Request) -> Response:
         clip = uploaded(service.config.folder, "clips", request.path_params["key"])
-        return JSONResponse(await run_in_threadpool(service.clip_checks.check, clip))
+        found = await run_in_threadpool(service.clip_checks.check, clip)
+        language = request.query_params.get("language", "")
+        for finding in found["findings"]:
+            shown = ("name", "value", "advice")
+            finding |= {part: translated_to(language, finding[part]) for part in shown if part in finding}
+        return JSONResponse(found)
 
     return [
         Route("/api/uploads/{kind}", upload, methods=["POST"]),
@@ -102,10 +108,11 @@ def _jobs(service: Service) -> list[BaseRoute]:
         return service.jobs.find(request.path_params["number"])
 
     async def list_jobs(request: Request) -> Response:
-        return JSONResponse({"jobs": [describe(service.jobs, job) for job in service.jobs.all()]})
+        language = request.query_params.get("language", "")
+        return JSONResponse({"jobs": [describe(service.jobs, job, language) for job in service.jobs.all()]})
 
     async def show(request: Request) -> Response:
-        return JSONResponse(describe(service.jobs, found(request)))
+        return JSONResponse(describe(service.jobs, found(request), request.query_params.get("language", "")))
 
     async def stop(request: Request) -> Response:
         return JSONResponse(describe(service.jobs, service.jobs.stop(found(request).number)))
@@ -142,5 +149,3 @@ def _jobs(service: Service) -> list[BaseRoute]:
         Route(f"{one}/video", video, methods=["GET"]),
         Route(f"{one}/picture", picture, methods=["GET"]),
     ]
-
-

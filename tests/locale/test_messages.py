@@ -18,14 +18,12 @@ from talkinghead.clip_check.findings import find
 from talkinghead.clip_check.measurements import ClipMeasurements, StreamMeasurements
 from talkinghead.errors import MissingFileError
 from talkinghead.locale.compile import compiled, read_po
-from talkinghead.locale.messages import FOLDER, PLACEHOLDER, Catalog, read_mo, translated
+from talkinghead.locale.messages import FOLDER, PLACEHOLDER, PLURAL, Catalog, read_mo, translated
 from talkinghead.options.command_group import CommandGroup
 
 PACKAGE = Path(talkinghead.__file__).parent
 CATALOGS = sorted(FOLDER.rglob("*.po"))
 VALUE = "\0"
-PLURAL = "s"
-"""Name of the only value that a language may do without: the ending of an English plural."""
 
 
 @pytest.fixture
@@ -118,9 +116,7 @@ def test_a_command_speaks_chinese_and_its_json_does_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("chinese")
-def test_findings_are_english_in_json_and_chinese_in_tables(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_findings_are_english_in_json_and_chinese_in_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stream = StreamMeasurements("", "", 0)
     nothing = ClipMeasurements(75, 0, 3.0, 25.0, 0.0, 0, 0.0, 0, stream, None, None, None)
     monkeypatch.setattr("talkinghead.clip_check.measurements.measure_clip", lambda *_, **__: nothing)

@@ -84,9 +84,7 @@ def test_each_row_becomes_a_video(client: TestClient, service: Service) -> None:
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(row: str, message: str, client: TestClient, service: Service) -> None:
-    told = problems(
-        client, f"id,anchor,text,speech,intensity,voice\n{row}\n", recordings={"b.wav": recording(client)}
-    )
+    told = problems(client, f"id,anchor,text,speech,intensity,voice\n{row}\n", recordings={"b.wav": recording(client)})
     assert message in told
     assert str(service.config.folder) not in told
 

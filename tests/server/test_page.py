@@ -162,7 +162,9 @@ def test_a_clip_is_checked_before_it_can_be_trained_on(page: playwright.Page, cl
     page.wait_for_selector("#train-findings li.ok:has-text('fit to make an anchor')")
     assert page.is_hidden("#train-despite-label")
     page.select_option("#language", "zh")
-    assert "适合用来制作主播" in page.inner_text("#train-findings")
+    page.wait_for_selector("#train-findings li.ok:has-text('适合用来制作主播')")
+    page.wait_for_selector("#train-findings li.ok:has-text('声音: 第一分钟内有 31 秒语音')")
+    page.wait_for_selector("#train-start:enabled")
     page.click("#train-start")
     page.wait_for_selector("#trainings h3:has-text('still')")
 

@@ -164,9 +164,7 @@ def test_the_end_of_a_session_completes_its_recording(client: TestClient, sessio
     assert recorded["duration_s"] > 0.3
 
 
-def test_a_recording_that_nobody_stops_ends(
-    client: TestClient, session: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recording_that_nobody_stops_ends(client: TestClient, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_recordings, "LONGEST_S", 0.4)
     client.post(f"{session}/record")
     (recorded,) = until(lambda: client.get("/api/recorded").json()["recordings"])
@@ -174,9 +172,7 @@ def test_a_recording_that_nobody_stops_ends(
     assert client.post(f"{session}/record").status_code == 201
 
 
-def test_a_recording_that_cannot_be_written_says_so(
-    client: TestClient, service: Service, session: str
-) -> None:
+def test_a_recording_that_cannot_be_written_says_so(client: TestClient, service: Service, session: str) -> None:
     key = client.post(f"{session}/record").json()["recording"]
     client.post(f"{session}/record/stop")
     folder = service.config.folder / "recorded"
@@ -211,7 +207,9 @@ def test_hls_is_encoded_once_for_all_viewers(client: TestClient, service: Servic
     playlist = client.get(f"{session}/hls/live.m3u8")
     assert playlist.headers["content-type"] == "application/vnd.apple.mpegurl"
     speak(client, session)
-    names = until(lambda: len(found := re.findall(r"segment\d+\.m4s", client.get(f"{session}/hls/live.m3u8").text)) > 1 and found)
+    names = until(
+        lambda: len(found := re.findall(r"segment\d+\.m4s", client.get(f"{session}/hls/live.m3u8").text)) > 1 and found
+    )
     assert 'URI="init.mp4"' in playlist.text
     whole = b"".join(client.get(f"{session}/hls/{name}").content for name in ("init.mp4", *names))
     path = service.config.folder / "whole.mp4"

@@ -238,9 +238,7 @@ def test_the_speed_is_heard(client: TestClient) -> None:
 
 
 def checked(client: TestClient, clip: DrawnClip, name: str) -> tuple[str, Any]:
-    key = client.post(
-        "/api/uploads/clips", content=clip.path.read_bytes(), headers={"x-file-name": name}
-    ).json()["key"]
+    key = client.post("/api/uploads/clips", content=clip.path.read_bytes(), headers={"x-file-name": name}).json()["key"]
     return key, client.get(f"/api/uploads/clips/{key}/check")
 
 
@@ -254,6 +252,10 @@ def test_a_clip_is_checked_once(client: TestClient, service: Service, clip: Draw
         "advice": "take a clip in which the person speaks",
     }
     service.clip_checks = ClipChecks(("false",))
+    chinese = client.get(f"/api/uploads/clips/{key}/check?language=zh").json()["findings"][1]
+    assert (chinese["name"], chinese["state"], chinese["value"]) == ("张嘴", "remark", "嘴唇张开 0.1 厘米")
+    for language in ("en", "../zh", "xx", "zh" * 99):
+        assert client.get(f"/api/uploads/clips/{key}/check?language={language}").json() == answer.json()
     assert client.get(f"/api/uploads/clips/{key}/check").json() == answer.json()
     assert client.get("/api/uploads/clips/0123456789abcdef/check").status_code == 404
     assert client.post("/api/trainings", json=training(key)).status_code == 202

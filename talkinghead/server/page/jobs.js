@@ -1,7 +1,7 @@
 // The lists of videos and trainings, kept up to date.
 import { $, ask, attempt, element } from "./api.js";
 import { startCompare } from "./compare.js";
-import { say } from "./strings.js";
+import { currentLanguage, say } from "./strings.js";
 
 const BUSY_MS = 700;
 const QUIET_MS = 4000;
@@ -144,7 +144,7 @@ export function startJobs(whenAnchorsChange) {
     clearTimeout(timer);
     try {
       const made = jobs.filter((job) => job.kind === "train" && job.state === "done").length;
-      jobs = (await ask("/api/jobs")).jobs;
+      jobs = (await ask(`/api/jobs?language=${currentLanguage()}`)).jobs;
       if (jobs.filter((job) => job.kind === "train" && job.state === "done").length !== made) whenAnchorsChange();
       drawAll();
     } catch { /* asked again below */ }

@@ -51,7 +51,7 @@ async function refreshVoices() {
 setLanguage(currentLanguage());
 $("language").value = currentLanguage();
 const jobs = startJobs(refreshAnchors);
-$("language").addEventListener("change", () => { setLanguage($("language").value); jobs.draw(); training.draw(); live.draw(); });
+$("language").addEventListener("change", () => { setLanguage($("language").value); jobs.draw(); jobs.refresh(); training.redraw(); live.draw(); });
 startSpeak(jobs);
 startBatch(jobs);
 const training = startTrain(jobs);

@@ -1,6 +1,6 @@
 // Making an anchor from a clip, which is checked first.
 import { $, ask, attempt, element, fileField } from "./api.js";
-import { say } from "./strings.js";
+import { currentLanguage, say } from "./strings.js";
 
 const SUMMARY = { ok: "fit", remark: "fitWithRemarks", problem: "unfit" };
 
@@ -35,7 +35,7 @@ export function startTrain(jobs) {
     if (!asked) return;
     let found;
     try {
-      found = await ask(`/api/uploads/clips/${asked.key}/check`);
+      found = await ask(`/api/uploads/clips/${asked.key}/check?language=${currentLanguage()}`);
     } catch (error) {
       found = { state: "problem", findings: [{ state: "problem", value: error.message }] };
     }
@@ -62,5 +62,5 @@ export function startTrain(jobs) {
       await jobs.refresh();
     }, event.submitter).then(settle);
   });
-  return { draw: show };
+  return { redraw: () => (clip ? check() : undefined) };
 }
