@@ -31,8 +31,9 @@ def describe(jobs: Jobs, job: StudioJob, language: str = "") -> dict[str, Any]:
     if shown["result"]:
         result = shown["result"]
         result.pop("output", None)
-        result |= {"verdict": translated_to(language, result["verdict"])} if "verdict" in result else {}
-        result |= {"limits": [translated_to(language, one) for one in result.get("limits", ())]}
+        if "verdict" in result:
+            result["verdict"] = translated_to(language, result["verdict"])
+            result["limits"] = [translated_to(language, one) for one in result["limits"]]
     return shown
 
 

@@ -65,7 +65,7 @@ def test_the_description_is_shown(client: TestClient) -> None:
 )
 def test_no_request_breaks_the_server(client: TestClient, asked: tuple[str, str], number: str, body: Any) -> None:
     method, path = asked
-    for name in ("number", "kind", "key"):
+    for name in ("number", "kind", "key", "file"):
         path = path.replace(f"{{{name}}}", number)
     content = json.dumps(body, allow_nan=True).encode("utf-8", "surrogatepass")
     answer = client.request(method, path, content=content)
