@@ -96,7 +96,7 @@ def generate(
 def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
     """Print the report of a video for people."""
     preview = report["preview"]
-    what = "s of video" if preview is None else f"s, a PREVIEW of {preview[0]:.1f} to {preview[1]:.1f} s of the video"
+    what = "s of video" if preview is None else f"s as a PREVIEW of {preview[0]:.1f} to {preview[1]:.1f} s of the video"
     echo(
         f"{report['output']}: {report['duration_s']:.1f} {what}, {report['width']}x{report['height']}, "
         f"{report['frames']} frames at {report['fps']:.6g} fps, made in {report['seconds']:.1f} s "

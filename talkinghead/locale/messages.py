@@ -115,7 +115,7 @@ class Catalog:
             if separator in text:
                 parts = text.split(separator)
                 made = [self._value(part, depth + 1) for part in parts]
-                if made != parts:
+                if all(new != part for new, part in zip(made, parts, strict=True)):  # half a translation is none
                     return other.join(made)
         return text
 

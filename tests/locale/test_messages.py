@@ -95,6 +95,24 @@ def test_values_come_into_the_other_sentence() -> None:
 
 
 @pytest.mark.usefixtures("chinese")
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [("s of video", "秒视频"), ("s as a PREVIEW of 0.0 to 0.4 s of the video", "秒(视频第 0.0 到 0.4 秒的预览)")],
+)
+def test_the_report_of_a_video(what: str, expected: str) -> None:
+    report = f"/tmp/a.mp4: 0.4 {what}, 512x512, 10 frames at 25 fps, made in 11.0 s (0.9 frames per second)"
+    assert translated(report) == f"/tmp/a.mp4:0.4 {expected},512x512,10 帧,每秒 25 帧,用时 11.0 秒(每秒生成 0.9 帧)"
+
+
+@pytest.mark.usefixtures("chinese")
+def test_half_a_translation_is_none() -> None:
+    for text in ("none, of a kind, in 3 s", "/a.mp4: 7 of it, 5x5, 10 frames at 25 fps, made in 11.0 s (1 frames)"):
+        assert translated(text) == text
+    known, unknown = "it was still improving", "the moon was full"
+    assert translated(f"What limits it: {known}; {unknown}.") == f"What limits it: {known}; {unknown}."
+
+
+@pytest.mark.usefixtures("chinese")
 def test_names_are_not_translated() -> None:
     assert translated("There is no file good.") == "没有文件 good。"
     assert translated("{path}") == "{path}"
@@ -137,3 +155,17 @@ def test_an_error_without_a_translation_is_shown_in_english() -> None:
         raise MissingFileError("Nothing like this was said before.")
 
     assert CliRunner().invoke(group, ["fail"]).stderr == "错误:Nothing like this was said before.\n"
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])
+def test_no_entry_is_taken_for_another(path: Path) -> None:
+    messages = {message: text for message, text in read_po(path).items() if message}
+    catalog = Catalog(messages)
+    for message, text in messages.items():
+        turned = {found[1] for found in PLACEHOLDER.finditer(text) if found[2]}
+        names = [found[1] for found in PLACEHOLDER.finditer(message)]
+        english = {name: "" if name == PLURAL else "rough" if name in turned else "7" for name in names}
+        other = {name: messages["rough"] if name in turned else value for name, value in english.items()}
+        given = PLACEHOLDER.sub(lambda found, values=english: values[found[1]], message)  # type: ignore[misc]
+        expected = PLACEHOLDER.sub(lambda found, values=other: values[found[1]], text)  # type: ignore[misc]
+        assert catalog.translate(given) == expected
