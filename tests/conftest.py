@@ -6,6 +6,7 @@ the first worker that asks for it, in the folder of the whole run, while the oth
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.train import train
 from talkinghead.weights import registry
 
+os.environ["LANGUAGE"] = "en"  # messages are tested in the language of the source, whatever the developer's is
 SHARED_MODELS = Path(__file__).parents[2] / "shared" / "models"
 CLIP_S = 4.0
 SPEECH_S = 1.3

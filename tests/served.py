@@ -8,8 +8,10 @@ from pathlib import Path
 from drawn_performer import DrawnPerformer
 
 from talkinghead.errors import MissingFileError
+from talkinghead.server.broadcasts import Broadcasts
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.service import Service
+from talkinghead.server.session_recordings import SessionRecordings
 from talkinghead.server.sessions import Sessions
 
 BASE = "http://127.0.0.1:8473"
@@ -18,6 +20,8 @@ WS = "ws://127.0.0.1:8473"
 TOKEN = "a token of many characters"
 STUB = (sys.executable, str(Path(__file__).parent / "job_stub.py"))
 """Command that does jobs."""
+CHECK_STUB = (sys.executable, str(Path(__file__).parent / "check_stub.py"))
+"""Command that checks clips."""
 
 
 def drawn_service(config: ServerConfig, performer: DrawnPerformer) -> Service:
@@ -30,4 +34,6 @@ def drawn_service(config: ServerConfig, performer: DrawnPerformer) -> Service:
         return performer
 
     service.sessions = Sessions(performer_of)
+    service.recordings = SessionRecordings(config.folder / "recorded", service.sessions)
+    service.broadcasts = Broadcasts(service.sessions, service.temporary, config.push_address())
     return service

@@ -13,7 +13,7 @@ import talkinghead
 PACKAGE = Path(talkinghead.__file__).parent
 
 FLOORS = (
-    {"errors", "structures", "options"},
+    {"errors", "structures", "locale", "options"},
     {"files", "tables", "device"},
     {"weights"},
     {"media"},

@@ -110,7 +110,7 @@ def read_jobs(path: Path) -> list[Job]:
         raise JobFileError(f"{path} is a workbook, which is not read; save its sheet as CSV, in Excel as 'CSV UTF-8'.")
     for line, row in _rows(path, read_text(path, error=JobFileError, largest_bytes=LARGEST_BYTES), problems):
         found: list[str] = []
-        job = _job(row, path.parent, found)
+        job = job_of(row, path.parent, found)
         if job is not None:
             for kind, name, seen in (("id", job.id, ids), ("output", job.output.casefold(), outputs)):
                 if seen.setdefault(name, line) != line:
@@ -190,8 +190,14 @@ def _not_json(error: ValueError | RecursionError) -> str:
     return f"this is not JSON: {what[:100]}"
 
 
-def _job(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None:
-    """The job that a row describes, its problems added to the list; None where there is not enough for a job."""
+def job_of(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None:
+    """The job that a row describes; None where there is not enough for a job.
+
+    Args:
+        row: values by the name of their column.
+        folder: that paths are relative to.
+        problems: what is wrong with the row is added here.
+    """
     unknown = [name for name in row if name not in OWN_COLUMNS and name not in OPTIONS]
     problems += [unknown_column(name, (*OWN_COLUMNS, *OPTIONS)) for name in unknown]
     given = {name: value for name, value in row.items() if name not in unknown and value is not None}

@@ -12,6 +12,7 @@ from rich.text import Text
 from talkinghead.cli.options import face_option, shared_options
 from talkinghead.cli.output import TextTable, print_json, print_table, progress_bar
 from talkinghead.errors import UnfitClipError
+from talkinghead.locale.messages import translated
 from talkinghead.structures import FaceChoice
 
 HAS_PROBLEMS = 1
@@ -31,8 +32,10 @@ def check(clip: Path, face: FaceChoice, quiet: bool, as_json: bool) -> None:
     from talkinghead.clip_check.measurements import measure_clip
 
     with progress_bar(quiet or as_json) as bar:
-        task = bar.add_task("Tracking the face", total=None, note="")
-        measured = measure_clip(clip, face=face, progress=lambda done: bar.update(task, note=f"{done} frames"))
+        task = bar.add_task(translated("Tracking the face"), total=None, note="")
+        measured = measure_clip(
+            clip, face=face, progress=lambda done: bar.update(task, note=translated(f"{done} frames"))
+        )
     findings = find(measured)
     state = worst(findings)
     if as_json:
@@ -40,9 +43,10 @@ def check(clip: Path, face: FaceChoice, quiet: bool, as_json: bool) -> None:
         print_json({"clip": str(clip), "state": state, "findings": rows, "measured": measured.as_json()})
     elif not quiet:
         colors = {State.OK: "green", State.REMARK: "yellow", State.PROBLEM: "red"}
-        table = TextTable("", "", "", "what to do")
+        table = TextTable("", "", "", translated("what to do"))
         for finding in findings:
-            table.add_row(finding.name, Text(finding.state, style=colors[finding.state]), finding.value, finding.advice)
+            state_shown = Text(translated(finding.state), style=colors[finding.state])
+            table.add_row(translated(finding.name), state_shown, translated(finding.value), translated(finding.advice))
         print_table(table)
     if state == State.PROBLEM:
         raise click.exceptions.Exit(HAS_PROBLEMS)
@@ -66,7 +70,7 @@ def check_before_training(
     Raises:
         UnfitClipError: there are problems.
     """
-    from talkinghead.clip_check.findings import State, find
+    from talkinghead.clip_check.findings import Finding, State, find
     from talkinghead.clip_check.measurements import measure_clip
 
     told = [finding for finding in find(measure_clip(clip, face=face, progress=progress)) if finding.state != State.OK]
@@ -76,5 +80,6 @@ def check_before_training(
         raise UnfitClipError(f"{clip} is not fit to be trained on. {what}. --despite-problems trains all the same.")
     if not quiet:
         for finding in told:
-            click.echo(f"{finding.state}: {finding}", err=True)
+            name, value, advice = map(translated, (finding.name, finding.value, finding.advice))
+            click.echo(f"{translated(finding.state)}: {Finding(name, finding.state, value, advice)}", err=True)
     return [asdict(finding) for finding in told]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from talkinghead.cli.options import shared_options
-from talkinghead.cli.output import escaped, print_json
+from talkinghead.cli.output import echo, escaped, print_json
 
 
 @click.command()
@@ -40,7 +40,7 @@ def remind_of_missing_consent(consent: str | None, anchor: Path, quiet: bool) ->
 
     if _has_been_told(anchor_folder(anchor) / DESCRIPTION_FILE):
         return
-    click.echo(
+    echo(
         f"{anchor} records no consent: animate only people who have agreed to it, and record who, how and when: "
         f'talkinghead consent {shlex.quote(str(anchor))} "..."',
         err=True,

@@ -18,11 +18,12 @@ from talkinghead.cli.options import (
     shared_options,
     text_options,
 )
-from talkinghead.cli.output import echo_pictures, echo_skipped, print_json, progress_bar
+from talkinghead.cli.output import echo, echo_pictures, echo_skipped, print_json, progress_bar
 from talkinghead.errors import TextError, VoiceUnavailableError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passed_through, is_mostly_passed_through
 from talkinghead.generation.output_options import FIRST_SECONDS
+from talkinghead.locale.messages import translated
 from talkinghead.options.fields import options_of
 from talkinghead.text_to_speech.config import SpeakingConfig
 
@@ -79,7 +80,7 @@ def generate(
     shapes = None if visemes is None else VisemeFile(visemes, viseme_set)
     video = VideoOutput(output, contact_sheet, signer, overwrite, subtitles, shapes)
     with progress_bar(quiet or as_json) as bar:
-        task = bar.add_task("Preparing", total=None, note="")
+        task = bar.add_task(translated("Preparing"), total=None, note="")
 
         def show(done: int, count: int) -> None:
             note = f"{done} of {count}"
@@ -92,7 +93,7 @@ def generate(
         report = write_video(anchor, source, video, config, show, remark)
     remind_of_missing_consent(report["consent"], anchor, quiet)
     if report["speech_adaptation"] == "outdated" and not quiet:
-        click.echo(f"{anchor} was adapted to another speech predictor; train it again to use that.", err=True)
+        echo(f"{anchor} was adapted to another speech predictor; train it again to use that.", err=True)
     if as_json:
         print_json(report)
     elif not quiet:
@@ -104,22 +105,22 @@ def generate(
 def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
     """Print the report of a video for people."""
     preview = report["preview"]
-    what = "s of video" if preview is None else f"s, a PREVIEW of {preview[0]:.1f} to {preview[1]:.1f} s of the video"
-    click.echo(
+    what = "s of video" if preview is None else f"s as a PREVIEW of {preview[0]:.1f} to {preview[1]:.1f} s of the video"
+    echo(
         f"{report['output']}: {report['duration_s']:.1f} {what}, {report['width']}x{report['height']}, "
         f"{report['frames']} frames at {report['fps']:.6g} fps, made in {report['seconds']:.1f} s "
         f"({report['frames_per_second']:.1f} frames per second)"
     )
     if report["enlargement"] is not None:
-        click.echo(
+        echo(
             f"The picture is enlarged {report['enlargement']:g} times, which adds no detail: its clip has no more.",
             err=True,
         )
     if contact_sheet is not None:
-        click.echo(f"{contact_sheet}: look at it first")
+        echo(f"{contact_sheet}: look at it first")
     echo_pictures(report["pictures"])
     if report["frames_passed_through"]:
-        click.echo(describe_passed_through(report), err=is_mostly_passed_through(report))
+        echo(describe_passed_through(report), err=is_mostly_passed_through(report))
     echo_skipped(report.get("text_to_speech"))
 
 
@@ -177,7 +178,7 @@ def speak(
     if as_json:
         print_json({"output": str(output), **made})
     elif not quiet:
-        click.echo(f"{output}: {made['duration_s']:.1f} s, spoken by {made['voice']}")
+        echo(f"{output}: {made['duration_s']:.1f} s, spoken by {made['voice']}")
         echo_skipped(made, spoken.skipped)
 
 

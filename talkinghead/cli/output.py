@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from talkinghead.locale.messages import translated
+
 LONGEST_SHOWN = 1000
 """Number of characters of a text out of a file that are printed."""
 FORMAT_NAMES = {"markdown": "Markdown", "srt": "subtitles, each cue at its time", "ssml": "SSML"}
@@ -24,6 +26,11 @@ TABLE_WIDTH = 100
 """Least width, in characters, of a table that is printed into a file or a pipe."""
 
 
+def echo(message: str, *, err: bool = False) -> None:
+    """Print a message for people, in their language where it is in the catalog (`talkinghead.locale`)."""
+    click.echo(translated(message), err=err)
+
+
 def echo_skipped(spoken: dict[str, Any] | None, skipped: Sequence[str] = ()) -> None:
     """Tell how a text was read, and how much of it its voice could not speak.
 
@@ -34,23 +41,19 @@ def echo_skipped(spoken: dict[str, Any] | None, skipped: Sequence[str] = ()) -> 
     if not spoken:
         return
     if spoken["text_format"] != "plain":
-        click.echo(
-            f"The text was read as {FORMAT_NAMES[spoken['text_format']]} (--text-format plain reads it as it is)."
-        )
+        echo(f"The text was read as {FORMAT_NAMES[spoken['text_format']]} (--text-format plain reads it as it is).")
     if spoken["without_effect"]:
-        click.echo(f"Without effect: {', '.join(spoken['without_effect'])}.")
+        echo(f"Without effect: {', '.join(spoken['without_effect'])}.")
     if spoken["skipped"]:
         first = ", ".join(" ".join(part.split())[:LONGEST_SHOWN_PART] for part in skipped[:MOST_SHOWN_PARTS])
         shown = f": {first}{', ...' if len(skipped) > MOST_SHOWN_PARTS else ''}" if first else "."
-        click.echo(
-            f"{spoken['voice']} could not speak {spoken['skipped']} sentences, words or signs of the text{shown}"
-        )
+        echo(f"{spoken['voice']} could not speak {spoken['skipped']} sentences, words or signs of the text{shown}")
 
 
 def echo_pictures(pictures: Mapping[str, Mapping[str, Any]]) -> None:
     """Tell in a line each what reading did to the pictures of videos, by their role."""
     for role, treatment in pictures.items():
-        click.echo(f"Pictures of the {role}: {treatment['summary']}.")
+        echo(f"Pictures of the {role}: {treatment['summary']}.")
 
 
 def progress_bar(hidden: bool) -> Progress:

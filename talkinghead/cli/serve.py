@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from talkinghead.cli.options import config_options
+from talkinghead.cli.output import echo
 from talkinghead.errors import ModelUnavailableError, OptionError
 from talkinghead.server.config import ServerConfig
 
@@ -31,7 +32,7 @@ def serve(config: ServerConfig, is_opened: bool) -> None:
     app = make_app(config)
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{config.port}/"
-    click.echo(f"The studio is at {address} - Ctrl-C ends it.")
+    echo(f"The studio is at {address} - Ctrl-C ends it.")
     if is_opened:
         click.launch(address)
     # Websocket messages are bounded: a block of audio, not a file.

@@ -12,7 +12,7 @@ import click
 from talkinghead.cli.check import check_before_training
 from talkinghead.cli.consent import remind_of_missing_consent
 from talkinghead.cli.options import config_options, shared_options
-from talkinghead.cli.output import echo_pictures, print_json
+from talkinghead.cli.output import echo, echo_pictures, print_json
 from talkinghead.cli.training_progress import training_display
 from talkinghead.errors import TrainingInterruptedError
 from talkinghead.training.face_update.config import TrainingConfig
@@ -94,20 +94,18 @@ def _command_to_resume() -> str:
 
 def _echo_description(description: dict[str, Any], output: Path) -> None:
     """Print for people what has been made, what limits it, and what to do next."""
-    click.echo(f"{output} is {verdict(description)}.")
+    echo(f"{output} is {verdict(description)}.")
     if found := limits(description):
-        click.echo(f"What limits it: {'; '.join(found)}.")
+        echo(f"What limits it: {'; '.join(found)}.")
     if description["clip"]["pictures"]:
         echo_pictures({"clip": description["clip"]["pictures"]})
     adaptation = description["speech_adaptation"]
     if adaptation is not None:
         before, after = adaptation["calibrated_r"], adaptation["held_out_r"]
-        click.echo(
-            f"The speech predictor was adapted to the clip: opening r {before:.2f} -> {after:.2f} on held-out parts."
-        )
+        echo(f"The speech predictor was adapted to the clip: opening r {before:.2f} -> {after:.2f} on held-out parts.")
     elif description["audio"]["lag_ms"] is not None:  # else the lack of speech has been said
-        click.echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")
-    click.echo(f"Look at {output / 'training.png'}. Next:\n    {shlex.join(_next_command(description, output))}")
+        echo("The speech predictor was not adapted to this clip: too little speech in it, or nothing to gain.")
+    echo(f"Look at {output / 'training.png'}. Next:\n    {shlex.join(_next_command(description, output))}")
 
 
 def _next_command(description: dict[str, Any], output: Path) -> list[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from talkinghead.cli.output import progress_bar
+from talkinghead.cli.output import echo, progress_bar
+from talkinghead.locale.messages import translated
 from talkinghead.training.face_update.verdict import duration
 
 if TYPE_CHECKING:
@@ -46,18 +47,18 @@ def training_display(hidden: bool) -> Iterator[Show]:
 
         def show(progress: TrainingProgress) -> None:
             if progress.remark is not None:
-                bar.console.print(progress.remark, markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(translated(progress.remark), markup=False, highlight=False, soft_wrap=True)
                 return
             total = 1.0 if progress.stage in ("training", "done") else None
             bar.update(
                 task,
-                description=_STAGES[progress.stage],
+                description=translated(_STAGES[progress.stage]),
                 total=total,
                 completed=progress.done,
-                note=", ".join(_details(progress)),
+                note=", ".join(map(translated, _details(progress))),
             )
             for line in picture.lines(progress):
-                bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(translated(line), markup=False, highlight=False, soft_wrap=True)
 
         yield show
 
@@ -89,7 +90,7 @@ class PlainLines:
         """Take note of the progress."""
         with self._lock:
             if progress.remark is not None:
-                click.echo(progress.remark, err=True)
+                echo(progress.remark, err=True)
                 return
             is_new = self._latest is None or self._latest.stage != progress.stage
             self._latest = progress
@@ -97,7 +98,7 @@ class PlainLines:
                 self._stage_began_s = time.monotonic()
                 self._print()
             for line in self._picture.lines(progress):
-                click.echo(line, err=True)
+                echo(line, err=True)
 
     def print_latest(self) -> None:
         """Print the latest progress, if there is any."""
@@ -112,7 +113,8 @@ class PlainLines:
                 details = [f"{100 * progress.done:.0f} %", *_time_left(progress), *details]
             elif (elapsed_s := time.monotonic() - self._stage_began_s) >= 1:
                 details.append(f"for {duration(elapsed_s)}")
-            click.echo(": ".join([_STAGES[progress.stage], *([", ".join(details)] if details else [])]), err=True)
+            said = ", ".join(map(translated, details))
+            click.echo(": ".join([translated(_STAGES[progress.stage]), *([said] if said else [])]), err=True)
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_s):
@@ -146,7 +148,8 @@ def _details(progress: TrainingProgress) -> list[str]:
         return []
     details = [f"step {progress.step}"]
     if progress.quality is not None:
-        word = progress.quality.word + (", no longer improving" if progress.stands_still else "")
+        word: str = progress.quality.word
+        word = f"{word}, no longer improving" if progress.stands_still else word
         details.append(f"unseen frames {word} (mouth {progress.quality.mouth_psnr_db:.1f} dB)")
     return details
 

@@ -20,7 +20,5 @@ def describe_passed_through(report: Mapping[str, Any]) -> str:
         return ""
     reasons = ", ".join(f"{reason}: {count}" for reason, count in (report.get("passed_through") or {}).items())
     what = "most of the video has its old mouth" if is_mostly_passed_through(report) else "they have their old mouth"
-    return (
-        f"{report['frames_passed_through']} of {report['frames']} frames were passed through unchanged, {what}"
-        f"{f' ({reasons})' if reasons else ''}."
-    )
+    what = f"{what} ({reasons})" if reasons else what
+    return f"{report['frames_passed_through']} of {report['frames']} frames were passed through unchanged, {what}."

@@ -53,7 +53,7 @@ from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
-from talkinghead.structures import FloatArray, Tracks
+from talkinghead.structures import ByteArray, FloatArray, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -170,6 +170,7 @@ def write_video(
     config: GenerationConfig,
     progress: Progress | None = None,
     remark: Callable[[str], None] | None = None,
+    show: Callable[[ByteArray], None] | None = None,
 ) -> dict[str, Any]:
     """Write a video of the anchor saying the speech.
 
@@ -178,6 +179,7 @@ def write_video(
         config: how the anchor is driven.
         progress: called after each frame.
         remark: called with each of the remarks of the report before the first frame is made.
+        show: called with each frame of the video, (H, W, 3) uint8 RGB, when it has been written.
 
     Returns:
         output, frames, fps, width, height, duration_s (of the video), speech_start_s (where in the video the speech
@@ -205,7 +207,8 @@ def write_video(
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with _writer(output, performance, origin, config) as writer:
-            first_at_s, passthrough = write_frames(writer, performance.frames(sheet), len(timeline), progress)
+            frames = performance.frames(sheet)
+            first_at_s, passthrough = write_frames(writer, frames, len(timeline), progress, show)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
         extra.write()
@@ -532,7 +535,11 @@ def recording_of(speech: Path | Script, folder: Path | None) -> Iterator[tuple[P
 
 
 def write_frames(
-    writer: VideoWriter, frames: Iterator[UpdatedFrame], count: int, progress: Progress | None
+    writer: VideoWriter,
+    frames: Iterator[UpdatedFrame],
+    count: int,
+    progress: Progress | None,
+    show: Callable[[ByteArray], None] | None = None,
 ) -> tuple[float, PassthroughReport]:
     """Encode on this thread while the frames are generated in others.
 
@@ -545,6 +552,8 @@ def write_frames(
             first_at_s = time.monotonic()
         writer.write(frame)
         passthrough.add(frame)
+        if show:
+            show(frame.image)
         if progress:
             progress(done, count)
     return first_at_s, passthrough.report()

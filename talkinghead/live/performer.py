@@ -50,6 +50,8 @@ class Performer(Protocol):
     height: int
     pause: FloatArray
     """(K,) the mouth at rest."""
+    sha256: str
+    """Hexadecimal, of the anchor's network weights."""
 
     def enter(self) -> None:
         """Count a session in. Raises BusyError where the machine would not keep up with it."""

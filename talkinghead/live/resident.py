@@ -77,6 +77,7 @@ class ResidentAnchor:
             CheckpointError, ModelUnavailableError: see `driving.load_speech_model`.
         """
         self.anchor = anchor
+        self.sha256 = anchor.network_sha256
         chosen = choose_device(device)
         self.speech_model = load_speech_model(anchor, None, chosen)
         calibration = calibration_for(anchor, self.speech_model)

@@ -80,6 +80,7 @@ class LiveSession:
             performer.width,
             performer.height,
         )
+        self.anchor_sha256 = performer.sha256
         self._source = performer.open_frames()
         self._pushing = threading.Lock()
         self._changed = threading.Condition()
@@ -87,6 +88,8 @@ class LiveSession:
         self._generation = 0
         """Raised by an interrupt: what is of an older one is dropped wherever it is."""
         self._ready: deque[_Rendered] = deque()
+        self._renders_speech = False
+        """Whether the ticks that are being rendered are of speech."""
         self._dropped: list[tuple[int, ByteArray]] = []
         """Frames of the clip whose ticks were dropped."""
         self._waiting: deque[LiveUtterance] = deque()
@@ -170,6 +173,7 @@ class LiveSession:
             self._dropped += [rendered.source for rendered in self._ready]
             self._ready.clear()
             self._waiting.clear()
+            self._renders_speech = False
             self._pushed = None
             self._delivered = self._planned = heard.interrupted()
             self._changed.notify_all()
@@ -179,7 +183,9 @@ class LiveSession:
     def is_speaking(self) -> bool:
         """Whether something is heard, or waits to be."""
         with self._changed:
-            return bool(self._waiting) or self._delivered.utterance_number > 0
+            # From waiting to being heard, an utterance is rendered and lies ready: it is not over then.
+            states = [self._delivered, *(one.after for one in self._ready)]
+            return bool(self._waiting) or self._renders_speech or any(one.utterance_number > 0 for one in states)
 
     def next_tick(self, timeout_s: float | None = None) -> Tick | None:
         """The next tick; None when none was ready in time, or the session is closed.
@@ -277,6 +283,7 @@ class LiveSession:
                     break
                 planned.append(plan_tick(state, self._waiting, self._performer.pause, self.frame_rate))
                 state = planned[-1].after
+            self._renders_speech = any(one.after.utterance_number > 0 for one in planned)
         sources = [self._source.next() for _ in planned]
         images = self._performer.render(
             [number for number, _ in sources], [image for _, image in sources], [one.expression for one in planned]
@@ -285,7 +292,7 @@ class LiveSession:
             if self._generation != generation:
                 self._dropped += sources
             else:
-                self._planned = state
+                self._planned, self._renders_speech = state, False
                 for one, source, image in zip(planned, sources, images, strict=True):
                     self._ready.append(_Rendered(_tick(one, image), source, one.after))
                 self._changed.notify_all()

@@ -133,7 +133,7 @@ class VideoWriter:
         self._metadata = metadata or ContainerMetadata()
         self._overwrite = overwrite
         self._encoder = encoder or EncoderSettings()
-        self._ticks_hz = _ticks_hz(self.frame_rate)
+        self._ticks_hz = ticks_hz_for(self.frame_rate)
         self._last_tick = -1
         self._converter = VideoReformatter()
 
@@ -181,7 +181,7 @@ class VideoWriter:
             raise ValueError(f"frame times have to increase from 0 on; {frame.time_s} s is too early")
         self._last_tick = tick
         with self._output_errors():
-            self._container.mux(self._stream.encode(self._to_video_frame(frame.image, tick)))
+            self._container.mux(self._stream.encode(self._timed(frame.image, tick)))
             if self._audio:
                 self._audio.mux_until(self._container, frame.time_s)
             if self._texts:
@@ -197,7 +197,9 @@ class VideoWriter:
         container = av.open(f"file:{self._partial}", "w", container_options=options)
         opened.callback(_close_quietly, container)
         container.metadata.update(self._metadata.tags)
-        self._stream = self._add_video_stream(container)
+        encoder, settings = self._encoder.stream_options[self._video_codec]
+        size = (self._width, self._height)
+        self._stream = add_video_stream(container, encoder, size, self.frame_rate, self._ticks_hz, settings)
         if self._audio:
             self._audio.add_to(container)
         if self._texts:
@@ -205,42 +207,9 @@ class VideoWriter:
         container.start_encoding()  # writes the header: what cannot be written fails here, not after the work
         return container
 
-    def _add_video_stream(self, container: OutputContainer) -> VideoStream:
-        # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
-        encoder, settings = self._encoder.stream_options[self._video_codec]
-        settings |= {"chroma_sample_location": "center"}
-        stream = cast(VideoStream, container.add_stream(encoder, rate=self.frame_rate, options=settings))
-        if self._video_codec == "hevc":
-            stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players know
-        stream.width = self._width + self._width % 2
-        stream.height = self._height + self._height % 2
-        stream.pix_fmt = "yuv420p"
-        stream.colorspace = Colorspace.ITU709
-        stream.color_range = ColorRange.MPEG
-        stream.color_primaries = ColorPrimaries.BT709
-        stream.color_trc = ColorTrc.BT709
-        stream.codec_context.time_base = Fraction(1, self._ticks_hz)
-        # The encoder passes on each frame's duration: without this flag the last frame would have none.
-        stream.codec_context.flags |= av.codec.context.Flags.frame_duration
-        return stream
-
-    def _to_video_frame(self, image: ByteArray, tick: int) -> VideoFrame:
-        """(H, W, 3) uint8 RGB as an even-sized yuv420p frame at a time."""
-        if self._width % 2 or self._height % 2:
-            image = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
-        frame = self._converter.reformat(
-            VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
-            format="yuv420p",
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            dst_colorspace=Colorspace.ITU709,
-            interpolation=EXACT_COLORS,
-            threads=1,  # at these sizes swscale's own threads cost more than they save
-        )
-        frame.pts = tick
-        frame.time_base = Fraction(1, self._ticks_hz)
-        frame.duration = round(self._ticks_hz / self.frame_rate)
-        return frame
+    def _timed(self, image: ByteArray, tick: int) -> VideoFrame:
+        """(H, W, 3) uint8 RGB as a frame at a time."""
+        return to_video_frame(image, self._converter, tick, self._ticks_hz, self.frame_rate)
 
     def _finish(self) -> None:
         """Complete the partial file; it takes its name when this returns."""
@@ -272,7 +241,71 @@ def _close_quietly(container: OutputContainer) -> None:
         container.close()
 
 
-def _ticks_hz(frame_rate: Fraction) -> int:
+def add_video_stream(
+    container: OutputContainer,
+    encoder: str,
+    size: tuple[int, int],
+    frame_rate: Fraction,
+    ticks_hz: int,
+    settings: Mapping[str, str],
+) -> VideoStream:
+    """Add a stream of video (yuv420p, BT.709, limited range) to a container.
+
+    Args:
+        container: that is being written, before its header is.
+        encoder: FFmpeg's name of it, such as libx264.
+        size: width and height of the frames; odd ones grow by 1, as `to_video_frame` makes them.
+        frame_rate: frames per second.
+        ticks_hz: resolution of the timestamps.
+        settings: of the encoder, by name.
+    """
+    # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
+    options = {**settings, "chroma_sample_location": "center"}
+    stream = cast(VideoStream, container.add_stream(encoder, rate=frame_rate, options=options))
+    if stream.codec_context.codec.canonical_name == "hevc":
+        stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players know
+    stream.width, stream.height = (side + side % 2 for side in size)
+    stream.pix_fmt = "yuv420p"
+    stream.colorspace = Colorspace.ITU709
+    stream.color_range = ColorRange.MPEG
+    stream.color_primaries = ColorPrimaries.BT709
+    stream.color_trc = ColorTrc.BT709
+    stream.codec_context.time_base = Fraction(1, ticks_hz)
+    # The encoder passes on each frame's duration: without this flag the last frame would have none.
+    stream.codec_context.flags |= av.codec.context.Flags.frame_duration
+    return stream
+
+
+def to_video_frame(
+    image: ByteArray, converter: VideoReformatter, tick: int, ticks_hz: int, frame_rate: Fraction
+) -> VideoFrame:
+    """An image as an even-sized yuv420p frame at a time.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        converter: the same for all frames of a video.
+        tick, ticks_hz: time of the frame, and resolution of the timestamps.
+        frame_rate: frames per second, which is how long the frame lasts.
+    """
+    height, width = image.shape[:2]
+    if width % 2 or height % 2:
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    frame = converter.reformat(
+        VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
+        format="yuv420p",
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        dst_colorspace=Colorspace.ITU709,
+        interpolation=EXACT_COLORS,
+        threads=1,  # at these sizes swscale's own threads cost more than they save
+    )
+    frame.pts = tick
+    frame.time_base = Fraction(1, ticks_hz)
+    frame.duration = round(ticks_hz / frame_rate)
+    return frame
+
+
+def ticks_hz_for(frame_rate: Fraction) -> int:
     """Ticks per second of the timestamps: a multiple of the rate's numerator, so that k / frame_rate is whole ticks."""
     if frame_rate <= 0:
         raise ValueError(f"a frame rate has to be above 0, not {frame_rate}")

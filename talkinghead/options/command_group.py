@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from talkinghead.errors import TalkingHeadError, TrainingInterruptedError
+from talkinghead.locale.messages import translated
 
 INTERRUPTED = 130
 """Exit code of an interrupted command, as shells report it."""
@@ -19,9 +20,9 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except TalkingHeadError as error:
-            what = "" if isinstance(error, TrainingInterruptedError) else "Error: "
-            click.echo(f"{what}{error}", err=True)
+            what = "" if isinstance(error, TrainingInterruptedError) else translated("Error: ")
+            click.echo(f"{what}{translated(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as interrupt:
-            click.echo(str(interrupt) or "Interrupted.", err=True)
+            click.echo(translated(str(interrupt) or "Interrupted."), err=True)
             ctx.exit(INTERRUPTED)

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from talkinghead.errors import (
     BusyError,
+    JobFileError,
     MissingFileError,
     OutputExistsError,
     TalkingHeadError,
@@ -68,7 +69,8 @@ def status_of(error: Exception) -> int:
 async def answer_error(request: Request, error: Exception) -> Response:
     """The answer to a request that failed as the package's errors do."""
     assert isinstance(error, (TalkingHeadError, ValueError))
-    return JSONResponse({"error": str(error)}, status_of(error))
+    problems = {"problems": list(error.problems)} if isinstance(error, JobFileError) else {}
+    return JSONResponse({"error": str(error), **problems}, status_of(error))
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:

@@ -15,7 +15,17 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead import __version__
 from talkinghead.errors import TalkingHeadError
-from talkinghead.server import live, livetalking, login, openapi, realtime, studio, websocket
+from talkinghead.server import (
+    broadcast_routes,
+    live,
+    livetalking,
+    login,
+    openapi,
+    realtime,
+    recording_routes,
+    studio,
+    websocket,
+)
 from talkinghead.server.answers import answer_error, answer_http_error
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.security import Gate
@@ -50,6 +60,8 @@ def make_app(config: ServerConfig, service: Service | None = None) -> Starlette:
             *_common(shared),
             *login.routes(token),
             *live.routes(shared),
+            *recording_routes.routes(shared),
+            *broadcast_routes.routes(shared),
             *websocket.routes(shared),
             *realtime.routes(shared),
             *livetalking.routes(shared),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from talkinghead.options.fields import check_options, device_option, option
 
 LEAST_TOKEN_CHARACTERS = 16
 """Shorter tokens can be guessed."""
+RTMP = re.compile(r"rtmps?://[^\s/]+/\S+", re.ASCII)
 ICE_KEYS = {"urls", "username", "credential"}
 
 
@@ -43,6 +45,11 @@ class ServerConfig:
         help='STUN or TURN server as JSON, such as {"urls": "turn:turn.example.org", "username": "u", '
         '"credential": "c"}; without one, live video works within one network.',
     )
+    push_file: Path | None = option(
+        None,
+        help="File whose first line is the rtmp:// or rtmps:// address, with its key, that a live session may be "
+        "pushed to; clients say when, and never where.",
+    )
     most_upload_mb: int = option(2048, help="Largest file that may be uploaded.", low=1, high=1_000_000, unit="MB")
     most_speech_s: int = option(
         3600, help="Longest speech that may be rendered or played.", low=1, high=86_400, unit="seconds"
@@ -65,18 +72,25 @@ class ServerConfig:
         """
         if self.token_file is None:
             return None
-        try:
-            with self.token_file.open(encoding="utf-8") as file:
-                token = file.readline(4096).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(
-                f"The token file {self.token_file} cannot be read; write a random line into it."
-            ) from error
+        token = _first_line(self.token_file, "token")
         if len(token) < LEAST_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
             raise OptionError(
                 f"The first line of {self.token_file} is no token: {LEAST_TOKEN_CHARACTERS} or more ASCII characters."
             )
         return token
+
+    def push_address(self) -> str | None:
+        """RTMP address to push to; None where there is none.
+
+        Raises:
+            OptionError: the file cannot be read, or its first line is no such address. No message shows the address.
+        """
+        if self.push_file is None:
+            return None
+        address = _first_line(self.push_file, "address")
+        if RTMP.fullmatch(address) is None:
+            raise OptionError(f"The first line of {self.push_file} is no address like rtmp://live.example.org/app/KEY.")
+        return address
 
     def ice_servers(self) -> list[dict[str, Any]]:
         """STUN and TURN servers for WebRTC, as a browser takes them; none unless the user names one.
@@ -98,6 +112,21 @@ class ServerConfig:
         """Names under which the server may be addressed; others are a sign of DNS rebinding."""
         own = {"localhost", "127.0.0.1", "::1", self.host.strip("[]").lower()}
         return frozenset(own | ({self.allow_host.lower()} if self.allow_host else set()))
+
+
+def _first_line(path: Path, what: str) -> str:
+    """The first line of a file that holds a secret.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline(4096).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(
+            f"The {what} file {path} cannot be read; write {'a random line' if what == 'token' else 'it'} into it."
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

@@ -14,15 +14,24 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+import cv2
 import numpy as np
 
-from talkinghead.errors import TalkingHeadError, TrainingInterruptedError
+from talkinghead.errors import TalkingHeadError, TrainingInterruptedError, UnfitClipError
+from talkinghead.files import write_bytes
+from talkinghead.server.jobs import PICTURE_FILE
+from talkinghead.structures import ByteArray
 
 PROGRESS_EVERY_S = 0.5
 """Least time between two reports of progress, seconds."""
+PICTURE_EVERY_S = 1.0
+"""Least time between two pictures of a video that is being made, seconds."""
+PICTURE_PX = 480
+"""Most pixels of a side of such a picture."""
 
 
 class Reporter:
@@ -44,11 +53,15 @@ class Reporter:
 
 
 def train(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Make an ANCHOR, or go on with an interrupted training of it; `spec` has clip, output, minutes, steps, consent and
-    device."""
+    """Make an ANCHOR, or go on with an interrupted training of it; `spec` has clip, output, minutes, steps, consent,
+    device, and of its check, is_checked (it was before) and despite_problems."""
     from talkinghead.training.face_update.train import is_interrupted
     from talkinghead.training.face_update.train import train as train_anchor
     from talkinghead.training.face_update.trainer import TrainingProgress
+    from talkinghead.training.face_update.verdict import limits, verdict
+
+    def inspect(clip: Path) -> None:
+        refuse_unfit(clip, lambda frames: show(TrainingProgress("tracking", 0.0, frames)))
 
     def show(progress: TrainingProgress) -> None:
         share = progress.done if progress.stage in ("training", "done") else None
@@ -66,17 +79,39 @@ def train(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         resume=is_interrupted(spec["output"]),
         device=spec["device"],
         report=show,
+        inspect=None if spec.get("is_checked") or spec.get("despite_problems") else inspect,
     )
-    return {"training": description["training"], "audio": description["audio"]}
+    told = {"verdict": f"{verdict(description)}.", "limits": limits(description)}
+    return {"training": description["training"], "audio": description["audio"], **told}
+
+
+def refuse_unfit(clip: Path, progress: Callable[[int], None]) -> None:
+    """Check a clip that is about to be trained on.
+
+    Raises:
+        UnfitClipError: there are problems.
+    """
+    from talkinghead.clip_check.findings import State, find
+    from talkinghead.clip_check.measurements import measure_clip
+
+    problems = [found for found in find(measure_clip(clip, progress=progress)) if found.state == State.PROBLEM]
+    if problems:
+        what = ". ".join(str(found) for found in problems)
+        raise UnfitClipError(f"The clip is not fit to be trained on. {what}. To train all the same, start it anew so.")
 
 
 def speak(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
-    """Make a video; `spec` has anchor, output, recording or text and voice, options of `generate`, and device."""
+    """Make a video; `spec` has anchor, output, recording or text, voice and speaking (options of speech), options of
+    `generate`, and device. While it is made, its newest picture is beside the output."""
     from talkinghead.generation.config import GenerationConfig
     from talkinghead.generation.pipeline import VideoOutput, write_video
     from talkinghead.text_to_speech import Script
+    from talkinghead.text_to_speech.config import SpeakingConfig
 
-    speech = Path(spec["recording"]) if spec["recording"] else Script(spec["text"], spec["voice"])
+    def script() -> Script:
+        return Script(spec["text"], spec["voice"], SpeakingConfig(**spec.get("speaking", {})))
+
+    speech = Path(spec["recording"]) if spec["recording"] else script()
     config = GenerationConfig(**spec["options"], device=spec["device"])
     report = write_video(
         Path(spec["anchor"]),
@@ -84,8 +119,29 @@ def speak(spec: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         VideoOutput(Path(spec["output"]), overwrite=True),
         config,
         lambda done, count: reporter.progress(done / count, done=done, count=count),
+        show=Pictures(Path(spec["output"]).with_name(PICTURE_FILE)),
     )
     return {**report, "mouth": mouth_box(Path(spec["anchor"]))}
+
+
+class Pictures:
+    """Writes the frame that it is called with to a JPEG file, smaller, and not too often."""
+
+    def __init__(self, path: Path) -> None:
+        """Args: the file, which is replaced."""
+        self._path = path
+        self._at_s = -PICTURE_EVERY_S
+
+    def __call__(self, image: ByteArray) -> None:
+        now_s = time.monotonic()
+        if now_s - self._at_s < PICTURE_EVERY_S:
+            return
+        self._at_s = now_s
+        shrink = min(1.0, PICTURE_PX / max(image.shape[:2]))
+        small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else image
+        written, encoded = cv2.imencode(".jpg", np.ascontiguousarray(small[:, :, ::-1]))
+        if written:
+            write_bytes(self._path, encoded.tobytes())
 
 
 def mouth_box(anchor: Path) -> list[float]:

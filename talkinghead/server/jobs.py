@@ -6,6 +6,7 @@ others wait. A training that was interrupted, by whatever, goes on from where it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -29,8 +30,12 @@ COMMAND = (sys.executable, "-m", "talkinghead.server.job_process")
 STATE_FILE = "job.json"
 LOG_FILE = "log.txt"
 VIDEO_FILE = "video.mp4"
+PICTURE_FILE = "picture.jpg"
+"""Of a video that is being made."""
 MOST_WAITING = 100
 """Most jobs that wait."""
+ORDER_S = 1e-6
+"""Between the moments at which the jobs of a batch are said to be made."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class Jobs:
     def all(self) -> list[StudioJob]:
         """Every job, the newest first."""
         with self._lock:
-            return sorted(self._jobs.values(), key=lambda job: job.number, reverse=True)
+            return sorted(self._jobs.values(), key=_order, reverse=True)
 
     def find(self, number: str) -> StudioJob:
         """The job of that number.
@@ -117,21 +122,40 @@ class Jobs:
         Raises:
             ValueError: too many wait.
         """
-        number = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+        return self.add_all(kind, [(title, spec)])[0]
+
+    def add_all(self, kind: Literal["train", "speak"], wanted: Sequence[tuple[str, dict[str, Any]]]) -> list[StudioJob]:
+        """Let several jobs wait, all or none: title and spec of each, as `add` takes them, done in that order.
+
+        Raises:
+            ValueError: too many wait.
+        """
+        with self._lock:
+            waiting = sum(one.state == "waiting" for one in self._jobs.values())
+            if waiting + len(wanted) > MOST_WAITING:
+                raise ValueError(
+                    f"{waiting} jobs wait already, and {MOST_WAITING} at most can; let some be done first."
+                )
+            made = []
+            moment, created_s = time.strftime("%Y%m%dT%H%M%S", time.gmtime()), time.time()
+            for place, (title, spec) in enumerate(wanted):
+                number = f"{moment}-{secrets.token_hex(4)}"
+                filled = {"kind": kind, **self._filled(number, spec)}
+                job = StudioJob(number, kind, title, filled, created_s=created_s + place * ORDER_S)
+                (self.folder / number).mkdir(parents=True)
+                self._keep(job)
+                made.append(job)
+            return made
+
+    def _filled(self, number: str, spec: dict[str, Any]) -> dict[str, Any]:
+        """A spec with the job's folder in it."""
         folder = str((self.folder / number).absolute())
-        filled = {
+        return {
             name: folder + value.removeprefix("{folder}")
             if isinstance(value, str) and value.startswith("{folder}")
             else value
             for name, value in spec.items()
         }
-        job = StudioJob(number, kind, title, {"kind": kind, **filled}, created_s=time.time())
-        with self._lock:
-            if sum(one.state == "waiting" for one in self._jobs.values()) >= MOST_WAITING:
-                raise ValueError(f"{MOST_WAITING} jobs wait already; let some be done first.")
-            (self.folder / number).mkdir(parents=True)
-            self._keep(job)
-        return job
 
     def resume(self, number: str) -> StudioJob:
         """Let a job that failed or was interrupted wait for its turn again.
@@ -199,7 +223,7 @@ class Jobs:
             while not self._closing:
                 waiting = [job for job in self._jobs.values() if job.kind == kind and job.state == "waiting"]
                 if waiting:
-                    job = replace(min(waiting, key=lambda one: one.number), state="running", message="")
+                    job = replace(min(waiting, key=_order), state="running", message="")
                     self._keep(job)
                     return job
                 self._changed.wait()
@@ -228,6 +252,8 @@ class Jobs:
             except (OSError, ValueError) as error:
                 ended = {"event": "failed", "message": f"The process could not be read: {error}"}
                 process.kill()
+                with contextlib.suppress(OSError):  # what it did not take cannot be flushed
+                    process.stdin.close()
             # Its standard input stays open until it has ended: the end of that is the end of the server.
             process.wait()
         with self._lock:
@@ -257,6 +283,11 @@ class Jobs:
         self._jobs[job.number] = job
         write_json(self.folder / job.number / STATE_FILE, asdict(job))
         self._changed.notify_all()
+
+
+def _order(job: StudioJob) -> tuple[float, str]:
+    """Jobs are done in the order in which they came."""
+    return job.created_s, job.number
 
 
 def _started(command: Sequence[str], log: Any) -> subprocess.Popen[str]:

@@ -14,14 +14,11 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead.server.answers import field, read_json
 from talkinghead.server.sessions import ServedSession
+from talkinghead.server.texts import script_of
 from talkinghead.server.uploads import receive_body
-from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
-
-LONGEST_TEXT = 20_000
-"""Characters of a text that is spoken at once."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -34,16 +31,14 @@ def routes(service: Service) -> list[BaseRoute]:
         body = await read_json(request)
         anchor = field(body, "anchor", str, "presenter")
         served = await run_in_threadpool(service.sessions.open, anchor)
-        return JSONResponse(describe(served), 201)
+        return JSONResponse(describe(service, served), 201)
 
     async def show(request: Request) -> Response:
-        return JSONResponse(describe(found(request)))
+        return JSONResponse(describe(service, found(request)))
 
     async def say(request: Request) -> Response:
         served, body = found(request), await read_json(request)
-        script = Script(field(body, "text", str), field(body, "voice", str, DEFAULT_VOICE))
-        if len(script.text) > LONGEST_TEXT:
-            raise ValueError(f"A text has at most {LONGEST_TEXT} characters; send it in parts.")
+        script = script_of(body)
         await run_in_threadpool(script.describe)  # an unknown voice is refused now
         if field(body, "interrupt", bool, False):
             served.session.interrupt()
@@ -82,7 +77,7 @@ def routes(service: Service) -> list[BaseRoute]:
     ]
 
 
-def describe(served: ServedSession) -> dict[str, object]:
+def describe(service: Service, served: ServedSession) -> dict[str, object]:
     """A session, for clients."""
     session, player = served.session, served.player
     return {
@@ -95,4 +90,6 @@ def describe(served: ServedSession) -> dict[str, object]:
         "utterance": player.utterance,
         "position_s": round(player.position_s, 4),
         "late_ticks": player.late_ticks,
+        "is_recording": service.recordings.is_running(served),
+        "can_push": service.config.push_file is not None,
     }

@@ -1,7 +1,8 @@
 """The interface of LiveTalking, so that its clients work unchanged.
 
-`/offer`, `/human`, `/humanaudio`, `/interrupt_talk`, `/is_speaking`, with its requests and answers: JSON with `code` 0
-where all is well, -1 with a `msg` where not. There is no language model here: a text of type "chat" is refused.
+`/offer`, `/human`, `/humanaudio`, `/interrupt_talk`, `/is_speaking`, `/record`, with its requests and
+answers: JSON with `code` 0 where all is well, -1 with a `msg` where not. There is no language model here: a text of
+type "chat" is refused.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead.errors import TalkingHeadError
 from talkinghead.server.answers import field, read_json
+from talkinghead.server.texts import script_of
 from talkinghead.server.uploads import MEGABYTE
-from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
@@ -50,7 +51,7 @@ def routes(service: Service) -> list[BaseRoute]:
         served = service.sessions.find(_number(body))
         if field(body, "type", str, "echo") != "echo":
             raise ValueError("There is no language model here; send what it says with type echo.")
-        script = Script(field(body, "text", str, ""), field(body, "voice", str, DEFAULT_VOICE))
+        script = script_of(body, "")
         await run_in_threadpool(script.describe)
         if body.get("interrupt"):
             served.session.interrupt()
@@ -86,8 +87,23 @@ def routes(service: Service) -> list[BaseRoute]:
         "/humanaudio": human_audio,
         "/interrupt_talk": interrupt_talk,
         "/is_speaking": is_speaking,
+        "/record": _record(service),
     }
     return [Route(path, _answered(endpoint), methods=["POST"]) for path, endpoint in endpoints.items()]
+
+
+def _record(service: Service) -> Endpoint:
+    async def record(request: Request) -> dict[str, Any]:
+        body = await read_json(request)
+        served, kind = service.sessions.find(_number(body)), field(body, "type", str)
+        if kind == "start_record":
+            return {"msg": "ok", "data": {"recording": await run_in_threadpool(service.recordings.start, served)}}
+        if kind != "end_record":
+            raise ValueError("The type is start_record or end_record.")
+        recorded = await run_in_threadpool(service.recordings.stop, served)
+        return {"msg": "ok", "data": {"recording": recorded.key, "duration_s": recorded.duration_s}}
+
+    return record
 
 
 def _number(body: dict[str, Any]) -> str:

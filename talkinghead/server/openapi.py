@@ -12,6 +12,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from talkinghead import __version__
+from talkinghead.server.making import VIDEO_OPTIONS
+from talkinghead.server.texts import SPEAKING_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,16 @@ class Operation:
 SESSION = {
     "session": "1234567890123456", "anchor": "presenter", "width": 512, "height": 512, "frame_rate": 25.0,
     "is_speaking": False, "utterance": 0, "position_s": 0.0, "late_ticks": 0,
+    "is_recording": False, "can_push": False,
+}  # fmt: skip
+RECORDING = {
+    "key": "0123456789abcdef", "anchor": "presenter", "created_s": 1773500966.0, "duration_s": 12.4, "missed_frames": 0,
 }  # fmt: skip
 JOB = {
     "number": "20260314T150926-0a1b2c3d", "kind": "speak", "title": "Good evening.", "state": "running",
     "progress": {"share": 0.4, "done": 40, "count": 100}, "result": None, "message": "", "seconds": 1.2,
-    "created_s": 1773500966.0, "anchor": "presenter", "has_video": False, "has_picture": False,
+    "created_s": 1773500966.0, "anchor": "presenter", "has_video": False, "has_picture": True,
+    "picture_at": 1773500967123, "settings": {"text": "Good evening.", "voice": "hibari", "options": {}},
 }  # fmt: skip
 ONE_SESSION, ONE_JOB = "/api/sessions/{number}", "/api/jobs/{number}"
 OPERATIONS = (
@@ -55,24 +62,55 @@ OPERATIONS = (
               {"utterance": 2}, 202),
     Operation("post", f"{ONE_SESSION}/interrupt", "Fall silent; how far the utterance was heard.", None,
               {"utterance": 2, "position_s": 1.36}),
+    Operation("post", f"{ONE_SESSION}/record", "Record the session from now on; 409 where it is already.", None,
+              {"recording": "0123456789abcdef"}, 201),
+    Operation("post", f"{ONE_SESSION}/record/stop", "Complete the recording.", None, RECORDING),
+    Operation("get", "/api/recorded", "Complete recordings of sessions, the newest first.", None,
+              {"recordings": [RECORDING]}),
+    Operation("get", "/api/recorded/{key}/video", "A recording, labeled as AI-generated; `?download` to save it.", None,
+              "video/mp4"),
+    Operation("delete", "/api/recorded/{key}", "Remove a recording.", None, None, 204),
+    Operation("get", f"{ONE_SESSION}/hls/{{file}}", "The session as HLS, for any number of viewers: live.m3u8, and "
+              "what it names. It is encoded once, from the first request until half a minute after the last.", None,
+              "application/vnd.apple.mpegurl"),
+    Operation("post", f"{ONE_SESSION}/push", "Push the session to the RTMP server that the operator named.", None,
+              {"is_pushed": True}, 202),
+    Operation("get", f"{ONE_SESSION}/push", "Whether it is pushed, and why that failed.", None,
+              {"is_pushed": True, "failure": ""}),
+    Operation("post", f"{ONE_SESSION}/push/stop", "End that.", None, {"is_pushed": False}),
     Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips or recordings, the header X-File-Name its "
               "percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
     Operation("delete", "/api/uploads/{kind}/{key}", "Remove an upload.", None, None, 204),
-    Operation("post", "/api/trainings", "Make an anchor of a clip that was uploaded.",
-              {"clip": "0123456789abcdef", "name": "Anna", "consent": "Anna, in writing, 3 March 2026", "minutes": 15},
-              {**JOB, "kind": "train"}, 202),
+    Operation("get", "/api/uploads/clips/{key}/check", "Whether a clip is fit to make an anchor of, as `talkinghead "
+              "check` finds it: takes seconds, up to a minute for a long one. The state is ok, remark, problem; "
+              "`?language=zh` for findings in that.", None,
+              {"state": "remark", "findings": [{"name": "length", "state": "remark", "value": "12.0 s with the face",
+               "advice": "half a minute works, two minutes are better"}]}),
+    Operation("post", "/api/trainings", "Make an anchor of a clip that was uploaded; 422 where its check finds "
+              "problems, unless `despite_problems` is true.",
+              {"clip": "0123456789abcdef", "name": "Anna", "consent": "Anna, in writing, 3 March 2026", "minutes": 15,
+               "despite_problems": False}, {**JOB, "kind": "train"}, 202),
     Operation("post", "/api/videos", "Make a video of a text, or of a recording that was uploaded (its key as "
-              "`recording`).", {"anchor": "presenter", "text": "Good evening.", "voice": "hibari",
-              "options": {"intensity": 1.0}}, JOB, 202),
+              f"`recording`). Options: {', '.join(VIDEO_OPTIONS)}; of the speech: {', '.join(SPEAKING_OPTIONS)}.",
+              {"anchor": "presenter", "text": "Good evening.", "voice": "hibari",
+               "options": {"intensity": 1.0, "aspect": "9:16", "lead_in": 0.5}, "speaking": {"speed": 1.1}}, JOB, 202),
+    Operation("post", "/api/batches", "Make a video of each row of a table (CSV, the job file of `talkinghead batch`): "
+              "columns id, anchor, and speech (the name of a recording, whose key is given) or text, voice; the "
+              "options of a video. 422 with all `problems` where anything is wrong with it; nothing is started then.",
+              {"name": "news.csv", "table": "id,anchor,text,speech\n1,presenter,Good evening.,\n2,presenter,,b.wav",
+               "recordings": {"b.wav": "0123456789abcdef"}},
+              {"batch": {"key": "0123456789abcdef", "name": "news.csv"}, "jobs": [JOB]}, 202),
     Operation("post", "/api/speech", "The beginning of a text as it would sound.",
-              {"text": "Good evening.", "voice": "hibari"}, "audio/wav"),
-    Operation("get", "/api/jobs", "Trainings and videos, the newest first.", None, {"jobs": [JOB]}),
+              {"text": "Good evening.", "voice": "hibari", "speaking": {"speed": 1.1}}, "audio/wav"),
+    Operation("get", "/api/jobs", "Trainings and videos, the newest first; `?language=zh` for messages in it.",
+              None, {"jobs": [JOB]}),
     Operation("get", ONE_JOB, "One of them.", None, JOB),
     Operation("post", f"{ONE_JOB}/stop", "Stop it; a training is saved.", None, JOB),
     Operation("post", f"{ONE_JOB}/resume", "Go on with what was interrupted or failed.", None, JOB),
     Operation("delete", ONE_JOB, "Forget it, and remove its video.", None, None, 204),
     Operation("get", f"{ONE_JOB}/video", "The video that was made; `?download` to save it.", None, "video/mp4"),
-    Operation("get", f"{ONE_JOB}/picture", "The newest picture of a training.", None, "image/png"),
+    Operation("get", f"{ONE_JOB}/picture", "The newest picture of a training (PNG), or of a video that is "
+              "being made (JPEG); `picture_at` of the job changes with it.", None, "image/*"),
     Operation("post", "/offer", "LiveTalking: open a session and answer its WebRTC offer.",
               {"sdp": "v=0...", "type": "offer"},
               {"code": 0, "sdp": "v=0...", "type": "answer", "sessionid": 1234567890123456}),
@@ -85,6 +123,9 @@ OPERATIONS = (
               {"code": 0, "msg": "ok"}),
     Operation("post", "/is_speaking", "LiveTalking: whether something is heard or waits.",
               {"sessionid": 1234567890123456}, {"code": 0, "msg": "ok", "data": False}),
+    Operation("post", "/record", "LiveTalking: start_record, end_record.",
+              {"sessionid": 1234567890123456, "type": "start_record"},
+              {"code": 0, "msg": "ok", "data": {"recording": "0123456789abcdef"}}),
 )  # fmt: skip
 """Everything but the WebSockets, which OpenAPI has no words for; docs/live.md describes them."""
 

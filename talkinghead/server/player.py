@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from talkinghead.live.session import LiveSession
 from talkinghead.live.ticks import Event, Tick
@@ -38,6 +39,14 @@ class Subscription:
         self.ticks.put_nowait(tick)
 
 
+class Listener(Protocol):
+    """Who takes the ticks of a session."""
+
+    def offer(self, tick: Tick | None) -> None:
+        """Take a tick, at once: it is called from the player's thread. None is the end."""
+        ...
+
+
 class Player:
     """Plays a session in real time, from `start` to `close`. Its methods may be called from any thread."""
 
@@ -46,7 +55,8 @@ class Player:
         self.session = session
         self._ended = ended
         self._lock = threading.Lock()
-        self._subscriptions: list[Subscription] = []
+        self._listeners: list[Listener] = []
+        self._is_over = False
         self._thread = threading.Thread(target=self._play, daemon=True, name="talkinghead-player")
         self._is_closing = threading.Event()
         self.last_event: Event | None = None
@@ -65,15 +75,25 @@ class Player:
     def subscribe(self) -> Subscription:
         """Ticks from now on, for the running event loop."""
         subscription = Subscription(asyncio.get_running_loop())
-        with self._lock:
-            self._subscriptions.append(subscription)
+        self.listen(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Not wanted any more."""
+        self.unlisten(subscription)
+
+    def listen(self, listener: Listener) -> None:
+        """Offer a listener ticks from now on; only the end, where that has come."""
         with self._lock:
-            if subscription in self._subscriptions:
-                self._subscriptions.remove(subscription)
+            self._listeners.append(listener)
+            is_over = self._is_over
+        if is_over:
+            listener.offer(None)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Offer it none any more."""
+        with self._lock:
+            self._listeners = [one for one in self._listeners if one is not listener]
 
     def close(self) -> None:
         """Stop, and close the session; may be called twice."""
@@ -107,8 +127,10 @@ class Player:
             self.session.close()
         finally:
             with self._lock:
-                for subscription in self._subscriptions:
-                    subscription.offer(None)
+                self._is_over = True
+                listeners = list(self._listeners)
+            for listener in listeners:
+                listener.offer(None)
             self._ended()
 
     def _hand_out(self, tick: Tick) -> None:
@@ -116,6 +138,6 @@ class Player:
         for event in tick.events:
             self.last_event = event
         with self._lock:
-            subscriptions = list(self._subscriptions)
-        for subscription in subscriptions:
-            subscription.offer(tick)
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.offer(tick)

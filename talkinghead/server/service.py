@@ -12,8 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from talkinghead.errors import TalkingHeadError
 from talkinghead.live.performer import Performer
 from talkinghead.server.anchors import Anchors
+from talkinghead.server.broadcasts import Broadcasts
+from talkinghead.server.clip_checks import ClipChecks
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
+from talkinghead.server.session_recordings import SessionRecordings
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.webrtc import Connection
 from talkinghead.text_to_speech import Script
@@ -30,7 +33,10 @@ class Service:
         self.config = config
         self.anchors = Anchors(config.folder / "anchors", config.device)
         self.sessions = Sessions(self.performer)
+        self.recordings = SessionRecordings(config.folder / "recorded", self.sessions)
+        self.broadcasts = Broadcasts(self.sessions, self.temporary, config.push_address())
         self.jobs = Jobs(config.folder / "jobs")
+        self.clip_checks = ClipChecks()
         self._connections: set[Connection] = set()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
@@ -73,7 +79,9 @@ class Service:
         """End all sessions and connections."""
         for connection in list(self._connections):
             await connection.close()
-        await run_in_threadpool(self.sessions.close_all)
+        self.clip_checks.close()
+        for close in (self.broadcasts.close, self.recordings.close, self.sessions.close_all):
+            await run_in_threadpool(close)
         await run_in_threadpool(self.jobs.close)
         if self._temporary is not None:
             self._temporary.cleanup()

@@ -26,8 +26,8 @@ from talkinghead.live.ticks import Tick
 from talkinghead.server.answers import field
 from talkinghead.server.player import Subscription
 from talkinghead.server.sessions import ServedSession
+from talkinghead.server.texts import script_of
 from talkinghead.structures import FloatArray
-from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
@@ -133,7 +133,7 @@ class SocketPeer:
         await handler(body)
 
     async def _say(self, body: dict[str, Any]) -> None:
-        script = Script(field(body, "text", str), field(body, "voice", str, DEFAULT_VOICE))
+        script = script_of(body)
         await run_in_threadpool(script.describe)  # an unknown voice is refused now
         self._served.session.say(script)
 

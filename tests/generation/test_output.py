@@ -265,7 +265,7 @@ def test_what_the_command_says_of_a_preview_and_an_enlarged_picture(
     command += ["--device", "cpu", "--quality", "draft", "--size", f"{2 * SIZE}", "--preview"]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
-    assert f"1.3 s, a PREVIEW of 0.0 to 1.3 s of the video, {2 * SIZE}x{2 * SIZE}, 33 frames" in result.stdout
+    assert f"1.3 s as a PREVIEW of 0.0 to 1.3 s of the video, {2 * SIZE}x{2 * SIZE}, 33 frames" in result.stdout
     assert "The picture is enlarged 2 times, which adds no detail" in result.stderr
     taken = CliRunner().invoke(main, ["generate", "--preview", str(anchor_folder), str(speech), "-o", str(output)])
     assert taken.exit_code == 2 and "the option comes last" in taken.stderr

@@ -87,6 +87,17 @@ def test_audio_is_whole_and_its_picture_comes_with_it(session: LiveSession, tmp_
     assert [tick.events for tick in ticks if tick.events] == [(Event("speaking", 1),), (Event("silence", 1),)]
 
 
+def test_what_is_about_to_be_heard_is_not_over(session: LiveSession, tmp_path: Path) -> None:
+    session.play(recording(tmp_path / "speech.wav")[0])
+    for tick in iter(lambda: take(session, 1)[0], None):
+        if ends(tick):
+            break
+        assert session.is_speaking
+        time.sleep(0.01)  # what waits is rendered meanwhile, before it is asked for
+        assert session.is_speaking
+    assert not session.is_speaking
+
+
 def test_the_mouth_neither_jumps_at_the_beginning_nor_at_the_end(session: LiveSession, tmp_path: Path) -> None:
     path = tmp_path / "loud.wav"
     soundfile.write(path, np.full(AUDIO_RATE_HZ, 0.8, np.float32), AUDIO_RATE_HZ, subtype="FLOAT")

@@ -31,7 +31,7 @@ FIELDS = (
     "sdp",
     "codec",
 )
-FIELDS += ("type", "sessionid", "interrupt", "avatar", "title")
+FIELDS += ("type", "sessionid", "interrupt", "avatar", "title", "despite_problems", "speaking", "table", "recordings")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -65,7 +65,7 @@ def test_the_description_is_shown(client: TestClient) -> None:
 )
 def test_no_request_breaks_the_server(client: TestClient, asked: tuple[str, str], number: str, body: Any) -> None:
     method, path = asked
-    for name in ("number", "kind", "key"):
+    for name in ("number", "kind", "key", "file"):
         path = path.replace(f"{{{name}}}", number)
     content = json.dumps(body, allow_nan=True).encode("utf-8", "surrogatepass")
     answer = client.request(method, path, content=content)

@@ -95,7 +95,7 @@ def test_the_next_server_goes_on(tmp_path: Path) -> None:
     second = Jobs(tmp_path, STUB)
     assert wait_for(second, running.number, is_over).state == "done"
     assert wait_for(second, waiting.number, is_over).state == "done"
-    assert [job.number for job in second.all()] == sorted((running.number, waiting.number), reverse=True)
+    assert [job.number for job in second.all()] == [waiting.number, running.number]
     second.close()
 
 

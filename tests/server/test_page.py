@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from drawn_face import DrawnClip
 from drawn_performer import BigPerformer
-from served import STUB, drawn_service
+from served import CHECK_STUB, STUB, drawn_service
 
 from talkinghead.server.app import make_app
+from talkinghead.server.clip_checks import ClipChecks
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
 
@@ -53,6 +55,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     service = drawn_service(config, BigPerformer())
     service.jobs.close()
     service.jobs = Jobs(tmp_path / "studio" / "jobs", STUB)
+    service.clip_checks = ClipChecks(CHECK_STUB)
     server = uvicorn.Server(
         uvicorn.Config(make_app(config, service), port=port, log_level="error", ws="websockets-sansio")
     )
@@ -131,5 +134,65 @@ def test_a_live_anchor_speaks_and_is_interrupted(page: playwright.Page) -> None:
     page.click("#live-interrupt")
     wait_for_brightness(page, False)
     page.wait_for_selector("#live-log li:has-text('heard until')")
+    page.click("#live-record")
+    page.wait_for_selector("#live-record[aria-pressed=true]")
+    time.sleep(0.5)
     page.click("#live-connect")
     page.wait_for_selector("#live-say[disabled]", state="attached")
+    page.wait_for_selector("#recorded video")  # what was recorded when the session ended is kept
+    assert page.get_attribute("#recorded a", "href").endswith("/video?download")
+    page.click("#recorded button:has-text('Remove')")
+    page.wait_for_selector("#recorded .empty")
+
+
+def drop_clip(page: playwright.Page, clip: DrawnClip, name: str) -> None:
+    page.set_input_files("#train-file", {"name": name, "mimeType": "video/mp4", "buffer": clip.path.read_bytes()})
+
+
+def test_a_clip_is_checked_before_it_can_be_trained_on(page: playwright.Page, clip: DrawnClip) -> None:
+    page.click("#tab-train")
+    page.fill("#train-consent", "Drawn, nobody at all.")
+    assert page.is_disabled("#train-start")
+    drop_clip(page, clip, "still.mp4")
+    page.wait_for_selector("#train-findings li.problem:has-text('take a clip in which the person speaks')")
+    assert page.is_disabled("#train-start")
+    page.check("#train-despite")
+    assert page.is_enabled("#train-start")
+    drop_clip(page, clip, "good.mp4")
+    page.wait_for_selector("#train-findings li.ok:has-text('fit to make an anchor')")
+    assert page.is_hidden("#train-despite-label")
+    page.select_option("#language", "zh")
+    page.wait_for_selector("#train-findings li.ok:has-text('适合用来制作主播')")
+    page.wait_for_selector("#train-findings li.ok:has-text('声音: 第一分钟内有 31 秒语音')")
+    page.wait_for_selector("#train-start:enabled")
+    page.click("#train-start")
+    page.wait_for_selector("#trainings h3:has-text('still')")
+
+
+def test_more_settings_reach_the_job(page: playwright.Page) -> None:
+    page.click("#speak summary:visible >> nth=0")
+    page.select_option("#speak-aspect", "9:16")
+    page.fill("#speak-lead-in", "0.5")
+    page.fill("#speak-speed", "1.25")
+    page.fill("#speak-text", "Good evening.")
+    with page.expect_request("**/api/videos") as asked:
+        page.click("#speak-form button[type=submit]")
+    body = asked.value.post_data_json
+    assert body["options"] == {"intensity": 1, "lead_in": 0.5, "aspect": "9:16", "quality": "standard"}
+    assert body["speaking"] == {"speed": 1.25, "pause_ms": 600}
+    page.wait_for_selector("#videos li[data-state=done] video")
+
+
+def test_a_table_becomes_videos(page: playwright.Page) -> None:
+    page.click("#batch summary")
+    table = "id,anchor,text\nfirst,presenter,Good evening.\nsecond,presenter,Good night.\n"
+    files = [{"name": "news.csv", "mimeType": "text/csv", "buffer": table.replace("presenter", "nobody").encode()}]
+    page.set_input_files("#batch-files", files)
+    page.click("#batch-form button[type=submit]")
+    page.wait_for_selector("#batch-problems li:has-text('line 3')")
+    page.set_input_files("#batch-files", [{**files[0], "buffer": table.encode()}])
+    page.click("#batch-form button[type=submit]")
+    page.wait_for_selector("#batches tr[data-state=done]:has-text('second') a:has-text('Download')")
+    assert page.inner_text("#batches h3") == "news.csv"
+    page.click("#batches button:has-text('Remove')")
+    page.wait_for_selector("#batches li", state="detached")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,14 @@ import soundfile
 from drawn_face import DrawnClip
 from drawn_performer import DrawnPerformer
 from job_waiting import is_over, wait_for
-from served import BASE, STUB, drawn_service
+from served import BASE, CHECK_STUB, STUB, drawn_service
 from starlette.testclient import TestClient
 
 from talkinghead.server.app import make_app
+from talkinghead.server.clip_checks import ClipChecks
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
+from talkinghead.server.making import VIDEO_OPTIONS
 from talkinghead.server.service import Service
 from talkinghead.server.studio import PAGE
 
@@ -32,6 +35,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service = drawn_service(ServerConfig(folder=tmp_path / "studio", most_upload_mb=1), DrawnPerformer())
     service.jobs.close()
     service.jobs = Jobs(tmp_path / "studio" / "jobs", STUB)
+    service.clip_checks = ClipChecks(CHECK_STUB)
     return service
 
 
@@ -127,6 +131,12 @@ def test_a_video_is_made_of_a_recording(client: TestClient, service: Service, sp
         ({"text": "Hello.", "options": {"intensity": 99}}, 422),
         ({"text": "Hello.", "options": {"clip": "/etc/passwd"}}, 422),
         ({"text": "Hello.", "options": []}, 400),
+        ({"text": "Hello.", "options": {"aspect": "7:3"}}, 422),
+        ({"text": "Hello.", "options": {"lead_in": -1}}, 422),
+        ({"text": "Hello.", "options": {"clip_range": "x"}}, 422),
+        ({"text": "Hello.", "options": {"label_font": "/etc/passwd"}}, 422),
+        ({"text": "Hello.", "speaking": {"speed": 9}}, 422),
+        ({"text": "Hello.", "speaking": {"pronunciation": "/etc/passwd"}}, 422),
         ({"recording": "0123456789abcdef"}, 404),
         ({"recording": "../../../etc/passwd"}, 404),
         ({"recording": 7}, 400),
@@ -205,3 +215,93 @@ def test_anchors_and_voices_are_listed(client: TestClient) -> None:
     assert names[0] == "presenter"
     voices = client.get("/api/voices").json()
     assert voices["default"] in [voice["name"] for voice in voices["voices"]]
+
+
+def test_options_reach_the_job_as_they_are(client: TestClient, service: Service) -> None:
+    options = {"lead_in": 0.5, "lead_out": 0, "aspect": "9:16", "size": "720p", "quality": "draft"}
+    options |= {"clip_range": "1-4s", "visible_label": "AI", "intensity": 1.1, "voice_is_anchor": "no"}
+    assert set(options) == set(VIDEO_OPTIONS)
+    body = {"text": "Hello.", "options": options, "speaking": {"speed": 1.25, "pause_ms": 100}}
+    job = client.post("/api/videos", json=body).json()
+    spec = service.jobs.find(job["number"]).spec
+    assert spec["options"] == job["settings"]["options"] == options
+    assert spec["speaking"] == {"text_format": "auto", "speed": 1.25, "pause_ms": 100}
+
+
+def test_the_speed_is_heard(client: TestClient) -> None:
+    lengths = [
+        len(client.post("/api/speech", json={"text": "Good evening.", "speaking": {"speed": speed}}).content)
+        for speed in (0.5, 1, 2)
+    ]
+    assert lengths[0] > lengths[1] > lengths[2]
+    assert lengths[0] > 1.5 * lengths[2]
+
+
+def checked(client: TestClient, clip: DrawnClip, name: str) -> tuple[str, Any]:
+    key = client.post("/api/uploads/clips", content=clip.path.read_bytes(), headers={"x-file-name": name}).json()["key"]
+    return key, client.get(f"/api/uploads/clips/{key}/check")
+
+
+def test_a_clip_is_checked_once(client: TestClient, service: Service, clip: DrawnClip) -> None:
+    key, answer = checked(client, clip, "me.mp4")
+    assert answer.json()["state"] == "remark"
+    assert answer.json()["findings"][1] == {
+        "name": "mouth opens",
+        "state": "remark",
+        "value": "lips part by 0.1 cm",
+        "advice": "take a clip in which the person speaks",
+    }
+    service.clip_checks = ClipChecks(("false",))
+    chinese = client.get(f"/api/uploads/clips/{key}/check?language=zh").json()["findings"][1]
+    assert (chinese["name"], chinese["state"], chinese["value"]) == ("张嘴", "remark", "嘴唇张开 0.1 厘米")
+    for language in ("en", "../zh", "xx", "zh" * 99):
+        assert client.get(f"/api/uploads/clips/{key}/check?language={language}").json() == answer.json()
+    assert client.get(f"/api/uploads/clips/{key}/check").json() == answer.json()
+    assert client.get("/api/uploads/clips/0123456789abcdef/check").status_code == 404
+    assert client.post("/api/trainings", json=training(key)).status_code == 202
+
+
+def test_a_clip_with_problems_is_trained_on_only_if_so_wished(
+    client: TestClient, service: Service, clip: DrawnClip
+) -> None:
+    key, answer = checked(client, clip, "still.mp4")
+    assert answer.json()["state"] == "problem"
+    refused = client.post("/api/trainings", json=training(key))
+    assert refused.status_code == 422
+    assert "mouth opens: lips part by 0.1 cm; take a clip in which the person speaks." in refused.json()["error"]
+    job = client.post("/api/trainings", json=training(key, despite_problems=True)).json()
+    assert service.jobs.find(job["number"]).spec["despite_problems"] is True
+
+
+def test_a_clip_that_cannot_be_checked_says_why(client: TestClient, service: Service, clip: DrawnClip) -> None:
+    key, answer = checked(client, clip, "broken.mp4")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "The clip cannot be checked: the clip cannot be decoded."
+    service.clip_checks = ClipChecks(("true",))
+    assert "cannot be checked" in client.get(f"/api/uploads/clips/{key}/check").json()["error"]
+
+
+def test_the_pictures_of_jobs(client: TestClient, service: Service, clip_key: str) -> None:
+    job = client.post("/api/trainings", json=training(clip_key)).json()
+    hidden = service.anchors.folder / ".Anna.anchor.training" / "training.png"
+    hidden.parent.mkdir(parents=True)
+    assert (job["has_picture"], job["picture_at"]) == (False, None)
+    hidden.write_bytes(b"first")
+    shown = client.get(f"/api/jobs/{job['number']}").json()
+    assert shown["has_picture"]
+    answer = client.get(f"/api/jobs/{job['number']}/picture")
+    assert (answer.content, answer.headers["content-type"]) == (b"first", "image/png")
+    os.utime(hidden, (2e9, 2e9))
+    assert client.get(f"/api/jobs/{job['number']}").json()["picture_at"] == 2_000_000_000_000
+
+
+def test_a_video_shows_its_newest_picture_while_it_is_made(client: TestClient, service: Service) -> None:
+    number = client.post("/api/videos", json={"text": "wait"}).json()["number"]
+    wait_for(service.jobs, number, lambda job: job.state == "running" and bool(job.progress))
+    (service.config.folder / "jobs" / number / "picture.jpg").write_bytes(b"a picture")
+    assert client.get(f"/api/jobs/{number}").json()["has_picture"]
+    answer = client.get(f"/api/jobs/{number}/picture")
+    assert (answer.content, answer.headers["content-type"]) == (b"a picture", "image/jpeg")
+    client.post(f"/api/jobs/{number}/stop")
+    wait_for(service.jobs, number, is_over)
+    assert client.get(f"/api/jobs/{number}/picture").status_code == 404

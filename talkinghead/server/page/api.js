@@ -32,7 +32,7 @@ export async function ask(path, { method = "GET", json, body, headers = {} } = {
   }
   const isJson = (answer.headers.get("content-type") || "").includes("json");
   const value = isJson ? await answer.json() : answer.status === 204 ? null : await answer.blob();
-  if (!answer.ok) throw new Error((isJson && value.error) || `${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error((isJson && value.error) || `${answer.status}`), { problems: isJson ? value.problems : undefined });
   return value;
 }
 

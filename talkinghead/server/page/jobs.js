@@ -1,7 +1,7 @@
 // The lists of videos and trainings, kept up to date.
 import { $, ask, attempt, element } from "./api.js";
 import { startCompare } from "./compare.js";
-import { say } from "./strings.js";
+import { currentLanguage, say } from "./strings.js";
 
 const BUSY_MS = 700;
 const QUIET_MS = 4000;
@@ -10,6 +10,7 @@ export function startJobs(whenAnchorsChange) {
   let jobs = [];
   let timer = 0;
   const drawn = new Map(); // number -> [what was drawn, its element]
+  const pictures = new Map(); // number -> its element
   const compare = startCompare();
 
   const duration = (seconds) =>
@@ -31,6 +32,21 @@ export function startJobs(whenAnchorsChange) {
   const act = (job, action, method = "POST") => (event) =>
     attempt(async () => { await ask(`/api/jobs/${job.number}${action}`, { method }); await refresh(); }, event.target);
 
+  // One element a job, so that a newer picture takes the place of the one before without a flash.
+  function picture(job) {
+    const image = pictures.get(job.number) ?? element("img");
+    pictures.set(job.number, image);
+    image.alt = say(job.kind === "train" ? "trueAbove" : "inTheMaking");
+    const source = `/api/jobs/${job.number}/picture?at=${job.picture_at}`;
+    if (image.dataset.source !== source) {
+      image.dataset.source = source;
+      const next = new Image();
+      next.onload = () => { if (image.dataset.source === source) image.src = source; };
+      next.src = source;
+    }
+    return image;
+  }
+
   function draw(job) {
     const item = element("li", { id: `job-${job.number}` });
     item.dataset.state = job.state;
@@ -49,8 +65,10 @@ export function startJobs(whenAnchorsChange) {
       const video = element("video", { controls: true, preload: "metadata", src: `/api/jobs/${job.number}/video`, playsInline: true });
       item.append(video);
     }
-    if (job.has_picture)
-      item.append(element("img", { alt: say("trueAbove"), src: `/api/jobs/${job.number}/picture?at=${Math.round(job.seconds)}` }));
+    if (job.has_picture) item.append(picture(job));
+    if (job.result?.verdict) item.append(element("p", { className: "verdict", textContent: job.result.verdict }));
+    if (job.result?.limits?.length)
+      item.append(element("p", { className: "note", textContent: `${say("limitedBy")}: ${job.result.limits.join("; ")}.` }));
     const buttons = element("div", { className: "row buttons" });
     if (job.has_video && job.state === "done") {
       buttons.append(element("a", { className: "button", href: `/api/jobs/${job.number}/video?download`, textContent: say("download") }));
@@ -68,7 +86,7 @@ export function startJobs(whenAnchorsChange) {
 
   // A list keeps the elements of jobs that have not changed: a video goes on playing.
   function fill(list, kind, empty) {
-    const shown = jobs.filter((job) => job.kind === kind);
+    const shown = jobs.filter((job) => job.kind === kind && !job.settings.batch);
     const items = shown.map((job) => {
       const state = JSON.stringify(job) + say("done");
       const known = drawn.get(job.number);
@@ -82,7 +100,42 @@ export function startJobs(whenAnchorsChange) {
     if (items.length !== before.length || items.some((item, place) => item !== before[place])) list.replaceChildren(...items);
   }
 
+  function drawBatch(key) {
+    const members = jobs.filter((job) => job.settings.batch?.key === key).reverse();
+    const done = members.filter((job) => job.state === "done").length;
+    const rest = members.filter((job) => job.state === "waiting" || job.state === "running");
+    const rows = members.map((job) => {
+      const share = job.state === "running" && job.progress.share != null ? ` ${Math.round(100 * job.progress.share)} %` : "";
+      const row = element("tr", {}, element("td", { textContent: job.title }), element("td", { textContent: job.anchor }),
+        element("td", { className: job.state === "failed" ? "bad" : "", textContent: `${say(job.state)}${share}${job.message ? `: ${job.message}` : ""}` }),
+        element("td", {}, job.has_video && job.state === "done"
+          ? element("a", { href: `/api/jobs/${job.number}/video?download`, textContent: say("download") }) : ""));
+      row.dataset.state = job.state;
+      return row;
+    });
+    const item = element("li", {}, element("header", {}, element("h3", { textContent: members[0].settings.batch.name }),
+      element("span", { className: "note", textContent: `${say("done")}: ${done} ${say("ofThem")} ${members.length}` })),
+    element("table", {}, element("tbody", {}, ...rows)));
+    const all = (action, method, some) => (event) => attempt(async () => {
+      for (const job of some) await ask(`/api/jobs/${job.number}${action}`, { method });
+      await refresh();
+    }, event.target);
+    item.append(element("div", { className: "row buttons" }, rest.length
+      ? element("button", { type: "button", textContent: say("stopRest"), onclick: all("/stop", "POST", rest) })
+      : element("button", { type: "button", textContent: say("remove"), onclick: all("", "DELETE", members) })));
+    return item;
+  }
+
+  function drawBatches() {
+    const keys = [...new Set(jobs.map((job) => job.settings.batch?.key).filter(Boolean))];
+    const state = JSON.stringify(jobs.filter((job) => job.settings.batch)) + say("done");
+    if ($("batches").dataset.state === state) return;
+    $("batches").dataset.state = state;
+    $("batches").replaceChildren(...keys.map(drawBatch));
+  }
+
   function drawAll() {
+    drawBatches();
     fill($("videos"), "speak", "noVideos");
     fill($("trainings"), "train", "noTrainings");
   }
@@ -91,7 +144,7 @@ export function startJobs(whenAnchorsChange) {
     clearTimeout(timer);
     try {
       const made = jobs.filter((job) => job.kind === "train" && job.state === "done").length;
-      jobs = (await ask("/api/jobs")).jobs;
+      jobs = (await ask(`/api/jobs?language=${currentLanguage()}`)).jobs;
       if (jobs.filter((job) => job.kind === "train" && job.state === "done").length !== made) whenAnchorsChange();
       drawAll();
     } catch { /* asked again below */ }

@@ -1,11 +1,13 @@
 // A live anchor over WebRTC, and what it is told over a WebSocket.
 import { $, ask, attempt, element, notice } from "./api.js";
+import { startRecorded } from "./recorded.js";
 import { say } from "./strings.js";
 
 const GIVE_UP_MS = 10000;
 const MICROPHONE_RATE = 24000;
 
 export function startLive() {
+  const recorded = startRecorded();
   let session = null, peer = null, socket = null, microphone = null;
 
   const log = (text) => {
@@ -53,6 +55,7 @@ export function startLive() {
       log(`${say("firstPicture")} ${((performance.now() - started) / 1000).toFixed(2)} ${say("seconds")}`);
     });
     enable(true);
+    recorded.follow(session);
   }
 
   function disconnect(reason = "") {
@@ -62,7 +65,7 @@ export function startLive() {
     peer?.close();
     socket?.close();
     peer = socket = null;
-    if (ended) ask(`/api/sessions/${ended.session}`, { method: "DELETE" }).catch(() => {});
+    if (ended) recorded.follow(null).catch(() => {}).then(() => ask(`/api/sessions/${ended.session}`, { method: "DELETE" })).catch(() => {});
     enable(false);
     $("live-state").textContent = "";
     if (reason) notice(reason);
@@ -127,6 +130,7 @@ export function startLive() {
   $("live-microphone").addEventListener("click", (event) =>
     attempt(async () => (microphone ? stopMicrophone() : startMicrophone()), event.target));
   addEventListener("pagehide", () => session && navigator.sendBeacon(`/api/sessions/${session.session}/close`));
+  return { draw: recorded.draw };
 }
 
 // An offer with all of its candidates: the server answers once.

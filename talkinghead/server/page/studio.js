@@ -1,5 +1,6 @@
 // The page: tabs, language, lists of anchors and voices, and the parts.
 import { $, ask, attempt, element } from "./api.js";
+import { startBatch } from "./batch.js";
 import { startJobs } from "./jobs.js";
 import { startLive } from "./live.js";
 import { startSpeak } from "./speak.js";
@@ -50,9 +51,10 @@ async function refreshVoices() {
 setLanguage(currentLanguage());
 $("language").value = currentLanguage();
 const jobs = startJobs(refreshAnchors);
-$("language").addEventListener("change", () => { setLanguage($("language").value); jobs.draw(); });
+$("language").addEventListener("change", () => { setLanguage($("language").value); jobs.draw(); jobs.refresh(); training.redraw(); live.draw(); });
 startSpeak(jobs);
-startTrain(jobs);
-startLive();
+startBatch(jobs);
+const training = startTrain(jobs);
+const live = startLive();
 show(tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash) || tabs[0]);
 attempt(async () => { await Promise.all([refreshAnchors(), refreshVoices()]); document.body.dataset.ready = "yes"; });

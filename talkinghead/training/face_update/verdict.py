@@ -20,11 +20,11 @@ def verdict(description: dict[str, Any]) -> str:
     training = description["training"]
     psnr_db, steps = training["held_out_mouth_psnr_db"], training["steps"]
     measured = "its images are not finite" if psnr_db is None else f"{psnr_db:.1f} dB at the mouth"
-    ended = ", when it no longer improved" if training["stood_still"] else ""
-    return (
-        f"{training['quality']}: {measured} on frames that training did not use, after {steps} "
-        f"step{'s' if steps != 1 else ''} in {duration(training['seconds'])}{ended}"
-    )
+    plural, length = "s" if steps != 1 else "", duration(training["seconds"])
+    said = f"{training['quality']}: {measured} on frames that training did not use, after {steps} step{plural}"
+    if training["stood_still"]:
+        return f"{said} in {length}, when it no longer improved"
+    return f"{said} in {length}"
 
 
 def limits(description: dict[str, Any]) -> list[str]:

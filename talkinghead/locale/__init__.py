@@ -1,0 +1,1 @@
+"""Messages for people in their language; English is the source, and what programs read (`--json`) is never changed."""
