@@ -1,0 +1,1 @@
+"""Training of the map between ARKit's blendshapes and the face model."""

@@ -1,0 +1,82 @@
+"""How well a map of ARKit's shapes does on a person whose weights are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkinghead.face.face_model import FaceModel
+from talkinghead.generation.blendshapes.mapping import BlendshapeMap
+from talkinghead.generation.blendshapes.names import ARKIT_SHAPES, MOUTH_SHAPES
+from talkinghead.metrics.curves import pearson_r
+from talkinghead.structures import FloatArray
+from talkinghead.training.arkit.fit import LIPS, MM_PER_CM
+from talkinghead.training.arkit.performer import Performer
+
+LEAST_DEVIATION = 0.003
+"""Shapes whose true weight varies less are not measured: the person does not use them."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a map does on one person."""
+
+    shapes_r: dict[str, float]
+    """Correlation of each mouth shape that the person uses, from the measured expression, with the true weight."""
+    opening_r: float
+    """Correlation of the lips' gap, of the true weights' expression, with the true one."""
+    opening_ratio: float
+    """Ratio of the standard deviations of the two."""
+    lips_mm: float
+    """Mean distance in the image of the lips, of the true weights' expression, from where they are measured."""
+    weights_there_and_back_mm: float
+    """Mean distance of the lips: true weights to expression, to weights, to expression."""
+    measured_there_and_back_mm: float
+    """Mean distance of the lips: measured expression to weights, to expression."""
+    measured_motion_mm: float
+    """Mean distance of the measured lips from rest, beside which the last two are to be seen."""
+
+    @property
+    def median_r(self) -> float:
+        """Median over the shapes."""
+        return float(np.median(list(self.shapes_r.values())))
+
+
+def accuracy(blendshapes: BlendshapeMap, performer: Performer, model: FaceModel) -> Accuracy:
+    """Measure a map on a person."""
+    valid, rest = performer.valid, performer.rest
+    measured, true = performer.reconstruction.expression[valid], performer.weights[valid]
+    weights = blendshapes.weights_of(measured, rest)
+    made = blendshapes.expression_of(true.astype(np.float32), rest)
+    back = blendshapes.expression_of(weights, rest)
+    again = blendshapes.expression_of(blendshapes.weights_of(made, rest), rest)
+    gap = model.of(performer.reconstruction.identity).lip_gap(made)
+    opening = performer.opening_cm[valid]
+    return Accuracy(
+        shapes_r=_correlations(weights, true),
+        opening_r=float(pearson_r(gap, opening)),
+        opening_ratio=float(gap.std() / opening.std()),
+        lips_mm=_lips_mm(model, (made - made.mean(0)) - (measured - measured.mean(0)), axes=2),
+        weights_there_and_back_mm=_lips_mm(model, again - made),
+        measured_there_and_back_mm=_lips_mm(model, back - measured),
+        measured_motion_mm=_lips_mm(model, measured - rest),
+    )
+
+
+def _correlations(weights: FloatArray, true: NDArray[np.floating]) -> dict[str, float]:
+    """Of each mouth shape that is used; 0 where the map gives a constant."""
+    found = {}
+    for name in MOUTH_SHAPES:
+        at = ARKIT_SHAPES.index(name)
+        if true[:, at].std() > LEAST_DEVIATION:
+            is_flat = weights[:, at].std() < 1e-6
+            found[name] = 0.0 if is_flat else float(pearson_r(weights[:, at], true[:, at]))
+    return found
+
+
+def _lips_mm(model: FaceModel, difference: FloatArray, axes: int = 3) -> float:
+    """Mean length of the lips' displacement by (T, K) coefficients, mm, along the first axes."""
+    moved = np.tensordot(difference, model.expression_basis[:, list(LIPS)], 1)[..., :axes]
+    return float(np.linalg.norm(moved, axis=-1).mean() * MM_PER_CM)
