@@ -9,6 +9,7 @@ import click
 from talkinghead import __version__
 from talkinghead.cli.batch import batch
 from talkinghead.cli.check import check
+from talkinghead.cli.coefficients import coefficients
 from talkinghead.cli.consent import consent
 from talkinghead.cli.dialogue import dialogue
 from talkinghead.cli.evaluate import convert, evaluate
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 for command in (
-    *(check, train, generate, speak, dialogue, batch, evaluate, serve),
+    *(check, train, generate, coefficients, speak, dialogue, batch, evaluate, serve),
     *(info, consent, verify, voices, licenses, models, convert, doctor),
 ):
     main.add_command(command)

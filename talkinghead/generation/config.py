@@ -46,8 +46,8 @@ class GenerationConfig:
     )
     expression: Path | None = option(
         None,
-        help="File of expression coefficients (.safetensors, .csv), or video to measure them in, instead of predicting "
-        "them from the speech.",
+        help="File of expression coefficients (.safetensors, .csv) or ARKit weights (.csv of Live Link Face or "
+        "Audio2Face, .json of LAM), or video to measure them in, instead of predicting them from the speech.",
     )
     speech_encoder: str | None = option(
         None,

@@ -20,7 +20,7 @@ from talkinghead.face.steady_track import Look, steady_track
 from talkinghead.face.tracking import track_file
 from talkinghead.files import cached, sha256_of
 from talkinghead.generation.anchor_driver import AnchorDriver
-from talkinghead.generation.expression_files import SUFFIXES, load_expression
+from talkinghead.generation.coefficient_files import is_table, read_coefficients
 from talkinghead.generation.leads import NO_LEADS, Leads
 from talkinghead.generation.stream import prefetch
 from talkinghead.media.excerpts import RecordingExcerpt
@@ -214,7 +214,7 @@ def expression_from_file(
 
     Args:
         anchor: who is driven.
-        source: .safetensors or .csv file, else a video.
+        source: .safetensors, .csv or .json file, see `read_coefficients`; else a video.
         times_s: (T,) seconds from the beginning of the speech.
         face: which face of the video.
         first_row: row of a file without times that the first frame shows; before row 0, that is repeated.
@@ -225,8 +225,8 @@ def expression_from_file(
     Raises:
         MissingFileError, CoefficientError, MediaError, NoFaceError: the source cannot be used.
     """
-    if source.suffix.lower() in SUFFIXES:
-        values, own_times_s = load_expression(source, anchor.model.expressions)
+    if is_table(source):
+        values, own_times_s = read_coefficients(anchor, source)
         if own_times_s is None:
             return values[np.clip(first_row + np.arange(len(times_s)), 0, len(values) - 1)]
     else:

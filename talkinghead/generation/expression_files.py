@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.errors import CoefficientError, MissingFileError
-from talkinghead.files import load_arrays, read_text, save_arrays
+from talkinghead.files import load_arrays, read_text, save_arrays, write_text
 from talkinghead.structures import FloatArray
 
 FORMAT = "talkinghead/expression/1"
@@ -20,6 +20,8 @@ LARGEST_SIGMA = 20.0
 """Largest coefficient, standard deviations: no face has a larger one, so it is a mistake of units."""
 SUFFIXES = (".safetensors", ".csv")
 """Endings of files of expression coefficients."""
+DECIMALS = 9
+"""Significant digits of coefficients in a CSV file: enough to give the same float32 back."""
 
 
 def save_expression(path: Path, expression: FloatArray, times_s: NDArray[np.float64]) -> None:
@@ -34,6 +36,23 @@ def save_expression(path: Path, expression: FloatArray, times_s: NDArray[np.floa
         OutputError: the file cannot be written.
     """
     save_arrays(path, {"expression": expression, "times_s": times_s}, {"format": FORMAT})
+
+
+def save_expression_table(path: Path, expression: FloatArray, times_s: NDArray[np.float64]) -> None:
+    """Write expression coefficients as CSV: a column of times, then one for each coefficient.
+
+    Args:
+        path: the file.
+        expression: (T, K) in standard deviations.
+        times_s: (T,) seconds.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    lines = [",".join(["time_s", *(f"e{number}" for number in range(expression.shape[1]))])]
+    for time, row in zip(times_s.tolist(), expression.tolist(), strict=True):
+        lines.append(",".join([f"{time:.6f}", *(f"{value:.{DECIMALS}g}" for value in row)]))
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def load_expression(path: Path, expressions: int) -> tuple[FloatArray, NDArray[np.float64] | None]:
@@ -68,7 +87,7 @@ def load_expression(path: Path, expressions: int) -> tuple[FloatArray, NDArray[n
         if "expression" not in arrays:
             raise CoefficientError(f"{path} has no array named 'expression'.")
         values, times_s = arrays["expression"], arrays.get("times_s")
-    return _checked(path, values, expressions), _checked_times(path, times_s, len(values))
+    return checked_expression(path, values, expressions), _checked_times(path, times_s, len(values))
 
 
 def _read_csv(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -87,8 +106,12 @@ def _read_csv(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | No
     return table, None
 
 
-def _checked(path: Path, values: NDArray[np.floating], expressions: int) -> FloatArray:
-    """The coefficients as float32, after their shape and range were checked."""
+def checked_expression(path: Path, values: NDArray[np.floating], expressions: int) -> FloatArray:
+    """The coefficients of a file as float32, after their shape and range were checked.
+
+    Raises:
+        CoefficientError: they have the wrong shape, are not finite or out of range.
+    """
     if values.ndim != 2 or values.shape[1] != expressions or not len(values):
         raise CoefficientError(
             f"{path} has coefficients of shape {values.shape}; the anchor needs (frames, {expressions})."

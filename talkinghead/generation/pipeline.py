@@ -23,6 +23,7 @@ from talkinghead.errors import OutputError, SpeechTooShortError
 from talkinghead.face.movement import driving_remarks
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import PathLike, check_output_path, sha256_of
+from talkinghead.generation.coefficient_files import is_table
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
 from talkinghead.generation.driving import (
     SpeechDriving,
@@ -32,7 +33,6 @@ from talkinghead.generation.driving import (
     load_speech_model,
     pause_expression,
 )
-from talkinghead.generation.expression_files import SUFFIXES
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.framing import Framing, framing_for
@@ -501,7 +501,7 @@ def is_same_file(path: Path, other: Path) -> bool:
 def _treatments(timeline: Timeline, config: GenerationConfig) -> dict[str, dict[str, Any]]:
     """What reading does to the pictures of the clip and of an expression video, by role."""
     found = {"clip": timeline.treatment}
-    if config.expression is not None and config.expression.suffix.lower() not in SUFFIXES:
+    if config.expression is not None and not is_table(config.expression):
         found["expression"] = read_video_info(config.expression).treatment
     return {role: treatment.as_dict() for role, treatment in found.items() if treatment}
 

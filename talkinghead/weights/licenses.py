@@ -77,6 +77,12 @@ _OWN_WEIGHTS = (
         Commercial.OPEN,
         "of this project, a computed person; head model ICT-FaceKit (MIT)",
     ),
+    (
+        "arkit_map",
+        "Apache-2.0 AND MIT",
+        Commercial.DATA,
+        "of this project, from ICT-FaceKit (MIT) to the components of face_model",
+    ),
 )
 
 _CARRIED_WEIGHTS = (

@@ -125,7 +125,7 @@ def _seconds(path: Path, codes: Sequence[str]) -> NDArray[np.float64]:
         try:
             return np.array([float(code) for code in codes])
         except ValueError as error:
-            raise CoefficientError(f"{path} has a time code that is no number of seconds: {str(error)[:80]}.") from error
+            raise CoefficientError(f"{path} has a time code that is no number: {str(error)[:80]}.") from error
     parts = [_TIMECODE.match(code) for code in codes]
     if not all(parts):
         wrong = next(code for code, part in zip(codes, parts, strict=True) if part is None)
@@ -140,17 +140,18 @@ def _seconds(path: Path, codes: Sequence[str]) -> NDArray[np.float64]:
 def _rate(path: Path, whole_s: NDArray[np.float64], frames: NDArray[np.float64]) -> int:
     """Frames per second of time codes: the lowest usual rate that has frames of these numbers.
 
-    A recording within one second shows too few of them: only the highest usual rates are certain then.
+    A recording that does not go on into the next second may not show its last frames, and has the rate only if that of
+    the app is the lowest that is possible.
     """
     largest = math.floor(frames.max())
-    fitting = [rate for rate in _RATES_HZ if rate > largest]
-    goes_over = (np.diff(whole_s) != 0).any()
-    if not fitting or not (goes_over or len(codes_of := [r for r in fitting if r <= LIVE_LINK_HZ]) == 1):
+    possible = [rate for rate in _RATES_HZ if rate > largest]
+    is_certain = bool((np.diff(whole_s) != 0).any()) or possible[:1] == [LIVE_LINK_HZ]
+    if not possible or not is_certain:
         raise CoefficientError(
             f"The frame rate of the time codes in {path} does not show (frames up to {largest} of a second); "
-            "record more than one second."
+            "give a recording of more than one second."
         )
-    return fitting[0] if goes_over else codes_of[0]
+    return possible[0]
 
 
 def _from_json(path: Path, text: str) -> Weights:

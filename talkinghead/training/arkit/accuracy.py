@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.face.face_model import FaceModel
+from talkinghead.face.topology import MOUTH_LANDMARKS
 from talkinghead.generation.blendshapes.mapping import BlendshapeMap
 from talkinghead.generation.blendshapes.names import ARKIT_SHAPES, MOUTH_SHAPES
 from talkinghead.metrics.curves import pearson_r
@@ -30,7 +31,9 @@ class Accuracy:
     opening_ratio: float
     """Ratio of the standard deviations of the two."""
     lips_mm: float
-    """Mean distance in the image of the lips, of the true weights' expression, from where they are measured."""
+    """Mean distance in the image of the lips' motion, of the true weights' expression, from the true motion."""
+    lips_off_measured_mm: float
+    """The same from the measured motion, which has the errors of the tracking in it."""
     weights_there_and_back_mm: float
     """Mean distance of the lips: true weights to expression, to weights, to expression."""
     measured_there_and_back_mm: float
@@ -58,7 +61,8 @@ def accuracy(blendshapes: BlendshapeMap, performer: Performer, model: FaceModel)
         shapes_r=_correlations(weights, true),
         opening_r=float(pearson_r(gap, opening)),
         opening_ratio=float(gap.std() / opening.std()),
-        lips_mm=_lips_mm(model, (made - made.mean(0)) - (measured - measured.mean(0)), axes=2),
+        lips_mm=_off_truth_mm(model, made, performer.mouth_cm[valid]),
+        lips_off_measured_mm=_lips_mm(model, (made - made.mean(0)) - (measured - measured.mean(0)), axes=2),
         weights_there_and_back_mm=_lips_mm(model, again - made),
         measured_there_and_back_mm=_lips_mm(model, back - measured),
         measured_motion_mm=_lips_mm(model, measured - rest),
@@ -74,6 +78,13 @@ def _correlations(weights: FloatArray, true: NDArray[np.floating]) -> dict[str, 
             is_flat = weights[:, at].std() < 1e-6
             found[name] = 0.0 if is_flat else float(pearson_r(weights[:, at], true[:, at]))
     return found
+
+
+def _off_truth_mm(model: FaceModel, made: FloatArray, mouth_cm: NDArray[np.floating]) -> float:
+    """Mean distance along x and y of the mouth's landmarks from their true places, both without their means, mm."""
+    moved = np.tensordot(made, model.expression_basis[:, list(MOUTH_LANDMARKS)], 1)
+    difference = (moved - moved.mean(0)) - (mouth_cm - mouth_cm.mean(0))
+    return float(np.linalg.norm(difference[..., :2], axis=-1).mean() * MM_PER_CM)
 
 
 def _lips_mm(model: FaceModel, difference: FloatArray, axes: int = 3) -> float:

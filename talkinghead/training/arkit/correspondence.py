@@ -9,7 +9,7 @@ from talkinghead.face.face_model import FaceModel
 from talkinghead.face.pose import fit_similarity
 from talkinghead.face.reconstruction import ReconstructionConfig
 from talkinghead.structures import FloatArray
-from talkinghead.training.arkit.ict_face import Array, IctFace
+from talkinghead.training.arkit.ict_face import IctFace
 from talkinghead.training.arkit.performer import Performer
 
 FRAMES = 90
@@ -75,5 +75,3 @@ def mirror_signs(model: FaceModel, mirror: NDArray[np.int64]) -> FloatArray:
     flipped = model.expression_basis[:, mirror] * np.array([-1.0, 1.0, 1.0])
     agreement = (flipped * model.expression_basis).sum((1, 2)) / (model.expression_basis**2).sum((1, 2))
     return np.asarray(np.sign(agreement), np.float32)
-
-

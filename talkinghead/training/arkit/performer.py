@@ -20,8 +20,17 @@ from talkinghead.training.arkit.ict_face import Array, IctFace, in_arkit_order
 
 NECK_CM = np.array([0.0, -6.0, -1.0])
 """(3,) point about which the head rotates, see data/presenter/README.md."""
+MOUTH = slice(48, 68)
+"""The mouth's among the 68 landmarks."""
 KNOWN_WELL = 1e-3
 """Weight of the prior against the landmarks in solving for the identity: these are exact."""
+
+
+NEEDED = (
+    *("expression", "opening_cm", "rotation_rad", "translation_cm"),
+    *("camera_intrinsics", "camera_cm", "landmarks_cm"),
+)
+"""Arrays of a truth that are used."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,8 @@ class Performer:
     """(T, 52) true ARKit weights."""
     opening_cm: Array
     """(T,) true gap between the inner lips."""
+    mouth_cm: Array
+    """(T, 20, 3) true places of the mouth's landmarks (48-67 of 68) on the head, without its pose."""
     neutral: Array
     """(P, 3) this person's skin at rest."""
     rotation_rad: Array
@@ -90,6 +101,7 @@ def load_performer(clip: Path, model: FaceModel, head: IctFace) -> Performer:
     return Performer(
         weights=weights[:frames],
         opening_cm=known["opening_cm"][:frames],
+        mouth_cm=_without_pose(known)[:frames, MOUTH],
         neutral=head.person(_identity(known, weights, head)),
         rotation_rad=known["rotation_rad"],
         translation_cm=known["translation_cm"],
@@ -100,18 +112,18 @@ def load_performer(clip: Path, model: FaceModel, head: IctFace) -> Performer:
     )
 
 
-NEEDED = ("expression", "opening_cm", "rotation_rad", "translation_cm", "camera_intrinsics", "camera_cm", "landmarks_cm")
-"""Arrays of a truth that are used."""
-
-
 def _identity(known: dict[str, Array], weights: Array, head: IctFace) -> Array:
     """(COMPONENTS,) identity weights of the person, solved for from the known landmarks of the face's skin."""
     on_skin = head.landmarks < len(head.neutral)
     points = head.landmarks[on_skin]
-    turn = Rotation.from_euler("XYZ", known["rotation_rad"]).as_matrix()
-    offsets = known["landmarks_cm"][:, on_skin] - known["translation_cm"][:, None] - NECK_CM
-    placed = np.einsum("tji,tlj->tli", turn, offsets) + NECK_CM
-    still = (placed - np.tensordot(weights, head.shapes[:, points], 1)).mean(0)
+    still = (_without_pose(known)[:, on_skin] - np.tensordot(weights, head.shapes[:, points], 1)).mean(0)
     basis = head.identity[:, points].reshape(len(head.identity), -1)
     normal = basis @ basis.T + KNOWN_WELL * np.eye(len(basis))
     return np.asarray(np.linalg.solve(normal, basis @ (still - head.neutral[points]).ravel()))
+
+
+def _without_pose(known: dict[str, Array]) -> Array:
+    """(T, 68, 3) cm, the known landmarks in the head's own axes."""
+    turn = Rotation.from_euler("XYZ", known["rotation_rad"]).as_matrix()
+    offsets = known["landmarks_cm"] - known["translation_cm"][:, None] - NECK_CM
+    return np.asarray(np.einsum("tji,tlj->tli", turn, offsets) + NECK_CM)
