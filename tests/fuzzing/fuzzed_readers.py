@@ -250,6 +250,53 @@ def read_expression(path: Path) -> object:
     return load_expression(path, EXPRESSIONS)
 
 
+def prepare_weights(folder: Path) -> None:
+    """ARKit weights in every format, and the map from them to an expression."""
+    from talkinghead.generation.blendshapes.files import write_audio2face, write_lam, write_live_link
+    from talkinghead.weights.bundled import checkpoint_path
+
+    rows, times_s = np.random.default_rng(0).uniform(size=(70, 52)).astype(np.float32), np.arange(70) / 60
+    write_live_link(folder / "live_link.csv", rows, times_s)
+    write_audio2face(folder / "audio2face.csv", rows, times_s)
+    write_lam(folder / "lam.json", rows[:12], times_s[:12])
+    shutil.copy(checkpoint_path("arkit_map.safetensors"), folder / "good.safetensors")
+
+
+def mutate_weights(good: Path, work: Path, draw: Draw) -> Path:
+    kind = int(draw.integers(4))
+    if kind == 0:
+        return mutate_arrays(good, work, draw)
+    if kind == 1:
+        content = json.loads((good / "lam.json").read_text("utf-8"))
+        (work / "bad.json").write_text(json.dumps(mutated_json(content, draw)), "utf-8")
+        return work / "bad.json"
+    name = ("live_link.csv", "audio2face.csv", "lam.json")[int(draw.integers(3))]
+    (work / name).write_bytes(mutated_bytes((good / name).read_bytes(), draw))
+    return work / name
+
+
+def read_weights(path: Path) -> object:
+    """What is let through must be of use: weights that give a finite expression, and a map that gives weights."""
+    from talkinghead.generation.blendshapes import files, mapping
+    from talkinghead.weights.bundled import checkpoint_path
+
+    if path.suffix == ".safetensors":
+        blendshapes, _ = mapping.load_map(path)
+        rest = np.zeros(blendshapes.movement.shape[1], np.float32)
+        found = blendshapes.weights_of(np.ones((3, len(rest)), np.float32), rest)
+        if not ((found >= 0) & (found <= 1)).all():
+            raise AssertionError("weights out of their bounds")
+        return found
+    weights, times_s = files.read_weights(path)
+    if not (np.diff(times_s) > 0).all() or len(times_s) != len(weights):
+        raise AssertionError("times that do not rise")
+    blendshapes, _ = mapping.load_map(checkpoint_path("arkit_map.safetensors"))
+    expression = blendshapes.expression_of(weights, np.zeros(blendshapes.movement.shape[1], np.float32))
+    if not np.isfinite(expression).all():
+        raise AssertionError("an expression that is not finite")
+    return expression
+
+
 def prepare_track(folder: Path) -> None:
     from talkinghead.face.tracking import save_track
     from talkinghead.structures import BLENDSHAPES, LANDMARKS, Track
@@ -553,6 +600,7 @@ READERS = {
     "anchor": Reader(prepare_anchor, mutate_anchor, read_anchor),
     "arrays": Reader(prepare_arrays, mutate_arrays, read_arrays),
     "expression": Reader(prepare_expression, mutate_expression, read_expression),
+    "weights": Reader(prepare_weights, mutate_weights, read_weights),
     "track": Reader(prepare_track, mutate_arrays, read_track),
     "jobs": Reader(prepare_jobs, mutate_jobs, read_job_file),
     "registry": Reader(prepare_registry, mutate_registry, read_registry),

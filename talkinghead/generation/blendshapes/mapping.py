@@ -82,14 +82,15 @@ class BlendshapeMap:
         return np.asarray(rest + (weights - self.resting_in(weights)) @ self.movement, np.float32)
 
     def resting_in(self, weights: FloatArray) -> FloatArray:
-        """(52,) weights with which the mouth rests in (T, 52) weights.
+        """(52,) weights with which the mouth rests in (T, 52) weights: a share of `resting`, from none to all of it.
 
-        Their median over the frames with the least open jaw, but of each shape no more than a speaker at rest has: a
-        recording in which the mouth never closes must not be taken for one of a closed mouth.
+        The share is that found in the frames with the least open jaw. More is not taken for rest: a recording in which
+        the mouth never closes is not one of a closed mouth.
         """
         opening = weights[:, JAW_OPEN] - weights[:, MOUTH_CLOSE]
         least = np.median(weights[opening <= np.quantile(opening, REST_QUANTILE)], axis=0)
-        return np.asarray(np.clip(least, 0, self.resting), np.float32)
+        share = float(least @ self.resting) / max(float(self.resting @ self.resting), 1e-9)
+        return np.asarray(min(max(share, 0.0), 1.0) * self.resting, np.float32)
 
     def _network(self, number: int, own: FloatArray) -> FloatArray:
         """(T, K) distance from rest -> (T, S) weights, before their bounds."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from talkinghead.face.face_model import FaceModel
 from talkinghead.face.pose import fit_similarity
 from talkinghead.face.reconstruction import ReconstructionConfig
+from talkinghead.face.topology import CHIN, LOWER_LIP_OUTER
 from talkinghead.structures import FloatArray
 from talkinghead.training.arkit.ict_face import IctFace
 from talkinghead.training.arkit.performer import Performer
@@ -16,9 +17,9 @@ FRAMES = 90
 """Frames over which landmarks and vertices are compared, evenly spread."""
 LEAST_NORMAL_Z = 0.15
 """A landmark lies on skin that faces the camera: the z of its normal is at least this."""
-DEPTH_SHARE = 0.2
-"""Share of a shape's movement towards the camera that landmarks show: they see a pucker become narrow, but hardly
-that it comes forwards. Measured on the built-in people it is 0.1 to 0.2 at the lips, 0.9 at the chin."""
+DEPTH_SHARES = (0.2, 0.9)
+"""Share of a shape's movement towards the camera that landmarks show, at the lips and at the chin: they see a pucker
+become narrow, but hardly that it comes forwards. Between lips and chin it rises with the distance."""
 IDENTITIES = 16
 """Random people over whom the movement is averaged: the pose takes out their sizes, which differ a little."""
 
@@ -51,7 +52,8 @@ def movement(vertices: NDArray[np.int64], head: IctFace, model: FaceModel, draw:
     """
     config = ReconstructionConfig()
     axes = np.array([1.0, 1.0, config.depth_weight])
-    seen = head.shapes[:, vertices] * np.array([1.0, 1.0, DEPTH_SHARE])
+    seen = head.shapes[:, vertices].copy()
+    seen[..., 2] *= _depth_shares(model)
     moved = np.zeros((len(seen), len(model.local), 3))
     for _ in range(IDENTITIES):
         person = head.person(draw.normal(size=len(head.identity)) * 0.8)[vertices]
@@ -63,6 +65,14 @@ def movement(vertices: NDArray[np.int64], head: IctFace, model: FaceModel, draw:
     basis = (model.reach_basis * root).reshape(model.expressions, -1).astype(np.float64)
     normal = basis @ basis.T + config.noise_cm**2 * np.eye(model.expressions)
     return np.asarray((moved * root).reshape(len(seen), -1) @ basis.T @ np.linalg.inv(normal), np.float32)
+
+
+def _depth_shares(model: FaceModel) -> Array:
+    """(468,) of `DEPTH_SHARES` for each landmark."""
+    height = model.neutral[:, 1].astype(np.float64)
+    towards_chin = np.clip((height[LOWER_LIP_OUTER] - height) / (height[LOWER_LIP_OUTER] - height[CHIN]), 0, 1)
+    at_lips, at_chin = DEPTH_SHARES
+    return np.asarray(at_lips + (at_chin - at_lips) * towards_chin)
 
 
 def mirror_signs(model: FaceModel, mirror: NDArray[np.int64]) -> FloatArray:

@@ -57,7 +57,7 @@ class FitConfig:
     deviation."""
     noise: float = 0.02
     """Variance that is added to the measured noise of every coefficient."""
-    lip_weight: float = 0.2
+    lip_weight: float = 0.3
     """Weight of the lips' mean squared error after the way back, mm^2, beside that of the weights in deviations."""
     seed: int = 0
 

@@ -81,11 +81,9 @@ def in_arkit_order(values: Array, names: list[str], *, sides: str) -> Array:
     result = np.zeros((len(ARKIT_SHAPES), *values.shape[1:]))
     at = {name: number for number, name in enumerate(names)}
     for number, name in enumerate(ARKIT_SHAPES):
-        side = name.removesuffix("Left") + "_L" if name.endswith("Left") else name.removesuffix("Right") + "_R"
-        if name in at:
-            result[number] = values[at[name]]
-        elif side in at:
-            result[number] = values[at[side]]
+        side = next((name.removesuffix(end) + f"_{end[0]}" for end in ("Left", "Right") if name.endswith(end)), name)
+        if name in at or side in at:
+            result[number] = values[at[name if name in at else side]]
         elif f"{name}_L" in at:
             both = values[at[f"{name}_L"]] + values[at[f"{name}_R"]]
             result[number] = both if sides == "sum" else both / 2
