@@ -15,6 +15,7 @@ from talkinghead.files import read_text
 from talkinghead.generation import expression_files
 from talkinghead.generation.blendshapes import files as weight_files
 from talkinghead.generation.blendshapes.mapping import map_for
+from talkinghead.generation.blendshapes.own_manner import in_own_manner
 from talkinghead.structures import FloatArray
 
 TABLE_SUFFIXES = (*expression_files.SUFFIXES, ".json")
@@ -54,6 +55,8 @@ def read_coefficients(anchor: Anchor, path: Path) -> tuple[FloatArray, NDArray[n
         return expression_files.load_expression(path, anchor.model.expressions)
     weights, times_s = weight_files.read_weights(path)
     expression = map_for(anchor).expression_of(weights, anchor.rest_expression())
+    own = anchor.trained.expression[anchor.trained.valid]
+    expression = in_own_manner(expression, own, anchor.model)
     return expression_files.checked_expression(path, expression, anchor.model.expressions), times_s
 
 

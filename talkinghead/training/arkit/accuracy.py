@@ -11,9 +11,10 @@ from talkinghead.face.face_model import FaceModel
 from talkinghead.face.topology import MOUTH_LANDMARKS
 from talkinghead.generation.blendshapes.mapping import BlendshapeMap
 from talkinghead.generation.blendshapes.names import ARKIT_SHAPES, MOUTH_SHAPES
+from talkinghead.generation.blendshapes.own_manner import LIPS, in_own_manner
 from talkinghead.metrics.curves import pearson_r
 from talkinghead.structures import FloatArray
-from talkinghead.training.arkit.fit import LIPS, MM_PER_CM
+from talkinghead.training.arkit.fit import MM_PER_CM
 from talkinghead.training.arkit.performer import Performer
 
 LEAST_DEVIATION = 0.003
@@ -35,11 +36,11 @@ class Accuracy:
     lips_off_measured_mm: float
     """The same from the measured motion, which has the errors of the tracking in it."""
     weights_there_and_back_mm: float
-    """Mean distance of the lips: true weights to expression, to weights, to expression."""
+    """Mean distance in the image of the lips: true weights to expression, to weights, to expression."""
     measured_there_and_back_mm: float
-    """Mean distance of the lips: measured expression to weights, to expression."""
+    """Mean distance in the image of the lips: measured expression to weights, to expression."""
     measured_motion_mm: float
-    """Mean distance of the measured lips from rest, beside which the last two are to be seen."""
+    """Mean distance in the image of the measured lips from rest, beside which the last two are to be seen."""
 
     @property
     def median_r(self) -> float:
@@ -52,17 +53,20 @@ def accuracy(blendshapes: BlendshapeMap, performer: Performer, model: FaceModel)
     valid, rest = performer.valid, performer.rest
     measured, true = performer.reconstruction.expression[valid], performer.weights[valid]
     weights = blendshapes.weights_of(measured, rest)
-    made = blendshapes.expression_of(true.astype(np.float32), rest)
-    back = blendshapes.expression_of(weights, rest)
-    again = blendshapes.expression_of(blendshapes.weights_of(made, rest), rest)
+
+    def imported(read: FloatArray) -> FloatArray:
+        return in_own_manner(blendshapes.expression_of(read, rest), measured, model)
+
+    made = imported(true.astype(np.float32))
+    back, again = imported(weights), imported(blendshapes.weights_of(made, rest))
     gap = model.of(performer.reconstruction.identity).lip_gap(made)
     opening = performer.opening_cm[valid]
     return Accuracy(
         shapes_r=_correlations(weights, true),
-        opening_r=float(pearson_r(gap, opening)),
+        opening_r=float(pearson_r(gap.astype(np.float64), opening)),
         opening_ratio=float(gap.std() / opening.std()),
         lips_mm=_off_truth_mm(model, made, performer.mouth_cm[valid]),
-        lips_off_measured_mm=_lips_mm(model, (made - made.mean(0)) - (measured - measured.mean(0)), axes=2),
+        lips_off_measured_mm=_lips_mm(model, (made - made.mean(0)) - (measured - measured.mean(0))),
         weights_there_and_back_mm=_lips_mm(model, again - made),
         measured_there_and_back_mm=_lips_mm(model, back - measured),
         measured_motion_mm=_lips_mm(model, measured - rest),
@@ -76,7 +80,9 @@ def _correlations(weights: FloatArray, true: NDArray[np.floating]) -> dict[str, 
         at = ARKIT_SHAPES.index(name)
         if true[:, at].std() > LEAST_DEVIATION:
             is_flat = weights[:, at].std() < 1e-6
-            found[name] = 0.0 if is_flat else float(pearson_r(weights[:, at], true[:, at]))
+            found[name] = (
+                0.0 if is_flat else float(pearson_r(weights[:, at].astype(np.float64), true[:, at].astype(np.float64)))
+            )
     return found
 
 
@@ -87,7 +93,7 @@ def _off_truth_mm(model: FaceModel, made: FloatArray, mouth_cm: NDArray[np.float
     return float(np.linalg.norm(difference[..., :2], axis=-1).mean() * MM_PER_CM)
 
 
-def _lips_mm(model: FaceModel, difference: FloatArray, axes: int = 3) -> float:
-    """Mean length of the lips' displacement by (T, K) coefficients, mm, along the first axes."""
-    moved = np.tensordot(difference, model.expression_basis[:, list(LIPS)], 1)[..., :axes]
+def _lips_mm(model: FaceModel, difference: FloatArray) -> float:
+    """Mean length in the image, along x and y, of the lips' displacement by (T, K) coefficients, mm."""
+    moved = np.tensordot(difference, model.expression_basis[:, list(LIPS)], 1)[..., :2]
     return float(np.linalg.norm(moved, axis=-1).mean() * MM_PER_CM)

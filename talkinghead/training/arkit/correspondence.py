@@ -67,7 +67,7 @@ def movement(vertices: NDArray[np.int64], head: IctFace, model: FaceModel, draw:
     return np.asarray((moved * root).reshape(len(seen), -1) @ basis.T @ np.linalg.inv(normal), np.float32)
 
 
-def _depth_shares(model: FaceModel) -> Array:
+def _depth_shares(model: FaceModel) -> NDArray[np.float64]:
     """(468,) of `DEPTH_SHARES` for each landmark."""
     height = model.neutral[:, 1].astype(np.float64)
     towards_chin = np.clip((height[LOWER_LIP_OUTER] - height) / (height[LOWER_LIP_OUTER] - height[CHIN]), 0, 1)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from talkinghead.face.face_model import FaceModel
-from talkinghead.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER, LEFT_CORNER, RIGHT_CORNER
 from talkinghead.generation.blendshapes.mapping import BlendshapeMap
 from talkinghead.generation.blendshapes.names import ARKIT_SHAPES, MOUTH_SHAPES, mirrored
+from talkinghead.generation.blendshapes.own_manner import LIPS
 from talkinghead.structures import FloatArray
 from talkinghead.training.arkit.correspondence import correspondence, mirror_signs, movement
 from talkinghead.training.arkit.ict_face import Array, IctFace
@@ -30,8 +30,6 @@ SHAPES = np.array([ARKIT_SHAPES.index(name) for name in MOUTH_SHAPES], np.int64)
 """Positions of the shapes of the mouth."""
 SWAPPED = np.array([ARKIT_SHAPES.index(mirrored(name)) for name in ARKIT_SHAPES], np.int64)
 """Position of each shape's mirror image."""
-LIPS = (*INNER_LIP_UPPER, *INNER_LIP_LOWER, RIGHT_CORNER, LEFT_CORNER, 0, 17, 37, 267, 84, 314, 40, 270, 91, 321)
-"""Landmarks of the lips, by which errors are measured."""
 MM_PER_CM = 10.0
 
 
@@ -57,7 +55,7 @@ class FitConfig:
     deviation."""
     noise: float = 0.02
     """Variance that is added to the measured noise of every coefficient."""
-    lip_weight: float = 0.3
+    lip_weight: float = 0.5
     """Weight of the lips' mean squared error after the way back, mm^2, beside that of the weights in deviations."""
     seed: int = 0
 
@@ -92,7 +90,7 @@ def fit_map(
     resting = np.asarray((resting + resting[SWAPPED]) / 2, np.float32)
     resting[np.setdiff1d(np.arange(len(resting)), SHAPES)] = 0
     samples = _samples(performers, moved, resting, signs, config, draw)
-    lips = model.expression_basis[:, list(LIPS)].reshape(model.expressions, -1) * MM_PER_CM
+    lips = model.expression_basis[:, list(LIPS), :2].reshape(model.expressions, -1) * MM_PER_CM
     layers = [_train(samples, moved, resting, lips, config, config.seed + n) for n in range(config.networks)]
     return BlendshapeMap(moved, resting, SHAPES, *(np.stack(layer) for layer in zip(*layers, strict=True)))
 
@@ -140,7 +138,7 @@ def _train(
     Args:
         samples: to learn on.
         moved, resting: of the map.
-        lips: (K, 3 L) displacement of the lips for each coefficient, mm.
+        lips: (K, 2 L) displacement of the lips in the image for each coefficient, mm.
         config, seed: of the training.
     """
     torch.manual_seed(seed)
