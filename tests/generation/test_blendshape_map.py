@@ -80,12 +80,13 @@ def test_a_mouth_that_never_closes_is_not_taken_for_a_closed_one() -> None:
     np.testing.assert_allclose(one.resting_in(weights), one.resting)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_the_share_of_rest_in_a_recording(share: float) -> None:
+@pytest.mark.parametrize(("share", "taken"), [(0.0, 0.0), (0.2, 0.4), (0.6, 1.0), (1.0, 1.0)])
+def test_the_share_of_rest_in_a_recording(share: float, taken: float) -> None:
     one, rest = small_map(), np.zeros(EXPRESSIONS, np.float32)
     weights = np.tile(share * one.resting, (10, 1)).astype(np.float32)
-    np.testing.assert_allclose(one.resting_in(weights), share * one.resting, atol=1e-6)
-    np.testing.assert_allclose(one.expression_of(weights, rest), np.zeros((10, EXPRESSIONS)), atol=1e-6)
+    np.testing.assert_allclose(one.resting_in(weights), taken * one.resting, atol=1e-6)
+    expected = (share - taken) * one.resting @ one.movement
+    np.testing.assert_allclose(one.expression_of(weights, rest), np.tile(expected, (10, 1)), atol=1e-5)
 
 
 def test_the_shipped_map_opens_the_mouth_by_the_jaw_and_closes_it(shipped: BlendshapeMap, presenter: Anchor) -> None:

@@ -18,6 +18,7 @@ from talkinghead.errors import CheckpointError, CoefficientError, MissingFileErr
 from talkinghead.face.topology import MOUTH_LANDMARKS
 from talkinghead.generation.blendshapes.files import read_weights
 from talkinghead.generation.blendshapes.names import ARKIT_SHAPES
+from talkinghead.generation.blendshapes.own_manner import LIPS, in_own_manner
 from talkinghead.generation.coefficient_files import Format, read_coefficients, write_coefficients
 from talkinghead.generation.coefficients import write_driving
 from talkinghead.generation.coefficients_config import CoefficientsConfig
@@ -78,7 +79,30 @@ def test_weights_that_never_move_leave_the_anchor_at_rest(anchor: Anchor, tmp_pa
     content = {"names": list(ARKIT_SHAPES), "frames": [{"time": n / 30, "weights": [0.0] * 52} for n in range(9)]}
     (tmp_path / "a.json").write_text(json.dumps(content))
     read, _ = read_coefficients(anchor, tmp_path / "a.json")
-    np.testing.assert_allclose(read, np.tile(anchor.rest_expression(), (9, 1)), atol=1e-6)
+    points = anchor.model.expression_basis[:, list(LIPS), :2]
+    off_cm = np.linalg.norm(np.tensordot(read - anchor.rest_expression(), points, 1), axis=-1)
+    assert off_cm.max() < 0.02
+
+
+def test_the_lips_stay_and_the_rest_is_as_the_anchor_moves_it(anchor: Anchor) -> None:
+    own = anchor.reconstruction.expression
+    draw = np.random.default_rng(0)
+    foreign = own[:20] + draw.normal(0, 1, (20, own.shape[1])).astype(np.float32)
+    made = in_own_manner(foreign, own, anchor.model)
+    points = anchor.model.expression_basis[:, list(LIPS), :2]
+
+    def lips(expression: FloatArray) -> FloatArray:
+        return np.tensordot(expression, points, 1)
+
+    off_cm, moved_cm = (np.linalg.norm(lips(foreign - other), axis=-1).mean() for other in (made, own[:20]))
+    assert off_cm < 0.5 * moved_cm
+    inverse = np.linalg.inv(np.cov(own.T) + 0.01 * np.eye(own.shape[1]))
+
+    def unlikelihood(expression: FloatArray) -> float:
+        return float(np.einsum("tk,kl,tl->t", expression - own.mean(0), inverse, expression - own.mean(0)).mean())
+
+    assert unlikelihood(made) < 0.5 * unlikelihood(foreign)
+    np.testing.assert_allclose(lips(in_own_manner(own, own, anchor.model)), lips(own), atol=0.03)
 
 
 def test_a_table_is_converted_and_rows_without_times_are_the_anchors_frames(anchor: Anchor, tmp_path: Path) -> None:

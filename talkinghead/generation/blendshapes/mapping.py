@@ -33,6 +33,8 @@ FILE = "arkit_map.safetensors"
 """Name of the file among the checkpoints."""
 LARGEST_NUMBER = 1e3
 """Largest number in a usable file."""
+SURE_SHARE = 0.5
+"""Share of a speaker's weights at rest, in the least open frames, from which on they are taken for a speaker's."""
 JAW_OPEN, MOUTH_CLOSE = ARKIT_SHAPES.index("jawOpen"), ARKIT_SHAPES.index("mouthClose")
 
 
@@ -84,12 +86,12 @@ class BlendshapeMap:
     def resting_in(self, weights: FloatArray) -> FloatArray:
         """(52,) weights with which the mouth rests in (T, 52) weights: a share of `resting`, from none to all of it.
 
-        The share is that found in the frames with the least open jaw. More is not taken for rest: a recording in which
-        the mouth never closes is not one of a closed mouth.
+        The frames with the least open jaw tell: a `SURE_SHARE` of it is taken for all, none for none. More is not taken
+        for rest: a recording in which the mouth never closes is not one of a closed mouth.
         """
         opening = weights[:, JAW_OPEN] - weights[:, MOUTH_CLOSE]
         least = np.median(weights[opening <= np.quantile(opening, REST_QUANTILE)], axis=0)
-        share = float(least @ self.resting) / max(float(self.resting @ self.resting), 1e-9)
+        share = float(least @ self.resting) / max(SURE_SHARE * float(self.resting @ self.resting), 1e-9)
         return np.asarray(min(max(share, 0.0), 1.0) * self.resting, np.float32)
 
     def _network(self, number: int, own: FloatArray) -> FloatArray:

@@ -79,10 +79,8 @@ def _correlations(weights: FloatArray, true: NDArray[np.floating]) -> dict[str, 
     for name in MOUTH_SHAPES:
         at = ARKIT_SHAPES.index(name)
         if true[:, at].std() > LEAST_DEVIATION:
-            is_flat = weights[:, at].std() < 1e-6
-            found[name] = (
-                0.0 if is_flat else float(pearson_r(weights[:, at].astype(np.float64), true[:, at].astype(np.float64)))
-            )
+            given, wanted = weights[:, at].astype(np.float64), true[:, at].astype(np.float64)
+            found[name] = 0.0 if given.std() < 1e-6 else float(pearson_r(given, wanted))
     return found
 
 
