@@ -81,7 +81,7 @@ _OWN_WEIGHTS = (
         "arkit_map",
         "Apache-2.0 AND MIT",
         Commercial.DATA,
-        "of this project, from ICT-FaceKit (MIT) to the components of face_model",
+        "ICT-FaceKit (MIT), projected to face_model, of footage that no license covers",
     ),
 )
 

@@ -162,7 +162,7 @@ def _train(
         off = (weights.clamp(0, 1) - rest) @ back - given[chosen] @ to_lips
         loss = loss + config.lip_weight * (off**2).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
     # What normalizes the weights goes into the last layer.

@@ -15,7 +15,7 @@ from talkinghead.face.face_model import FaceModel
 from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.steady_track import steady_track
 from talkinghead.files import load_arrays
-from talkinghead.structures import FloatArray, Reconstruction
+from talkinghead.structures import BoolArray, FloatArray, Reconstruction
 from talkinghead.training.arkit.ict_face import Array, IctFace, in_arkit_order
 
 NECK_CM = np.array([0.0, -6.0, -1.0])
@@ -59,7 +59,7 @@ class Performer:
     """(K,) measured expression of the mouth at rest, as an anchor of this clip has it."""
 
     @property
-    def valid(self) -> Array:
+    def valid(self) -> BoolArray:
         """(T,) which frames were reconstructed."""
         return self.reconstruction.valid
 
