@@ -282,7 +282,7 @@ def sha256_of(path: Path) -> str:
         raise MissingFileError(f"Cannot read {path}: {error.strerror}.") from error
 
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm")
 
 
 def check_output_path(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] = VIDEO_SUFFIXES) -> None:

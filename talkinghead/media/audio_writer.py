@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import soundfile
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from talkinghead.errors import OutputError
@@ -87,20 +89,22 @@ class AudioExcerpt:
 
 
 class AudioTrack:
-    """Copies the audio of one file into a video that is being written, encoded as AAC, block by block.
+    """Copies the audio of one file into a video that is being written, encoded as AAC or Opus, block by block.
 
-    The sampling rate is the source's where AAC has it. Mono stays mono; two and more channels become stereo.
+    The sampling rate is the source's where AAC has it, and 48 kHz for Opus, which has no other. Mono stays mono; two and more channels become stereo.
     """
 
-    def __init__(self, audio: Path | AudioFile | AudioExcerpt) -> None:
-        """Open the source: all the audio of a file, or an excerpt of it.
+    def __init__(self, audio: Path | AudioFile | AudioExcerpt, encoder: str = "aac") -> None:
+        """Open the source: all the audio of a file, or an excerpt of it; `encoder` is "aac" or "libopus".
 
         Raises:
             MissingFileError, MediaError, NoAudioError: it cannot be read, or has no audio.
         """
         cut = AudioExcerpt.of(audio)
         self._source = AudioSource(cut.path, whole=True, tracks=cut.tracks)
-        self.rate_hz = self._source.rate_hz if self._source.rate_hz in AAC_RATES_HZ else FALLBACK_RATE_HZ
+        self._encoder = encoder
+        keeps_rate = encoder == "aac" and self._source.rate_hz in AAC_RATES_HZ
+        self.rate_hz = self._source.rate_hz if keeps_rate else FALLBACK_RATE_HZ
         self._layout = "mono" if self._source.channels == 1 else "stereo"
         first, after = round(cut.begin_s * self.rate_hz), round(cut.silence_after_s * self.rate_hz)
         end = None if cut.end_s is None else round(cut.end_s * self.rate_hz)
@@ -110,7 +114,7 @@ class AudioTrack:
 
     def add_to(self, container: OutputContainer) -> None:
         """Add the stream to a container, before its header is written."""
-        self._stream = container.add_stream("aac", rate=self.rate_hz)
+        self._stream = cast(AudioStream, container.add_stream(self._encoder, rate=self.rate_hz))
         self._stream.layout = self._layout
         # 96 kbit/s a channel is transparent; AAC allows at most 6144 bits a frame of 1024 samples.
         self._stream.bit_rate = min(96_000, 6 * self.rate_hz) * self._stream.channels

@@ -1,4 +1,4 @@
-"""Writing video files: H.264 frames and the audio of another file, complete or not at all."""
+"""Writing video files: frames and the audio of another file, complete or not at all."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Self
+from types import TracebackType
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -23,34 +23,15 @@ from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.audio_writer import AudioExcerpt, AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
-from talkinghead.structures import ByteArray, Frame, Quality
+from talkinghead.media.encoders import QUALITIES as QUALITIES
+from talkinghead.media.encoders import EncoderSettings as EncoderSettings
+from talkinghead.media.encoders import encoder_for
+from talkinghead.structures import ByteArray, Frame
 
 MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
 STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "date", "description", "genre"})
 """Container tags that the classic MP4 tag list knows; any other needs the key-value form."""
-
-
-@dataclass(frozen=True)
-class EncoderSettings:
-    """Settings of the H.264 encoder, libx264."""
-
-    crf: int = 18
-    """Constant rate factor, 0 (lossless) to 51 (worst); 18 looks like the source."""
-    preset: str = "veryfast"
-    """x264's trade of encoding time against file size: "ultrafast" to "veryslow"."""
-
-
-QUALITIES: Mapping[Quality, EncoderSettings] = MappingProxyType(
-    {
-        "draft": EncoderSettings(crf=30, preset="superfast"),
-        "standard": EncoderSettings(),
-        "high": EncoderSettings(crf=12, preset="medium"),
-    }
-)
-"""Settings for looking at once, for most uses, and for what is edited and encoded again.
-
-`benchmarks/encoder_quality.py` measures them."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +46,10 @@ class ContainerMetadata:
 
 
 class VideoWriter:
-    """Context manager that writes frames and the audio of another file: H.264 (yuv420p, BT.709, limited range), AAC.
+    """Context manager that writes frames and the audio of another file: BT.709, limited range; see `encoders` for codecs.
 
-    Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds. The last frame lasts
+    Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds; WebM rounds all of them to
+    milliseconds. The last frame lasts
     1 / `frame_rate`. An odd width or height grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
     The whole audio of `audio_from` is copied, with its start and length, or an excerpt of it, interleaved with the
     frames (see `AudioTrack`).
@@ -91,17 +73,17 @@ class VideoWriter:
         """Describe the file; nothing is opened before the `with` block.
 
         Args:
-            path: ends in .mp4, .m4v or .mov.
+            path: ends in .mp4, .m4v, .mov or .webm.
             width, height: of the frames, pixels.
             frame_rate: frames per second, their average if it varies.
             audio_from: media file whose audio is copied, or an excerpt of one; an `AudioFile` says which of its tracks.
             metadata: what the file says about itself; None: nothing.
             overwrite: replace an existing file.
-            encoder: quality and speed of the video encoder; None: the defaults.
+            encoder: quality and speed of the video encoder, and whether alpha is written; None: the defaults.
 
         Raises (on entering the `with` block, while writing, and on leaving it):
-            OutputExistsError, OutputError: the file exists; it cannot be written, no frame was, or PyAV lacks an
-                encoder.
+            OutputExistsError, OutputError: the file exists; it cannot be written or not hold alpha, no frame was
+                written, or PyAV lacks an encoder.
             MissingFileError, MediaError, NoAudioError: `audio_from` cannot be read, or has no audio.
         """
         self._path = Path(path)
@@ -111,15 +93,16 @@ class VideoWriter:
         self._audio_from = audio_from
         self._metadata = metadata or ContainerMetadata()
         self._overwrite = overwrite
-        self._encoder = encoder or EncoderSettings()
+        self._settings = encoder or EncoderSettings()
         self._ticks_hz = _ticks_hz(self.frame_rate)
         self._last_tick = -1
         self._converter = VideoReformatter()
 
     def __enter__(self) -> Self:
         check_output_path(self._path, overwrite=self._overwrite)
+        self._encoder = encoder_for(self._path, self._settings)
         with contextlib.ExitStack() as opened:
-            self._audio = AudioTrack(self._audio_from) if self._audio_from else None
+            self._audio = AudioTrack(self._audio_from, self._encoder.audio) if self._audio_from else None
             if self._audio:
                 opened.callback(self._audio.close)
             self._partial = opened.enter_context(replacing(self._path))
@@ -141,22 +124,25 @@ class VideoWriter:
         """Append a frame.
 
         Args:
-            frame: its image is (height, width, 3) uint8 RGB, its time later than that of the frame before it.
+            frame: its image is (height, width, 3) uint8 RGB, its time later than that of the frame before it; it has
+                alpha if that is written.
 
         Raises:
-            ValueError: the frame has another size or type, or its time is not later.
+            ValueError: the frame has another size or type, or lacks alpha, or its time is not later.
             OutputError: the file cannot be written, such as when the disk is full.
             MediaError: the audio that belongs beside the frame is damaged.
         """
         if frame.image.shape != (self._height, self._width, 3) or frame.image.dtype != np.uint8:
             expected = f"({self._height}, {self._width}, 3) uint8"
             raise ValueError(f"a frame has to be {expected}, not {frame.image.shape} {frame.image.dtype}")
+        if self._settings.has_alpha and (frame.alpha is None or frame.alpha.shape != frame.image.shape[:2]):
+            raise ValueError("a frame has to have alpha of the size of its image")
         tick = round(frame.time_s * self._ticks_hz)
         if tick <= self._last_tick:
             raise ValueError(f"frame times have to increase from 0 on; {frame.time_s} s is too early")
         self._last_tick = tick
         with self._output_errors():
-            self._container.mux(self._stream.encode(self._to_video_frame(frame.image, tick)))
+            self._container.mux(self._stream.encode(self._to_video_frame(frame, tick)))
             if self._audio:
                 self._audio.mux_until(self._container, frame.time_s)
 
@@ -165,10 +151,9 @@ class VideoWriter:
         # Lengths in the edit list count in the movie's ticks: at the audio's rate, no sample is rounded away.
         movie_ticks_hz = self._audio.rate_hz if self._audio else self._ticks_hz
         flags = "+faststart" if self._metadata.tags.keys() <= STANDARD_TAGS else "+faststart+use_metadata_tags"
+        of_mp4 = {"movflags": flags, "movie_timescale": str(movie_ticks_hz)}
         container = av.open(
-            f"file:{self._partial}",
-            "w",
-            container_options={"movflags": flags, "movie_timescale": str(movie_ticks_hz)},
+            f"file:{self._partial}", "w", container_options={} if self._encoder.is_webm else of_mp4
         )
         opened.callback(_close_quietly, container)
         container.metadata.update(self._metadata.tags)
@@ -179,12 +164,11 @@ class VideoWriter:
         return container
 
     def _add_video_stream(self, container: OutputContainer) -> VideoStream:
-        # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
-        settings = {"crf": str(self._encoder.crf), "preset": self._encoder.preset, "chroma_sample_location": "center"}
-        stream = container.add_stream("libx264", rate=self.frame_rate, options=settings)
+        used = self._encoder
+        stream = cast(VideoStream, container.add_stream(used.name, rate=self.frame_rate, options=dict(used.options)))
         stream.width = self._width + self._width % 2
         stream.height = self._height + self._height % 2
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = used.pixel_format
         stream.colorspace = Colorspace.ITU709
         stream.color_range = ColorRange.MPEG
         stream.color_primaries = ColorPrimaries.BT709
@@ -194,13 +178,16 @@ class VideoWriter:
         stream.codec_context.flags |= av.codec.context.Flags.frame_duration
         return stream
 
-    def _to_video_frame(self, image: ByteArray, tick: int) -> VideoFrame:
-        """(H, W, 3) uint8 RGB as an even-sized yuv420p frame at a time."""
+    def _to_video_frame(self, given: Frame, tick: int) -> VideoFrame:
+        """A frame as the encoder takes it, of even size, at a time."""
+        image: ByteArray = given.image
+        if self._settings.has_alpha and given.alpha is not None:
+            image = np.dstack([image, given.alpha])
         if self._width % 2 or self._height % 2:
             image = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
         frame = self._converter.reformat(
-            VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
-            format="yuv420p",
+            VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgba" if image.shape[2] == 4 else "rgb24"),
+            format=self._encoder.pixel_format,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
             dst_colorspace=Colorspace.ITU709,

@@ -53,7 +53,8 @@ def read_provenance(path: Path) -> Provenance:
     Raises:
         MissingFileError, MediaError: there is no such file, or it is not a media file.
     """
-    tags = {name: value for name, value in read_tags(path).items() if name in TAGS}
+    known = {name.casefold(): name for name in TAGS}  # Matroska writes names in capitals
+    tags = {known[name.casefold()]: value for name, value in read_tags(path).items() if name.casefold() in known}
     manifest, notes = None, []
     try:
         manifest = read_manifest(path)
