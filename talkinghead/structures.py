@@ -134,7 +134,7 @@ class Frame:
     time_s: float
     """Presentation time in seconds from the start of the clip, >= 0."""
     alpha: ByteArray | None = None
-    """(H, W) uint8, 0 transparent, 255 opaque, beside straight colors (not multiplied by it); None where all is opaque."""
+    """(H, W) uint8, 0 transparent, 255 opaque, beside straight colors (not multiplied by it); None: all is opaque."""
 
 
 class Recording(Protocol):

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.device import choose_device
-from talkinghead.errors import SpeechTooShortError, TableError
+from talkinghead.errors import LabelError, SpeechTooShortError, TableError
 from talkinghead.face.movement import driving_remarks
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import PathLike, check_output_path, sha256_of
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
+from talkinghead.generation.cutout import Cutout, before_squares, cutout_for, matte_of
 from talkinghead.generation.driving import (
     SpeechDriving,
     adaptation_used,
@@ -38,10 +39,11 @@ from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, audio_lead_s, read_audio
+from talkinghead.media.encoders import QUALITIES, WEBM, EncoderSettings, encoder_for
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, VideoWriter
+from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
@@ -50,7 +52,7 @@ from talkinghead.speech.analysis import analyze
 from talkinghead.speech.articulation import KnownPhones, symbols_of
 from talkinghead.speech.phone_alignment import align_phones
 from talkinghead.speech.phone_times import read_phone_times
-from talkinghead.structures import FloatArray, Quality, Tracks
+from talkinghead.structures import ByteArray, FloatArray, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -70,7 +72,7 @@ class VideoOutput:
     """The files that a video is written to."""
 
     path: Path
-    """Video file (.mp4, .m4v or .mov), labelled as AI-generated in its metadata."""
+    """Video file (.mp4, .m4v, .mov or .webm), labelled as AI-generated in its metadata."""
     contact_sheet: Path | None = None
     """PNG file to write as well: frames spread over the video, the mouth enlarged below each."""
     signer: Signer | None = None
@@ -78,9 +80,13 @@ class VideoOutput:
     overwrite: bool = False
     """Whether existing files are replaced."""
 
-    def check(self) -> None:
-        """Raise OutputExistsError or OutputError where a file cannot be written."""
+    def check(self, *, has_alpha: bool = False) -> None:
+        """Raise where a file cannot be written, or not hold what is to be in it: OutputExistsError, OutputError,
+        LabelError."""
         check_output_path(self.path, overwrite=self.overwrite)
+        encoder_for(self.path, EncoderSettings(has_alpha=has_alpha))
+        if self.signer is not None and self.path.suffix.lower() == WEBM:
+            raise LabelError(f"{self.path}: a WebM file cannot hold a C2PA manifest; write .mp4 or .mov to sign it.")
         if self.contact_sheet is not None:
             check_output_path(self.contact_sheet, overwrite=self.overwrite, suffixes=(".png",))
 
@@ -182,14 +188,14 @@ def write_video(
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
     started_s = time.monotonic()
-    output.check()
+    output.check(has_alpha=config.has_alpha)
     loaded = _open(anchor, config)
     with _recording(speech, output.path.parent) as (recording, spoken):
         performance = _prepare(loaded, recording, spoken, config, remark)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
-        with _writer(output, performance, origin, config.quality) as writer:
+        with performance, _writer(output, performance, origin, config) as writer:
             first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
@@ -203,7 +209,7 @@ def write_video(
         }
 
 
-def _writer(output: VideoOutput, performance: Performance, origin: Origin, quality: Quality) -> VideoWriter:
+def _writer(output: VideoOutput, performance: Performance, origin: Origin, config: GenerationConfig) -> VideoWriter:
     """A writer of the video, which labels it when it is complete."""
     return VideoWriter(
         output.path,
@@ -215,7 +221,7 @@ def _writer(output: VideoOutput, performance: Performance, origin: Origin, quali
             container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
         ),
         overwrite=output.overwrite,
-        encoder=QUALITIES[quality],
+        encoder=replace(QUALITIES[config.quality], has_alpha=config.has_alpha),
     )
 
 
@@ -260,7 +266,7 @@ def stream_frames(
     loaded = _open(anchor, config)
     with ExitStack() as opened:
         recording, spoken = opened.enter_context(_recording(speech, None))
-        performance = _prepare(loaded, recording, spoken, config)
+        performance = opened.enter_context(_prepare(loaded, recording, spoken, config))
         timeline = performance.timeline
         return FrameStream(
             frames=performance.frames(),
@@ -274,6 +280,7 @@ def stream_frames(
             progress=progress,
             remarks=performance.remarks,
             pictures=performance.pictures,
+            has_alpha=config.has_alpha,
             held=opened.pop_all(),
         )
 
@@ -300,6 +307,15 @@ class Performance:
     """What is worth knowing of the inputs, a sentence each."""
     pictures: dict[str, dict[str, Any]]
     """What reading did to the pictures of the clip and of the expression video; nothing of one that is as it was."""
+    cutout: Cutout | None = None
+    """Puts another background behind; None keeps the clip's own."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.cutout is not None and self.cutout.background is not None:
+            self.cutout.background.close()
 
     @property
     def timeline(self) -> Timeline:
@@ -313,13 +329,23 @@ class Performance:
         """
         crops = self.updater.crops
         for number, frame in enumerate(updated_frames(self.updater, self.timeline, self.expression)):
-            image = self.framing.applied(frame.image)
-            if self.label is not None:
-                image = self.label.drawn_on(image)
+            image, alpha = self._finished(int(self.timeline.frames[number]), frame)
             if sheet is not None and sheet.wants(number):
                 to_frame = crops.to_frame[self.timeline.frames[number]]
-                sheet.add(image, crop_frame(frame.image, to_frame, crops.size_px))
-            yield replace(frame, image=image)
+                shown = image if alpha is None else before_squares(image, alpha)
+                sheet.add(shown, crop_frame(frame.image, to_frame, crops.size_px))
+            yield replace(frame, image=image, alpha=alpha)
+
+    def _finished(self, source: int, frame: UpdatedFrame) -> tuple[ByteArray, ByteArray | None]:
+        """Image and alpha of an updated frame, framed, before its background, labeled; `source` is its number in the
+        clip."""
+        if self.cutout is None:
+            image, alpha = self.framing.applied(frame.image), None
+        else:
+            image, alpha = self.cutout.applied(source, frame.image, frame.time_s)
+        if self.label is None:
+            return image, alpha
+        return (self.label.drawn_on(image), None) if alpha is None else self.label.drawn_on_cutout(image, alpha)
 
 
 def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
@@ -357,6 +383,7 @@ def _prepare(
         check_person(whole, updater)
         remarks += video_remarks(config.clip, whole.tracks)
         remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
+    cutout = _cutout(anchor, config, times, framing)
     adaptation = None
     if analysis is None:
         parts = iter([_from_file(anchor, config, times, audio)])
@@ -386,6 +413,7 @@ def _prepare(
         audio,
         tuple(remarks),
         _treatments(whole, config),
+        cutout,
     )
 
 
@@ -394,6 +422,15 @@ def _label(config: GenerationConfig, framing: Framing) -> VisibleLabel | None:
     if config.visible_label is None:
         return None
     return VisibleLabel(config.visible_label, framing.width, framing.height, config.label_font)
+
+
+def _cutout(anchor: Anchor, config: GenerationConfig, times: OutputTimes, framing: Framing) -> Cutout | None:
+    """What puts another background behind the frames, where that is asked for."""
+    named = config.named_background
+    if named is None:
+        return None
+    matte = matte_of(anchor, config.clip, Tracks(video=config.video_track), None)
+    return cutout_for(matte, times.timeline, framing, named, times.stretch.begin_s)
 
 
 def _from_file(anchor: Anchor, config: GenerationConfig, times: OutputTimes, audio: AudioFile) -> FloatArray:
@@ -460,8 +497,9 @@ def _phones(
 
 
 def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
-    """Label a complete output, before it takes its name."""
-    append_xmp(complete)
+    """Label a complete output, before it takes its name; WebM has no place for XMP, its tags say the same."""
+    if complete.suffix.lower() != WEBM:
+        append_xmp(complete)
     if signer is not None:
         signer.sign(complete, name, origin)
 

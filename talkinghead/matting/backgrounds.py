@@ -1,7 +1,6 @@
-"""What is put behind a person: nothing, a color, a picture, or a video.
+"""What is put behind a person: a color, a picture, or a video.
 
-A background is named by one text: `transparent`, a color as CSS has it (`#rrggbb`, `rgb(0, 177, 64)`, `white`), or the
-path of a file. Pictures and videos fill the frame: they are scaled to cover it and cut at both sides alike. A video
+Pictures and videos fill the frame: they are scaled to cover it and cut at both sides alike. A video
 begins with the output and begins anew whenever it ends; its audio is not used.
 """
 
@@ -11,21 +10,17 @@ import itertools
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from talkinghead.errors import MediaError, OptionError
+from talkinghead.errors import MediaError
 from talkinghead.files import missing_file
 from talkinghead.media.video_reader import VideoReader
 from talkinghead.structures import ByteArray, Frame
 
-TRANSPARENT = "transparent"
-"""The name of no background: the output has an alpha channel."""
-Color = tuple[int, int, int]
-"""Red, green, blue, 0 to 255."""
 SAME_TIME_S = 1e-4
 """Times that differ by less are the same."""
 
@@ -42,33 +37,11 @@ class Background(Protocol):
         ...
 
 
-def parse_background(text: str) -> Literal["transparent"] | Color | Path:
-    """What a text names.
-
-    Raises:
-        OptionError: the text is empty, or a color with an alpha of its own.
-    """
-    named = text.strip()
-    if not named:
-        raise OptionError("background has to be transparent, a color such as #00b140, or a picture or video file.")
-    if named.lower() == TRANSPARENT:
-        return TRANSPARENT
-    try:
-        color = ImageColor.getrgb(named)
-    except ValueError:
-        if named.startswith("#") and not Path(named).exists():
-            raise OptionError(f"background {named!r} is no color; six digits are expected, as in #00b140.") from None
-        return Path(named)
-    if len(color) != 3:
-        raise OptionError(f"background {named!r} is half transparent; give a color without alpha, or transparent.")
-    return color
-
-
-def open_background(named: Color | Path, width: int, height: int) -> Background:
+def open_background(named: tuple[int, int, int] | Path, width: int, height: int) -> Background:
     """A background of a size.
 
     Args:
-        named: see `parse_background`.
+        named: red, green and blue, 0 to 255, or a picture or video file.
         width, height: of the frames, pixels.
 
     Raises:

@@ -8,7 +8,6 @@ of the color, fitted to the segmentation: it changes where the image does, and n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -16,9 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.structures import ByteArray, FloatArray
-
-Mean = Callable[[NDArray[Any]], FloatArray]
-"""Averages over a window around each pixel."""
 
 BAND_CELLS = 2.5
 """Half the width of the band in which the matte is refined, in cells of the segmentation; beyond it is 0 or 1."""
@@ -53,63 +49,70 @@ def refined(image: ByteArray, coarse: FloatArray) -> ByteArray:
     box = _box_of(band, margin)
     decided = np.where(band[box], smooth[box], (smooth[box] > 0.5).astype(np.float32))
     guide = image[box].astype(np.float32) / np.float32(255)
-    matte = decided
+    matte, follow_edges = decided, GuidedFilter(guide, WINDOW_CELLS * cell_px, REGULARIZATION)
     for _ in range(STEPS):
-        matte = guided_filter(guide, matte, WINDOW_CELLS * cell_px, REGULARIZATION)
+        matte = follow_edges(matte)
         matte = np.where(band[box], np.clip((matte - BLACK) / (WHITE - BLACK), 0, 1), decided)
     whole = np.where(smooth > 0.5, 255, 0).astype(np.uint8)
     whole[box] = np.round(255 * matte).astype(np.uint8)
     return whole
 
 
-def guided_filter(guide: FloatArray, values: FloatArray, radius_px: float, regularization: float) -> FloatArray:
-    """Filter values by the edges of an image.
+class GuidedFilter:
+    """Filters values by the edges of one image."""
 
-    Args:
-        guide: (H, W, 3) float32 in [0, 1].
-        values: (H, W) float32.
-        radius_px: half the width of the window.
-        regularization: variance of the guide below which a window is plain.
+    def __init__(self, guide: FloatArray, radius_px: float, regularization: float) -> None:
+        """Prepare what depends on the image alone.
 
-    Returns:
-        (H, W) float32.
-    """
-    height, width = values.shape
-    shrink = max(1, int(radius_px / 4))
-    size = (max(1, width // shrink), max(1, height // shrink))
-    small = np.asarray(cv2.resize(guide, size, interpolation=cv2.INTER_AREA), np.float32)
-    filtered = np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
-    side = 2 * max(1, round(radius_px / shrink)) + 1
+        Args:
+            guide: (H, W, 3) float32 in [0, 1].
+            radius_px: half the width of the window.
+            regularization: variance of the guide below which a window is plain.
+        """
+        self._guide = guide
+        height, width = guide.shape[:2]
+        shrink = max(1, int(radius_px / 4))
+        self._size = (max(1, width // shrink), max(1, height // shrink))
+        self._side = 2 * max(1, round(radius_px / shrink)) + 1
+        self._small = self._shrunk(guide)
+        self._center = self._mean(self._small)
+        self._inverse = self._inverse_covariance(regularization)
 
-    def mean(array: NDArray[Any]) -> FloatArray:
-        return np.asarray(cv2.blur(array, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
+    def __call__(self, values: FloatArray) -> FloatArray:
+        """The filtered values: both (H, W) float32."""
+        small = self._shrunk(values)
+        average = self._mean(small)
+        x, y, z = cv2.split(self._mean(self._small * small[..., None]) - self._center * average[..., None])
+        a, b, c, d, e, f = self._inverse
+        slope = cv2.merge((a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z))
+        offset = average - (slope * self._center).sum(-1)
+        height, width = values.shape
+        whole = cv2.resize(self._mean(np.dstack([slope, offset])), (width, height))
+        return np.asarray((whole[..., :3] * self._guide).sum(-1) + whole[..., 3], np.float32)
 
-    center, average = mean(small), mean(filtered)
-    covariance = mean(small * filtered[..., None]) - center * average[..., None]
-    slope = _solved(small, center, mean, regularization, covariance)
-    offset = average - (slope * center).sum(-1)
-    slope, offset = (cv2.resize(mean(array), (width, height)) for array in (slope, offset))
-    return np.asarray((slope * guide).sum(-1) + offset, np.float32)
+    def _shrunk(self, array: FloatArray) -> FloatArray:
+        return np.asarray(cv2.resize(array, self._size, interpolation=cv2.INTER_AREA), np.float32)
 
+    def _mean(self, array: NDArray[Any]) -> FloatArray:
+        """Over the window around each pixel."""
+        return np.asarray(cv2.blur(array, (self._side, self._side), borderType=cv2.BORDER_REFLECT), np.float32)
 
-def _solved(
-    colors: FloatArray, center: FloatArray, mean: Mean, regularization: float, covariance: FloatArray
-) -> FloatArray:
-    """Slope of the linear function of each window, (H, W, 3): the inverse of its colors' covariance matrix, by its
-    cofactors, times their covariance with the values."""
-    r, g, b = cv2.split(colors)
-    squares = mean(cv2.merge((r * r, g * g, b * b))) - center * center + regularization
-    products = mean(cv2.merge((r * g, g * b, b * r))) - center * center[..., [1, 2, 0]]
-    (rr, gg, bb), (rg, gb, br) = cv2.split(squares), cv2.split(products)
-    first, second, third = gg * bb - gb * gb, gb * br - rg * bb, rg * gb - gg * br
-    x, y, z = cv2.split(covariance)
-    determinant = rr * first + rg * second + br * third
-    solved = (
-        first * x + second * y + third * z,
-        second * x + (rr * bb - br * br) * y + (rg * br - rr * gb) * z,
-        third * x + (rg * br - rr * gb) * y + (rr * gg - rg * rg) * z,
-    )
-    return np.asarray(cv2.merge(solved) / determinant[..., None], np.float32)
+    def _inverse_covariance(self, regularization: float) -> tuple[FloatArray, ...]:
+        """The upper triangle, row by row, of the inverse of the colors' covariance matrix in each window."""
+        r, g, b = cv2.split(self._small)
+        squares = self._mean(cv2.merge((r * r, g * g, b * b))) - self._center**2 + regularization
+        products = self._mean(cv2.merge((r * g, g * b, b * r))) - self._center * self._center[..., [1, 2, 0]]
+        (rr, gg, bb), (rg, gb, br) = cv2.split(squares), cv2.split(products)
+        cofactors = (
+            gg * bb - gb * gb,
+            gb * br - rg * bb,
+            rg * gb - gg * br,
+            rr * bb - br * br,
+            rg * br - rr * gb,
+            rr * gg - rg * rg,
+        )
+        determinant = rr * cofactors[0] + rg * cofactors[1] + br * cofactors[2]
+        return tuple(np.asarray(cofactor / determinant, np.float32) for cofactor in cofactors)
 
 
 def _band(smooth: FloatArray, cell_px: float) -> NDArray[np.bool_]:

@@ -46,7 +46,7 @@ class ContainerMetadata:
 
 
 class VideoWriter:
-    """Context manager that writes frames and the audio of another file: BT.709, limited range; see `encoders` for codecs.
+    """Context manager that writes frames (BT.709, limited range) and the audio of another file; see `encoders`.
 
     Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds; WebM rounds all of them to
     milliseconds. The last frame lasts
@@ -152,9 +152,7 @@ class VideoWriter:
         movie_ticks_hz = self._audio.rate_hz if self._audio else self._ticks_hz
         flags = "+faststart" if self._metadata.tags.keys() <= STANDARD_TAGS else "+faststart+use_metadata_tags"
         of_mp4 = {"movflags": flags, "movie_timescale": str(movie_ticks_hz)}
-        container = av.open(
-            f"file:{self._partial}", "w", container_options={} if self._encoder.is_webm else of_mp4
-        )
+        container = av.open(f"file:{self._partial}", "w", container_options={} if self._encoder.is_webm else of_mp4)
         opened.callback(_close_quietly, container)
         container.metadata.update(self._metadata.tags)
         self._stream = self._add_video_stream(container)
