@@ -1,4 +1,8 @@
-"""From a coarse segmentation to a matte with the outline of the image: a guided filter within a band.
+"""From a coarse segmentation to a matte with the outline of the image: colors, and a guided filter, within a band.
+
+The segmentation is off by a cell of its grid or two, mostly outwards. Within a band around its outline, each pixel is
+first compared with the colors on either side of the band: where these differ clearly and the pixel lies between them,
+its place between them is its share of the foreground; elsewhere the segmentation stands.
 
 Guided filter: He, Sun and Tang 2013 ("Guided Image Filtering"), with the three colors as guide, its coefficients
 computed on a smaller image as in He and Sun 2015 ("Fast Guided Filter"). In each window the matte is a linear function
@@ -22,8 +26,17 @@ WINDOW_CELLS = 2.0
 """Half the width of the guided filter's window, in the same cells."""
 REGULARIZATION = 1e-4
 """Variance of the color, values in [0, 1], below which a window counts as plain and keeps the segmentation."""
+SIDE_CELLS = 4.0
+"""Half the width of the neighborhood that the colors on either side of the band are averaged over, in cells."""
+CLEAR = 0.3
+"""Distance between these two colors, values in [0, 1], at which they count for half."""
+BESIDE = 0.3
+"""Distance of a pixel's color from the line between them, as a share of their distance, at which they count for 1 / e.
+"""
 STEPS = 2
 """How often the filter runs, each time on its own result."""
+LEAST_WEIGHT = 1e-4
+"""Share of a neighborhood that has to be on a side of the band for its color to be known."""
 BLACK, WHITE = 0.1, 0.9
 """Values of the filtered matte that become 0 and 1: what is left of the window's blur."""
 
@@ -47,8 +60,9 @@ def refined(image: ByteArray, coarse: FloatArray) -> ByteArray:
     # Everything but the band is decided: the filter sees what the band needs, and no more.
     margin = math.ceil(4 * WINDOW_CELLS * cell_px)
     box = _box_of(band, margin)
-    decided = np.where(band[box], smooth[box], (smooth[box] > 0.5).astype(np.float32))
+    inside = (smooth[box] > 0.5).astype(np.float32)
     guide = image[box].astype(np.float32) / np.float32(255)
+    decided = np.where(band[box], _by_colors(guide, smooth[box], inside, ~band[box], SIDE_CELLS * cell_px), inside)
     matte, follow_edges = decided, GuidedFilter(guide, WINDOW_CELLS * cell_px, REGULARIZATION)
     for _ in range(STEPS):
         matte = follow_edges(matte)
@@ -56,6 +70,49 @@ def refined(image: ByteArray, coarse: FloatArray) -> ByteArray:
     whole = np.where(smooth > 0.5, 255, 0).astype(np.uint8)
     whole[box] = np.round(255 * matte).astype(np.uint8)
     return whole
+
+
+def _by_colors(
+    image: FloatArray, smooth: FloatArray, inside: FloatArray, sure: NDArray[np.bool_], radius_px: float
+) -> FloatArray:
+    """The segmentation, corrected by the colors on either side of the band.
+
+    Args:
+        image: (H, W, 3) in [0, 1].
+        smooth: (H, W) the segmentation.
+        inside: (H, W) 1 in the foreground, by the segmentation, else 0.
+        sure: (H, W) beyond the band.
+        radius_px: half the width of the neighborhood.
+
+    Returns:
+        (H, W) in [0, 1].
+    """
+    front, back = (_mean_color(image, side * sure, radius_px) for side in (inside, 1 - inside))
+    across = front[..., :3] - back[..., :3]
+    length2 = np.maximum((across * across).sum(-1), 1e-6)
+    from_back = image - back[..., :3]
+    share = (from_back * across).sum(-1) / length2
+    beside2 = ((from_back - share[..., None] * across) ** 2).sum(-1) / length2
+    trust = length2 / (length2 + np.float32(CLEAR**2)) * np.exp(-beside2 / np.float32(BESIDE**2))
+    trust *= (front[..., 3] > 0) & (back[..., 3] > 0)
+    return np.asarray(smooth + trust * (np.clip(share, 0, 1) - smooth), np.float32)
+
+
+def _mean_color(image: FloatArray, weight: FloatArray, radius_px: float) -> FloatArray:
+    """Mean color around each pixel, weighted, and the mean weight: (H, W, 4); 0 where there is no weight."""
+    height, width = weight.shape
+    shrink = max(1, int(radius_px / 4))
+    size = (max(1, width // shrink), max(1, height // shrink))
+    weighted = np.dstack([image * weight[..., None], weight]).astype(np.float32)
+    small = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
+    # Twice, so that what is near counts more.
+    side = 2 * max(1, round(radius_px / shrink)) + 1
+    near = cv2.blur(
+        cv2.blur(small, (side, side), borderType=cv2.BORDER_CONSTANT), (side, side), borderType=cv2.BORDER_CONSTANT
+    )
+    near[..., 3][near[..., 3] < LEAST_WEIGHT] = 0
+    near[..., :3] *= np.where(near[..., 3:] > 0, 1 / np.maximum(near[..., 3:], LEAST_WEIGHT), 0)
+    return np.asarray(cv2.resize(near, (width, height)), np.float32)
 
 
 class GuidedFilter:

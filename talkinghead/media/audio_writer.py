@@ -91,8 +91,8 @@ class AudioExcerpt:
 class AudioTrack:
     """Copies the audio of one file into a video that is being written, encoded as AAC or Opus, block by block.
 
-    The sampling rate is the source's where AAC has it, and 48 kHz for Opus, which has no other. Mono stays mono; two and
-    more channels become stereo.
+    The sampling rate is the source's where AAC has it, and 48 kHz for Opus, which has no other. Mono stays mono; two
+    and more channels become stereo.
     """
 
     def __init__(self, audio: Path | AudioFile | AudioExcerpt, encoder: str = "aac") -> None:
