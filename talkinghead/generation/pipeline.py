@@ -383,7 +383,6 @@ def _prepare(
         check_person(whole, updater)
         remarks += video_remarks(config.clip, whole.tracks)
         remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
-    cutout = _cutout(anchor, config, times, framing)
     adaptation = None
     if analysis is None:
         parts = iter([_from_file(anchor, config, times, audio)])
@@ -413,7 +412,7 @@ def _prepare(
         audio,
         tuple(remarks),
         _treatments(whole, config),
-        cutout,
+        _cutout(anchor, config, times, framing, remark),
     )
 
 
@@ -424,12 +423,23 @@ def _label(config: GenerationConfig, framing: Framing) -> VisibleLabel | None:
     return VisibleLabel(config.visible_label, framing.width, framing.height, config.label_font)
 
 
-def _cutout(anchor: Anchor, config: GenerationConfig, times: OutputTimes, framing: Framing) -> Cutout | None:
+def _cutout(
+    anchor: Anchor,
+    config: GenerationConfig,
+    times: OutputTimes,
+    framing: Framing,
+    remark: Callable[[str], None] | None,
+) -> Cutout | None:
     """What puts another background behind the frames, where that is asked for."""
     named = config.named_background
     if named is None:
         return None
-    matte = matte_of(anchor, config.clip, Tracks(video=config.video_track), None)
+
+    def said_once(frames: int) -> None:
+        if frames == 1 and remark is not None:
+            remark("The person is cut out of the clip first; that is kept for later videos.")
+
+    matte = matte_of(anchor, config.clip, Tracks(video=config.video_track), said_once)
     return cutout_for(matte, times.timeline, framing, named, times.stretch.begin_s)
 
 

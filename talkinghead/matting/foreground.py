@@ -54,7 +54,7 @@ def foreground(image: ByteArray, alpha: ByteArray) -> ByteArray:
     corrected = front + share * (colors - share * front - (1 - share) * back)
     rim = rim[..., None]
     change = front - corrected
-    corrected += rim * (change - (change @ np.float32(LUMA))[..., None])
+    corrected += rim * (change - (change @ np.array(LUMA, np.float32))[..., None])
     found = np.where(rim == 0, image[box], np.clip(np.rint(corrected), 0, 255).astype(np.uint8))
     whole = np.where(alpha[..., None] == 255, image, np.uint8(0))
     whole[box] = found
