@@ -25,6 +25,8 @@ RIM_SHARE = 1 / 128
 """Width of the rim whose hue gives way, as a share of the image's longer side."""
 LUMA = (0.2126, 0.7152, 0.0722)
 """Brightness of red, green and blue, BT.709."""
+BEYOND_PX = 3
+"""Pixels beyond the outline that get colors: encoders mix them with those inside."""
 SMALL_WINDOW_PX = 4
 """Half the width of the neighborhood on the reduced image; averages need no more."""
 
@@ -40,23 +42,26 @@ def foreground(image: ByteArray, alpha: ByteArray) -> ByteArray:
         (H, W, 3) uint8: `image` inside, what the foreground would look like around its outline, and black
         where there is none nearby.
     """
-    mixed = (alpha > 0) & (alpha < 255)
-    if not mixed.any():
+    if not ((alpha > 0) & (alpha < 255)).any():
         return np.where(alpha[..., None] > 0, image, np.uint8(0))
     height, width = alpha.shape
     radius = max(SMALL_WINDOW_PX, round(WINDOW_SHARE * max(height, width)))
     box = _around(alpha, radius)
-    share = alpha[box].astype(np.float32) / np.float32(255)
-    colors = image[box].astype(np.float32)
-    rim = _rim(alpha[box], max(1.0, RIM_SHARE * max(height, width)))
-    front, back = _neighborhoods(colors, (1 - rim) ** 2, (1 - share) ** 2, radius)
-    share = share[..., None]
-    corrected = front + share * (colors - share * front - (1 - share) * back)
-    rim = rim[..., None]
-    change = front - corrected
-    corrected += rim * (change - (change @ np.array(LUMA, np.float32))[..., None])
-    found = np.where(rim == 0, image[box], np.clip(np.rint(corrected), 0, 255).astype(np.uint8))
-    whole = np.where(alpha[..., None] == 255, image, np.uint8(0))
+    given, cut = image[box], alpha[box]
+    rim = _rim(cut, max(1.0, RIM_SHARE * max(height, width)))
+    front, back = _neighborhoods(given, rim, cut, radius)
+    # Inside the rim all stays, and a little beyond the outline nothing is seen: what lies between is computed.
+    seen = cv2.dilate(cut, _disc(BEYOND_PX)) > 0
+    places = np.nonzero(seen & (rim > 0))
+    share = (cut[places].astype(np.float32) / 255)[:, None]
+    inner, outer = front[places], back[places]
+    corrected = inner + share * (given[places] - share * inner - (1 - share) * outer)
+    change = inner - corrected
+    weight = (rim[places].astype(np.float32) / 255)[:, None]
+    corrected += weight * (change - (change @ np.array(LUMA, np.float32))[:, None])
+    found = np.where(seen[..., None], given, np.uint8(0))
+    found[places] = np.clip(np.rint(corrected), 0, 255).astype(np.uint8)
+    whole = np.zeros_like(image)
     whole[box] = found
     return whole
 
@@ -77,18 +82,18 @@ def composed(image: ByteArray, alpha: ByteArray, background: ByteArray) -> ByteA
 
 
 def _neighborhoods(
-    colors: NDArray[np.float32], inside: NDArray[np.float32], outside: NDArray[np.float32], radius: int
+    image: ByteArray, rim: ByteArray, alpha: ByteArray, radius: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean colors of the foreground and of the background around each pixel, each (H, W, 3), by the pixels' weights in
-    either."""
-    height, width = inside.shape
+    """Mean colors of the foreground, without its rim, and of the background around each pixel, each (H, W, 3)."""
+    height, width = alpha.shape
     shrink = max(1, radius // SMALL_WINDOW_PX)
     size = (math.ceil(width / shrink), math.ceil(height / shrink))
+    grown = cv2.dilate(alpha, _disc(shrink))
+    colors = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     found = []
-    for weight in (inside, outside):
-        weighted = np.dstack([colors * weight[..., None], weight])
-        small = np.asarray(cv2.resize(weighted, size, interpolation=cv2.INTER_AREA))
-        near = _blurred(small, 2 * SMALL_WINDOW_PX + 1)
+    for weight in (255 - rim, 255 - grown):
+        small = cv2.resize(weight, size, interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
+        near = _blurred(np.dstack([colors * small, small]), 2 * SMALL_WINDOW_PX + 1)
         far = _blurred(near, 8 * SMALL_WINDOW_PX + 1)
         # The wider neighborhood counts only where the near one has nothing.
         total = near + LEAST * far
@@ -97,15 +102,17 @@ def _neighborhoods(
     return found[0], found[1]
 
 
-def _rim(alpha: ByteArray, width_px: float) -> NDArray[np.float32]:
-    """How near each pixel is to the outline or beyond it, (H, W) in [0, 1]; 0 inside."""
+def _rim(alpha: ByteArray, width_px: float) -> ByteArray:
+    """How near each pixel is to the outline or beyond it, (H, W) uint8; 0 inside."""
     radius = math.ceil(width_px)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     # Beyond the image it goes on as at its border: the lower edge is no outline.
     padded = cv2.copyMakeBorder(alpha, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
-    inside = cv2.erode(padded, disc)
-    soft = cv2.blur(inside, (2 * radius + 1, 2 * radius + 1))[radius:-radius, radius:-radius]
-    return np.asarray(1 - soft.astype(np.float32) / 255, np.float32)
+    soft = cv2.blur(cv2.erode(padded, _disc(radius)), (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(255 - soft[radius:-radius, radius:-radius], np.uint8)
+
+
+def _disc(radius: int) -> ByteArray:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
 
 
 def _blurred(values: NDArray[Any], side: int) -> NDArray[np.float32]:
