@@ -18,7 +18,7 @@ FLOORS = (
     {"weights"},
     {"media"},
     {"face", "matting", "metrics", "provenance", "text_to_speech"},
-    {"network", "speech"},
+    {"network", "speech", "captions"},
     {"anchor", "clip_check"},
     {"generation"},
     {"evaluation", "training", "live"},

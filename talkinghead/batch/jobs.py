@@ -20,7 +20,7 @@ from talkinghead.anchor import read_description
 from talkinghead.errors import JobFileError, TalkingHeadError
 from talkinghead.files import VIDEO_SUFFIXES, read_text
 from talkinghead.generation.config import GenerationConfig
-from talkinghead.media.encoders import ALPHA_SUFFIXES
+from talkinghead.media.formats import ALPHA_SUFFIXES
 from talkinghead.options.fields import Option, options_of, parse_face
 from talkinghead.structures import ClipRange, FaceChoice
 from talkinghead.tables import read_rows, unknown_column

@@ -13,6 +13,7 @@ from talkinghead.cli.options import (
     STANDARD_INPUT,
     TEXT_FILE_HELP,
     VOICE_HELP,
+    caption_options,
     config_options,
     shared_options,
     text_options,
@@ -26,6 +27,7 @@ from talkinghead.options.fields import options_of
 from talkinghead.text_to_speech.config import SpeakingConfig
 
 if TYPE_CHECKING:
+    from talkinghead.captions.visemes import VisemeSet
     from talkinghead.text_to_speech import Script
 
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 @config_options(GenerationConfig, bare={"preview": FIRST_SECONDS})
 @config_options(SpeakingConfig, "speaking")
 @click.option("--contact-sheet", type=click.Path(path_type=Path), help="Also write frames of the video as one PNG.")
+@caption_options
 @click.option(
     "--sign",
     nargs=2,
@@ -55,6 +58,9 @@ def generate(
     speaking: SpeakingConfig,
     config: GenerationConfig,
     contact_sheet: Path | None,
+    subtitles: Path | None,
+    visemes: Path | None,
+    viseme_set: VisemeSet,
     sign: tuple[Path, Path] | None,
     overwrite: bool,
     quiet: bool,
@@ -65,10 +71,13 @@ def generate(
     ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
     """
     source = _speech(speech, text, text_file, voice, speaking)
+    from talkinghead.captions.visemes import VisemeFile
     from talkinghead.generation.pipeline import VideoOutput, write_video
     from talkinghead.provenance.c2pa import Signer
 
-    video = VideoOutput(output, contact_sheet, Signer.load(*sign) if sign else None, overwrite)
+    signer = Signer.load(*sign) if sign else None
+    shapes = None if visemes is None else VisemeFile(visemes, viseme_set)
+    video = VideoOutput(output, contact_sheet, signer, overwrite, subtitles, shapes)
     with progress_bar(quiet or as_json) as bar:
         task = bar.add_task("Preparing", total=None, note="")
 
@@ -121,6 +130,7 @@ def _echo_report(report: dict[str, Any], contact_sheet: Path | None) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Audio file to write (.wav).")
 @config_options(SpeakingConfig, "speaking")
 @click.option("--phones", type=click.Path(path_type=Path), help="Also write its phones and their times, for --phones.")
+@caption_options
 @shared_options("overwrite", "quiet", "json")
 def speak(
     text: str | None,
@@ -129,6 +139,9 @@ def speak(
     output: Path,
     speaking: SpeakingConfig,
     phones: Path | None,
+    subtitles: Path | None,
+    visemes: Path | None,
+    viseme_set: VisemeSet,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -137,18 +150,30 @@ def speak(
     if (text is None) == (text_file is None):
         raise click.UsageError("Give either TEXT or --text-file.")
     script = _script(text, text_file, voice, speaking)
+    from talkinghead.captions.caption_files import check_captions_path, write_captions
+    from talkinghead.captions.cues import make_cues
+    from talkinghead.captions.visemes import VisemeFile
     from talkinghead.files import check_output_path
     from talkinghead.speech.phone_times import write_phone_times
     from talkinghead.text_to_speech.speech_file import write_speech
 
+    shapes = None if visemes is None else VisemeFile(visemes, viseme_set)
     if phones is not None:
-        check_output_path(phones, overwrite=overwrite)
+        check_output_path(phones, overwrite=overwrite, suffixes=(phones.suffix.lower(),))
+    if subtitles is not None:
+        check_captions_path(subtitles, overwrite=overwrite)
+    if shapes is not None:
+        shapes.check(overwrite=overwrite)
     spoken = write_speech(script, output, overwrite=overwrite)
     made = spoken.report
-    if phones is not None:
-        if spoken.phones is None:
-            raise VoiceUnavailableError(f"{made['engine']} does not tell phones; {output} was written without them.")
+    if subtitles is not None:
+        write_captions(subtitles, make_cues(spoken.words))
+    if (phones is not None or shapes is not None) and spoken.phones is None:
+        raise VoiceUnavailableError(f"{made['engine']} does not tell phones; {output} was written without them.")
+    if phones is not None and spoken.phones is not None:
         write_phone_times(phones, spoken.phones)
+    if shapes is not None and spoken.phones is not None:
+        shapes.write(spoken.phones, made["duration_s"], output)
     if as_json:
         print_json({"output": str(output), **made})
     elif not quiet:
@@ -178,11 +203,11 @@ def _script(text: str | None, text_file: Path | None, voice: str | None, speakin
     """The text, or that of the file, with its voice and how it is spoken."""
     from talkinghead.text_to_speech import DEFAULT_VOICE, Script
 
-    content = _read_text(text_file or STANDARD_INPUT) if text is None else text
+    content = read_script_text(text_file or STANDARD_INPUT) if text is None else text
     return Script(content, voice or DEFAULT_VOICE, speaking)
 
 
-def _read_text(path: Path) -> str:
+def read_script_text(path: Path) -> str:
     """The content of a text file in UTF-8, with or without a byte order mark; - is standard input."""
     from talkinghead.files import decode_text, read_text
 

@@ -10,6 +10,7 @@ from talkinghead import __version__
 from talkinghead.cli.batch import batch
 from talkinghead.cli.check import check
 from talkinghead.cli.consent import consent
+from talkinghead.cli.dialogue import dialogue
 from talkinghead.cli.evaluate import convert, evaluate
 from talkinghead.cli.generate import generate, speak
 from talkinghead.cli.info import doctor, info, licenses, models, verify, voices
@@ -29,7 +30,7 @@ def main() -> None:
 
 
 for command in (
-    *(check, train, generate, speak, batch, evaluate, serve),
+    *(check, train, generate, speak, dialogue, batch, evaluate, serve),
     *(info, consent, verify, voices, licenses, models, convert, doctor),
 ):
     main.add_command(command)

@@ -123,6 +123,26 @@ def text_options(command: Command) -> Command:
     return command
 
 
+def caption_options(command: Command) -> Command:
+    """Give a command `--subtitles`, `--visemes` and `--viseme-set`."""
+    for option in (
+        click.option(
+            "--viseme-set",
+            type=click.Choice(["rhubarb", "azure"]),
+            default="rhubarb",
+            help="Mouth shapes of --visemes: Rhubarb Lip Sync's A to H and X, or Azure's and SAPI's ids 0 to 21.",
+        ),
+        click.option(
+            "--visemes",
+            type=click.Path(path_type=Path),
+            help="Also write mouth shapes (.tsv, .xml, .json; Azure .json).",
+        ),
+        click.option("--subtitles", type=click.Path(path_type=Path), help="Also write subtitles (.srt, .vtt)."),
+    ):
+        command = option(command)
+    return command
+
+
 def path_option(name: str, help_text: str) -> Callable[[Command], Command]:
     """An option that may be given several times, each with a path."""
     return click.option(name, multiple=True, type=click.Path(path_type=Path), help=help_text)

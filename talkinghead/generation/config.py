@@ -17,6 +17,7 @@ from talkinghead.generation.output_options import (
     parse_preview,
     parse_size,
 )
+from talkinghead.media.formats import AudioCodec, VideoCodec
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Aspect, ClipRange, FaceChoice, Quality
@@ -120,6 +121,14 @@ class GenerationConfig:
     quality: Quality = option(
         "standard", help="Of the video: draft is quick and small, high is for editing it further."
     )
+    video_codec: VideoCodec = option(
+        "auto", help="Codec of the pictures: h264 or hevc in .mp4 and .mov, vp9 in .webm; auto is the usual one."
+    )
+    audio_codec: AudioCodec = option(
+        "auto",
+        help="Codec of the audio: aac, alac, flac or opus in .mp4, aac, alac or pcm in .mov, opus in .webm; auto is "
+        "the usual one. alac, flac and pcm lose nothing.",
+    )
     background: str | None = option(
         None,
         help="What is behind the anchor instead of the clip's own background: transparent (.mov or .webm), a color "
@@ -131,12 +140,27 @@ class GenerationConfig:
         None, help="Short text to draw into a corner of every frame, such as AI-generated."
     )
     label_font: Path | None = option(None, help="Font file for the visible label; needed for other than Latin letters.")
+    subtitle_stream: bool = option(
+        False,
+        help="Put subtitles into the video as a track that players show on demand. They need known words: a text "
+        "that is spoken, or a transcript.",
+    )
+    burn_subtitles: bool = option(False, help="Draw subtitles into the frames.")
+    subtitle_font: Path | None = option(
+        None, help="Font file for subtitles in the frames; needed for other than Latin letters."
+    )
     device: str = device_option()
 
     def __post_init__(self) -> None:
         check_options(self)
         if self.video_track is not None and self.clip is None:
             raise OptionError("video_track is of another clip; give that too, or leave it out.")
+        if self.subtitle_font is not None and not self.burn_subtitles:
+            raise OptionError("subtitle_font is for subtitles in the frames; ask for burn_subtitles too.")
+        if self.has_alpha and self.burn_subtitles:
+            raise OptionError("Subtitles are not drawn on a transparent background; take subtitle_stream or a file.")
+        if self.has_alpha and self.video_codec != "auto":
+            raise OptionError("A transparent background chooses the video codec: ProRes in .mov, VP9 in .webm.")
         if self.transcript is not None and self.phones is not None:
             raise OptionError("Give either a transcript or a table of phones, not both.")
         _ = self.preview_range, self.picture_size, self.named_background  # raise where the text cannot be read
@@ -197,7 +221,12 @@ class GenerationOptions(TypedDict, total=False):
     aspect: Aspect | None
     size: str | None
     quality: Quality
+    video_codec: VideoCodec
+    audio_codec: AudioCodec
     background: str | None
     visible_label: str | None
     label_font: Path | None
+    subtitle_stream: bool
+    burn_subtitles: bool
+    subtitle_font: Path | None
     device: str

@@ -14,8 +14,12 @@ from typing import Any, Self, Unpack, overload
 import numpy as np
 
 from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.captions.burned import BurnedSubtitles
+from talkinghead.captions.caption_files import check_captions_path, write_captions
+from talkinghead.captions.cues import Cue, line_width_in
+from talkinghead.captions.visemes import VisemeFile
 from talkinghead.device import choose_device
-from talkinghead.errors import LabelError, SpeechTooShortError, TableError
+from talkinghead.errors import OutputError, SpeechTooShortError
 from talkinghead.face.movement import driving_remarks
 from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import PathLike, check_output_path, sha256_of
@@ -33,25 +37,23 @@ from talkinghead.generation.expression_files import SUFFIXES
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH, updated_frames
 from talkinghead.generation.framing import Framing, framing_for
+from talkinghead.generation.known_speech import Captions, LazySpeech
 from talkinghead.generation.output_times import OutputTimes, preview, whole_output
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
-from talkinghead.media.audio_reader import AudioFile, audio_lead_s, read_audio
-from talkinghead.media.encoders import QUALITIES, WEBM, EncoderSettings, encoder_for
+from talkinghead.media.audio_reader import AudioFile, audio_lead_s
+from talkinghead.media.formats import check_alpha, choose_codecs
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.media.video_reader import read_video_info
-from talkinghead.media.video_writer import ContainerMetadata, VideoWriter
+from talkinghead.media.video_writer import QUALITIES, ContainerMetadata, EncoderSettings, VideoWriter
 from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
-from talkinghead.speech.articulation import KnownPhones, symbols_of
-from talkinghead.speech.phone_alignment import align_phones
-from talkinghead.speech.phone_times import read_phone_times
 from talkinghead.structures import ByteArray, FloatArray, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
@@ -59,8 +61,6 @@ from talkinghead.weights.bundled import anchor_folder
 
 SHORTEST_SPEECH_S = 0.2
 """Shorter speech is refused."""
-PHONES_BEYOND_S = 0.5
-"""A table of phones that goes on for longer than the speech is refused, seconds."""
 
 
 Progress = Callable[[int, int], None]
@@ -79,16 +79,25 @@ class VideoOutput:
     """Signs the video with a C2PA manifest."""
     overwrite: bool = False
     """Whether existing files are replaced."""
+    subtitles: Path | None = None
+    """File of subtitles to write as well (.srt or .vtt), in the time of the video."""
+    visemes: VisemeFile | None = None
+    """File of mouth shapes to write as well, in the time of the video."""
 
-    def check(self, *, has_alpha: bool = False) -> None:
-        """Raise where a file cannot be written, or not hold what is to be in it: OutputExistsError, OutputError,
-        LabelError."""
+    def check(self, config: GenerationConfig) -> None:
+        """Raise OutputExistsError or OutputError where a file cannot be written, or does not hold what is asked for."""
         check_output_path(self.path, overwrite=self.overwrite)
-        encoder_for(self.path, EncoderSettings(has_alpha=has_alpha))
-        if self.signer is not None and self.path.suffix.lower() == WEBM:
-            raise LabelError(f"{self.path}: a WebM file cannot hold a C2PA manifest; write .mp4 or .mov to sign it.")
+        choose_codecs(self.path, config.video_codec, config.audio_codec)
+        if config.has_alpha:
+            check_alpha(self.path)
+        if self.signer is not None and self.path.suffix.lower() == ".webm":
+            raise OutputError(f"{self.path}: C2PA has no manifests in WebM; sign an .mp4 or .mov.")
         if self.contact_sheet is not None:
             check_output_path(self.contact_sheet, overwrite=self.overwrite, suffixes=(".png",))
+        if self.subtitles is not None:
+            check_captions_path(self.subtitles, overwrite=self.overwrite)
+        if self.visemes is not None:
+            self.visemes.check(overwrite=self.overwrite)
 
 
 @overload
@@ -106,7 +115,7 @@ def generate(
 def generate(
     anchor: PathLike | Anchor,
     speech: PathLike | Script,
-    output: PathLike,
+    output: PathLike | VideoOutput,
     *,
     contact_sheet: PathLike | None = None,
     signer: Signer | None = None,
@@ -119,7 +128,7 @@ def generate(
 def generate(
     anchor: PathLike | Anchor,
     speech: PathLike | Script,
-    output: PathLike | None = None,
+    output: PathLike | VideoOutput | None = None,
     *,
     contact_sheet: PathLike | None = None,
     signer: Signer | None = None,
@@ -133,9 +142,9 @@ def generate(
         anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "presenter"; or a loaded one.
         speech: any audio or video file, whose audio goes into the output unchanged, after the lead-in; or a script,
             which is spoken to such a file first.
-        output: video file to write, see `VideoOutput`. None returns the frames; labelling what becomes of them is then
-            up to the caller.
-        contact_sheet, signer, overwrite: see `VideoOutput`; without an output they have no effect.
+        output: video file to write, or a `VideoOutput`, which may have more files beside it. None returns the frames;
+            labelling what becomes of them is then up to the caller.
+        contact_sheet, signer, overwrite: see `VideoOutput`; beside one, or without an output, they have no effect.
         progress: called after each frame, see `Progress`.
         options: the fields of `GenerationConfig`, such as intensity=1.2.
 
@@ -151,8 +160,10 @@ def generate(
     what = speech if isinstance(speech, Script) else Path(speech)
     if output is None:
         return stream_frames(who, what, config, progress)
-    sheet = None if contact_sheet is None else Path(contact_sheet)
-    return write_video(who, what, VideoOutput(Path(output), sheet, signer, overwrite), config, progress)
+    if not isinstance(output, VideoOutput):
+        sheet = None if contact_sheet is None else Path(contact_sheet)
+        output = VideoOutput(Path(output), sheet, signer, overwrite)
+    return write_video(who, what, output, config, progress)
 
 
 def write_video(
@@ -188,17 +199,19 @@ def write_video(
         TalkingHeadError: one of its classes, for every input that cannot be used; nothing is written then.
     """
     started_s = time.monotonic()
-    output.check(has_alpha=config.has_alpha)
-    loaded = _open(anchor, config)
-    with _recording(speech, output.path.parent) as (recording, spoken):
-        performance = _prepare(loaded, recording, spoken, config, remark)
+    output.check(config)
+    loaded = open_anchor(anchor, config)
+    with recording_of(speech, output.path.parent) as (recording, spoken):
+        performance = prepare(loaded, recording, spoken, config, remark)
+        extra = ExtraFiles.of(output, performance.captions)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
         with performance, _writer(output, performance, origin, config) as writer:
-            first_at_s, passthrough = _write_frames(writer, performance.frames(sheet), len(timeline), progress)
+            first_at_s, passthrough = write_frames(writer, performance.frames(sheet), len(timeline), progress)
         if sheet is not None and output.contact_sheet is not None:
             sheet.write(output.contact_sheet)
+        extra.write()
         return {
             "output": str(output.path),
             **_report(performance, passthrough, time.monotonic() - started_s, first_at_s - started_s),
@@ -209,8 +222,19 @@ def write_video(
         }
 
 
+def encoder_of(config: GenerationConfig) -> EncoderSettings:
+    """Codecs and settings of the encoder."""
+    return replace(
+        QUALITIES[config.quality],
+        video_codec=config.video_codec,
+        audio_codec=config.audio_codec,
+        has_alpha=config.has_alpha,
+    )
+
+
 def _writer(output: VideoOutput, performance: Performance, origin: Origin, config: GenerationConfig) -> VideoWriter:
     """A writer of the video, which labels it when it is complete."""
+    track = performance.captions.text_track if config.subtitle_stream else None
     return VideoWriter(
         output.path,
         performance.framing.width,
@@ -218,10 +242,12 @@ def _writer(output: VideoOutput, performance: Performance, origin: Origin, confi
         frame_rate=performance.timeline.frame_rate,
         audio_from=performance.times.audio,
         metadata=ContainerMetadata(
-            container_tags(origin), lambda complete: _finish(complete, output.path.name, origin, output.signer)
+            container_tags(origin),
+            lambda complete: label_complete(complete, output.path.name, origin, output.signer),
+            track,
         ),
         overwrite=output.overwrite,
-        encoder=replace(QUALITIES[config.quality], has_alpha=config.has_alpha),
+        encoder=encoder_of(config),
     )
 
 
@@ -263,10 +289,10 @@ def stream_frames(
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used, before the first frame.
     """
-    loaded = _open(anchor, config)
+    loaded = open_anchor(anchor, config)
     with ExitStack() as opened:
-        recording, spoken = opened.enter_context(_recording(speech, None))
-        performance = opened.enter_context(_prepare(loaded, recording, spoken, config))
+        recording, spoken = opened.enter_context(recording_of(speech, None))
+        performance = opened.enter_context(prepare(loaded, recording, spoken, config))
         timeline = performance.timeline
         return FrameStream(
             frames=performance.frames(),
@@ -307,7 +333,11 @@ class Performance:
     """What is worth knowing of the inputs, a sentence each."""
     pictures: dict[str, dict[str, Any]]
     """What reading did to the pictures of the clip and of the expression video; nothing of one that is as it was."""
-    cutout: Cutout | None = None
+    captions: Captions
+    """What is said, in the time of the output."""
+    subtitles: BurnedSubtitles | None
+    """Those drawn into the frames."""
+    cutout: Cutout | None
     """Puts another background behind; None keeps the clip's own."""
 
     def __enter__(self) -> Self:
@@ -323,7 +353,7 @@ class Performance:
         return self.times.timeline
 
     def frames(self, sheet: ContactSheet | None = None) -> Iterator[UpdatedFrame]:
-        """The frames of the output, framed, with the visible label if there is one; to be asked for once.
+        """The frames of the output, framed, with subtitles and the visible label as asked for; to be asked for once.
 
         Those that a contact sheet asks for are added to it, with their mouth as it is before it is framed.
         """
@@ -337,24 +367,26 @@ class Performance:
             yield replace(frame, image=image, alpha=alpha)
 
     def _finished(self, source: int, frame: UpdatedFrame) -> tuple[ByteArray, ByteArray | None]:
-        """Image and alpha of an updated frame, framed, before its background, labeled; `source` is its number in the
-        clip."""
+        """Image and alpha of an updated frame, framed, before its background, with what is drawn on it; `source` is its
+        number in the clip."""
         if self.cutout is None:
             image, alpha = self.framing.applied(frame.image), None
         else:
             image, alpha = self.cutout.applied(source, frame.image, frame.time_s)
+        if self.subtitles is not None:
+            image = self.subtitles.drawn_on(image, frame.time_s)
         if self.label is None:
             return image, alpha
         return (self.label.drawn_on(image), None) if alpha is None else self.label.drawn_on_cutout(image, alpha)
 
 
-def _open(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
+def open_anchor(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
     """The anchor in memory; a device that is not there is found out before it is read."""
     choose_device(config.device)
     return anchor if isinstance(anchor, Anchor) else load_anchor(anchor_folder(anchor))
 
 
-def _prepare(
+def prepare(
     anchor: Anchor,
     recording: Path,
     spoken: SpokenFile | None,
@@ -370,19 +402,16 @@ def _prepare(
     if duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
     remarks = audio_remarks(audio)
-    leads = config.leads
-    length_s = leads.before_s + duration_s + leads.after_s
-    tracks = Tracks(video=config.video_track)
-    whole = plan(anchor, config.clip, length_s, config.face, tracks, config.clip_range)
-    times = whole_output(whole, leads, audio, duration_s)
-    if config.preview_range is not None:
-        times = preview(times, config.preview_range)
+    whole, times = _lay_out(anchor, audio, duration_s, config)
     framing = framing_for(anchor.face, times.timeline, config.aspect, config.picture_size)
     updater = FaceUpdater(anchor, whole.reconstruction, device)
     if config.clip is not None:
         check_person(whole, updater)
         remarks += video_remarks(config.clip, whole.tracks)
         remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
+    known = LazySpeech(audio, spoken, config, duration_s)
+    captions = Captions(known, -times.audio.begin_s, times.duration_s)
+    label, subtitles = drawings(config, captions, (framing.width, framing.height))
     adaptation = None
     if analysis is None:
         parts = iter([_from_file(anchor, config, times, audio)])
@@ -390,8 +419,7 @@ def _prepare(
         speech_model = load_speech_model(anchor, config.speech_encoder, device)
         own_voice = is_own_voice(anchor, recording, config)
         adaptation = adaptation_used(anchor, speech_model, own_voice)
-        phones = _phones(audio, spoken, config, duration_s)
-        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, phones, leads)
+        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, known.found.phones, config.leads)
         parts = expression_parts(anchor, speech_model, driving, times.speech_times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
@@ -407,20 +435,15 @@ def _prepare(
         target,
         duration_s,
         is_preview,
-        _label(config, framing),
+        label,
         adaptation,
         audio,
         tuple(remarks),
         _treatments(whole, config),
+        captions,
+        subtitles,
         _cutout(anchor, config, times, framing, remark),
     )
-
-
-def _label(config: GenerationConfig, framing: Framing) -> VisibleLabel | None:
-    """The text that is drawn into every frame, if there is one."""
-    if config.visible_label is None:
-        return None
-    return VisibleLabel(config.visible_label, framing.width, framing.height, config.label_font)
 
 
 def _cutout(
@@ -441,6 +464,64 @@ def _cutout(
 
     matte = matte_of(anchor, config.clip, Tracks(video=config.video_track), said_once)
     return cutout_for(matte, times.timeline, framing, named, times.stretch.begin_s)
+
+
+def _lay_out(
+    anchor: Anchor, audio: AudioFile, speech_s: float, config: GenerationConfig
+) -> tuple[Timeline, OutputTimes]:
+    """The timeline of the whole, and what the output shows of it."""
+    leads = config.leads
+    length_s = leads.before_s + speech_s + leads.after_s
+    tracks = Tracks(video=config.video_track)
+    whole = plan(anchor, config.clip, length_s, config.face, tracks, config.clip_range)
+    times = whole_output(whole, leads, audio, speech_s)
+    return whole, times if config.preview_range is None else preview(times, config.preview_range)
+
+
+def drawings(
+    config: GenerationConfig, captions: Captions, size: tuple[int, int]
+) -> tuple[VisibleLabel | None, BurnedSubtitles | None]:
+    """What is drawn into frames of a width and height: the visible label, and subtitles.
+
+    Raises:
+        OptionError, LabelError, MissingFileError: as `Captions.cues`, `VisibleLabel` and `BurnedSubtitles` raise them.
+    """
+    if config.subtitle_stream:
+        _ = captions.cues  # which are refused before the work where the words are not known
+    width, height = size
+    label = None
+    if config.visible_label is not None:
+        label = VisibleLabel(config.visible_label, width, height, config.label_font)
+    if not config.burn_subtitles:
+        return label, None
+    lowest_px = label.height_px if label is not None else 0
+    cues = captions.cues_of(line_width_in(width, height))
+    return label, BurnedSubtitles(cues, (width, height), config.subtitle_font, lowest_px)
+
+
+@dataclass(frozen=True)
+class ExtraFiles:
+    """Files beside the video that depend on what is said, ready to be written."""
+
+    subtitles: tuple[Path, tuple[Cue, ...]] | None
+    visemes: Callable[[], None] | None
+
+    @classmethod
+    def of(cls, output: VideoOutput, captions: Captions) -> ExtraFiles:
+        """Those that are asked for; raises OptionError where what they need is not known."""
+        visemes = output.visemes
+        subtitles = None if output.subtitles is None else (output.subtitles, captions.cues)
+        if visemes is None:
+            return cls(subtitles, None)
+        phones = captions.phones
+        return cls(subtitles, lambda: visemes.write(phones, captions.duration_s, output.path))
+
+    def write(self) -> None:
+        """Write them."""
+        if self.subtitles is not None:
+            write_captions(*self.subtitles)
+        if self.visemes is not None:
+            self.visemes()
 
 
 def _from_file(anchor: Anchor, config: GenerationConfig, times: OutputTimes, audio: AudioFile) -> FloatArray:
@@ -478,44 +559,15 @@ def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> b
     return config.voice_is_anchor == "yes"
 
 
-def _phones(
-    audio: AudioFile, spoken: SpokenFile | None, config: GenerationConfig, duration_s: float
-) -> KnownPhones | None:
-    """The phones that are spoken in a recording of that length, where the user or the text-to-speech engine tells them.
-
-    Raises:
-        MissingFileError, TableError: transcript or table of phones cannot be read, or does not fit the recording; or
-            the table's phones are in another notation than IPA or ARPABET.
-        ModelUnavailableError: what aligns a transcript is not installed.
-    """
-    if config.phones is not None:
-        phones = read_phone_times(config.phones).spoken
-        if not phones or phones[-1].end_s > duration_s + PHONES_BEYOND_S:
-            what = f"goes on to {phones[-1].end_s:.2f} s" if phones else "has pauses only"
-            raise TableError(
-                f"{config.phones} {what}, and {audio.path} lasts {duration_s:.2f} s; is it of another one?"
-            )
-        if sum(bool(symbols_of(phone.symbol)) for phone in phones) < len(phones) / 2:
-            raise TableError(f"{config.phones} has phones like {phones[0].symbol!r:.20}, and not in IPA or ARPABET.")
-        return KnownPhones(phones, is_synthetic=True)
-    if config.transcript is not None:
-        recording = read_audio(audio.path, whole=True, tracks=audio.tracks)
-        return KnownPhones(align_phones(config.transcript, recording).spoken, is_synthetic=False)
-    if spoken is None or spoken.phones is None:
-        return None
-    return KnownPhones(spoken.phones, is_synthetic=True)
-
-
-def _finish(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
-    """Label a complete output, before it takes its name; WebM has no place for XMP, its tags say the same."""
-    if complete.suffix.lower() != WEBM:
-        append_xmp(complete)
+def label_complete(complete: Path, name: str, origin: Origin, signer: Signer | None) -> None:
+    """Label a complete output, before it takes its name."""
+    append_xmp(complete)
     if signer is not None:
         signer.sign(complete, name, origin)
 
 
 @contextmanager
-def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, SpokenFile | None]]:
+def recording_of(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Path, SpokenFile | None]]:
     """The recording; a script is spoken to a file that is removed at the end, and of which more is known.
 
     That file lies in `folder`, the output's, which has room for it: the system's temporary folder is often in memory.
@@ -528,7 +580,7 @@ def _recording(speech: Path | Script, folder: Path | None) -> Iterator[tuple[Pat
         yield recording, write_speech(speech, recording)
 
 
-def _write_frames(
+def write_frames(
     writer: VideoWriter, frames: Iterator[UpdatedFrame], count: int, progress: Progress | None
 ) -> tuple[float, PassthroughReport]:
     """Encode on this thread while the frames are generated in others.

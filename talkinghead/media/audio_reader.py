@@ -187,6 +187,8 @@ class AudioSource:
             raise
         self.rate_hz = self._stream.rate
         self.channels = self._stream.channels
+        self.sample_format = self._stream.format.name.removesuffix("p")
+        """Of the decoded samples, FFmpeg's name: s16, s32, flt."""
         counted = self._container.format.name in _COUNTED_FORMATS
         self.clock = AudioClock(first_image_s, whole=whole, counted=counted)
         """Knows, once the blocks have been read, how much is missing."""

@@ -19,14 +19,17 @@ from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile, AudioSource
 from talkinghead.media.excerpts import excerpt
+from talkinghead.media.formats import AudioCodec
 from talkinghead.structures import DEFAULT_TRACKS, Audio, FloatArray, Tracks
 
 AUDIO_SUFFIXES = (".wav",)
 """What the name of a written audio file may end in."""
 AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sampling rates of AAC, ISO/IEC 14496-3."""
+OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+"""Sampling rates of Opus, RFC 6716."""
 FALLBACK_RATE_HZ = 48000
-"""Sampling rate of the audio track where AAC does not have the source's."""
+"""Sampling rate of the audio track where the codec does not have the source's."""
 
 
 def write_audio(path: Path, recordings: Iterable[Audio], *, overwrite: bool = False) -> float:
@@ -89,23 +92,23 @@ class AudioExcerpt:
 
 
 class AudioTrack:
-    """Copies the audio of one file into a video that is being written, encoded as AAC or Opus, block by block.
+    """Copies the audio of one file into a video that is being written, encoded block by block.
 
-    The sampling rate is the source's where AAC has it, and 48 kHz for Opus, which has no other. Mono stays mono; two
-    and more channels become stereo.
+    The sampling rate is the source's where the codec has it. Mono stays mono; two and more channels become stereo. The
+    lossless codecs keep the samples of integers up to 24 bits exactly, pcm those of any format.
     """
 
-    def __init__(self, audio: Path | AudioFile | AudioExcerpt, encoder: str = "aac") -> None:
-        """Open the source: all the audio of a file, or an excerpt of it; `encoder` is "aac" or "libopus".
+    def __init__(self, audio: Path | AudioFile | AudioExcerpt, codec: AudioCodec = "aac") -> None:
+        """Open the source: all the audio of a file, or an excerpt of it; `codec` is any but auto.
 
         Raises:
             MissingFileError, MediaError, NoAudioError: it cannot be read, or has no audio.
         """
         cut = AudioExcerpt.of(audio)
         self._source = AudioSource(cut.path, whole=True, tracks=cut.tracks)
-        self._encoder = encoder
-        keeps_rate = encoder == "aac" and self._source.rate_hz in AAC_RATES_HZ
-        self.rate_hz = self._source.rate_hz if keeps_rate else FALLBACK_RATE_HZ
+        self._codec = codec
+        rates_hz = {"aac": AAC_RATES_HZ, "opus": OPUS_RATES_HZ}.get(codec, (self._source.rate_hz,))
+        self.rate_hz = self._source.rate_hz if self._source.rate_hz in rates_hz else FALLBACK_RATE_HZ
         self._layout = "mono" if self._source.channels == 1 else "stereo"
         first, after = round(cut.begin_s * self.rate_hz), round(cut.silence_after_s * self.rate_hz)
         end = None if cut.end_s is None else round(cut.end_s * self.rate_hz)
@@ -115,10 +118,24 @@ class AudioTrack:
 
     def add_to(self, container: OutputContainer) -> None:
         """Add the stream to a container, before its header is written."""
-        self._stream = cast(AudioStream, container.add_stream(self._encoder, rate=self.rate_hz))
+        encoder, sample_format = self._encoder()
+        self._stream = cast(AudioStream, container.add_stream(encoder, rate=self.rate_hz))
         self._stream.layout = self._layout
-        # 96 kbit/s a channel is transparent; AAC allows at most 6144 bits a frame of 1024 samples.
-        self._stream.bit_rate = min(96_000, 6 * self.rate_hz) * self._stream.channels
+        if sample_format:
+            self._stream.format = sample_format
+        if self._codec in ("aac", "opus"):
+            # 96 kbit/s a channel is transparent; AAC allows at most 6144 bits a frame of 1024 samples.
+            self._stream.bit_rate = min(96_000, 6 * self.rate_hz) * self._stream.channels
+
+    def _encoder(self) -> tuple[str, str]:
+        """Names of the encoder and of the format of its samples, the narrowest that holds the source's; empty where it
+        has but one."""
+        held = self._source.sample_format
+        if self._codec == "pcm":
+            return {"u8": "pcm_s16le", "s16": "pcm_s16le", "s32": "pcm_s32le"}.get(held, "pcm_f32le"), ""
+        is_narrow = held in ("u8", "s16")
+        lossless = {"alac": ("alac", "s16p" if is_narrow else "s32p"), "flac": ("flac", "s16" if is_narrow else "s32")}
+        return lossless.get(self._codec, ({"opus": "libopus"}.get(self._codec, self._codec), ""))
 
     def mux_until(self, container: OutputContainer, time_s: float) -> None:
         """Encode up to `time_s` or a little more, so that audio and frames lie side by side in the file.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, cast
 
 import av
@@ -23,15 +23,59 @@ from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.audio_writer import AudioExcerpt, AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
-from talkinghead.media.encoders import QUALITIES as QUALITIES
-from talkinghead.media.encoders import EncoderSettings as EncoderSettings
-from talkinghead.media.encoders import encoder_for
-from talkinghead.structures import ByteArray, Frame
+from talkinghead.media.formats import FORMATS, AudioCodec, VideoCodec, check_alpha, choose_codecs
+from talkinghead.media.text_track import TextTrack, TextTrackWriter
+from talkinghead.structures import ByteArray, Frame, Quality
 
 MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
 STANDARD_TAGS = frozenset({"title", "artist", "album", "comment", "copyright", "date", "description", "genre"})
 """Container tags that the classic MP4 tag list knows; any other needs the key-value form."""
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Codecs, and settings of the video encoder."""
+
+    crf: int = 18
+    """Constant rate factor of libx264, 0 (lossless) to 51 (worst); 18 looks like the source. Other encoders get the
+    number of theirs that is as good."""
+    preset: str = "veryfast"
+    """x264's and x265's trade of encoding time against file size: "ultrafast" to "veryslow"."""
+    video_codec: VideoCodec = "auto"
+    """Of the pictures; see `formats.FORMATS`."""
+    audio_codec: AudioCodec = "auto"
+    """Of the audio; see `formats.FORMATS`."""
+    has_alpha: bool = False
+    """Whether the frames have an alpha channel, which is written: ProRes 4444 in .mov, VP9 in .webm."""
+
+    @property
+    def stream_options(self) -> Mapping[VideoCodec, tuple[str, dict[str, str]]]:
+        """Codec -> name of its encoder, and its options."""
+        quick = self.preset in ("ultrafast", "superfast", "veryfast")
+        # Frames that are not shown would get out of step with the alpha, a stream of its own.
+        alpha = {"auto-alt-ref": "0", "lag-in-frames": "0"} if self.has_alpha else {}
+        vp9 = {"crf": str(self.crf + 13), "b": "0", "deadline": "realtime" if quick else "good", "row-mt": "1"}
+        return {
+            "h264": ("libx264", {"crf": str(self.crf), "preset": self.preset}),
+            "hevc": ("libx265", {"crf": str(self.crf + 4), "preset": self.preset, "x265-params": "log-level=error"}),
+            "vp9": (
+                "libvpx-vp9",
+                vp9 | alpha | {"cpu-used": "8" if quick and self.has_alpha else "6" if quick else "2"},
+            ),
+        }
+
+
+QUALITIES: Mapping[Quality, EncoderSettings] = MappingProxyType(
+    {
+        "draft": EncoderSettings(crf=30, preset="superfast"),
+        "standard": EncoderSettings(),
+        "high": EncoderSettings(crf=12, preset="medium"),
+    }
+)
+"""Settings for looking at once, for most uses, and for what is edited and encoded again.
+
+`benchmarks/encoder_quality.py` measures them."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +87,15 @@ class ContainerMetadata:
     add_to_file: Callable[[Path], None] | None = None
     """Called with the complete file before it takes its name, to add what needs the finished bytes (an XMP packet, a
     signature); an exception cancels the file."""
+    text_track: TextTrack | None = None
+    """Subtitles that players show on demand."""
 
 
 class VideoWriter:
-    """Context manager that writes frames (BT.709, limited range) and the audio of another file; see `encoders`.
+    """Context manager that writes frames (yuv420p, BT.709, limited range) and the audio of another file.
 
-    Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds; WebM rounds all of them to
-    milliseconds. The last frame lasts
+    Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds; in WebM, which counts
+    milliseconds, to within half of one. The last frame lasts
     1 / `frame_rate`. An odd width or height grows by a copy of the last column or row, because 4:2:0 has no odd sizes.
     The whole audio of `audio_from` is copied, with its start and length, or an excerpt of it, interleaved with the
     frames (see `AudioTrack`).
@@ -73,17 +119,17 @@ class VideoWriter:
         """Describe the file; nothing is opened before the `with` block.
 
         Args:
-            path: ends in .mp4, .m4v, .mov or .webm.
+            path: ends in .mp4, .m4v, .mov or .webm, which chooses the container.
             width, height: of the frames, pixels.
             frame_rate: frames per second, their average if it varies.
             audio_from: media file whose audio is copied, or an excerpt of one; an `AudioFile` says which of its tracks.
             metadata: what the file says about itself; None: nothing.
             overwrite: replace an existing file.
-            encoder: quality and speed of the video encoder, and whether alpha is written; None: the defaults.
+            encoder: codecs, quality and speed of the video encoder; None: the defaults.
 
         Raises (on entering the `with` block, while writing, and on leaving it):
-            OutputExistsError, OutputError: the file exists; it cannot be written or not hold alpha, no frame was
-                written, or PyAV lacks an encoder.
+            OutputExistsError, OutputError: the file exists; it cannot be written, no frame was, or PyAV lacks an
+                encoder.
             MissingFileError, MediaError, NoAudioError: `audio_from` cannot be read, or has no audio.
         """
         self._path = Path(path)
@@ -93,18 +139,23 @@ class VideoWriter:
         self._audio_from = audio_from
         self._metadata = metadata or ContainerMetadata()
         self._overwrite = overwrite
-        self._settings = encoder or EncoderSettings()
+        self._encoder = encoder or EncoderSettings()
         self._ticks_hz = _ticks_hz(self.frame_rate)
         self._last_tick = -1
         self._converter = VideoReformatter()
 
     def __enter__(self) -> Self:
         check_output_path(self._path, overwrite=self._overwrite)
-        self._encoder = encoder_for(self._path, self._settings)
         with contextlib.ExitStack() as opened:
-            self._audio = AudioTrack(self._audio_from, self._encoder.audio) if self._audio_from else None
+            if self._encoder.has_alpha:
+                check_alpha(self._path)
+            video_codec, audio_codec = choose_codecs(self._path, self._encoder.video_codec, self._encoder.audio_codec)
+            self._video_codec: VideoCodec = video_codec
+            self._audio = AudioTrack(self._audio_from, audio_codec) if self._audio_from else None
             if self._audio:
                 opened.callback(self._audio.close)
+            track = self._metadata.text_track
+            self._texts = None if track is None else TextTrackWriter(track, FORMATS[self._path.suffix.lower()].text)
             self._partial = opened.enter_context(replacing(self._path))
             with self._output_errors():
                 self._container = self._open(opened)
@@ -125,7 +176,7 @@ class VideoWriter:
 
         Args:
             frame: its image is (height, width, 3) uint8 RGB, its time later than that of the frame before it; it has
-                alpha if that is written.
+                alpha where that is written.
 
         Raises:
             ValueError: the frame has another size or type, or lacks alpha, or its time is not later.
@@ -135,7 +186,7 @@ class VideoWriter:
         if frame.image.shape != (self._height, self._width, 3) or frame.image.dtype != np.uint8:
             expected = f"({self._height}, {self._width}, 3) uint8"
             raise ValueError(f"a frame has to be {expected}, not {frame.image.shape} {frame.image.dtype}")
-        if self._settings.has_alpha and (frame.alpha is None or frame.alpha.shape != frame.image.shape[:2]):
+        if self._encoder.has_alpha and (frame.alpha is None or frame.alpha.shape != frame.image.shape[:2]):
             raise ValueError("a frame has to have alpha of the size of its image")
         tick = round(frame.time_s * self._ticks_hz)
         if tick <= self._last_tick:
@@ -145,28 +196,39 @@ class VideoWriter:
             self._container.mux(self._stream.encode(self._to_video_frame(frame, tick)))
             if self._audio:
                 self._audio.mux_until(self._container, frame.time_s)
+            if self._texts:
+                self._texts.mux_until(self._container, frame.time_s)
 
     def _open(self, opened: contextlib.ExitStack) -> OutputContainer:
         """Create the partial file, with its header; `opened` closes it after a failure."""
         # Lengths in the edit list count in the movie's ticks: at the audio's rate, no sample is rounded away.
         movie_ticks_hz = self._audio.rate_hz if self._audio else self._ticks_hz
         flags = "+faststart" if self._metadata.tags.keys() <= STANDARD_TAGS else "+faststart+use_metadata_tags"
-        of_mp4 = {"movflags": flags, "movie_timescale": str(movie_ticks_hz)}
-        container = av.open(f"file:{self._partial}", "w", container_options={} if self._encoder.is_webm else of_mp4)
+        is_webm = self._path.suffix.lower() == ".webm"
+        options = {} if is_webm else {"movflags": flags, "movie_timescale": str(movie_ticks_hz)}
+        container = av.open(f"file:{self._partial}", "w", container_options=options)
         opened.callback(_close_quietly, container)
         container.metadata.update(self._metadata.tags)
         self._stream = self._add_video_stream(container)
         if self._audio:
             self._audio.add_to(container)
+        if self._texts:
+            self._texts.add_to(container)
         container.start_encoding()  # writes the header: what cannot be written fails here, not after the work
         return container
 
     def _add_video_stream(self, container: OutputContainer) -> VideoStream:
-        used = self._encoder
-        stream = cast(VideoStream, container.add_stream(used.name, rate=self.frame_rate, options=dict(used.options)))
+        # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
+        encoder, settings = self._encoder.stream_options[self._video_codec]
+        if self._encoder.has_alpha and self._video_codec != "vp9":
+            encoder, settings = "prores_ks", {"profile": "4444", "vendor": "apl0"}
+        settings |= {"chroma_sample_location": "center"}
+        stream = cast(VideoStream, container.add_stream(encoder, rate=self.frame_rate, options=settings))
+        if self._video_codec == "hevc":
+            stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players know
         stream.width = self._width + self._width % 2
         stream.height = self._height + self._height % 2
-        stream.pix_fmt = used.pixel_format
+        stream.pix_fmt = self._pixel_format
         stream.colorspace = Colorspace.ITU709
         stream.color_range = ColorRange.MPEG
         stream.color_primaries = ColorPrimaries.BT709
@@ -176,16 +238,23 @@ class VideoWriter:
         stream.codec_context.flags |= av.codec.context.Flags.frame_duration
         return stream
 
+    @property
+    def _pixel_format(self) -> str:
+        """FFmpeg's name of what is encoded."""
+        if not self._encoder.has_alpha:
+            return "yuv420p"
+        return "yuva420p" if self._video_codec == "vp9" else "yuva444p10le"
+
     def _to_video_frame(self, given: Frame, tick: int) -> VideoFrame:
         """A frame as the encoder takes it, of even size, at a time."""
         image: ByteArray = given.image
-        if self._settings.has_alpha and given.alpha is not None:
+        if self._encoder.has_alpha and given.alpha is not None:
             image = np.dstack([image, given.alpha])
         if self._width % 2 or self._height % 2:
             image = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), mode="edge")
         frame = self._converter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgba" if image.shape[2] == 4 else "rgb24"),
-            format=self._encoder.pixel_format,
+            format=self._pixel_format,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
             dst_colorspace=Colorspace.ITU709,
@@ -204,6 +273,8 @@ class VideoWriter:
         self._container.mux(self._stream.encode())
         if self._audio:
             self._audio.mux_rest(self._container)
+        if self._texts:
+            self._texts.mux_rest(self._container)
         self._container.close()
         if self._metadata.add_to_file:
             self._metadata.add_to_file(self._partial)

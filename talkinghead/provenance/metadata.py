@@ -47,9 +47,13 @@ def container_tags(origin: Origin) -> dict[str, str]:
 def append_xmp(path: Path) -> None:
     """Append the XMP packet to a complete MP4 or QuickTime file; at its end it changes no offset in the file.
 
+    WebM has no place for XMP, and stays as it is: its tags say the same.
+
     Raises:
         OSError: the file cannot be written.
     """
+    if path.suffix.lower() == ".webm":
+        return
     packet = _xmp_packet().encode()
     with path.open("ab") as file:
         file.write(struct.pack(">I4s", 8 + len(_XMP_BOX) + len(packet), b"uuid") + _XMP_BOX + packet)

@@ -53,8 +53,8 @@ def read_provenance(path: Path) -> Provenance:
     Raises:
         MissingFileError, MediaError: there is no such file, or it is not a media file.
     """
-    known = {name.casefold(): name for name in TAGS}  # Matroska writes names in capitals
-    tags = {known[name.casefold()]: value for name, value in read_tags(path).items() if name.casefold() in known}
+    known = {name.lower(): name for name in TAGS}  # WebM has the names in capitals
+    tags = {known[name.lower()]: value for name, value in read_tags(path).items() if name.lower() in known}
     manifest, notes = None, []
     try:
         manifest = read_manifest(path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from talkinghead.errors import LabelError, MissingFileError
+from talkinghead.errors import LabelError
+from talkinghead.media.fonts import load_font
 from talkinghead.structures import ByteArray
 
 LETTER_SHARE = 0.05
@@ -39,7 +40,7 @@ class VisibleLabel:
                 "The built-in font of the visible label has Latin letters only; name a font that has more."
             )
         letter_px = LETTER_SHARE * min(width, height)
-        letters = _load_font(font, letter_px)
+        letters = load_font(font, letter_px)
         left, top, right, bottom = (round(side) for side in letters.getbbox(text))
         margin = max(2, round(letter_px / 3))
         box_width, box_height = right - left + 2 * margin, bottom - top + 2 * margin
@@ -49,6 +50,8 @@ class VisibleLabel:
         ImageDraw.Draw(drawn).text((margin - left, margin - top), text, fill=255, font=letters)
         self._opacity = np.asarray(drawn, np.float32)[..., None] / 255
         """(h, w, 1), of the white letters."""
+        self.height_px = box_height
+        """How much of the lower edge it takes, pixels."""
         self._corner = (slice(height - box_height, height), slice(width - box_width, width))
 
     def drawn_on(self, image: ByteArray) -> ByteArray:
@@ -71,23 +74,3 @@ class VisibleLabel:
         labeled[self._corner] = np.round(colors).astype(np.uint8)
         visible[self._corner] = np.round(255 * total[..., 0]).astype(np.uint8)
         return labeled, visible
-
-
-def _load_font(path: Path | None, letter_px: float) -> ImageFont.FreeTypeFont:
-    """A font whose capital letters are `letter_px` high; None is the built-in one."""
-    if path is not None and not path.is_file():
-        raise MissingFileError(f"There is no font {path}.")
-    try:
-        # A font's size is not the height of its letters: measure one, then scale.
-        trial = _font_of_size(path, 100.0)
-        top, bottom = trial.getbbox("H")[1::2]
-        return _font_of_size(path, 100.0 * letter_px / max(bottom - top, 1))
-    except (OSError, ValueError) as error:
-        raise LabelError(f"{path} is not a font that can be read.") from error
-
-
-def _font_of_size(path: Path | None, size_px: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size_px) if path is None else ImageFont.truetype(str(path), size_px)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise LabelError("This build of Pillow draws no scalable letters; install Pillow from its wheel.")
-    return font

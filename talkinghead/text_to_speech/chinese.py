@@ -52,21 +52,22 @@ _LETTER = re.compile(r"(?<![A-Za-z'])A(?![A-Za-z'])")
 _LETTER_PHONES = "eɪ"
 
 
-def chinese_phonemes(text: str, foreign: Callable[[str], str]) -> str:
+def chinese_phonemes(text: str, foreign: Callable[[str], str], syllable_end: str = "") -> str:
     """Phonemes of a Chinese text.
 
     Args:
         text: may have words in other scripts, and words with their phones, in IPA or pinyin; numbers are words.
         foreign: gives the phonemes of a run of words in other scripts.
+        syllable_end: put after each Chinese character and each word with its phones.
     """
     phonemes: list[str] = []
     for part in split_marks(text):
         if isinstance(part, PhonedWord):
-            phonemes.append(_given(part))
+            phonemes.append(_given(part) + syllable_end)
             continue
         for run in _RUN.findall(part.translate(PUNCTUATION)):
             if re.match(f"[{HAN}]", run):
-                phonemes.append("".join(_syllables(run)))
+                phonemes += (syllable + syllable_end for syllable in _syllables(run))
             else:
                 phonemes.append(f" {_foreign(run, foreign)} " if any(map(str.isalpha, run)) else run)
     return " ".join("".join(phonemes).split())

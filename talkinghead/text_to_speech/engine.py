@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from talkinghead.structures import Audio
+from talkinghead.text_to_speech.breaks import Break
 
 PAUSE = "|"
 """Symbol of a `Phone` that is silence; IPA's own sign of a minor break."""
@@ -33,6 +34,26 @@ class Phone:
 
 
 @dataclass(frozen=True)
+class Word:
+    """One word of an utterance, and when it is heard."""
+
+    text: str
+    """With the punctuation that belongs to it."""
+    start_s: float
+    """Beginning of its first phone, in seconds from the start of the utterance."""
+    end_s: float
+    """End of its last phone, in seconds from the start of the utterance."""
+    ends: Break | None = None
+    """What of the text ends with it."""
+    is_exact: bool = True
+    """Whether the times are those of phones; otherwise they are estimated within the sentence."""
+
+    def shifted(self, by_s: float) -> Word:
+        """The same word later by so many seconds; by a negative number, earlier."""
+        return replace(self, start_s=self.start_s + by_s, end_s=self.end_s + by_s)
+
+
+@dataclass(frozen=True)
 class Utterance:
     """One synthesized sentence."""
 
@@ -40,17 +61,32 @@ class Utterance:
     """At the engine's own sampling rate."""
     phones: tuple[Phone, ...] | None = None
     """In order, without gaps, from 0 to the end of the audio; None where the engine does not report them."""
+    words: tuple[Word, ...] | None = None
+    """In order; None where the engine does not report them."""
 
 
 def join(utterances: Sequence[Utterance]) -> Utterance:
     """Concatenate one or more utterances of one voice; pauses that meet become one.
 
-    The result has phones only if all of them have.
+    The result has phones, and words, only if all of them have.
     """
     rate_hz = utterances[0].audio.rate_hz
     samples = np.concatenate([utterance.audio.samples for utterance in utterances])
     phones = join_phones([(utterance.audio.duration_s, utterance.phones) for utterance in utterances])
-    return Utterance(Audio(samples, rate_hz), phones)
+    words = join_words([(utterance.audio.duration_s, utterance.words) for utterance in utterances])
+    return Utterance(Audio(samples, rate_hz), phones, words)
+
+
+def join_words(parts: Sequence[tuple[float, Sequence[Word] | None]]) -> tuple[Word, ...] | None:
+    """Words of utterances in a row, each given with its length in seconds; None if those of one are not known."""
+    joined: list[Word] = []
+    start_s = 0.0
+    for duration_s, words in parts:
+        if words is None:
+            return None
+        joined += [word.shifted(start_s) for word in words]
+        start_s += duration_s
+    return tuple(joined)
 
 
 def join_phones(parts: Sequence[tuple[float, Sequence[Phone] | None]]) -> tuple[Phone, ...] | None:

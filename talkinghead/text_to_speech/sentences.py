@@ -5,11 +5,14 @@ Nothing is lost: together, the chunks have every visible character of the text, 
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+
+from talkinghead.text_to_speech.breaks import Break
+from talkinghead.text_to_speech.written_words import as_written, cut_parts, split_words
 
 MAX_WEIGHT = 300
 """Weight of the longest chunk, about 20 s of speech. Engines' own limits (hibari 400 phones, kokoro 510) are higher."""
@@ -19,17 +22,6 @@ SYLLABLE_WEIGHT = 5
 """Weight of a character that is read as a syllable or a word: a digit, a sign, a Chinese character. Letters weigh 1."""
 
 
-class Break(IntEnum):
-    """What ends where a chunk ends; a greater one asks for a longer pause."""
-
-    CLAUSE = 1
-    """A part of a sentence that is too long to be synthesized at once."""
-    SENTENCE = 2
-    """A sentence that another one of its paragraph follows."""
-    PARAGRAPH = 3
-    """The last sentence of a paragraph."""
-
-
 @dataclass(frozen=True)
 class TextChunk:
     """A sentence, or a part of one that is too long."""
@@ -37,6 +29,9 @@ class TextChunk:
     text: str
     """On one line, not empty, without control characters."""
     ends: Break
+    written: tuple[tuple[str, int], ...] = ()
+    """What a reader sees for it: parts of the text before it was rewritten, and for how many words of `split_words`
+    each stands."""
 
 
 _LINE_BREAK = re.compile(r"\r\n?")
@@ -82,13 +77,15 @@ def split_text(text: str, rewrite: Callable[[str], str] | None = None) -> Iterat
     for paragraph in _PARAGRAPH.split(_LINE_BREAK.sub("\n", text)):
         sentences = list(_sentences(_on_one_line(paragraph)))
         for number, sentence in enumerate(sentences, 1):
-            if rewrite is not None:
-                sentence = _rewritten(sentence, rewrite)
-            if not sentence:
+            said = sentence if rewrite is None else _rewritten(sentence, rewrite)
+            if not said:
                 continue
-            *parts, rest = _parts(sentence)
-            yield from (TextChunk(part, Break.CLAUSE) for part in parts)
-            yield TextChunk(rest, Break.PARAGRAPH if number == len(sentences) else Break.SENTENCE)
+            parts = list(_parts(said))
+            spoken = [split_words(part) for part in parts]
+            written = cut_parts(as_written(sentence, list(itertools.chain(*spoken))), list(map(len, spoken)))
+            last = Break.PARAGRAPH if number == len(sentences) else Break.SENTENCE
+            for index, (part, seen) in enumerate(zip(parts, written, strict=True), 1):
+                yield TextChunk(part, last if index == len(parts) else Break.CLAUSE, tuple(seen))
 
 
 def _rewritten(sentence: str, rewrite: Callable[[str], str]) -> str:

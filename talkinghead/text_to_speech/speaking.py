@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import NothingToSpeakError, TextError, VoiceUnavailableError
 from talkinghead.structures import Audio, BoolArray, FloatArray
+from talkinghead.text_to_speech.breaks import Break
 from talkinghead.text_to_speech.config import SpeakingConfig
 from talkinghead.text_to_speech.engine import PAUSE, Engine, Phone, Utterance, Voice, join
 from talkinghead.text_to_speech.formats.document import read_document, recognize
@@ -22,7 +23,9 @@ from talkinghead.text_to_speech.passages import Document, Passage
 from talkinghead.text_to_speech.phones import FOREIGN, PhonedWords
 from talkinghead.text_to_speech.pronunciation import Pronunciations
 from talkinghead.text_to_speech.registry import DEFAULT_VOICE, find_voice
-from talkinghead.text_to_speech.sentences import Break, TextChunk, split_text
+from talkinghead.text_to_speech.sentences import TextChunk, split_text
+from talkinghead.text_to_speech.word_times import heard_words
+from talkinghead.text_to_speech.written_words import split_words
 
 LEAD_S = 0.3
 """Silence before the first word, in seconds, so that the video starts with the mouth at rest."""
@@ -119,7 +122,7 @@ def speak(
     for passage in document.passages:
         begins: Passage | None = passage
         for chunk in reader.chunks(passage):
-            utterance = reader.spoken(chunk.text, script.config.speed * passage.rate)
+            utterance = reader.spoken(chunk, script.config.speed * passage.rate)
             if utterance is not None:
                 yield track.placed(utterance, chunk.ends, begins)
                 begins = None
@@ -185,7 +188,7 @@ class _Reader:
         self._unsaid += normalized.unsaid
         return normalized.text
 
-    def spoken(self, chunk: str, speed: float) -> Utterance | None:
+    def spoken(self, chunk: TextChunk, speed: float) -> Utterance | None:
         """A chunk synthesized; None where nothing in it can be pronounced, which is reported.
 
         Raises:
@@ -196,7 +199,7 @@ class _Reader:
             raise TextError(
                 f"Speed and SSML rate together are {speed:.3g}; from {MIN_SPEED:g} to {MAX_SPEED:g} can be spoken."
             )
-        sentence = self._words.expanded(chunk, with_phones=self._reads_phones)
+        sentence = self._words.expanded(chunk.text, with_phones=self._reads_phones)
         try:
             if speed == 1:
                 utterance = self._engine.speak(sentence, self._voice.name)
@@ -205,14 +208,16 @@ class _Reader:
             else:
                 raise VoiceUnavailableError(f"The voice {self._voice.name} has one speed; leave --speed out.")
         except NothingToSpeakError:
-            self._skip(self._words.expanded(chunk, with_phones=False))
+            self._skip(self._words.expanded(chunk.text, with_phones=False))
             return None
-        plain = FOREIGN.sub(" ", chunk)
+        plain = FOREIGN.sub(" ", chunk.text)
         unsayable = getattr(self._engine, "unsayable", None)
         left_out = [] if unsayable is None else unsayable(plain, self._voice.name)
         for part in (*unreadable_words(plain, self._voice.scripts), *left_out):
             self._skip(part)
-        return utterance
+        seen = [(self._words.expanded(text, with_phones=False), count) for text, count in chunk.written]
+        words = heard_words(seen, split_words(chunk.text), utterance, _speech_bounds(utterance))
+        return replace(utterance, words=words)
 
 
 class _Track:
@@ -257,7 +262,7 @@ class _Track:
                 silence_s = (usual_s if asked_s is None else asked_s) - 2 * self.margin_s
         # Of a passage with a time, the silence before the first word gives way if there is no time for it.
         lead_s = self.margin_s + min(0.0, max(-self.margin_s, silence_s)) if is_timed else self.margin_s
-        self.last = self._loudness.normalize(_trim(utterance, lead_s, self.margin_s))
+        self.last = _ending(self._loudness.normalize(_trim(utterance, lead_s, self.margin_s)), ends)
         self._ends = ends
         whole = self.last if silence_s <= 0 else join([_silence(self.last, silence_s), self.last])
         self._length_s += whole.audio.duration_s
@@ -279,6 +284,14 @@ class _Track:
         )
 
 
+def _ending(utterance: Utterance, ends: Break) -> Utterance:
+    """An utterance whose last word says what ends with it."""
+    if not utterance.words:
+        return utterance
+    *before, last = utterance.words
+    return replace(utterance, words=(*before, replace(last, ends=ends)))
+
+
 def unreadable_words(text: str, scripts: tuple[str, ...]) -> list[str]:
     """Words with a letter of none of the scripts (see `Voice.scripts`); without scripts, no words."""
     if not scripts:
@@ -293,11 +306,11 @@ def _letter_names(word: str) -> Iterator[str]:
 
 
 def _silence(like: Utterance, duration_s: float) -> Utterance:
-    """Silence at the sampling rate of another utterance, as one pause if that has phones."""
+    """Silence at the sampling rate of another utterance, as one pause if that has phones, and without words."""
     rate_hz = like.audio.rate_hz
     samples = np.zeros(round(duration_s * rate_hz), np.float32)
     phones = None if like.phones is None else (Phone(PAUSE, 0.0, len(samples) / rate_hz),)
-    return Utterance(Audio(samples, rate_hz), phones)
+    return Utterance(Audio(samples, rate_hz), phones, ())
 
 
 def _trim(utterance: Utterance, lead_s: float, margin_s: float) -> Utterance:
@@ -310,7 +323,8 @@ def _trim(utterance: Utterance, lead_s: float, margin_s: float) -> Utterance:
     fade = np.linspace(0, 1, min(round(FADE_S * rate_hz), len(kept)), dtype=np.float32)
     kept[: len(fade)] *= fade
     kept[len(kept) - len(fade) :] *= fade[::-1]
-    return Utterance(Audio(kept, rate_hz), _cut_phones(utterance, start / rate_hz, end / rate_hz))
+    words = None if utterance.words is None else tuple(word.shifted(-start / rate_hz) for word in utterance.words)
+    return Utterance(Audio(kept, rate_hz), _cut_phones(utterance, start / rate_hz, end / rate_hz), words)
 
 
 def _speech_bounds(utterance: Utterance) -> tuple[float, float]:

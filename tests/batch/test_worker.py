@@ -38,8 +38,13 @@ EVERY_OPTION = {
     "aspect": "9:16",
     "size": "720p",
     "quality": "draft",
+    "video_codec": "hevc",
+    "audio_codec": "alac",
     "visible_label": "AI",
     "label_font": "font.ttf",
+    "subtitle_stream": True,
+    "burn_subtitles": True,
+    "subtitle_font": "font.ttf",
 }
 
 
@@ -73,7 +78,8 @@ def test_every_column_of_a_job_file_reaches_the_video(calls: list[tuple[Any, ...
         assert sent == job
         assert renderer.render(sent, tmp_path / job.output) == {"frames": len(calls)}
     values: dict[str, Any] = dict(EVERY_OPTION)
-    values |= {name: tmp_path / values[name] for name in ("clip", "expression", "transcript", "label_font")}
+    files = ("clip", "expression", "transcript", "label_font", "subtitle_font")
+    values |= {name: tmp_path / values[name] for name in files}
     values["clip_range"] = ClipRange(1, 3)
     values["speech_encoder"] = str(tmp_path / "encoder")
     (_, speech, output, config, _), (_, script, _, plain, _) = calls

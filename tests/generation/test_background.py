@@ -19,7 +19,6 @@ from talkinghead.batch.jobs import read_jobs
 from talkinghead.errors import (
     CheckpointError,
     JobFileError,
-    LabelError,
     MediaError,
     MissingFileError,
     OptionError,
@@ -144,7 +143,7 @@ def test_what_cannot_hold_it_is_refused_before_anything_is_made(
     with pytest.raises(OutputError, match=r"\.mp4 cannot hold a transparent background; end the name in \.mov"):
         made(cut_anchor, speech, tmp_path / "out.mp4", expression_file, background="transparent")
     signer = Signer("certificate", "key", "es256")
-    with pytest.raises(LabelError, match="WebM file cannot hold a C2PA manifest"):
+    with pytest.raises(OutputError, match="C2PA has no manifests in WebM"):
         made(cut_anchor, speech, tmp_path / "out.webm", expression_file, signer=signer)
     with pytest.raises(MissingFileError, match="nowhere.png"):
         made(cut_anchor, speech, tmp_path / "out.mp4", expression_file, background="nowhere.png")

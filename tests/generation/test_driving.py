@@ -17,7 +17,7 @@ from speech_models import needs_default_weights
 from talkinghead.anchor import Anchor
 from talkinghead.errors import CheckpointError, OptionError, TableError
 from talkinghead.files import load_arrays, save_arrays
-from talkinghead.generation import anchor_driver, driving, pipeline
+from talkinghead.generation import anchor_driver, driving
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.driving import (
     adaptation_used,
@@ -25,6 +25,7 @@ from talkinghead.generation.driving import (
     expression_from_speech,
     load_speech_model,
 )
+from talkinghead.generation.known_speech import known_speech
 from talkinghead.generation.pipeline import generate
 from talkinghead.media.audio_reader import AudioFile, read_audio
 from talkinghead.speech import calibration as calibration_module
@@ -41,6 +42,10 @@ from talkinghead.text_to_speech import Phone
 from talkinghead.text_to_speech.speech_file import SpokenFile
 
 pytestmark = pytest.mark.usefixtures("own_caches")
+
+
+def _phones(audio: Path, spoken: SpokenFile | None, config: GenerationConfig, duration_s: float) -> KnownPhones | None:
+    return known_speech(AudioFile(audio), spoken, config, duration_s).phones
 
 
 def named(encoder: str, predictor: str) -> Any:
@@ -228,11 +233,11 @@ def test_phones_come_from_the_engine_or_the_user(tmp_path: Path) -> None:
     phones = (Phone("b", 0.0, 0.1), Phone("ɑ", 0.1, 0.3))
     table = tmp_path / "phones.tsv"
     write_phone_times(table, phones)
-    told = pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, phones), GenerationConfig(), 1.0)
-    read = pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(phones=table), 1.0)
+    told = _phones(tmp_path / "speech.wav", SpokenFile({}, phones), GenerationConfig(), 1.0)
+    read = _phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
     assert told == read == KnownPhones(phones, is_synthetic=True)
-    assert pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(), 1.0) is None
-    assert pipeline._phones(tmp_path / "speech.wav", SpokenFile({}, None), GenerationConfig(), 1.0) is None
+    assert _phones(tmp_path / "speech.wav", None, GenerationConfig(), 1.0) is None
+    assert _phones(tmp_path / "speech.wav", SpokenFile({}, None), GenerationConfig(), 1.0) is None
     with pytest.raises(OptionError, match="not both"):
         GenerationConfig(phones=table, transcript=table)
 
@@ -245,13 +250,13 @@ def test_phones_that_do_not_fit_are_refused(tmp_path: Path, text: str, reason: s
     table = tmp_path / "phones.txt"
     table.write_text(text)
     with pytest.raises(TableError, match=reason):
-        pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(phones=table), 1.0)
+        _phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
 
 
 def test_a_table_in_any_order_gives_phones_in_that_of_time(tmp_path: Path) -> None:
     table = tmp_path / "phones.txt"
     table.write_text("0.2 0.4 a\n0.0 0.3 B\n0.4 0.5 sp\n")
-    found = pipeline._phones(AudioFile(tmp_path / "speech.wav"), None, GenerationConfig(phones=table), 1.0)
+    found = _phones(tmp_path / "speech.wav", None, GenerationConfig(phones=table), 1.0)
     assert found is not None and found.phones == (Phone("B", 0.0, 0.2), Phone("a", 0.2, 0.4))
 
 

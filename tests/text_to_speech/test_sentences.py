@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from talkinghead.text_to_speech.breaks import Break
 from talkinghead.text_to_speech.chinese import FINALS, INITIALS, chinese_phonemes, syllable
-from talkinghead.text_to_speech.sentences import MAX_WEIGHT, Break, split_text
+from talkinghead.text_to_speech.sentences import MAX_WEIGHT, split_text
 
 WORDS = st.sampled_from([
     *("Dr.", "3.14", "U.S.", "e.g.", "word", "Word", "No.", "5", "end.", "Really?!", "他说：", "好的。", "“", "”", ","),

@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 
 from talkinghead.errors import TextError
+from talkinghead.text_to_speech.breaks import Break
 from talkinghead.text_to_speech.normalization.say_as import say_as
 from talkinghead.text_to_speech.passages import Document, Passage
 from talkinghead.text_to_speech.phones import PhonedWords
-from talkinghead.text_to_speech.sentences import Break
 
 STRENGTH_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.6, "x-strong": 1.0}
 """Strength of a break -> its pause in seconds."""

@@ -1,0 +1,1 @@
+"""Captions and visemes: what is read, and what a drawn mouth does, while a speech is heard."""
