@@ -8,6 +8,7 @@ reconstruction.safetensors      identity, expression, pose and misfit of every f
 network.safetensors             weights of the face update network
 appearance.safetensors          appearance statistics of the person's crops
 speech_adaptation.safetensors   change of the expression predictor by fine-tuning; absent where it does not help
+matte.safetensors               the person cut out of every frame; absent unless training was asked for it
 speech_calibration.safetensors  from the speech model's expression to the person's own; absent where there was no model
 training.png                    held-out frames: true image, image to be filled, result, and result driven by speech
 
@@ -56,11 +57,12 @@ NETWORK_FILE = "network.safetensors"
 APPEARANCE_FILE = "appearance.safetensors"
 CALIBRATION_FILE = "speech_calibration.safetensors"
 ADAPTATION_FILE = "speech_adaptation.safetensors"
+MATTE_FILE = "matte.safetensors"
 REQUIRED = (TRACK_FILE, FACE_MODEL_FILE, RECONSTRUCTION_FILE, NETWORK_FILE)
 """Files that every ANCHOR has, beside anchor.json and the clip."""
 LOOP_FIELDS = tuple(field.name for field in fields(Loop))
 """Keys of a loop in anchor.json."""
-OPTIONAL = (APPEARANCE_FILE, CALIBRATION_FILE, ADAPTATION_FILE)
+OPTIONAL = (APPEARANCE_FILE, CALIBRATION_FILE, ADAPTATION_FILE, MATTE_FILE)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Anchor:
     clips must be too, since the network has learned one kind of pose."""
     tracks: Tracks = DEFAULT_TRACKS
     """Which audio and video track of the clip it was made of."""
+    matte: Path | None = None
+    """File of its clip's matte, see `matting.clip_matte`; None where the folder has none."""
 
     @property
     def model(self) -> FaceModel:
@@ -161,6 +165,7 @@ def load_anchor(folder: PathLike) -> Anchor:
         loops=_loops(folder, description, reconstruction),
         is_steady=description["clip"].get("steady") is True,
         tracks=_tracks(description["clip"]),
+        matte=folder / MATTE_FILE if MATTE_FILE in hashes else None,
     )
 
 

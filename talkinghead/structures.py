@@ -133,6 +133,8 @@ class Frame:
     """(H, W, 3) uint8, RGB, full range, upright."""
     time_s: float
     """Presentation time in seconds from the start of the clip, >= 0."""
+    alpha: ByteArray | None = None
+    """(H, W) uint8, 0 transparent, 255 opaque, beside straight colors (not multiplied by it); None: all is opaque."""
 
 
 class Recording(Protocol):

@@ -17,7 +17,7 @@ FLOORS = (
     {"files", "tables", "device"},
     {"weights"},
     {"media"},
-    {"face", "metrics", "provenance", "text_to_speech"},
+    {"face", "matting", "metrics", "provenance", "text_to_speech"},
     {"network", "speech", "captions"},
     {"anchor", "clip_check"},
     {"generation"},

@@ -20,6 +20,7 @@ from talkinghead.anchor import read_description
 from talkinghead.errors import JobFileError, TalkingHeadError
 from talkinghead.files import VIDEO_SUFFIXES, read_text
 from talkinghead.generation.config import GenerationConfig
+from talkinghead.media.formats import ALPHA_SUFFIXES
 from talkinghead.options.fields import Option, options_of, parse_face
 from talkinghead.structures import ClipRange, FaceChoice
 from talkinghead.tables import read_rows, unknown_column
@@ -280,6 +281,11 @@ def _problems_of(job: Job) -> Iterator[str]:
     if job.text is not None:
         yield from _complaint(_check_voice, job.voice or DEFAULT_VOICE)
     yield from _complaint(_check_anchor, job.anchor)
+    named = job.options.named_background
+    if job.options.has_alpha and Path(job.output).suffix.lower() not in ALPHA_SUFFIXES:
+        yield f"a transparent background needs an output that ends in {' or '.join(ALPHA_SUFFIXES)}"
+    if isinstance(named, Path):
+        yield from (f"{problem} (background)" for problem in _complaint(_check_file, str(named)))
     for name, path in (("speech", job.speech), *((name, getattr(job.options, name)) for name in OPTIONS)):
         if isinstance(path, Path):
             yield from (f"{problem} ({name})" for problem in _complaint(_check_file, str(path)))

@@ -173,5 +173,6 @@ def _third_party(weight: registry.Weight) -> Finding:
     if registry.is_intact(path, weight):
         return Finding(subject, State.OK, str(path))
     if os.environ.get(registry.MODELS_VARIABLE):
-        return Finding(subject, State.MISSING, f"not in {path.parent}", f"put {weight.file_name} there")
+        state = State.NOTE if weight.is_optional else State.MISSING
+        return Finding(subject, state, f"not in {path.parent}", f"put {weight.file_name} there")
     return Finding(subject, State.NOTE, "downloaded when needed", "talkinghead models --fetch")

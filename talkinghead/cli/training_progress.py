@@ -22,6 +22,7 @@ LINE_EVERY_S = 10.0
 
 _STAGES = {
     "tracking": "Tracking the face",
+    "matting": "Cutting out the person",
     "speech": "Fitting the speech model",
     "cropping": "Reading the clip",
     "training": "Training",

@@ -8,7 +8,15 @@ from typing import Literal, TypedDict
 
 from talkinghead.errors import CoefficientError, OptionError
 from talkinghead.generation.leads import LEAD_S, LONGEST_LEAD_S, Leads
-from talkinghead.generation.output_options import Size, TimeRange, parse_preview, parse_size
+from talkinghead.generation.output_options import (
+    TRANSPARENT,
+    NamedBackground,
+    Size,
+    TimeRange,
+    parse_background,
+    parse_preview,
+    parse_size,
+)
 from talkinghead.media.formats import AudioCodec, VideoCodec
 from talkinghead.options.fields import check_options, device_option, option
 from talkinghead.speech.voice_activity import VoiceActivityConfig
@@ -121,6 +129,13 @@ class GenerationConfig:
         help="Codec of the audio: aac, alac, flac or opus in .mp4, aac, alac or pcm in .mov, opus in .webm; auto is "
         "the usual one. alac, flac and pcm lose nothing.",
     )
+    background: str | None = option(
+        None,
+        help="What is behind the anchor instead of the clip's own background: transparent (.mov or .webm), a color "
+        "such as #00b140 or white, or a picture or video file.",
+        may_be_folder=True,
+        metavar="transparent|COLOR|FILE",
+    )
     visible_label: str | None = option(
         None, help="Short text to draw into a corner of every frame, such as AI-generated."
     )
@@ -142,9 +157,13 @@ class GenerationConfig:
             raise OptionError("video_track is of another clip; give that too, or leave it out.")
         if self.subtitle_font is not None and not self.burn_subtitles:
             raise OptionError("subtitle_font is for subtitles in the frames; ask for burn_subtitles too.")
+        if self.has_alpha and self.burn_subtitles:
+            raise OptionError("Subtitles are not drawn on a transparent background; take subtitle_stream or a file.")
+        if self.has_alpha and self.video_codec != "auto":
+            raise OptionError("A transparent background chooses the video codec: ProRes in .mov, VP9 in .webm.")
         if self.transcript is not None and self.phones is not None:
             raise OptionError("Give either a transcript or a table of phones, not both.")
-        _ = self.preview_range, self.picture_size  # both raise where the text cannot be read
+        _ = self.preview_range, self.picture_size, self.named_background  # raise where the text cannot be read
 
     @property
     def voice_activity(self) -> VoiceActivityConfig:
@@ -168,6 +187,16 @@ class GenerationConfig:
     def picture_size(self) -> Size | None:
         """The wanted size of the picture; None is the clip's, or that of the crop."""
         return None if self.size is None else parse_size(self.size)
+
+    @property
+    def named_background(self) -> NamedBackground | None:
+        """The background that is asked for; None leaves the clip's own."""
+        return None if self.background is None else parse_background(self.background)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the frames have an alpha channel."""
+        return self.named_background == TRANSPARENT
 
 
 class GenerationOptions(TypedDict, total=False):
@@ -194,6 +223,7 @@ class GenerationOptions(TypedDict, total=False):
     quality: Quality
     video_codec: VideoCodec
     audio_codec: AudioCodec
+    background: str | None
     visible_label: str | None
     label_font: Path | None
     subtitle_stream: bool

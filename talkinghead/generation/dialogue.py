@@ -140,8 +140,8 @@ def _joined(streams: Sequence[Iterator[UpdatedFrame]]) -> Iterator[UpdatedFrame]
         yield UpdatedFrame(
             np.concatenate([one.image for one in shown], axis=1),
             frame.time_s,
-            reason,
-            min(one.blend_weight for one in shown),
+            reject_reason=reason,
+            blend_weight=min(one.blend_weight for one in shown),
         )
 
 

@@ -42,7 +42,7 @@ def updated_frames(
     for batch, updated in rendered:
         weights = batch.frame_weights()
         for image, reason, weight in zip(updater.paste(batch, updated), batch.reject_reasons, weights, strict=True):
-            yield UpdatedFrame(image, next(times_s), reason, weight)
+            yield UpdatedFrame(image, next(times_s), reject_reason=reason, blend_weight=weight)
 
 
 def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:

@@ -1,9 +1,11 @@
-"""Options of the output that are written as texts: the range of a preview, and the size of the picture."""
+"""Options of the output that are written as texts: range of a preview, size of the picture, background."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from talkinghead.errors import OptionError
 
@@ -13,6 +15,13 @@ SMALLEST_PX, LARGEST_PX = 64, 8192
 """Least and greatest width and height."""
 SAME_SHAPE = 0.01
 """A width and height whose ratio differs by up to this share from the picture's does not visibly distort it."""
+
+TRANSPARENT: Literal["transparent"] = "transparent"
+"""The name of no background: the output has an alpha channel."""
+Color = tuple[int, int, int]
+"""Red, green, blue, 0 to 255."""
+NamedBackground = Literal["transparent"] | Color | Path
+"""A background that is asked for."""
 
 _SECONDS = r"(\d{1,6}(?:\.\d{1,6})?)\s*s?"
 _RANGE = re.compile(rf"(?:{_SECONDS}\s*-\s*)?{_SECONDS}", re.ASCII)
@@ -92,3 +101,31 @@ def parse_size(text: str) -> Size:
     if found and found[3]:
         return Size(shorter=numbers[0])
     return Size(*numbers)
+
+
+def parse_background(text: str) -> NamedBackground:
+    """What a text names: no background (`transparent`), a color as CSS has it (`#00b140`, `rgb(0, 177, 64)`, `white`),
+    or else the path of a picture or video.
+
+    Raises:
+        OptionError: the text is empty, or begins like a color and is none, or names one with an alpha of its own.
+    """
+    from PIL import ImageColor  # the command line imports this module at once, and Pillow takes its time
+
+    named = text.strip()
+    if not named:
+        raise OptionError("background has to be transparent, a color such as #00b140, or a picture or video file.")
+    if named.lower() == TRANSPARENT:
+        return TRANSPARENT
+    try:
+        color = ImageColor.getrgb(named)
+    except ValueError as error:
+        if named.startswith("#"):
+            raise OptionError(
+                f"background {named!r:.60} is no color; three or six digits are expected, as in #00b140. "
+                f"A file of that name is ./{named:.60}"
+            ) from error
+        return Path(named)
+    if len(color) != 3:
+        raise OptionError(f"background {named!r:.60} is half transparent; give a color without alpha, or transparent.")
+    return color

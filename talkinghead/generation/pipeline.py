@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from talkinghead.face.region_removal import crop_frame
 from talkinghead.files import PathLike, check_output_path, sha256_of
 from talkinghead.generation.coefficient_files import is_table
 from talkinghead.generation.config import GenerationConfig, GenerationOptions
+from talkinghead.generation.cutout import Cutout, before_squares, cutout_for, matte_of
 from talkinghead.generation.driving import (
     SpeechDriving,
     adaptation_used,
@@ -43,7 +44,7 @@ from talkinghead.generation.person_check import check_person
 from talkinghead.generation.stream import FrameStream, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, audio_lead_s
-from talkinghead.media.formats import choose_codecs
+from talkinghead.media.formats import check_alpha, choose_codecs
 from talkinghead.media.images import ContactSheet
 from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.media.video_reader import read_video_info
@@ -87,6 +88,8 @@ class VideoOutput:
         """Raise OutputExistsError or OutputError where a file cannot be written, or does not hold what is asked for."""
         check_output_path(self.path, overwrite=self.overwrite)
         choose_codecs(self.path, config.video_codec, config.audio_codec)
+        if config.has_alpha:
+            check_alpha(self.path)
         if self.signer is not None and self.path.suffix.lower() == ".webm":
             raise OutputError(f"{self.path}: C2PA has no manifests in WebM; sign an .mp4 or .mov.")
         if self.contact_sheet is not None:
@@ -206,7 +209,7 @@ def write_video(
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
         sheet = None if output.contact_sheet is None else ContactSheet(len(timeline))
-        with _writer(output, performance, origin, config) as writer:
+        with performance, _writer(output, performance, origin, config) as writer:
             frames = performance.frames(sheet)
             first_at_s, passthrough = write_frames(writer, frames, len(timeline), progress, show)
         if sheet is not None and output.contact_sheet is not None:
@@ -224,7 +227,12 @@ def write_video(
 
 def encoder_of(config: GenerationConfig) -> EncoderSettings:
     """Codecs and settings of the encoder."""
-    return replace(QUALITIES[config.quality], video_codec=config.video_codec, audio_codec=config.audio_codec)
+    return replace(
+        QUALITIES[config.quality],
+        video_codec=config.video_codec,
+        audio_codec=config.audio_codec,
+        has_alpha=config.has_alpha,
+    )
 
 
 def _writer(output: VideoOutput, performance: Performance, origin: Origin, config: GenerationConfig) -> VideoWriter:
@@ -287,7 +295,7 @@ def stream_frames(
     loaded = open_anchor(anchor, config)
     with ExitStack() as opened:
         recording, spoken = opened.enter_context(recording_of(speech, None))
-        performance = prepare(loaded, recording, spoken, config)
+        performance = opened.enter_context(prepare(loaded, recording, spoken, config))
         timeline = performance.timeline
         return FrameStream(
             frames=performance.frames(),
@@ -301,6 +309,7 @@ def stream_frames(
             progress=progress,
             remarks=performance.remarks,
             pictures=performance.pictures,
+            has_alpha=config.has_alpha,
             held=opened.pop_all(),
         )
 
@@ -331,6 +340,15 @@ class Performance:
     """What is said, in the time of the output."""
     subtitles: BurnedSubtitles | None
     """Those drawn into the frames."""
+    cutout: Cutout | None
+    """Puts another background behind; None keeps the clip's own."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.cutout is not None and self.cutout.background is not None:
+            self.cutout.background.close()
 
     @property
     def timeline(self) -> Timeline:
@@ -344,15 +362,25 @@ class Performance:
         """
         crops = self.updater.crops
         for number, frame in enumerate(updated_frames(self.updater, self.timeline, self.expression)):
-            image = self.framing.applied(frame.image)
-            if self.subtitles is not None:
-                image = self.subtitles.drawn_on(image, frame.time_s)
-            if self.label is not None:
-                image = self.label.drawn_on(image)
+            image, alpha = self._finished(int(self.timeline.frames[number]), frame)
             if sheet is not None and sheet.wants(number):
                 to_frame = crops.to_frame[self.timeline.frames[number]]
-                sheet.add(image, crop_frame(frame.image, to_frame, crops.size_px))
-            yield replace(frame, image=image)
+                shown = image if alpha is None else before_squares(image, alpha)
+                sheet.add(shown, crop_frame(frame.image, to_frame, crops.size_px))
+            yield replace(frame, image=image, alpha=alpha)
+
+    def _finished(self, source: int, frame: UpdatedFrame) -> tuple[ByteArray, ByteArray | None]:
+        """Image and alpha of an updated frame, framed, before its background, with what is drawn on it; `source` is its
+        number in the clip."""
+        if self.cutout is None:
+            image, alpha = self.framing.applied(frame.image), None
+        else:
+            image, alpha = self.cutout.applied(source, frame.image, frame.time_s)
+        if self.subtitles is not None:
+            image = self.subtitles.drawn_on(image, frame.time_s)
+        if self.label is None:
+            return image, alpha
+        return (self.label.drawn_on(image), None) if alpha is None else self.label.drawn_on_cutout(image, alpha)
 
 
 def open_anchor(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
@@ -417,7 +445,28 @@ def prepare(
         _treatments(whole, config),
         captions,
         subtitles,
+        _cutout(anchor, config, times, framing, remark),
     )
+
+
+def _cutout(
+    anchor: Anchor,
+    config: GenerationConfig,
+    times: OutputTimes,
+    framing: Framing,
+    remark: Callable[[str], None] | None,
+) -> Cutout | None:
+    """What puts another background behind the frames, where that is asked for."""
+    named = config.named_background
+    if named is None:
+        return None
+
+    def said_once(frames: int) -> None:
+        if frames == 1 and remark is not None:
+            remark("The person is cut out of the clip first; that is kept for later videos.")
+
+    matte = matte_of(anchor, config.clip, Tracks(video=config.video_track), said_once)
+    return cutout_for(matte, times.timeline, framing, named, times.stretch.begin_s)
 
 
 def _lay_out(

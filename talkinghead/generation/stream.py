@@ -47,6 +47,8 @@ class FrameStream:
     """What is worth knowing of the inputs, a sentence each."""
     pictures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What reading did to the pictures of the clip and of the expression video, see `PictureTreatment.as_dict`."""
+    has_alpha: bool = False
+    """Whether each frame has an alpha channel: what is behind the anchor is transparent."""
     held: ExitStack = field(default_factory=ExitStack)
     """What is closed with the stream."""
 

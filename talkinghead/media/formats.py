@@ -35,6 +35,18 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 """By the suffix of the file's name."""
 
+ALPHA_SUFFIXES = (".mov", ".webm")
+"""Files that can hold an alpha channel: ProRes 4444 (16 bits) and VP9 (8 bits), colors straight in both."""
+
+
+def check_alpha(path: Path) -> None:
+    """Raise OutputError where a file of that suffix cannot hold an alpha channel."""
+    suffix = path.suffix.lower()
+    if suffix not in ALPHA_SUFFIXES:
+        raise OutputError(
+            f"{path}: {suffix} cannot hold a transparent background; end the name in .mov (ProRes 4444) or .webm (VP9)."
+        )
+
 
 def choose_codecs(path: Path, video: VideoCodec, audio: AudioCodec) -> tuple[VideoCodec, AudioCodec]:
     """The codecs of a video that is to be written.

@@ -23,7 +23,7 @@ from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.audio_writer import AudioExcerpt, AudioTrack
 from talkinghead.media.colors import EXACT_COLORS
-from talkinghead.media.formats import FORMATS, AudioCodec, VideoCodec, choose_codecs
+from talkinghead.media.formats import FORMATS, AudioCodec, VideoCodec, check_alpha, choose_codecs
 from talkinghead.media.text_track import TextTrack, TextTrackWriter
 from talkinghead.structures import ByteArray, Frame, Quality
 
@@ -46,16 +46,23 @@ class EncoderSettings:
     """Of the pictures; see `formats.FORMATS`."""
     audio_codec: AudioCodec = "auto"
     """Of the audio; see `formats.FORMATS`."""
+    has_alpha: bool = False
+    """Whether the frames have an alpha channel, which is written: ProRes 4444 in .mov, VP9 in .webm."""
 
     @property
     def stream_options(self) -> Mapping[VideoCodec, tuple[str, dict[str, str]]]:
         """Codec -> name of its encoder, and its options."""
         quick = self.preset in ("ultrafast", "superfast", "veryfast")
+        # Frames that are not shown would get out of step with the alpha, a stream of its own.
+        alpha = {"auto-alt-ref": "0", "lag-in-frames": "0"} if self.has_alpha else {}
         vp9 = {"crf": str(self.crf + 13), "b": "0", "deadline": "realtime" if quick else "good", "row-mt": "1"}
         return {
             "h264": ("libx264", {"crf": str(self.crf), "preset": self.preset}),
             "hevc": ("libx265", {"crf": str(self.crf + 4), "preset": self.preset, "x265-params": "log-level=error"}),
-            "vp9": ("libvpx-vp9", vp9 | {"cpu-used": "6" if quick else "2"}),
+            "vp9": (
+                "libvpx-vp9",
+                vp9 | alpha | {"cpu-used": "8" if quick and self.has_alpha else "6" if quick else "2"},
+            ),
         }
 
 
@@ -140,6 +147,8 @@ class VideoWriter:
     def __enter__(self) -> Self:
         check_output_path(self._path, overwrite=self._overwrite)
         with contextlib.ExitStack() as opened:
+            if self._encoder.has_alpha:
+                check_alpha(self._path)
             video_codec, audio_codec = choose_codecs(self._path, self._encoder.video_codec, self._encoder.audio_codec)
             self._video_codec: VideoCodec = video_codec
             self._audio = AudioTrack(self._audio_from, audio_codec) if self._audio_from else None
@@ -166,22 +175,25 @@ class VideoWriter:
         """Append a frame.
 
         Args:
-            frame: its image is (height, width, 3) uint8 RGB, its time later than that of the frame before it.
+            frame: its image is (height, width, 3) uint8 RGB, its time later than that of the frame before it; it has
+                alpha where that is written.
 
         Raises:
-            ValueError: the frame has another size or type, or its time is not later.
+            ValueError: the frame has another size or type, or lacks alpha, or its time is not later.
             OutputError: the file cannot be written, such as when the disk is full.
             MediaError: the audio that belongs beside the frame is damaged.
         """
         if frame.image.shape != (self._height, self._width, 3) or frame.image.dtype != np.uint8:
             expected = f"({self._height}, {self._width}, 3) uint8"
             raise ValueError(f"a frame has to be {expected}, not {frame.image.shape} {frame.image.dtype}")
+        if self._encoder.has_alpha and (frame.alpha is None or frame.alpha.shape != frame.image.shape[:2]):
+            raise ValueError("a frame has to have alpha of the size of its image")
         tick = round(frame.time_s * self._ticks_hz)
         if tick <= self._last_tick:
             raise ValueError(f"frame times have to increase from 0 on; {frame.time_s} s is too early")
         self._last_tick = tick
         with self._output_errors():
-            self._container.mux(self._stream.encode(self._timed(frame.image, tick)))
+            self._container.mux(self._stream.encode(self._timed(frame, tick)))
             if self._audio:
                 self._audio.mux_until(self._container, frame.time_s)
             if self._texts:
@@ -198,8 +210,10 @@ class VideoWriter:
         opened.callback(_close_quietly, container)
         container.metadata.update(self._metadata.tags)
         encoder, settings = self._encoder.stream_options[self._video_codec]
-        size = (self._width, self._height)
-        self._stream = add_video_stream(container, encoder, size, self.frame_rate, self._ticks_hz, settings)
+        if self._encoder.has_alpha and self._video_codec != "vp9":
+            encoder, settings = "prores_ks", {"profile": "4444", "vendor": "apl0"}
+        size, pixels = (self._width, self._height), self._pixel_format
+        self._stream = add_video_stream(container, encoder, size, self.frame_rate, self._ticks_hz, settings, pixels)
         if self._audio:
             self._audio.add_to(container)
         if self._texts:
@@ -207,9 +221,20 @@ class VideoWriter:
         container.start_encoding()  # writes the header: what cannot be written fails here, not after the work
         return container
 
-    def _timed(self, image: ByteArray, tick: int) -> VideoFrame:
-        """(H, W, 3) uint8 RGB as a frame at a time."""
-        return to_video_frame(image, self._converter, tick, self._ticks_hz, self.frame_rate)
+    def _timed(self, frame: Frame, tick: int) -> VideoFrame:
+        """A frame as the encoder takes it, at a time."""
+        image: ByteArray = frame.image
+        if self._encoder.has_alpha and frame.alpha is not None:
+            image = np.dstack([image, frame.alpha])
+        pixels = self._pixel_format
+        return to_video_frame(image, self._converter, tick, self._ticks_hz, self.frame_rate, pixels)
+
+    @property
+    def _pixel_format(self) -> str:
+        """FFmpeg's name of what is encoded."""
+        if not self._encoder.has_alpha:
+            return "yuv420p"
+        return "yuva420p" if self._video_codec == "vp9" else "yuva444p10le"
 
     def _finish(self) -> None:
         """Complete the partial file; it takes its name when this returns."""
@@ -248,8 +273,9 @@ def add_video_stream(
     frame_rate: Fraction,
     ticks_hz: int,
     settings: Mapping[str, str],
+    pixels: str = "yuv420p",
 ) -> VideoStream:
-    """Add a stream of video (yuv420p, BT.709, limited range) to a container.
+    """Add a stream of video (BT.709, limited range) to a container.
 
     Args:
         container: that is being written, before its header is.
@@ -258,6 +284,7 @@ def add_video_stream(
         frame_rate: frames per second.
         ticks_hz: resolution of the timestamps.
         settings: of the encoder, by name.
+        pixels: FFmpeg's name of the format of its frames.
     """
     # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
     options = {**settings, "chroma_sample_location": "center"}
@@ -265,7 +292,7 @@ def add_video_stream(
     if stream.codec_context.codec.canonical_name == "hevc":
         stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players know
     stream.width, stream.height = (side + side % 2 for side in size)
-    stream.pix_fmt = "yuv420p"
+    stream.pix_fmt = pixels
     stream.colorspace = Colorspace.ITU709
     stream.color_range = ColorRange.MPEG
     stream.color_primaries = ColorPrimaries.BT709
@@ -277,22 +304,28 @@ def add_video_stream(
 
 
 def to_video_frame(
-    image: ByteArray, converter: VideoReformatter, tick: int, ticks_hz: int, frame_rate: Fraction
+    image: ByteArray,
+    converter: VideoReformatter,
+    tick: int,
+    ticks_hz: int,
+    frame_rate: Fraction,
+    pixels: str = "yuv420p",
 ) -> VideoFrame:
-    """An image as an even-sized yuv420p frame at a time.
+    """An image as an even-sized frame at a time.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, or (H, W, 4) with alpha.
         converter: the same for all frames of a video.
         tick, ticks_hz: time of the frame, and resolution of the timestamps.
         frame_rate: frames per second, which is how long the frame lasts.
+        pixels: FFmpeg's name of the format of the frame.
     """
     height, width = image.shape[:2]
     if width % 2 or height % 2:
         image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     frame = converter.reformat(
-        VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
-        format="yuv420p",
+        VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgba" if image.shape[2] == 4 else "rgb24"),
+        format=pixels,
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.MPEG,
         dst_colorspace=Colorspace.ITU709,

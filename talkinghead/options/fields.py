@@ -58,7 +58,7 @@ class Option:
     error: type[TalkingHeadError]
     """Raised for a value that is not allowed."""
     may_be_folder: bool
-    """Whether a text is the path of a folder, where there is one of that name."""
+    """Whether a text is the path of a folder or file, where there is one of that name."""
     metavar: str
     """Placeholder of the value in the command's help; empty for that of its type."""
 

@@ -60,3 +60,17 @@ class VisibleLabel:
         background = image[self._corner] * np.float32(BACKGROUND_BRIGHTNESS)
         labeled[self._corner] = np.round(background + self._opacity * (255 - background)).astype(np.uint8)
         return labeled
+
+    def drawn_on_cutout(self, image: ByteArray, alpha: ByteArray) -> tuple[ByteArray, ByteArray]:
+        """The same where the image is transparent: (H, W, 3) straight colors and (H, W) alpha, uint8.
+
+        Whatever is put behind it later is darkened behind the letters, as the image itself is.
+        """
+        labeled, visible = image.copy(), alpha.copy()
+        shines_through = (1 - self._opacity) * np.float32(BACKGROUND_BRIGHTNESS)
+        own = alpha[self._corner][..., None].astype(np.float32) / 255
+        total = 1 - shines_through * (1 - own)
+        colors = (shines_through * own * image[self._corner] + self._opacity * 255) / np.maximum(total, 1e-6)
+        labeled[self._corner] = np.round(colors).astype(np.uint8)
+        visible[self._corner] = np.round(255 * total[..., 0]).astype(np.uint8)
+        return labeled, visible

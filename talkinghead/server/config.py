@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from talkinghead.errors import OptionError
+from talkinghead.generation.output_options import TRANSPARENT, Color, parse_background
 from talkinghead.options.fields import check_options, device_option, option
 
 LEAST_TOKEN_CHARACTERS = 16
@@ -54,6 +55,12 @@ class ServerConfig:
     most_speech_s: int = option(
         3600, help="Longest speech that may be rendered or played.", low=1, high=86_400, unit="seconds"
     )
+    background: str | None = option(
+        None,
+        help="What is behind live anchors instead of their clips' own backgrounds: a color such as #00b140 or white, "
+        "or a picture or video file; a client may ask for another color.",
+        metavar="COLOR|FILE",
+    )
     device: str = device_option()
 
     def __post_init__(self) -> None:
@@ -63,6 +70,16 @@ class ServerConfig:
                 f"Everybody who reaches {self.host} could use the server; give --token-file, or --host 127.0.0.1."
             )
         self.ice_servers()
+        _ = self.named_background
+
+    @property
+    def named_background(self) -> Color | Path | None:
+        """What is behind live anchors; None leaves their clips' own.
+
+        Raises:
+            OptionError: it cannot be read, or is transparent.
+        """
+        return None if self.background is None else opaque_background(self.background)
 
     def token(self) -> str | None:
         """What clients must present; None where only this machine can connect and none is asked for.
@@ -127,6 +144,21 @@ def _first_line(path: Path, what: str) -> str:
         raise OptionError(
             f"The {what} file {path} cannot be read; write {'a random line' if what == 'token' else 'it'} into it."
         ) from error
+
+
+def opaque_background(text: str) -> Color | Path:
+    """What a text names, see `parse_background`.
+
+    Raises:
+        OptionError: as there; or it is transparent.
+    """
+    named = parse_background(text)
+    if named == TRANSPARENT or isinstance(named, str):
+        raise OptionError(
+            "Live video has no alpha channel, so that its background cannot be transparent: name a color that the "
+            "receiver keys out, such as #00ff00."
+        )
+    return named
 
 
 def is_loopback(host: str) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from talkinghead.generation.output_options import Color
 from talkinghead.server.answers import field, read_json
+from talkinghead.server.config import opaque_background
 from talkinghead.server.sessions import ServedSession
 from talkinghead.server.texts import script_of
 from talkinghead.server.uploads import receive_body
@@ -30,7 +32,7 @@ def routes(service: Service) -> list[BaseRoute]:
     async def open_session(request: Request) -> Response:
         body = await read_json(request)
         anchor = field(body, "anchor", str, "presenter")
-        served = await run_in_threadpool(service.sessions.open, anchor)
+        served = await run_in_threadpool(service.sessions.open, anchor, service.behind(_color(body)))
         return JSONResponse(describe(service, served), 201)
 
     async def show(request: Request) -> Response:
@@ -75,6 +77,21 @@ def routes(service: Service) -> list[BaseRoute]:
         Route(f"{one}/interrupt", interrupt, methods=["POST"]),
         Route(f"{one}/offer", offer, methods=["POST"]),
     ]
+
+
+def _color(body: dict[str, Any]) -> Color | None:
+    """The color that a client wants behind the anchor; None where it names none.
+
+    Raises:
+        ValueError, OptionError: it is none; a client names no files.
+    """
+    text = field(body, "background", str, "")
+    if not text:
+        return None
+    named = opaque_background(text)
+    if not isinstance(named, tuple):
+        raise ValueError("The background of a session is a color, such as #00b140.")
+    return named
 
 
 def describe(service: Service, served: ServedSession) -> dict[str, object]:

@@ -38,7 +38,8 @@ def routes(service: Service) -> list[BaseRoute]:
     async def offer(request: Request) -> dict[str, Any]:
         body = await read_json(request)
         sdp = field(body, "sdp", str)
-        served = await run_in_threadpool(service.sessions.open, field(body, "avatar", str, DEFAULT_ANCHOR))
+        anchor = field(body, "avatar", str, DEFAULT_ANCHOR)
+        served = await run_in_threadpool(service.sessions.open, anchor, service.behind())
         try:
             answer = await service.connect(served, sdp, "VP8")
         except BaseException:

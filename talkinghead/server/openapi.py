@@ -51,7 +51,7 @@ OPERATIONS = (
     Operation("get", "/api/voices", "All voices that can be used.", None, {"default": "hibari", "voices": []}),
     Operation("get", "/api/ice-servers", "STUN and TURN servers for the browser.", None, {"ice_servers": []}),
     Operation("post", "/api/sessions", "Open a live session; 429 where the machine would not keep up.",
-              {"anchor": "presenter"}, SESSION, 201),
+              {"anchor": "presenter", "background": "#00b140"}, SESSION, 201),
     Operation("get", ONE_SESSION, "What a session does.", None, SESSION),
     Operation("delete", ONE_SESSION, "End a session.", None, None, 204),
     Operation("post", f"{ONE_SESSION}/offer", "Answer a WebRTC offer for one video and one audio track.",

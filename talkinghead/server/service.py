@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
 from talkinghead.errors import TalkingHeadError
+from talkinghead.generation.output_options import Color
+from talkinghead.live.before_background import before_background
 from talkinghead.live.performer import Performer
+from talkinghead.live.resident import ResidentAnchor
 from talkinghead.server.anchors import Anchors
 from talkinghead.server.broadcasts import Broadcasts
 from talkinghead.server.clip_checks import ClipChecks
@@ -43,6 +47,19 @@ class Service:
     def performer(self, name: str) -> Performer:
         """An anchor in memory."""
         return self.anchors.resident(name)
+
+    def behind(self, color: Color | None = None) -> Callable[[Performer], Performer] | None:
+        """What puts a background behind a session's anchor: that color, or the server's; None where it has none."""
+        named = color or self.config.named_background
+        if named is None:
+            return None
+
+        def dressed(performer: Performer) -> Performer:
+            if not isinstance(performer, ResidentAnchor):
+                raise TypeError("only an anchor can be cut out")
+            return before_background(performer, named)
+
+        return dressed
 
     def warm(self, name: str = "presenter") -> None:
         """Load an anchor and a voice before anybody asks for them, in a thread of its own."""

@@ -45,16 +45,22 @@ class Sessions:
         self._lock = threading.Lock()
         self._sessions: dict[int, ServedSession] = {}
 
-    def open(self, anchor: str) -> ServedSession:
-        """Begin a session of an anchor; loading it may take seconds.
+    def open(self, anchor: str, behind: Callable[[Performer], Performer] | None = None) -> ServedSession:
+        """Begin a session of an anchor; loading it may take seconds, cutting it out for the first time minutes.
+
+        Args:
+            anchor: its name.
+            behind: puts another background behind it; None leaves its own.
 
         Raises:
             MissingFileError: there is no such anchor.
             BusyError: the machine would not keep up.
-            CheckpointError, ModelUnavailableError: the anchor cannot be loaded.
+            CheckpointError, ModelUnavailableError: the anchor cannot be loaded, or not cut out.
+            MediaError: the background cannot be read.
         """
         self.close_unused()
-        player = Player(LiveSession(self._performer_of(anchor)))
+        performer = self._performer_of(anchor)
+        player = Player(LiveSession(performer if behind is None else behind(performer)))
         served = ServedSession(secrets.randbelow(LARGEST_NUMBER - 1) + 1, anchor, player)
         with self._lock:
             self._sessions[served.number] = served

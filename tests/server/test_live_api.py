@@ -76,6 +76,20 @@ def test_a_session_of_nobody_is_refused(body: object, status: int, client: TestC
     assert set(answer.json()) == {"error"}
 
 
+@pytest.mark.parametrize(
+    ("background", "reason"),
+    [
+        ("transparent", "cannot be transparent"),
+        ("#12345", "is no color"),
+        ("/etc/hostname", "is a color, such as"),
+        (3, ""),
+    ],
+)
+def test_a_client_may_name_a_color_and_nothing_else(background: object, reason: str, client: TestClient) -> None:
+    answer = client.post("/api/sessions", json={"background": background})
+    assert 400 <= answer.status_code < 500 and reason in answer.json()["error"]
+
+
 def test_a_body_that_is_no_json_or_too_large_is_refused(client: TestClient) -> None:
     assert client.post("/api/sessions", content=b"{").status_code == 400
     assert client.post("/api/sessions", content=b"[" * 100_000).status_code == 400

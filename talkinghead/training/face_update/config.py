@@ -140,6 +140,11 @@ class TrainingConfig:
     video_track: int | None = option(
         None, help="Video track of CLIP, by its number from 1 on, instead of the default or largest one.", low=1
     )
+    matte: bool = option(
+        False,
+        help="Also cut the person out of every frame of CLIP and keep that in the ANCHOR, for `generate --background`, "
+        "which otherwise does so when it first needs it.",
+    )
     consent: str | None = option(
         None, help="Who agreed to be animated, when and where; kept in the ANCHOR's anchor.json."
     )
@@ -173,6 +178,7 @@ class TrainingOptions(TypedDict, total=False):
     clip_range: ClipRange | None
     audio_track: int | None
     video_track: int | None
+    matte: bool
     consent: str | None
     device: str
     loop: LoopConfig

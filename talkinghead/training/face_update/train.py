@@ -23,6 +23,7 @@ from talkinghead.anchor import (
     APPEARANCE_FILE,
     CALIBRATION_FILE,
     FACE_MODEL_FILE,
+    MATTE_FILE,
     NETWORK_FILE,
     RECONSTRUCTION_FILE,
     TRACK_FILE,
@@ -53,6 +54,7 @@ from talkinghead.files import PathLike, locked, sha256_of, writing
 from talkinghead.generation.loops import cached_loops, check_range, frames_in
 from talkinghead.generation.passthrough import reject_reasons
 from talkinghead.generation.timeline import is_constant_rate
+from talkinghead.matting.clip_matte import cached_matte, save_matte
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.remarks import audio_remarks, video_remarks
 from talkinghead.media.video_reader import read_video_info
@@ -109,7 +111,7 @@ def train(
         inspect: called with the clip before it is trained on, but not where a training is resumed; what it raises ends
             the training.
         options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, early_stop, resume,
-            face, clip_range, audio_track, video_track, consent, device, loop.
+            face, clip_range, audio_track, video_track, matte, consent, device, loop.
 
     Returns:
         What anchor.json records.
@@ -170,6 +172,7 @@ def continue_training(
         config,
         consent=config.consent or loaded.consent,
         clip_range=config.clip_range or loaded.clip_range,
+        matte=config.matte or loaded.matte is not None,
         loop=loop,
         audio_track=config.audio_track or loaded.tracks.audio,
         video_track=config.video_track or loaded.tracks.video,
@@ -232,6 +235,8 @@ def _train(
                 progress=lambda frames: report(TrainingProgress("tracking", 0.0, frames)),
             )
             with writing(output):
+                if config.matte:
+                    _make_matte(work / MATTE_FILE, clip, config.tracks, report)
                 prepared = _prepare(work, clip, track, config, remarks)
                 trainer = _prepare_trainer(work, prepared, config.loop, device, start)
                 sheet = _prepare_sheet(work, clip, prepared, trainer, config.tracks)
@@ -295,6 +300,13 @@ class _Remarks:
             if remark not in self.found:
                 self.found.append(remark)
                 self.report(TrainingProgress("remark", 0.0, 0, remark=remark))
+
+
+def _make_matte(path: Path, clip: Path, tracks: Tracks, report: Report) -> None:
+    """Cut the person out of a clip, unless a training that is resumed has done so."""
+    if not path.is_file():
+        matte = cached_matte(clip, tracks, lambda frames: report(TrainingProgress("matting", 0.0, frames)))
+        save_matte(path, matte)
 
 
 def _media_remarks(clip: Path, tracks: Tracks) -> list[str]:

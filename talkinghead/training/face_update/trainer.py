@@ -53,11 +53,11 @@ class TrainingProgress:
     """Progress of a training, as it is reported about once a second."""
 
     stage: str
-    """tracking, speech, cropping, training or done; or remark, see there."""
+    """tracking, matting, speech, cropping, training or done; or remark, see there."""
     done: float
     """Share of the stage, in [0, 1]."""
     step: int
-    """Training steps so far; frames so far while tracking."""
+    """Training steps so far; frames so far while tracking and matting."""
     seconds_left: float | None = None
     """Estimated time until the loop ends; None where it is not known."""
     quality: HeldOutQuality | None = None
