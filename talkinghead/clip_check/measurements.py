@@ -27,7 +27,8 @@ from talkinghead.errors import (
 )
 from talkinghead.face.face_model import load_face_model
 from talkinghead.face.landmarks import FaceLandmarker
-from talkinghead.face.reconstruction import frame_rate_of, reconstruct, rotation_matrices
+from talkinghead.face.reconstruction import frame_rate_of, reconstruct
+from talkinghead.face.rotations import rotation_matrices
 from talkinghead.face.topology import LEFT_CHEEK, MESH_VERTICES, RIGHT_CHEEK
 from talkinghead.face.tracking import track_file
 from talkinghead.media.audio_reader import read_audio

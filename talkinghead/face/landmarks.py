@@ -19,7 +19,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError
@@ -222,6 +221,8 @@ class _Network:
         Raises:
             ModelUnavailableError: it does not load, or has other shapes.
         """
+        from ai_edge_litert.interpreter import Interpreter  # a trained anchor speaks without it
+
         try:
             with without_notices():
                 self._interpreter: Any = Interpreter(model_content=content, num_threads=1)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
+from talkinghead.face.rotations import Array, rotation_matrices
 from talkinghead.structures import FloatArray
-
-Array = NDArray[np.float64]
-"""Array of float64 numbers, in which poses and coefficients are solved for."""
 
 GAUSS_NEWTON_STEPS = 4
 """Gauss-Newton steps after the closed-form start."""
@@ -102,5 +98,5 @@ def _gauss_newton(pose: Pose, points: Array, observed: Array, axes: Array) -> Po
     gradient = np.einsum("tria,tri->ta", jacobian, weight * residual)
     step = np.clip(np.linalg.solve(normal + 1e-12 * np.eye(7), gradient[..., None])[..., 0], *STEP_LIMITS)
     # Rotation and scale are updated multiplicatively: R stays a rotation and the scale stays positive.
-    matrix = Rotation.from_rotvec(step[:, :3]).as_matrix() @ pose.matrix
+    matrix = rotation_matrices(step[:, :3]) @ pose.matrix
     return Pose(matrix, pose.scale * np.exp(step[:, 3]), pose.translation + step[:, 4:])

@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
-from scipy.spatial.transform import Rotation
 
 from talkinghead.errors import NoFaceError
 from talkinghead.face.face_model import FaceModel
 from talkinghead.face.pose import Array, Pose, fit_similarity, unproject
+from talkinghead.face.rotations import axis_angles, rotation_matrices
 from talkinghead.face.topology import MESH_VERTICES
 from talkinghead.structures import FloatArray, Reconstruction, Track
 
@@ -118,11 +117,6 @@ def project(shape: FloatArray, reconstruction: Reconstruction, frames: NDArray[n
     return np.asarray(projected, np.float32)
 
 
-def rotation_matrices(axis_angle: FloatArray) -> Array:
-    """Rotation matrices of axis-angle vectors: (T, 3) radians -> (T, 3, 3) float64."""
-    return np.asarray(Rotation.from_rotvec(axis_angle.astype(np.float64)).as_matrix())
-
-
 def frame_rate_of(track: Track | Reconstruction) -> float:
     """Frames per second by the frames' timestamps: from their median step, so that a gap does not count."""
     if len(track) < 2:
@@ -162,6 +156,8 @@ def smooth(values: Array, weights: Array, rate_hz: float, cutoff_hz: float) -> A
                 start = other
                 bands[2 - (other - offset), start : count - 2 + other] += penalty * coefficient * factor
     bands[2] += weights + 1e-9  # 1e-9 keeps the system definite where nothing has weight
+    from scipy.linalg import solveh_banded  # it takes longer to import than to run, and only new clips need it
+
     return np.asarray(solveh_banded(bands, weights[:, None] * values))
 
 
@@ -205,16 +201,16 @@ def _smooth_pose(
         Rotation (T, 3) as axis-angle in radians, translation (T, 3) px with y up, scale (T,) px per cm.
     """
     # Rotations are smoothed relative to that of one reliable frame, which stays far from the wrap of the axis-angle.
-    reference = Rotation.from_matrix(pose.matrix[int(np.argmax(weights))])
-    relative = (Rotation.from_matrix(pose.matrix) * reference.inv()).as_rotvec()
-    rotation = Rotation.from_rotvec(smoothing(relative, weights, config.rotation_cutoff_hz)) * reference
+    reference = pose.matrix[int(np.argmax(weights))]
+    relative = axis_angles(pose.matrix @ reference.T)
+    rotation = rotation_matrices(smoothing(relative, weights, config.rotation_cutoff_hz)) @ reference
     # What is smoothed is the projection of the pivot, and not that of the model's origin: so the face stays where it
     # was observed although its rotation is smoothed more strongly. The scale is smoothed as a logarithm, to stay > 0.
     projected = pose.translation + pose.scale[:, None] * (pose.matrix @ pivot)
     smoothed = smoothing(np.column_stack([projected, np.log(pose.scale)]), weights, config.pose_cutoff_hz)
     scale = np.exp(smoothed[:, 3])
     # Back from the pivot to the origin, by the smoothed rotation.
-    return rotation.as_rotvec(), smoothed[:, :3] - scale[:, None] * rotation.apply(pivot), scale
+    return axis_angles(rotation), smoothed[:, :3] - scale[:, None] * (rotation @ pivot), scale
 
 
 def _frame_weights(pose: Pose, rigid: Array, observed: Array, outlier_cm: float) -> Array:

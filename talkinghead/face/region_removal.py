@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.face.face_model import PersonFace
-from talkinghead.face.reconstruction import rotation_matrices
+from talkinghead.face.rotations import rotation_matrices
 from talkinghead.structures import ByteArray, FloatArray, Reconstruction
 
 REACH_SIGMA = 2.5

@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from talkinghead.face.region_removal import Crops, LocalRegion, crop_frame, paste_back, place_crops, region_masks
+from talkinghead.face.rotations import axis_angles, rotation_matrices
 from talkinghead.structures import ByteArray, FloatArray, Loop, Reconstruction
 
 FLOW_PX = 960
@@ -103,13 +103,13 @@ def between(left: Reconstruction, right: Reconstruction, weights: NDArray[np.flo
     Times and identity are the left ones'.
     """
     share = weights[:, None]
-    turned = Rotation.from_rotvec(left.rotation)
-    rest = (Rotation.from_rotvec(right.rotation) * turned.inv()).as_rotvec()
+    turned = rotation_matrices(left.rotation)
+    rest = axis_angles(rotation_matrices(right.rotation) @ turned.swapaxes(1, 2))
     logs = (1 - weights) * np.log(left.scale) + weights * np.log(right.scale)
     return Reconstruction(
         identity=left.identity,
         expression=_mixed(left.expression, right.expression, share),
-        rotation=(Rotation.from_rotvec(share * rest) * turned).as_rotvec().astype(np.float32),
+        rotation=axis_angles(rotation_matrices(share * rest) @ turned).astype(np.float32),
         translation=_mixed(left.translation, right.translation, share),
         scale=np.exp(logs).astype(np.float32),
         valid=left.valid & right.valid,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.face.appearance import NEARLY_ALL
-from talkinghead.face.reconstruction import rotation_matrices
+from talkinghead.face.rotations import rotation_matrices
 from talkinghead.structures import BoolArray, FloatArray, Frame, Reconstruction
 
 FADE_S = 0.2

@@ -11,7 +11,6 @@ from typing import cast
 
 import av
 import numpy as np
-import soundfile
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
@@ -49,6 +48,8 @@ def write_audio(path: Path, recordings: Iterable[Audio], *, overwrite: bool = Fa
         OutputExistsError, OutputError: the file exists, or it cannot be written.
         ValueError: there are no recordings, or their rates differ; also whatever `recordings` raises.
     """
+    import soundfile  # most commands write no WAV file
+
     check_output_path(path, overwrite=overwrite, suffixes=AUDIO_SUFFIXES)
     remaining = iter(recordings)
     first = next(remaining, None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from talkinghead.face.reconstruction import rotation_matrices
 from talkinghead.face.region_removal import Crops
+from talkinghead.face.rotations import rotation_matrices
 from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.structures import FloatArray, Reconstruction
 
@@ -29,7 +28,7 @@ def crop_coefficients(
     zoom = np.linalg.norm(linear[:, :, 0], axis=-1)
     roll = np.arctan2(linear[:, 1, 0], linear[:, 0, 0])
     # A rotation by roll in the image (y down) is one by -roll in the model's axes (y up); its inverse is by +roll.
-    upright = Rotation.from_rotvec(roll[:, None] * (0, 0, 1)).as_matrix()
+    upright = rotation_matrices(roll[:, None] * (0, 0, 1))
     translation = np.linalg.solve(linear, (reconstruction.translation[frames] - shift)[..., None])[..., 0]
     parts = (
         expression,

@@ -1,7 +1,7 @@
 """Adapters: how each model type of the wav2vec2 family is run, by the `model_type` of its config.json.
 
 An adapter names the front end of a model, and how its layers are run where each frame attends to near frames only.
-Models without such a reach attend to all of their input and are run by transformers unchanged.
+Models without such a reach attend to all of their input and are run unchanged.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from talkinghead.errors import ModelUnavailableError
+from talkinghead.speech.conformer import REACH_KEY, Conformer
 from talkinghead.speech.front_ends import (
     LOG_MEL,
     FilterBankFrontEnd,
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 FRONT_END_FILE = "preprocessor_config.json"
 """File that describes the front end in an encoder's folder."""
-REACH_KEY = "attention_reach_frames"
-"""Key of this project in config.json: feature frames on either side that a layer attends to, one number for all layers
-or one for each."""
 WHISPER_REACH_FRAMES = 32
 """Reach of a Whisper encoder whose configuration names none, feature frames on either side."""
 WHISPER_POSITION = 250
@@ -83,7 +81,7 @@ def _described(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / FRONT_END_FILE).read_text("utf-8")))
 
 
-def _bert_stem(model: Wav2Vec2BertModel, inputs: Tensor) -> Tensor:
+def _bert_stem(model: Wav2Vec2BertModel | Conformer, inputs: Tensor) -> Tensor:
     """Feature frames (B, S, width) -> input of the first layer (B, S, D)."""
     hidden: Tensor = model.feature_projection(inputs)[0]
     return hidden
@@ -118,7 +116,7 @@ ADAPTERS: Mapping[str, EncoderAdapter] = MappingProxyType(
 """Adapter of each `model_type` of config.json that can be loaded."""
 
 
-def attention_reach(model: PreTrainedModel) -> tuple[int, ...] | None:
+def attention_reach(model: PreTrainedModel | Conformer) -> tuple[int, ...] | None:
     """Feature frames on either side that each layer attends to; None where every layer attends to all frames.
 
     Raises:
@@ -144,7 +142,7 @@ def attention_reach(model: PreTrainedModel) -> tuple[int, ...] | None:
     return reaches
 
 
-def hidden_states(model: PreTrainedModel, inputs: Tensor) -> list[Tensor]:
+def hidden_states(model: PreTrainedModel | Conformer, inputs: Tensor) -> list[Tensor]:
     """Run a model and return the output of every layer, (B, S, D) each, after the input of the first layer.
 
     Args:

@@ -19,11 +19,12 @@ from torch.nn import functional
 from talkinghead.errors import ModelUnavailableError, SpeechTooShortError
 from talkinghead.speech.adapters import attention_reach, hidden_states
 from talkinghead.speech.audio_window import AudioWindow, at_encoder_rate
+from talkinghead.speech.conformer import Conformer
 from talkinghead.speech.encoder_files import (
     LAYOUT,
     check_layout,
     encoder_sha256,
-    load_with_transformers,
+    load_model,
     local_folder,
     one_line,
 )
@@ -74,7 +75,7 @@ class Piece:
 class SpeechEncoder:
     """A speech encoder: a model of the wav2vec2 family and its front end."""
 
-    def __init__(self, model: PreTrainedModel, front_end: FrontEnd, name: str, sha256: str) -> None:
+    def __init__(self, model: PreTrainedModel | Conformer, front_end: FrontEnd, name: str, sha256: str) -> None:
         """Wrap a loaded model.
 
         Args:
@@ -86,7 +87,7 @@ class SpeechEncoder:
         Raises:
             ModelUnavailableError: the configuration's attention reach does not fit the model.
         """
-        self.model = model.eval()
+        self.model: PreTrainedModel | Conformer = model.eval()
         self.front_end = front_end
         self.name = name
         self.sha256 = sha256
@@ -113,7 +114,7 @@ class SpeechEncoder:
         check_layout(path)
         name = Path(folder).name if Path(folder).is_dir() else str(folder)
         try:
-            model, front_end = load_with_transformers(path)
+            model, front_end = load_model(path)
             cast(nn.Module, model).to(device)
             encoder = cls(model, front_end, name, encoder_sha256(path))
             encoder._check_outputs()

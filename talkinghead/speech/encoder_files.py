@@ -14,6 +14,7 @@ import torch
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.files import sha256_of
 from talkinghead.speech.adapters import ADAPTERS, FRONT_END_FILE
+from talkinghead.speech.conformer import Conformer, ConformerConfig, load_conformer
 from talkinghead.speech.front_ends import FrontEnd
 
 # transformers and huggingface_hub are imported where they are used: together they take two seconds.
@@ -40,8 +41,10 @@ def encoder_sha256(folder: Path) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
+def load_model(folder: Path) -> tuple[PreTrainedModel | Conformer, FrontEnd]:
     """Load the model of a folder, on the CPU in float32, and its front end.
+
+    One of the default encoder's kind is loaded as plain modules, every other one by transformers.
 
     Args:
         folder: with all of `FILES`, see `check_layout`.
@@ -49,6 +52,16 @@ def load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
     Raises:
         ModelUnavailableError: the configuration cannot be used, or weights are missing.
     """
+    own = ConformerConfig.of(_described(folder))
+    if own is None:
+        return _load_with_transformers(folder)
+    model, missing = load_conformer(own, folder / WEIGHT_FILE)
+    _check_weights(folder, missing)
+    return model, ADAPTERS[own.model_type].front_end(folder, own)
+
+
+def _load_with_transformers(folder: Path) -> tuple[PreTrainedModel, FrontEnd]:
+    """`load_model` for every encoder that transformers runs."""
     from transformers import AutoModel
 
     config = _configuration(folder)
@@ -135,8 +148,22 @@ def check_layout(folder: Path) -> None:
         )
 
 
+def _described(folder: Path) -> Any:
+    """The content of config.json.
+
+    Raises:
+        ModelUnavailableError: it cannot be read, or a number in it is too large.
+    """
+    try:
+        described = json.loads((folder / "config.json").read_text("utf-8"))
+        _check_numbers(described)
+    except Exception as error:  # such as of what is nested too deeply
+        raise _unusable(folder, error) from error
+    return described
+
+
 def _configuration(folder: Path) -> Any:
-    """Read a model's configuration.
+    """A model's configuration as transformers reads it.
 
     Raises:
         ModelUnavailableError: it cannot be read, or its model type is not one of `ADAPTERS`.
@@ -144,17 +171,21 @@ def _configuration(folder: Path) -> Any:
     from transformers import AutoConfig
 
     try:
-        _check_numbers(json.loads((folder / "config.json").read_text("utf-8")))
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers checks little of a configuration, and can raise anything
-        raise ModelUnavailableError(
-            f"{folder}/config.json cannot be used ({one_line(error)}); a speech encoder is a folder with {LAYOUT}."
-        ) from error
+        raise _unusable(folder, error) from error
     if config.model_type not in ADAPTERS:
         raise ModelUnavailableError(
             f"{folder} holds a {config.model_type} model; a speech encoder is a folder with {LAYOUT}."
         )
     return config
+
+
+def _unusable(folder: Path, error: Exception) -> ModelUnavailableError:
+    """The error for a configuration that cannot be used."""
+    return ModelUnavailableError(
+        f"{folder}/config.json cannot be used ({one_line(error)}); a speech encoder is a folder with {LAYOUT}."
+    )
 
 
 def _check_numbers(described: Any) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import librosa
 import numpy as np
 
 from talkinghead.errors import ModelUnavailableError, TableError
@@ -67,6 +66,8 @@ def align_transcript(transcript: Path, audio: Audio) -> Alignment:
     if unknown or not words:
         what = f"words that pocketsphinx does not know: {', '.join(unknown)}" if unknown else "no English words"
         raise TableError(f"{transcript} has {what}; give phone times instead (--phones).")
+    import librosa
+
     samples = librosa.resample(audio.samples, orig_sr=audio.rate_hz, target_sr=RATE_HZ)
     pcm = np.round(32767 * np.clip(samples, -1, 1)).astype("<i2").tobytes()
     try:

@@ -19,7 +19,8 @@ from talkinghead.clip_check.measurements import (
     measure_looks,
     stream_measurements,
 )
-from talkinghead.face.reconstruction import project, rotation_matrices
+from talkinghead.face.reconstruction import project
+from talkinghead.face.rotations import rotation_matrices
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.structures import ByteArray
 
