@@ -6,19 +6,21 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import talkinghead
-from talkinghead.errors import CheckpointError, ModelUnavailableError, VoiceUnavailableError
+from talkinghead.errors import CheckpointError, ModelUnavailableError, TalkingHeadError, VoiceUnavailableError
 from talkinghead.speech.voice_activity import REQUIREMENT, detector_file
 from talkinghead.weights import registry
 from talkinghead.weights.bundled import checkpoint_path
 
 _REQUIRED = {
     "torch": "torch",
-    "torchaudio": "torchaudio",
     "transformers": "transformers",
     "safetensors": "safetensors",
     "numpy": "numpy",
@@ -28,7 +30,6 @@ _REQUIRED = {
     "opencv-python-headless": "cv2",
     "av": "av",
     "ai-edge-litert": "ai_edge_litert.interpreter",
-    "librosa": "librosa",
     "soundfile": "soundfile",
 }
 """Name of a required package -> the module that it is imported as."""
@@ -39,6 +40,9 @@ _CHECKPOINTS = (
     "presenter/network.safetensors",
 )
 _ENCODERS = ("libx264", "aac")
+WARM_UP_RATE_HZ = 16000
+WARM_UP_SAMPLES = 4800
+"""Length of the silence that the first frame is made with."""
 
 
 class State(StrEnum):
@@ -76,6 +80,30 @@ def examine() -> list[Finding]:
         *(_checkpoint(name) for name in _CHECKPOINTS),
         *(_third_party(weight) for weight in registry.WEIGHTS.values()),
     ]
+
+
+def warm_up() -> Finding:
+    """Make one frame of the built-in anchor, in memory, and so compile and keep what the first video would compile."""
+    import numpy as np
+
+    from talkinghead.generation.config import GenerationConfig
+    from talkinghead.generation.pipeline import stream_frames
+    from talkinghead.media.audio_writer import write_audio
+    from talkinghead.network.rasterize import compilation
+    from talkinghead.structures import Audio
+
+    started_s = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            recording = Path(folder) / "speech.wav"
+            write_audio(recording, [Audio(np.zeros(WARM_UP_SAMPLES, np.float32), WARM_UP_RATE_HZ)])
+            with stream_frames(checkpoint_path("presenter"), recording, GenerationConfig()) as frames:
+                next(iter(frames))
+    except TalkingHeadError as error:
+        return Finding("first frame", State.MISSING, str(error))
+    made = compilation()
+    what = f"{made.compiled} kernels were compiled for it and are" if made.compiled else "its compiled kernels are"
+    return Finding("first frame", State.OK, f"{time.monotonic() - started_s:.1f} s; {what} kept in {made.folder}")
 
 
 def _failure(module: str) -> str:
@@ -118,7 +146,7 @@ def _rasterizers() -> Iterator[Finding]:
     yield Finding("rasterizer numba", State.MISSING if failure else State.OK, failure or "used on the CPU")
     failure = _failure("pytorch3d.renderer")
     if failure:
-        remedy = "pip install easypytorch3d==0.7.9.post1 (Linux x86-64)"
+        remedy = "pip install 'talkinghead[cuda]' (Linux x86-64 with an NVIDIA GPU)"
         yield Finding("rasterizer pytorch3d", State.NOTE, f"{failure}; the numba one is used", remedy)
     else:
         yield Finding("rasterizer pytorch3d", State.OK, "used on CUDA and for gradients to geometry")

@@ -140,12 +140,15 @@ def models(fetch: bool, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--warm", is_flag=True, help="Also make a first frame, so that no video has to compile anything.")
 @shared_options("json")
-def doctor(as_json: bool) -> None:
+def doctor(warm: bool, as_json: bool) -> None:
     """Show what is installed, which device is used, what is missing and how to get it."""
-    from talkinghead.cli.doctor import State, examine
+    from talkinghead.cli.doctor import State, examine, warm_up
 
     findings = examine()
+    if warm:
+        findings.append(warm_up())
     if as_json:
         print_json({"findings": [dataclasses.asdict(finding) for finding in findings]})
     else:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numba
@@ -28,6 +30,22 @@ if TYPE_CHECKING:
 
 Backend = Literal["numba", "pytorch3d"]
 """Implementation of the rasterizer."""
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What numba has compiled of this module in this process, and where it keeps that."""
+
+    compiled: int
+    """Kernels that were not found in the folder."""
+    folder: Path
+    """With compiled kernels for later processes."""
+
+
+def compilation() -> Compilation:
+    """What has been compiled so far."""
+    found = [kernel.stats for kernel in (_rasterize_numba, _draw_textured)]
+    return Compilation(sum(sum(stats.cache_misses.values()) for stats in found), Path(found[0].cache_path))
 
 
 @functools.cache

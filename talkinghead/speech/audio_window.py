@@ -8,6 +8,7 @@ from torch import Tensor
 
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.loudness import Level, measure_level
+from talkinghead.speech.resampling import resample
 from talkinghead.structures import Audio, Recording
 
 
@@ -16,21 +17,13 @@ def at_encoder_rate(recording: Recording) -> Recording:
     if recording.rate_hz == RATE_HZ:
         return recording
     samples = torch.from_numpy(np.concatenate(list(recording.blocks()) or [np.zeros(0, np.float32)]))
-    return Audio(_resampled(samples, recording.rate_hz).numpy(), RATE_HZ)
+    return Audio(resample(samples, recording.rate_hz, RATE_HZ).numpy(), RATE_HZ)
 
 
 def samples_at_encoder_rate(audio: Audio) -> Tensor:
     """(N,) samples at 16 kHz."""
     samples = torch.from_numpy(np.ascontiguousarray(audio.samples))
-    return samples if audio.rate_hz == RATE_HZ else _resampled(samples, audio.rate_hz)
-
-
-def _resampled(samples: Tensor, rate_hz: int) -> Tensor:
-    """Samples at 16 kHz."""
-    from torchaudio.functional import resample  # files are read at 16 kHz, and need no second resampler
-
-    resampled: Tensor = resample(samples, rate_hz, RATE_HZ)
-    return resampled
+    return resample(samples, audio.rate_hz, RATE_HZ)
 
 
 class AudioWindow:

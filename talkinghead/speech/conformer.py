@@ -27,7 +27,9 @@ REACH_KEY = "attention_reach_frames"
 or one for each."""
 
 Activation = Callable[[Tensor], Tensor]
-ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({"gelu": functional.gelu, "swish": functional.silu, "silu": functional.silu})
+ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
+    {"gelu": functional.gelu, "swish": functional.silu, "silu": functional.silu}
+)
 """Activation function by its name in config.json."""
 _SIZES = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),

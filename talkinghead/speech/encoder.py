@@ -39,6 +39,8 @@ SHORTEST_SPEECH_S = 0.2
 """Least length of a recording, seconds."""
 CHUNK_S = 12.0
 """Length of a chunk without its context, seconds."""
+FIRST_CHUNK_S = 2.0
+"""Length of the first chunk where what is done with the first features should begin soon, seconds."""
 CONTEXT_S = 3.0
 """Least context of a chunk on either side, seconds; the default encoder needs 6.5 s."""
 STEM_S = 0.1
@@ -172,6 +174,7 @@ class SpeechEncoder:
         *,
         chunk_s: float = CHUNK_S,
         level: Level | None = None,
+        begins_soon: bool = False,
     ) -> Iterator[Piece]:
         """Encode a recording chunk by chunk, in memory that does not grow with its length.
 
@@ -181,6 +184,7 @@ class SpeechEncoder:
             margin_s: seconds of its neighbors' features that each piece includes on both sides, up to `CONTEXT_S`.
             chunk_s: length of a piece without its margins, seconds.
             level: of the recording at 16 kHz; None measures it, for which the recording is read once more.
+            begins_soon: whether the first piece of several is a short one, of `FIRST_CHUNK_S`.
 
         Raises:
             SpeechTooShortError: the recording is shorter than 0.2 s.
@@ -195,7 +199,9 @@ class SpeechEncoder:
         window = AudioWindow(audio, level)
         margin = round(margin_s * self.rate_hz)
         context = round(self.context_s * self.rate_hz)
-        for chunk in _chunks(level.samples // self.front_end.hop, round(chunk_s * self.rate_hz), context):
+        count, length = level.samples // self.front_end.hop, round(chunk_s * self.rate_hz)
+        first = round(min(FIRST_CHUNK_S, chunk_s) * self.rate_hz) if begins_soon else 0
+        for chunk in _chunks(count, length, context, first):
             yield self._encode_chunk(window, chunk, layers, margin)
 
     @torch.inference_mode()
@@ -230,9 +236,15 @@ class _Chunk:
     """Frame after the last one that is kept."""
 
 
-def _chunks(count: int, length: int, context: int) -> Iterator[_Chunk]:
-    """Divide `count` feature frames into even chunks of about `length`, with `context` frames on both sides."""
-    pieces = max(1, round(count / length))
-    borders = [round(piece * count / pieces) for piece in range(pieces + 1)]
+def _chunks(count: int, length: int, context: int, first: int = 0) -> Iterator[_Chunk]:
+    """Divide `count` feature frames into even chunks of about `length`, with `context` frames on both sides.
+
+    With `first`, so many frames are a chunk of their own before these, where there is more than it and its context.
+    """
+    begin = first if count > first + context else 0
+    pieces = max(1, round((count - begin) / length))
+    borders = [begin + round(piece * (count - begin) / pieces) for piece in range(pieces + 1)]
+    if begin:
+        borders.insert(0, 0)
     for keep_first, keep_end in zip(borders, borders[1:], strict=False):
         yield _Chunk(max(0, keep_first - context), min(count, keep_end + context), keep_first, keep_end)

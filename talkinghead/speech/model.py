@@ -121,7 +121,9 @@ class SpeechModel:
         # `curves` are predicted at the encoder's frame times, and interpolated at the requested times up to their end.
         # The last frame of each piece is put before the next one, for requested times that lie between two pieces.
         yielded, encoded, last = 0, 0, np.zeros((0, self.predictor.outputs + 1), np.float32)
-        for piece in encoder.pieces(audio, config.layers, config.reach / encoder.rate_hz, level=level):
+        for piece in encoder.pieces(
+            audio, config.layers, config.reach / encoder.rate_hz, level=level, begins_soon=True
+        ):
             first_s = encoder.first_s + (encoded - piece.kept.start) / encoder.rate_hz
             curves = np.concatenate([last, self._predict_piece(piece, first_s, phones)])
             first, encoded = encoded - len(last), encoded - len(last) + len(curves)

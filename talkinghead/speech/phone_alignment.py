@@ -11,6 +11,8 @@ import numpy as np
 
 from talkinghead.errors import ModelUnavailableError, TableError
 from talkinghead.files import read_text
+from talkinghead.speech.audio_window import samples_at_encoder_rate
+from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.phone_times import PhoneTimes
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech.breaks import Break
@@ -18,7 +20,6 @@ from talkinghead.text_to_speech.engine import Word
 from talkinghead.text_to_speech.word_times import estimate_words
 from talkinghead.text_to_speech.written_words import split_words
 
-RATE_HZ = 16000
 FRAME_S = 0.01
 _WORD = re.compile(r"[a-z']+")
 _CLOSING = "\"'”’)]»"
@@ -66,9 +67,7 @@ def align_transcript(transcript: Path, audio: Audio) -> Alignment:
     if unknown or not words:
         what = f"words that pocketsphinx does not know: {', '.join(unknown)}" if unknown else "no English words"
         raise TableError(f"{transcript} has {what}; give phone times instead (--phones).")
-    import librosa
-
-    samples = librosa.resample(audio.samples, orig_sr=audio.rate_hz, target_sr=RATE_HZ)
+    samples = samples_at_encoder_rate(audio).numpy()
     pcm = np.round(32767 * np.clip(samples, -1, 1)).astype("<i2").tobytes()
     try:
         decoder.set_align_text(" ".join(words))

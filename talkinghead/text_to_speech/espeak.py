@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-import soundfile
-
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech.engine import Utterance, Voice
@@ -136,6 +134,8 @@ def read_wav(content: bytes) -> Audio:
     Raises:
         VoiceUnavailableError: it is no WAV.
     """
+    import soundfile  # here alone, since every command imports this module
+
     try:
         samples, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
     except soundfile.LibsndfileError as error:
