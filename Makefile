@@ -26,11 +26,11 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { echo "cannot make $(VENV); on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/talkinghead doctor --warm
 	touch $(STAMP)
 
 demo: install
 	mkdir -p out
-	$(BIN)/talkinghead doctor
 	$(BIN)/talkinghead generate --text="$$TEXT" -o out/demo.mp4 --contact-sheet out/demo.png --overwrite -- "$$ANCHOR"
 	@echo "Look at out/demo.mp4. Then with a clip of your own, of somebody who agreed to it:"
 	@echo "    source $(VENV)/bin/activate"

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from talkinghead.errors import NoFaceError
 from talkinghead.face.face_model import FaceModel
-from talkinghead.face.pose import Array, Pose, fit_similarity, unproject
-from talkinghead.face.rotations import axis_angles, rotation_matrices
+from talkinghead.face.pose import Pose, fit_similarity, unproject
+from talkinghead.face.rotations import Array, axis_angles, rotation_matrices
 from talkinghead.face.topology import MESH_VERTICES
 from talkinghead.structures import FloatArray, Reconstruction, Track
 

@@ -45,7 +45,7 @@ class Compilation:
 def compilation() -> Compilation:
     """What has been compiled so far."""
     found = [kernel.stats for kernel in (_rasterize_numba, _draw_textured)]
-    return Compilation(sum(sum(stats.cache_misses.values()) for stats in found), Path(found[0].cache_path))
+    return Compilation(sum(sum(stats.cache_misses.values()) for stats in found), Path(str(found[0].cache_path)))
 
 
 @functools.cache

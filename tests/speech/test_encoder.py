@@ -39,6 +39,16 @@ def test_chunks_equal_the_whole(encoder: SpeechEncoder) -> None:
     np.testing.assert_allclose(chunks, whole, atol=1e-3)
 
 
+def test_a_short_first_piece_changes_nothing_but_the_pieces(encoder: SpeechEncoder) -> None:
+    audio = babble(31)
+    pieces = [p.values[p.kept] for p in encoder.pieces(audio, (1, 2), begins_soon=True)]
+    assert len(pieces[0]) == 2 * 50 and all(len(piece) > 10 * 50 for piece in pieces[1:])
+    whole = np.concatenate([p.values[p.kept] for p in encoder.pieces(audio, (1, 2), chunk_s=1000)])
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-3)
+    # Where the context of the first piece is all there is, two pieces would be more work for nothing.
+    assert len(list(encoder.pieces(babble(4), (2,), begins_soon=True))) == 1
+
+
 @pytest.mark.parametrize("level", [0.05, 4.0])
 def test_loudness_does_not_matter(encoder: SpeechEncoder, level: float) -> None:
     audio = babble(3)

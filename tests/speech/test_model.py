@@ -44,8 +44,9 @@ def test_parts_come_as_they_are_encoded(encoder: SpeechEncoder, speech_model: Sp
         patch.setattr(encoder, "_encode_chunk", lambda *given: encoded.append(given) or encode(*given))
         for part in speech_model.predict_parts(audio, times_s):
             parts.append(part)
-            assert len(encoded) == min(len(parts), 4)
-    assert [len(part.values) > 250 for part in parts[:4]] == [True] * 4
+            assert len(encoded) == min(len(parts), 5)
+    # The first part is short, so that the first frames can be made soon.
+    assert 40 < len(parts[0].values) < 50 and all(len(part.values) > 200 for part in parts[1:5])
     features = encoder.encode(audio, (1, 2))
     with torch.no_grad():
         whole = speech_model.predictor(torch.from_numpy(features.values)[None])[0].numpy()

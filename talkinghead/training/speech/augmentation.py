@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+import torchaudio
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,7 +15,6 @@ from talkinghead.errors import MediaError, MissingFileError
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.speech.audio_window import normalize_loudness
 from talkinghead.speech.front_ends import RATE_HZ
-from talkinghead.speech.resampling import resample
 
 AUDIO_SUFFIXES = {".opus", ".ogg", ".wav", ".flac", ".mp3", ".m4a"}
 """Files with one of these endings are recordings."""
@@ -130,23 +129,15 @@ def speed_perturbed(recordings: Recordings, length: int, draw: np.random.Generat
         return recordings.stretch(length, draw)
     rate_hz = int(draw.choice(PERTURBED_RATES_HZ))
     audio = recordings.stretch(-(-length * rate_hz // RATE_HZ), draw)
-    return resample(audio, rate_hz, RATE_HZ)[:length]
+    return torchaudio.functional.resample(audio, rate_hz, RATE_HZ)[:length]
 
 
 def _over_telephone(audio: Tensor) -> Tensor:
     """A telephone line, without anything above 4 kHz and with eight bits a sample: (N,) -> (N,)."""
-    narrow = resample(audio, RATE_HZ, RATE_HZ // 2)
+    narrow = torchaudio.functional.resample(audio, RATE_HZ, RATE_HZ // 2)
     peak = narrow.abs().max().clamp(min=1e-6)
-    coded = _mu_law_coded(narrow / peak)
-    return functional.pad(resample(coded * peak, RATE_HZ // 2, RATE_HZ), (0, 1))[: len(audio)]
-
-
-def _mu_law_coded(audio: Tensor) -> Tensor:
-    """Audio in [-1, 1] after it went through the 256 levels of the mu-law (ITU-T G.711): (N,) -> (N,)."""
-    growth = math.log1p(255)
-    levels = ((audio.sign() * (255 * audio.abs()).log1p() / growth + 1) / 2 * 255 + 0.5).floor()
-    compressed = levels / 255 * 2 - 1
-    return compressed.sign() * (compressed.abs() * growth).expm1() / 255
+    coded = torchaudio.functional.mu_law_decoding(torchaudio.functional.mu_law_encoding(narrow / peak, 256), 256)
+    return functional.pad(torchaudio.functional.resample(coded * peak, RATE_HZ // 2, RATE_HZ), (0, 1))[: len(audio)]
 
 
 def _mixed(audio: Tensor, other: Tensor, ratio_db: float) -> Tensor:
