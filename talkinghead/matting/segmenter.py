@@ -7,7 +7,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from talkinghead.errors import MissingFileError, ModelUnavailableError
 from talkinghead.face.native_messages import without_notices
@@ -27,6 +26,8 @@ class PersonSegmenter:
         Raises:
             ModelUnavailableError: it is not a network of the expected shape.
         """
+        from ai_edge_litert.interpreter import Interpreter  # a clip that has its matte needs none
+
         try:
             with without_notices():
                 self._interpreter: Any = Interpreter(model_content=network, num_threads=1)

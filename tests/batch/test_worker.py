@@ -38,6 +38,7 @@ EVERY_OPTION = {
     "aspect": "9:16",
     "size": "720p",
     "quality": "draft",
+    "background": "#00ff00",
     "video_codec": "hevc",
     "audio_codec": "alac",
     "visible_label": "AI",

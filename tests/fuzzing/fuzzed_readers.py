@@ -174,7 +174,7 @@ def mutate_anchor(good: Path, work: Path, draw: Draw) -> Path:
     for path in (good / "anchor").iterdir():
         os.link(path, anchor / path.name)
     description = json.loads((anchor / "anchor.json").read_text("utf-8"))
-    names = ("anchor.json", "anchor.json", *REQUIRED, *OPTIONAL)
+    names = ("anchor.json", "anchor.json", *REQUIRED, *(name for name in OPTIONAL if (anchor / name).is_file()))
     name = names[int(draw.integers(len(names)))]
     (anchor / "anchor.json").unlink()
     if name != "anchor.json":

@@ -255,7 +255,7 @@ def test_variable_rates_keep_their_frames(tmp_path: Path) -> None:
 
 def test_a_table_whose_later_row_names_no_output(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("output,reference\na.mp4,b.mp4\n,c.mp4\n", "utf-8")
-    with pytest.raises(TableError, match="row 2"):
+    with pytest.raises(TableError, match="line 3"):
         read_table(tmp_path / "pairs.csv")
 
 

@@ -428,6 +428,6 @@ def test_an_anchor_speaks_a_text(anchor_folder: Path, tmp_path: Path) -> None:
     assert (described["engine"], described["voice"], described["skipped"]) == ("hibari", "hibari", 0)
     assert described["text_sha256"] == hashlib.sha256(b"Good evening.").hexdigest()
     assert made["duration_s"] == pytest.approx(0.3 + described["duration_s"] + 0.3, abs=0.001)
-    assert read_audio(output).duration_s == pytest.approx(described["duration_s"], abs=0.001)
+    assert read_audio(output).duration_s == pytest.approx(made["duration_s"], abs=0.001)
     assert "Good" not in result.stdout
     assert [found.name for found in tmp_path.iterdir()] == ["speech.mp4"]
