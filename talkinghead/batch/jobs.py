@@ -25,6 +25,7 @@ from talkinghead.options.fields import Option, options_of, parse_face
 from talkinghead.structures import ClipRange, FaceChoice
 from talkinghead.tables import read_rows, unknown_column
 from talkinghead.text_to_speech import DEFAULT_VOICE, Script, find_voice
+from talkinghead.text_to_speech.config import SpeakingConfig
 from talkinghead.weights.bundled import anchor_folder
 
 LARGEST_BYTES = 64 << 20
@@ -38,6 +39,8 @@ MOST_PROBLEMS = 1000
 
 OPTIONS = {option.name: option for option in options_of(GenerationConfig) if option.name != "device"}
 """The options of `GenerationConfig` that are columns of a job file, by name."""
+SPEAKING_OPTIONS = {option.name: option for option in options_of(SpeakingConfig)}
+"""The options of `SpeakingConfig`, which are columns too, for jobs with a text."""
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 """Files of these names are JSON; others where they begin with { or [, and tables where they do not."""
@@ -66,16 +69,21 @@ class Job:
     """Voice that speaks the text; None is the default voice."""
     options: GenerationConfig = field(default_factory=GenerationConfig)
     """How the anchor is driven, with absolute paths."""
+    speaking: SpeakingConfig = field(default_factory=SpeakingConfig)
+    """How a text is read and spoken, with absolute paths."""
 
     @property
     def source(self) -> Path | Script:
         """The speech as `generate` takes it."""
-        return Script(self.text or "", self.voice or DEFAULT_VOICE) if self.speech is None else self.speech
+        if self.speech is not None:
+            return self.speech
+        return Script(self.text or "", self.voice or DEFAULT_VOICE, self.speaking)
 
     def as_json(self) -> dict[str, Any]:
         """The job as one flat JSON object, with a value or null for every column."""
         values = {name: getattr(self, name) for name in OWN_COLUMNS}
         values |= {name: getattr(self.options, name) for name in OPTIONS}
+        values |= {name: getattr(self.speaking, name) for name in SPEAKING_OPTIONS}
         return {name: str(value) if isinstance(value, Path | ClipRange) else value for name, value in values.items()}
 
     @classmethod
@@ -86,14 +94,22 @@ class Job:
             TypeError, TalkingHeadError: there is no such column, or its value is not allowed.
         """
         given = {name: value for name, value in dict(values).items() if value is not None}
-        options = {name: _converted(OPTIONS[name], given.pop(name)) for name in OPTIONS if name in given}
+        options, speaking = (
+            {name: _converted(known[name], given.pop(name)) for name in known if name in given}
+            for known in (OPTIONS, SPEAKING_OPTIONS)
+        )
         if "speech" in given:
             given["speech"] = Path(given["speech"])
-        return cls(**given, options=GenerationConfig(**options))
+        return cls(**given, options=GenerationConfig(**options), speaking=SpeakingConfig(**speaking))
 
 
-OWN_COLUMNS = tuple(column.name for column in fields(Job) if column.name != "options")
-"""The columns of a job file that are not options of `GenerationConfig`; all hold texts."""
+OWN_COLUMNS = tuple(column.name for column in fields(Job) if column.name not in ("options", "speaking"))
+"""The columns of a job file that are not options; all hold texts."""
+
+
+def columns() -> tuple[str, ...]:
+    """The names of all columns of a job file."""
+    return (*OWN_COLUMNS, *OPTIONS, *SPEAKING_OPTIONS)
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -137,7 +153,7 @@ def _rows(path: Path, text: str, problems: list[str]) -> Iterator[tuple[int, dic
         return _json_list_rows(text, problems)
     if begin == "{" or path.suffix.lower() in JSON_SUFFIXES:
         return _json_line_rows(text, problems)
-    return read_rows(text, (*OWN_COLUMNS, *OPTIONS), ("id", "anchor"), problems)
+    return read_rows(text, columns(), ("id", "anchor"), problems)
 
 
 def _json_line_rows(text: str, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -199,18 +215,12 @@ def job_of(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None
         folder: that paths are relative to.
         problems: what is wrong with the row is added here.
     """
-    unknown = [name for name in row if name not in OWN_COLUMNS and name not in OPTIONS]
-    problems += [unknown_column(name, (*OWN_COLUMNS, *OPTIONS)) for name in unknown]
+    unknown = [name for name in row if name not in columns()]
+    problems += [unknown_column(name, columns()) for name in unknown]
     given = {name: value for name, value in row.items() if name not in unknown and value is not None}
     values = {name: value for name, value in given.items() if name in OWN_COLUMNS}
     wrong = [f"{name} has to be a text" for name, value in values.items() if not _is_text(value)]
-    options: dict[str, Any] = {}
-    for name, value in given.items():
-        if name in OPTIONS:
-            try:
-                options[name] = _option(OPTIONS[name], value, folder)
-            except TalkingHeadError as error:
-                wrong.append(str(error))
+    options, speaking = (_options(known, given, folder, wrong) for known in (OPTIONS, SPEAKING_OPTIONS))
     wrong += [f"{name} is missing" for name in ("id", "anchor") if name not in values]
     if wrong:
         problems += wrong
@@ -222,12 +232,24 @@ def job_of(row: dict[str, Any], folder: Path, problems: list[str]) -> Job | None
         values["speech"] = (folder / values["speech"]).absolute()
     values.setdefault("output", f"{values['id']}.mp4")
     try:
-        job = Job(**values, options=GenerationConfig(**options))
+        job = Job(**values, options=GenerationConfig(**options), speaking=SpeakingConfig(**speaking))
     except TalkingHeadError as error:  # options that are allowed one by one, and not together
         problems.append(str(error))
         return None
     problems += _problems_of(job)
     return job
+
+
+def _options(known: dict[str, Option], given: dict[str, Any], folder: Path, wrong: list[str]) -> dict[str, Any]:
+    """The values that a row gives to known options; what is wrong with one is added to `wrong`."""
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in known:
+            try:
+                options[name] = _option(known[name], value, folder)
+            except TalkingHeadError as error:
+                wrong.append(str(error))
+    return options
 
 
 def _is_text(value: object) -> bool:
@@ -278,6 +300,8 @@ def _problems_of(job: Job) -> Iterator[str]:
         yield f"give one of speech and text; {'neither is' if job.text is None else 'both are'} given"
     if job.voice is not None and job.text is None:
         yield "voice can only be given with text"
+    if job.speaking != SpeakingConfig() and job.text is None:
+        yield f"{', '.join(SPEAKING_OPTIONS)} can only be given with text"
     if job.text is not None:
         yield from _complaint(_check_voice, job.voice or DEFAULT_VOICE)
     yield from _complaint(_check_anchor, job.anchor)
@@ -286,7 +310,8 @@ def _problems_of(job: Job) -> Iterator[str]:
         yield f"a transparent background needs an output that ends in {' or '.join(ALPHA_SUFFIXES)}"
     if isinstance(named, Path):
         yield from (f"{problem} (background)" for problem in _complaint(_check_file, str(named)))
-    for name, path in (("speech", job.speech), *((name, getattr(job.options, name)) for name in OPTIONS)):
+    of_options = ((name, getattr(job.options, name)) for name in OPTIONS)
+    for name, path in (("speech", job.speech), ("pronunciation", job.speaking.pronunciation), *of_options):
         if isinstance(path, Path):
             yield from (f"{problem} ({name})" for problem in _complaint(_check_file, str(path)))
 

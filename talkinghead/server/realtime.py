@@ -16,27 +16,25 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from talkinghead.errors import TalkingHeadError
 from talkinghead.server.sessions import ServedSession
-from talkinghead.server.websocket import pcm
+from talkinghead.server.websocket import accepted, pcm
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
 
 RATE_HZ = 24_000
 """Of the audio in these events."""
+KEPT_ITEMS = 128
+"""Items that are remembered, more than can wait to be spoken."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
     """The WebSocket of a session."""
 
     async def connect(socket: WebSocket) -> None:
-        try:
-            served = service.sessions.find(socket.path_params["number"])
-        except TalkingHeadError:
-            await socket.close(4404, "There is no such session.")
+        served = await accepted(service, socket)
+        if served is None:
             return
-        await socket.accept()
         service.sessions.connect(served)
         agent = Agent(served)
         try:
@@ -79,6 +77,8 @@ class Agent:
         samples = pcm(base64.b64decode(event["delta"], validate=True))
         utterance = self._session.push(samples, RATE_HZ)
         self._items.setdefault(utterance, (str(event.get("item_id", "")), int(event.get("content_index", 0))))
+        while len(self._items) > KEPT_ITEMS:
+            del self._items[min(self._items)]
 
     def _truncate(self) -> dict[str, Any] | None:
         """Interrupt; what the model has to know, where something was heard."""

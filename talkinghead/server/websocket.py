@@ -43,15 +43,22 @@ def routes(service: Service) -> list[BaseRoute]:
     """The WebSocket of a session."""
 
     async def connect(socket: WebSocket) -> None:
-        try:
-            served = service.sessions.find(socket.path_params["number"])
-        except TalkingHeadError:
-            await socket.close(4404, "There is no such session.")
-            return
-        await socket.accept()
-        await SocketPeer(service, served, socket).run()
+        served = await accepted(service, socket)
+        if served is not None:
+            await SocketPeer(service, served, socket).run()
 
     return [WebSocketRoute("/api/sessions/{number}/socket", connect)]
+
+
+async def accepted(service: Service, socket: WebSocket) -> ServedSession | None:
+    """The session that a client asks for, which is let in; None where there is none, and it is turned away."""
+    try:
+        served = service.sessions.find(socket.path_params["number"])
+    except TalkingHeadError:
+        await socket.close(4404, "There is no such session.")
+        return None
+    await socket.accept()
+    return served
 
 
 def pcm(message: bytes) -> FloatArray:

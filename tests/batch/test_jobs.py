@@ -19,6 +19,8 @@ from talkinghead.errors import JobFileError, MissingFileError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.options.fields import option, options_of
 from talkinghead.structures import ClipRange
+from talkinghead.text_to_speech import Script
+from talkinghead.text_to_speech.config import SpeakingConfig
 
 PRESENTER = "presenter"
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "batch.md"
@@ -295,11 +297,24 @@ def test_an_option_of_generate_is_a_column(folder: Path, monkeypatch: pytest.Mon
     assert "brightness has to be a number" in problems_of(json_lines(folder, a_job(brightness=3)))[0]
 
 
+def test_how_a_text_is_spoken_has_columns(folder: Path) -> None:
+    (folder / "words.txt").write_text("SQL = sequel\n")
+    columns = {"text_format": "plain", "speed": "1.2", "pause_ms": 300, "pronunciation": "words.txt"}
+    (job,) = read_jobs(json_lines(folder, {"id": "a", "anchor": PRESENTER, "text": "Hi.", **columns}))
+    speaking = SpeakingConfig("plain", 1.2, 300.0, (folder / "words.txt").absolute())
+    assert job.source == Script("Hi.", config=speaking)
+    assert Job.from_json(json.loads(json.dumps(job.as_json()))) == job
+    spoken = {"id": "a", "anchor": PRESENTER, "text": "Hi."}
+    assert "speed has to be a number" in problems_of(json_lines(folder, {**spoken, "speed": 9}))[0]
+    assert "(pronunciation)" in problems_of(json_lines(folder, {**spoken, "pronunciation": "none.txt"}))[0]
+    assert "only be given with text" in problems_of(json_lines(folder, a_job(speed=1.2)))[0]
+
+
 def test_the_documentation_has_every_column() -> None:
     rows = [line for line in DOCUMENTATION.read_text("utf-8").splitlines() if line.startswith("| `")]
     columns = {line.split("`")[1]: line for line in rows}
-    assert [*columns] == [*batch_jobs.OWN_COLUMNS, *batch_jobs.OPTIONS]
-    for name, found in batch_jobs.OPTIONS.items():
+    assert [*columns] == [*batch_jobs.columns()]
+    for name, found in {**batch_jobs.OPTIONS, **batch_jobs.SPEAKING_OPTIONS}.items():
         assert columns[name] == f"| `{name}` | {found.description} |"
 
 
@@ -313,7 +328,7 @@ JSON_VALUES = st.recursive(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
-        st.dictionaries(st.sampled_from([*batch_jobs.OWN_COLUMNS, *batch_jobs.OPTIONS, "other"]), JSON_VALUES),
+        st.dictionaries(st.sampled_from([*batch_jobs.columns(), "other"]), JSON_VALUES),
         max_size=3,
     )
 )
