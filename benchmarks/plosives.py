@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import torchaudio
 from numpy.typing import NDArray
-from speech_voices import ENGLISH, VOICES
+from speech_voices import ENGLISH, voices_here
 
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
@@ -245,12 +245,14 @@ def print_clips(rows: Sequence[Timed]) -> None:
 @click.option("--clips", type=click.Path(path_type=Path), default=CLIPS, help="Another list.")
 @click.option("--anchor", "folder", type=click.Path(path_type=Path), default="presenter", show_default=True)
 @click.option("--voices/--no-voices", default=True, help="Whether to measure text-to-speech.")
-def main(data: Path | None, clips: Path, folder: Path, voices: bool) -> None:
+@click.option("--voice", "chosen", multiple=True, help="These voices alone.")
+def main(data: Path | None, clips: Path, folder: Path, voices: bool, chosen: tuple[str, ...]) -> None:
     """Print the tables as Markdown."""
     anchor = load_anchor(anchor_folder(folder))
     mouths = Mouths(anchor, load_speech_model(anchor, None, torch.device("cpu")))
     if voices:
-        texts = [*VOICES.items(), *((voice, FULL_OF_PLOSIVES) for voice, text in VOICES.items() if text is ENGLISH)]
+        here = voices_here(chosen).items()
+        texts = [*here, *((voice, FULL_OF_PLOSIVES) for voice, text in here if text is ENGLISH)]
         print_voices([time_voice(mouths, voice, text) for voice, text in texts])
     if data is not None:
         recognizer = PhonemeRecognizer()

@@ -1,6 +1,6 @@
 """How the mouth follows text-to-speech: whether it closes, opens and rests where the phones say.
 
-    python benchmarks/speech_voices.py [--anchor ANCHOR]
+    python benchmarks/speech_voices.py [--anchor ANCHOR] [--voice NAME ...]
 
 Every voice speaks a text that nothing was trained on, and gives the time of each phone. The expression is the one that
 `generate` would drive ANCHOR with, at its own frame rate: once from the sound alone, as for a recording, and once with
@@ -16,6 +16,8 @@ the phones, as for a text. In each row:
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +29,14 @@ from numpy.typing import NDArray
 
 from talkinghead import metrics
 from talkinghead.anchor import Anchor, load_anchor
+from talkinghead.errors import VoiceUnavailableError
 from talkinghead.generation.driving import expression_from_speech, load_speech_model
 from talkinghead.speech.articulation import KnownPhones
 from talkinghead.speech.front_ends import RATE_HZ
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.voice_activity import VoiceActivityConfig
 from talkinghead.structures import Audio
-from talkinghead.text_to_speech import PAUSE, Phone, Script, Utterance, join, speak
+from talkinghead.text_to_speech import PAUSE, Phone, Script, Utterance, find_voice, join, speak
 from talkinghead.training.speech.phone_openness import openness_of
 from talkinghead.weights.bundled import anchor_folder
 
@@ -46,6 +49,26 @@ CHINESE = (
     "市长今天上午为大桥揭幕。许多市民冒雨参加了庆祝活动。从明年八月起，学生可以免费乘坐公共汽车。"
     "发言人保证，北面的新路将在冬天之前完工。天气方面，大部分地区温暖，河边可能有薄雾。"
 )
+GERMAN = (
+    "Der Bürgermeister hat am Vormittag bei strahlender Sonne die neue Brücke freigegeben. Gegner des Plans blieben "
+    "hinter der Absperrung. Ab Montag fahren Busse für Schüler und Rentner umsonst. Beide Umgehungen sollen bis "
+    "November fertig sein. Mehr davon nach dem Wetter: meist mild, am Fluss etwas Nebel."
+)
+FRENCH = (
+    "Le maire a ouvert le pont ce matin sous un beau soleil. Les opposants au projet sont restés derrière la barrière. "
+    "Dès lundi, le bus sera gratuit pour les élèves et les personnes âgées. Un porte-parole promet que les deux "
+    "boulevards seront prêts en novembre. La suite après la météo : il fera doux, avec un peu de brume près du fleuve."
+)
+SPANISH = (
+    "El alcalde abrió el puente esta mañana con mucho sol. Los opositores al plan permanecieron detrás de la barrera. "
+    "Desde el lunes, el autobús será gratis para alumnos y pensionistas. Un portavoz prometió que ambas avenidas "
+    "estarán completas en noviembre. Más sobre esto después del tiempo: ambiente suave y un poco de bruma junto al río."
+)
+JAPANESE = (
+    "しちょうは けさ、あたらしい はしの ひらきぞめを しました。はんたいする ひとびとは さくの むこうで みまもりました。"
+    "げつようびから、バスは こどもと おとしよりに むりょうです。ふたつの みちも、ふゆまえに できあがる みこみです。"
+    "てんきは おおむね おだやかで、かわべには きりが でるでしょう。"
+)
 VOICES = {
     "hibari": ENGLISH,
     "kokoro-alpha-en": ENGLISH,
@@ -53,6 +76,11 @@ VOICES = {
     "kokoro-alpha-zh": CHINESE,
     "kokoro-gongitsune-zh": CHINESE,
     "kokoro-kumo-zh": CHINESE,
+    "espeak-en-us": ENGLISH,
+    "espeak-de": GERMAN,
+    "espeak-fr-fr": FRENCH,
+    "espeak-es": SPANISH,
+    "espeak-ja": JAPANESE,
 }
 CLOSED, CLOSED_SHARE = "pbm", 0.15
 LABIODENTAL, TOUCHED_SHARE = "fv", 0.35
@@ -118,15 +146,33 @@ def _reached(share: NDArray[np.float64], times_s: NDArray[np.float64], phones: l
     return float(np.mean(reached)) if reached else float("nan")
 
 
+def voices_here(chosen: Sequence[str]) -> dict[str, str]:
+    """Voices that are installed, and the text of each; only those chosen, if any are. A line names those that lack."""
+    found, lacking = {}, []
+    for voice, text in VOICES.items():
+        if chosen and voice not in chosen:
+            continue
+        try:
+            find_voice(voice)
+        except VoiceUnavailableError:
+            lacking.append(voice)
+        else:
+            found[voice] = text
+    if lacking:
+        print(f"Not installed: {', '.join(lacking)}.", file=sys.stderr)
+    return found
+
+
 @click.command()
 @click.option("--anchor", "folder", type=click.Path(path_type=Path), default="presenter", show_default=True)
-def main(folder: Path) -> None:
+@click.option("--voice", "chosen", multiple=True, help="These voices alone.")
+def main(folder: Path, chosen: tuple[str, ...]) -> None:
     """Print the table as Markdown."""
     anchor = load_anchor(anchor_folder(folder))
     speech_model = load_speech_model(anchor, None, torch.device("cpu"))
     print("| voice | known | p, b, m | closed | touched | openness r | lag ms | std at rest / in speech | in pauses |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
-    for voice, text in VOICES.items():
+    for voice, text in voices_here(chosen).items():
         spoken = join(list(speak(Script(text, voice))))
         for known, knows_phones in (("sound", False), ("phones", True)):
             row = score_voice(anchor, speech_model, spoken, knows_phones=knows_phones)

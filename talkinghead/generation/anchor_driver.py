@@ -23,10 +23,9 @@ from talkinghead.speech.voice_activity import PauseGate, VoiceActivityConfig
 from talkinghead.structures import FloatArray
 
 LONG_PAUSE_S = 1.6
-"""Least length of a pause in which the mouth is taken to the person's own pause mouth; in shorter ones the predictor
-leads, which has learned from people who breathe and get ready to speak in them. In pauses of 1 to 1.6 s it moved as much
-as real mouths do in theirs, and with a constant mouth there the opening of pauses correlated less for two of three
-people."""
+"""Least length of a pause in which the mouth is taken to the person's own pause mouth. In shorter ones the predictor
+leads, which has learned from people who breathe and get ready to speak in them: in pauses of 1 to 1.6 s it moved as
+much as real mouths do in theirs, and a constant mouth agreed less with the opening of two people of three."""
 SYNTHETIC_PAUSE_S = 0.3
 """The same for text-to-speech."""
 LONG_PAUSE_RAMP_MS = 400.0

@@ -15,6 +15,7 @@ from typing import ClassVar
 from talkinghead.errors import NothingToSpeakError, VoiceUnavailableError
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech.engine import Utterance, Voice
+from talkinghead.text_to_speech.espeak_timing import speak_by_library
 from talkinghead.text_to_speech.phones import PhonedWord, split_marks, to_espeak
 
 PROGRAM = "espeak-ng"
@@ -31,10 +32,12 @@ FIRST = ("en-us", "en-gb", "cmn")
 
 @dataclass(frozen=True)
 class EspeakEngine:
-    """espeak-ng: 22 kHz, one voice a language, no times of phones."""
+    """espeak-ng: 22 kHz, one voice a language. Phones have times where its library is beside its program."""
 
     name: str = "espeak"
     program: str = PROGRAM
+    library: bool = True
+    """Whether the library is asked, which alone tells the phones."""
     reads_phones: ClassVar[bool] = True
 
     @property
@@ -59,11 +62,13 @@ class EspeakEngine:
             for part in split_marks(sentence)
         )
         words_per_minute = str(round(WORDS_PER_MINUTE * speed))
-        wav = self._run(["-v", language, "-b", "1", "-z", "-s", words_per_minute, "--stdin", "--stdout"], text)
-        audio = read_wav(wav)
-        if not audio.samples.any():
+        utterance = speak_by_library(text, sentence, language, words_per_minute) if self.library else None
+        if utterance is None:
+            arguments = ["-v", language, "-b", "1", "-z", "-s", words_per_minute, "--stdin", "--stdout"]
+            utterance = Utterance(read_wav(self._run(arguments, text)))
+        if not utterance.audio.samples.any():
             raise NothingToSpeakError(f"The voice {voice} can pronounce nothing in {sentence[:40]!r}.")
-        return Utterance(audio)
+        return utterance
 
     def unsayable(self, sentence: str, voice: str) -> Sequence[str]:
         """Signs for which the voice's language has no word, found out by asking for their phones."""

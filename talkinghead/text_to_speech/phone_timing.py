@@ -28,8 +28,8 @@ DURATION_FRAME_S = 0.025
 """Seconds, unit of the durations that the networks predict."""
 DURATION_LAG_S = 0.05
 """By how many seconds the predicted frames are later than the audio."""
-BLOCK_SAMPLES = 120
-"""5 ms, over which loudness is measured."""
+BLOCK_S = 0.005
+"""Over which loudness is measured."""
 SILENT_DB = -40.0
 """A block is silent below this level, relative to the utterance's loudest block."""
 MIN_PHONE_S = 0.06
@@ -95,7 +95,7 @@ def place_phones(symbols: str, durations: NDArray[np.int64], samples: FloatArray
     length_s = len(samples) / RATE_HZ
     ends_s = np.clip(np.cumsum(durations) * DURATION_FRAME_S - DURATION_LAG_S, 0, length_s)
     ends_s[-1] = length_s
-    loudness = _Loudness(samples)
+    loudness = Loudness(samples, RATE_HZ)
     phones: list[Phone] = []
     start_s, stress = 0.0, 0
     for symbol, end_s in zip(["", *symbols, ""], ends_s.tolist(), strict=True):
@@ -114,10 +114,10 @@ def place_phones(symbols: str, durations: NDArray[np.int64], samples: FloatArray
             start_s, stress = end_s, 0
         # What remains, spaces and punctuation without a pause, goes to the phone that follows: start_s stays.
     phones[-1] = replace(phones[-1], end_s=length_s)
-    return _fit_pauses(phones, loudness)
+    return fit_pauses(phones, loudness)
 
 
-def _fit_pauses(phones: Sequence[Phone], loudness: _Loudness) -> tuple[Phone, ...]:
+def fit_pauses(phones: Sequence[Phone], loudness: Loudness) -> tuple[Phone, ...]:
     """Join pauses in a row, and move each pause's ends to where the audio falls silent and where it begins again."""
     placed: list[Phone] = []
     for phone in phones:
@@ -136,16 +136,18 @@ def _fit_pauses(phones: Sequence[Phone], loudness: _Loudness) -> tuple[Phone, ..
     return tuple(phone for phone in placed if phone.end_s > phone.start_s)
 
 
-class _Loudness:
+class Loudness:
     """Which blocks of an utterance are audible, and which silent. Times are seconds from its start."""
 
-    def __init__(self, samples: FloatArray) -> None:
-        blocks = samples[: len(samples) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
+    def __init__(self, samples: FloatArray, rate_hz: int) -> None:
+        size = round(BLOCK_S * rate_hz)
+        self._block_s = size / rate_hz
+        blocks = samples[: len(samples) // size * size].reshape(-1, size)
         rms = np.sqrt(np.square(blocks).mean(1))
         self._audible = rms > rms.max(initial=0) * 10 ** (SILENT_DB / 20)
 
     def _part(self, start_s: float, end_s: float) -> slice:
-        return slice(round(start_s * RATE_HZ / BLOCK_SAMPLES), round(end_s * RATE_HZ / BLOCK_SAMPLES))
+        return slice(round(start_s / self._block_s), round(end_s / self._block_s))
 
     def has_pause(self, start_s: float, end_s: float) -> bool:
         """Whether at least half of a stretch is silent; a stretch without length is not."""
@@ -163,8 +165,4 @@ class _Loudness:
     def _last(self, blocks: BoolArray, start_s: float, end_s: float) -> float:
         part = self._part(start_s, end_s)
         found = np.flatnonzero(blocks[part])
-        return (
-            float(np.clip((part.start + found[-1] + 1) * BLOCK_SAMPLES / RATE_HZ, start_s, end_s))
-            if len(found)
-            else start_s
-        )
+        return float(np.clip((part.start + found[-1] + 1) * self._block_s, start_s, end_s)) if len(found) else start_s

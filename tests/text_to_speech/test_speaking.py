@@ -233,7 +233,7 @@ def test_espeak_gets_escaped_text_its_speed_and_phones(tmp_path: Path, monkeypat
     program, log = tmp_path / "espeak-ng", tmp_path / "log"
     program.write_text(PROGRAM.format(python=sys.executable, log=str(log)), "utf-8")
     program.chmod(0o700)
-    engine = EspeakEngine(program=str(program))
+    engine = EspeakEngine(program=str(program), library=False)
     monkeypatch.setattr(registry, "_engines", {"espeak": engine})
     words = PhonedWords()
     engine.speak(words.expanded(f"[[Main Page]] {words.add('x', 'aɪ')}", with_phones=True), "espeak-fr", speed=2)
