@@ -146,7 +146,7 @@ def _rasterizers() -> Iterator[Finding]:
     yield Finding("rasterizer numba", State.MISSING if failure else State.OK, failure or "used on the CPU")
     failure = _failure("pytorch3d.renderer")
     if failure:
-        remedy = "pip install easypytorch3d==0.7.9.post1 (Linux x86-64)"
+        remedy = "on Linux x86-64 with a GPU: pip install 'talkinghead[cuda]'"
         yield Finding("rasterizer pytorch3d", State.NOTE, f"{failure}; the numba one is used", remedy)
     else:
         yield Finding("rasterizer pytorch3d", State.OK, "used on CUDA and for gradients to geometry")
