@@ -7,9 +7,15 @@ Speech becomes expression coefficients, by which the lower face of every frame i
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from talkinghead.anchor import load_anchor
+    from talkinghead.evaluation.evaluate import evaluate
+    from talkinghead.generation.pipeline import generate
+    from talkinghead.training.face_update.train import train
+
+__version__ = "0.2.0"
 """Version of the package."""
 
 _MODULES = {
