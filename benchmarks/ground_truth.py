@@ -217,7 +217,7 @@ def main() -> None:
     rows.append(("renderer ceiling on held-out frames, mouth PSNR, dB", f"{ceiling_db:.1f}"))
     for name in CLIPS:
         truth, (opening, times_s) = Truth.load(name), spoken_opening(anchor, name)
-        lag = metrics.best_lag(opening, times_s, truth.opening_cm, times_s)
+        lag = metrics.best_lag(opening.astype(np.float64), times_s, truth.opening_cm.astype(np.float64), times_s)
         rows += [
             (f"{name}'s audio: opening against the known one, r", f"{opening_agrees(opening, truth):.3f}"),
             (f"{name}'s audio: lag, ms (known: 0)", f"{lag.lag_ms:.0f}"),

@@ -55,7 +55,10 @@ def main() -> None:
     with scratch_folder(options.keep) as folder:
         anchor = load_anchor(options.anchor)
         source = options.clip or anchor.clip
-        untouched = Clip.of(anchor, source, options.seconds or read_video_info(source).duration_s)
+        seconds = options.seconds or read_video_info(source).duration_s
+        if seconds is None:
+            raise SystemExit(f"{source} does not say how long it is; give --seconds.")
+        untouched = Clip.of(anchor, source, seconds)
         rows = [*held_rows(untouched), *whole_rows(untouched, folder, options.keep)]
     data = f"{options.anchor.name}, {len(untouched.timeline)} frames of {source.name}"
     headings = [
@@ -122,7 +125,7 @@ class Clip:
         """(H, W) where one frame's feather is above 0."""
         _, feather, to_frame = self.masks(position)
         seen = paste_back(np.zeros(shape, np.uint8), np.ones((*feather.shape, 3), np.float32), feather, to_frame)
-        return seen.any(axis=2)
+        return np.asarray(seen.any(axis=2))
 
     def px_per_cm(self) -> float:
         """In the crop."""
@@ -203,7 +206,7 @@ def replaced(clip: Clip, position: int, image: ByteArray, content: ByteArray) ->
     hole, _, to_frame = clip.masks(position)
     inner = cv2.erode(hole, np.ones((5, 5), np.uint8)).astype(np.float32)
     seen = paste_back(np.zeros_like(image), np.ones((*inner.shape, 3), np.float32), inner, to_frame)
-    new = paste_back(image, content.astype(np.float32) / 255, inner, to_frame)
+    new = paste_back(image, content.astype(np.float32) / np.float32(255), inner, to_frame)
     return np.where(seen == 255, new, image)
 
 
@@ -266,7 +269,8 @@ def write_with_mouths(clip: Clip, donors: NDArray[np.int64], path: Path) -> None
             donor = int(donors[position])
             if donor != position:
                 hole, _, to_frame = clip.masks(position)
-                image = paste_back(image, mouths[donor].astype(np.float32) / 255, well_inside(clip, hole), to_frame)
+                mouth = mouths[donor].astype(np.float32) / np.float32(255)
+                image = paste_back(image, mouth, well_inside(clip, hole), to_frame)
             writer.write(Frame(image, float(timeline.times_s[position])))
 
 

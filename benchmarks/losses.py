@@ -34,6 +34,7 @@ from talkinghead.media.images import image_grid, write_png
 from talkinghead.metrics.st_lpips import ShiftTolerantLpips
 from talkinghead.network.checkpoint import start_from
 from talkinghead.network.face_update_network import FaceUpdateConfig, FaceUpdateNetwork
+from talkinghead.structures import ByteArray
 from talkinghead.training.face_update.config import LoopConfig
 from talkinghead.training.face_update.discriminator import mouth_windows
 from talkinghead.training.face_update.losses import weighted_l1
@@ -170,7 +171,9 @@ def main() -> None:
 
 def measure(trainer: FaceUpdateTrainer, sheet: Path | None) -> list[str]:
     """The row of one network; its sheet of truths above results is written to `sheet`."""
-    truths, results, distances = [], [], []
+    truths: list[ByteArray] = []
+    results: list[ByteArray] = []
+    distances: list[float] = []
     perceptual = ShiftTolerantLpips.load()
     for batch in trainer.held_out_batches():
         both = [mouth_windows(image, batch.samples.mouth_px) for image in (batch.updated, batch.samples.image)]

@@ -21,9 +21,9 @@ BAND_PX = 4
 def beyond_band(truth: np.ndarray) -> np.ndarray:
     """Where a pixel is further than `BAND_PX` from the outline."""
     edge = ((truth > 0) & (truth < 255)).astype(np.uint8)
-    edge |= cv2.morphologyEx((truth > 127).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    outline = cv2.morphologyEx((truth > 127).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BAND_PX + 1, 2 * BAND_PX + 1))
-    return np.asarray(cv2.dilate(edge, disc) == 0)
+    return np.asarray(cv2.dilate(np.maximum(edge, outline), disc) == 0)
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     matte = cached_matte(options.clip)
     truth = {
-        int(path.stem): cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(float)
+        int(path.stem): np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.float64)
         for path in sorted(options.folder.glob("[0-9]*.png"))
     }
     found = {number: matte.frame(number).astype(float) for number in truth}

@@ -99,7 +99,9 @@ class Mouths:
 
     def blurred(self, sigma_px: float) -> Change:
         return lambda images: [
-            self._with(image, frame, cv2.GaussianBlur(self._crop.of(image, frame), (0, 0), sigma_px))
+            self._with(
+                image, frame, np.asarray(cv2.GaussianBlur(self._crop.of(image, frame), (0, 0), sigma_px), np.uint8)
+            )
             for frame, image in enumerate(images)
         ]
 

@@ -136,7 +136,8 @@ def time_voice(mouths: Mouths, voice: str, text: str) -> Timed:
     plosives_s = np.array([(p.start_s, p.end_s) for p in spoken.phones if plain(p.symbol) in PLOSIVES]).reshape(-1, 2)
     bursts_s = metrics.find_bursts(audio, plosives_s)
     burst_ms = 1000 * float(np.nanmedian(bursts_s - plosives_s[:, 1]))
-    return Timed(voice, len(plosives_s), np.zeros(0), *mouths.offsets(audio, bursts_s, spoken.phones), burst_ms)
+    predicted_ms, delivered_ms, from_text_ms = mouths.offsets(audio, bursts_s, spoken.phones)
+    return Timed(voice, len(plosives_s), np.zeros(0), predicted_ms, delivered_ms, from_text_ms, burst_ms)
 
 
 def recognized_plosives(recognizer: PhonemeRecognizer, audio: Audio) -> Values:
@@ -174,8 +175,9 @@ def time_clip(mouths: Mouths, recognizer: PhonemeRecognizer, entry: ClipEntry, f
     if not lips.is_enough:
         lips = metrics.plosive_offset(bursts_s, partings_s, lag.lag_ms / 1000)
     name = str(entry.clip.relative_to(folder))
-    offsets = mouths.offsets(audio, bursts_s)
-    return Timed(name, len(plosives_s), lips.offsets_ms, *offsets, lag_ms=lag.lag_ms, r=lag.r)
+    predicted_ms, delivered_ms, from_text_ms = mouths.offsets(audio, bursts_s)
+    offsets = (lips.offsets_ms, predicted_ms, delivered_ms, from_text_ms)
+    return Timed(name, len(plosives_s), *offsets, lag_ms=lag.lag_ms, r=lag.r)
 
 
 def spread_ms(values: Values) -> float:
@@ -209,9 +211,10 @@ def print_voices(rows: Sequence[Timed]) -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     kinds = ("predicted_ms", "delivered_ms", "from_text_ms")
-    every = [np.concatenate([getattr(row, kind) for row in rows]) for kind in kinds]
+    predicted_ms, delivered_ms, from_text_ms = (np.concatenate([getattr(row, kind) for row in rows]) for kind in kinds)
     total = sum(row.plosives for row in rows)
-    for row in (*rows, Timed("all", total, np.zeros(0), *every, float(np.mean([row.burst_ms for row in rows])))):
+    burst_ms = float(np.mean([row.burst_ms for row in rows]))
+    for row in (*rows, Timed("all", total, np.zeros(0), predicted_ms, delivered_ms, from_text_ms, burst_ms)):
         cells = [f"{row.burst_ms:+.0f}"]
         for values in (row.predicted_ms, row.delivered_ms, row.from_text_ms):
             cells += [median_text(values), f"{spread_ms(values):.0f}"]

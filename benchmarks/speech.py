@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -25,7 +26,8 @@ import torch
 from torch import Tensor
 
 from talkinghead.face.face_model import FaceModel, load_face_model
-from talkinghead.speech.encoder import SpeechEncoder, hidden_states
+from talkinghead.speech.adapters import hidden_states
+from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
 from talkinghead.speech.predictor import PredictorConfig
 from talkinghead.training.speech.augmentation import find_recordings
@@ -88,7 +90,7 @@ def seconds_per_second(encoder: SpeechEncoder, layers: int) -> float:
     """Time that spectra and the first `layers` layers take, per second of audio."""
     draw = np.random.default_rng(0)
     samples = torch.from_numpy(0.1 * draw.standard_normal(COST_S * RATE_HZ).astype(np.float32))
-    cut = encoder.model
+    cut: Any = encoder.model  # whatever its type, it has these layers
     kept, reach = cut.encoder.layers, cut.config.attention_reach_frames
     cut.encoder.layers, cut.config.num_hidden_layers = kept[:layers], layers
     cut.config.attention_reach_frames = list(reach)[:layers]
@@ -111,7 +113,8 @@ def print_curve(
 ) -> None:
     """A row for each layer that the encoder can be cut behind."""
     every = sum(parameter.numel() for parameter in encoder.model.parameters())
-    layer = sum(parameter.numel() for parameter in encoder.model.encoder.layers[0].parameters())
+    model_layers: Any = encoder.model.encoder
+    layer = sum(parameter.numel() for parameter in model_layers.layers[0].parameters())
     print("| layers | MB in half precision | s per s of audio | opening r | width r |\n|---|---|---|---|---|")
     for count in range(1, encoder.layer_count + 1):
         scores = score_features(encoder, entries, model, (count,), training)
@@ -169,7 +172,14 @@ def main(
         if number == 0:
             header = [*COLUMNS, *(score.speaker for score in scores)]
             print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
-            at_rest = {"r": 0.0, "width_r": 0.0, "concordance": 0.0, "std_ratio": 0.0, "error": 1.0, "lag_ms": 0.0}
+            at_rest: dict[str, Any] = {
+                "r": 0.0,
+                "width_r": 0.0,
+                "concordance": 0.0,
+                "std_ratio": 0.0,
+                "error": 1.0,
+                "lag_ms": 0.0,
+            }
             print_row("mean mouth", [replace(score, **at_rest) for score in scores])
         print_row(name, scores)
     if speech and base is not None:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torchaudio
 from harness import machine
+from numpy.typing import NDArray
 
 from talkinghead import load_anchor, metrics
 from talkinghead.generation.driving import expression_from_speech, load_speech_model
@@ -53,7 +54,9 @@ def main(
         samples = torchaudio.functional.resample(torch.from_numpy(read.samples.copy()), read.rate_hz, RATE_HZ).numpy()
         for look_ahead_s in look_aheads_s:
             stream = LiveStream(anchor, speech_model, own_voice=own_voice, look_ahead_s=look_ahead_s)
-            times, values, work_s = [], [], []
+            times: list[NDArray[np.float64]] = []
+            values: list[FloatArray] = []
+            work_s: list[float] = []
             late_s = 0.0
             for arrived_s, block in _blocks(samples, block_ms / 1000):
                 began = time.thread_time()
@@ -68,7 +71,7 @@ def main(
             live = anchor.face.opening(np.concatenate([*values, part.values]))
             audio = Audio(samples, RATE_HZ)
             whole = expression_from_speech(anchor, speech_model, audio, times_s, own_voice=own_voice)
-            r = metrics.pearson_r(live, anchor.face.opening(whole))
+            r = metrics.pearson_r(live.astype(np.float64), anchor.face.opening(whole).astype(np.float64))
             cost = sum(work_s) / (len(samples) / RATE_HZ)
             print(
                 f"| {recording.name} | {1000 * look_ahead_s:.0f} | {1000 * late_s:.0f} | {r:.3f} "

@@ -43,7 +43,7 @@ from talkinghead.media.video_writer import VideoWriter
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.rasterize import rasterize
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import Audio, FloatArray, Frame
+from talkinghead.structures import Audio, ByteArray, FloatArray, Frame
 from talkinghead.weights import registry
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -150,7 +150,13 @@ def measure(anchor: Anchor, count: int, table: Table, output: Path) -> None:
     )
     with VideoWriter(output, timeline.width, timeline.height, frame_rate=timeline.frame_rate) as writer:
         times_s = iter(timeline.times_s.tolist())
-        table.run("encode", lambda batch: [writer.write(Frame(image, next(times_s))) for image in batch], pasted)
+
+        def encode(batch: list[ByteArray]) -> list[None]:
+            for image in batch:
+                writer.write(Frame(image, next(times_s)))
+            return [None] * len(batch)
+
+        table.run("encode", encode, pasted)
     limit(timeline, table, output.with_stem("limit"))
     wav2lip(table, len(parts))
 

@@ -123,7 +123,8 @@ class Shown:
         up = np.array([[1, 0, 0], [0, 1, -0.8 * CROP_PX[0]], [0, 0, 1.0]])
         faces, pictures, images = [], [], {}
         last: ByteArray | None = None
-        for place, frame in enumerate(read_in_order(self.clip, order, self.reconstruction.times_s, self.crossing)):
+        shown = read_in_order(self.clip, order, self.reconstruction.times_s, crossing=self.crossing)
+        for place, frame in enumerate(shown):
             if last is not None:
                 to_frame = self._to_frame[order[place - 1]] @ up
                 crops = (crop_frame(image, to_frame, CROP_PX).astype(np.int16) for image in (last, frame.image))
