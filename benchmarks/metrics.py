@@ -98,12 +98,11 @@ class Mouths:
         return change
 
     def blurred(self, sigma_px: float) -> Change:
-        return lambda images: [
-            self._with(
-                image, frame, np.asarray(cv2.GaussianBlur(self._crop.of(image, frame), (0, 0), sigma_px), np.uint8)
-            )
-            for frame, image in enumerate(images)
-        ]
+        def blur(images: list[ByteArray]) -> list[ByteArray]:
+            mouths = [cv2.GaussianBlur(self._crop.of(image, f), (0, 0), sigma_px) for f, image in enumerate(images)]
+            return [self._with(images[f], f, np.asarray(mouth, np.uint8)) for f, mouth in enumerate(mouths)]
+
+        return blur
 
     def trembling(self, sigma_px: float) -> Change:
         """The mouth shifted at random in every frame."""

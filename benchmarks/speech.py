@@ -172,15 +172,8 @@ def main(
         if number == 0:
             header = [*COLUMNS, *(score.speaker for score in scores)]
             print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
-            at_rest: dict[str, Any] = {
-                "r": 0.0,
-                "width_r": 0.0,
-                "concordance": 0.0,
-                "std_ratio": 0.0,
-                "error": 1.0,
-                "lag_ms": 0.0,
-            }
-            print_row("mean mouth", [replace(score, **at_rest) for score in scores])
+            none: dict[str, Any] = dict.fromkeys(("r", "width_r", "concordance", "std_ratio", "lag_ms"), 0.0)
+            print_row("mean mouth", [replace(score, error=1.0, **none) for score in scores])
         print_row(name, scores)
     if speech and base is not None:
         layers = chosen_layers(own.layer_count)

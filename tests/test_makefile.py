@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,23 @@ def test_any_text_goes_through_unharmed(environment: Path, text: str) -> None:
 def test_an_anchor_may_have_any_name(environment: Path) -> None:
     name = "out/Jo's $5 anchor"
     assert arguments(environment, f"ANCHOR={name}")[-1] == name
+
+
+def planned(target: str, **variables: str) -> str:
+    """What `make` would do in a new environment."""
+    command = ["make", "--directory", str(ROOT), "--dry-run", f"VENV={os.devnull}/venv", target]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | variables).stdout
+
+
+def test_the_demo_installs_no_extra() -> None:
+    assert "--editable '.'" in planned("demo") and "[" not in planned("demo").partition("--editable")[2].split("\n")[0]
+    assert "--editable '.[serve]'" in planned("studio")
+    assert "--editable '.[dev]'" in planned("test")
+
+
+def test_torch_of_another_index_has_the_required_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = [need for need in project["dependencies"] if need.startswith("torch") and "==" in need]
+    line = next(line for line in planned("demo").splitlines() if "TORCH_INDEX" in line)
+    assert line.split('--index-url "$TORCH_INDEX" ')[1].split() == pinned
+    assert line.startswith('test -z "$TORCH_INDEX" || ')

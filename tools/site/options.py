@@ -1,4 +1,4 @@
-"""A griffe extension: a field that `talkinghead.options.fields.option` made is shown with its default, range and help."""
+"""A griffe extension: fields that `talkinghead.options.fields.option` made are shown with default, range and help."""
 
 from __future__ import annotations
 
