@@ -21,6 +21,7 @@ OUTSIDE = (
     "CONTRIBUTING.md",
     "MODEL_CARD.md",
     "LICENSE",
+    "NOTICE",
     "checkpoints/speech_encoder/README.md",
     "data/presenter/README.md",
 )
