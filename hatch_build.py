@@ -13,9 +13,9 @@ _IMAGE = re.compile(r"^!\[[^\]]*\]\((?!https?:)[^)]*\)\n\n?", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
 
 
-def without_repository_links(readme: str) -> str:
-    """The README without what leads nowhere outside of the repository: its images, and the targets of its links."""
-    return _LINK.sub(r"\1", _IMAGE.sub("", readme))
+def long_description(readme: str) -> str:
+    """The README as it reads outside of the repository: without its images and the targets of its links."""
+    return _LINK.sub(r"\1", _IMAGE.sub("", readme)).replace("`pip install .`", "`pip install talkinghead`")
 
 
 class Readme(MetadataHookInterface):
@@ -23,7 +23,7 @@ class Readme(MetadataHookInterface):
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Set it."""
-        text = without_repository_links((Path(self.root) / "README.md").read_text(encoding="utf-8"))
+        text = long_description((Path(self.root) / "README.md").read_text(encoding="utf-8"))
         metadata["readme"] = {"content-type": "text/markdown", "text": text}
 
 
