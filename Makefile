@@ -74,7 +74,7 @@ lint: $(DEV_STAMP)
 # Of Material's own theme, a notice about a future MkDocs is left out.
 docs: $(DEV_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "Open out/site/index.html."
+	@echo "Open out/site/index.html, or for the search too: python3 -m http.server -b 127.0.0.1 -d out/site"
 
 # quality.py comes first: the others measure the anchor that it trains.
 BENCHMARKS := quality frame_rates leak memory speed stages landmark_speed
