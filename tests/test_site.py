@@ -85,5 +85,5 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         text = page.read_text()
         assert not LOADED.search(text), f"{page.name} loads {LOADED.search(text)}"
         assert page.name == "404.html" or "Content-Security-Policy" in text
-    assert (tmp_path / "search" / "search_index.js").stat().st_size > 100_000
+    assert (tmp_path / "search" / "search_index.json").stat().st_size > 100_000
     assert "Factor on the mouth" in (tmp_path / "reference" / "options.html").read_text()
