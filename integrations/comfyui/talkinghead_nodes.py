@@ -104,8 +104,8 @@ class TalkingHeadFrames(io.ComfyNode):
             with talkinghead.generate(loaded, speech, progress=_Progress(), **_options(options)) as stream:
                 if len(stream) > most_frames:
                     raise ValueError(
-                        f"The output would have {len(stream)} frames, more than most_frames ({most_frames}); raise that "
-                        "where the memory suffices, cut the speech, or take 'Talking head (video)'."
+                        f"The output would have {len(stream)} frames, more than most_frames ({most_frames}); raise "
+                        "that where the memory suffices, cut the speech, or take 'Talking head (video)'."
                     )
                 heard = _audio_of(stream)
                 images, mask = _batch(stream)
@@ -163,8 +163,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
 def _speech(audio: Any, options: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
     """talkinghead, and the speech in the form that it takes: a script, or the path of a file that is gone afterwards.
 
-    ComfyUI runs nodes in torch's inference mode. talkinghead computes in threads of its own, which are not in that
-    mode and cannot use what was made in it, so it is left.
+    ComfyUI runs nodes in torch's inference mode, which ends here: the ANCHOR is kept for other runs, and
+    tensors made in that mode cannot be used everywhere afterwards.
     """
     text, voice = options.get("text", "").strip(), options.get("voice", "").strip()
     if (audio is None) == (not text):
@@ -200,7 +200,7 @@ def _written(audio: Any, path: Path) -> Path:
 
 
 def _audio_of(stream: Any) -> dict[str, Any]:
-    """AUDIO of a stream, waveform (1, C, N): from the first frame to the end of the last, silence where none is said."""
+    """AUDIO of a stream, (1, C, N): from the first frame to the end of the last, with silence around the speech."""
     import soundfile
 
     samples, rate_hz = soundfile.read(stream.recording, dtype="float32", always_2d=True)

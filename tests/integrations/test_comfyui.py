@@ -89,7 +89,7 @@ def test_frames_and_their_audio(
     images, heard, fps, mask = run(nodes.TalkingHeadFrames, anchor=str(anchor_folder), audio=audio, lead_in=0.5)
     spoken = audio["waveform"].shape[-1] / audio["sample_rate"]
     assert fps == 25 and abs(len(images) / fps - (0.5 + spoken + 0.3)) < 0.05
-    assert images.dtype == torch.float32 and images.shape[-1] == 3 and 0 <= images.min() and images.max() <= 1
+    assert images.dtype == torch.float32 and images.shape[-1] == 3 and images.min() >= 0 and images.max() <= 1
     assert not images.is_inference()
     assert mask.shape == images.shape[:3] and not mask.any()
     # The samples are the given ones, to the bit, half a second later.
@@ -141,15 +141,15 @@ def test_what_cannot_be_done_is_refused(nodes: ModuleType, anchor_folder: Path, 
 def test_a_stopped_run_leaves_no_video(
     nodes: ModuleType, anchor_folder: Path, audio: dict[str, Any], tmp_path: Path
 ) -> None:
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def hook(done: int, count: int) -> None:
         if done == 3:
-            raise Stopped
+            raise StoppedError
 
     sys.modules["comfy.utils"].HOOK = hook  # type: ignore[attr-defined]
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         run(nodes.TalkingHeadVideo, anchor=str(anchor_folder), audio=audio)
     assert list((tmp_path / "temp").iterdir()) == []
 

@@ -135,8 +135,6 @@ class ComfyNode(ABC):
 
 
 class ComfyExtension(ABC):
-    async def on_load(self) -> None: ...
-
     @abstractmethod
     async def get_node_list(self) -> list[type[ComfyNode]]: ...
 
