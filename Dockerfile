@@ -28,10 +28,9 @@ COPY talkinghead talkinghead
 RUN pip install ".[${EXTRAS}]" && pip uninstall --yes easypytorch3d
 
 # Nothing is downloaded later: models are fetched, kernels compiled, and a first frame is made.
-ENV TALKINGHEAD_MODELS=/opt/talkinghead/models \
-    XDG_CACHE_HOME=/var/cache/talkinghead \
+ENV XDG_CACHE_HOME=/var/cache/talkinghead \
     NUMBA_CACHE_DIR=/var/cache/talkinghead/numba
-RUN mkdir -p "${TALKINGHEAD_MODELS}" "${NUMBA_CACHE_DIR}" \
+RUN mkdir -p "${NUMBA_CACHE_DIR}" \
     && talkinghead models --fetch \
     && talkinghead doctor --warm \
     && chmod -R a+rwX /var/cache/talkinghead
@@ -42,7 +41,6 @@ COPY --from=build /opt/talkinghead /opt/talkinghead
 COPY --from=build /var/cache/talkinghead /var/cache/talkinghead
 
 ENV PATH=/opt/talkinghead/bin:$PATH \
-    TALKINGHEAD_MODELS=/opt/talkinghead/models \
     XDG_CACHE_HOME=/var/cache/talkinghead \
     NUMBA_CACHE_DIR=/var/cache/talkinghead/numba \
     HF_HUB_OFFLINE=1
