@@ -16,16 +16,15 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/talkinghead
 ENV PATH=/opt/talkinghead/bin:$PATH
 
-# These change less often than the sources. The versions are those of pyproject.toml, which is checked below.
+# They change less often than the sources. The versions are those of pyproject.toml.
 RUN pip install torch==2.11.0 torchaudio==2.11.0 --index-url "${TORCH_INDEX}"
 
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY checkpoints checkpoints
 COPY talkinghead talkinghead
-# pytorch3d (198 MB) is for CUDA and for research; on the CPU the project's own rasterizer draws.
 # hadolint ignore=DL3013
-RUN pip install ".[${EXTRAS}]" && pip uninstall --yes easypytorch3d
+RUN pip install ".[${EXTRAS}]"
 
 # Nothing is downloaded later: models are fetched, kernels compiled, and a first frame is made.
 ENV XDG_CACHE_HOME=/var/cache/talkinghead \
