@@ -219,10 +219,9 @@ def _batch(stream: Any) -> tuple[torch.Tensor, torch.Tensor]:
     images = torch.empty(*shape, 3)
     mask = torch.empty(shape) if stream.has_alpha else torch.zeros(1).expand(shape)
     for number, frame in enumerate(stream):
-        pixels = torch.from_numpy(frame.image)
-        images[number] = pixels[..., :3] / 255
+        images[number] = torch.from_numpy(frame.image) / 255
         if stream.has_alpha:
-            mask[number] = 1 - pixels[..., 3] / 255
+            mask[number] = 1 - torch.from_numpy(frame.alpha) / 255
     return images, mask
 
 

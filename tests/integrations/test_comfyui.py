@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from talkinghead.media.audio_reader import read_audio
 from talkinghead.media.containers import read_tags
 from talkinghead.media.video_reader import VideoReader, read_video_info
 from talkinghead.provenance.metadata import COMMENT, TAGS
+from talkinghead.structures import Frame
 
 STUB = Path(__file__).parent / "comfyui_stub"
 NODES = Path(__file__).parents[2] / "integrations" / "comfyui" / "talkinghead_nodes.py"
@@ -121,6 +123,18 @@ def test_a_text_is_spoken(nodes: ModuleType, anchor_folder: Path) -> None:
     images, heard, fps, _ = run(nodes.TalkingHeadFrames, anchor=str(anchor_folder), text=" Hi. ", lead_in=0, lead_out=0)
     assert heard["waveform"].shape[:2] == (1, 1) and heard["waveform"].std() > 0.01
     assert heard["waveform"].shape[-1] == round(len(images) / fps * heard["sample_rate"])
+
+
+def test_a_transparent_background_is_the_mask(nodes: ModuleType) -> None:
+    alpha = np.array([[0, 51], [255, 102]], np.uint8)
+    frames = [Frame(np.full((2, 2, 3), 204, np.uint8), number / 25, alpha) for number in range(3)]
+
+    class Stream(list[Frame]):
+        height, width, has_alpha = 2, 2, True
+
+    images, mask = nodes._batch(Stream(frames))
+    assert images.shape == (3, 2, 2, 3) and torch.equal(images, torch.full((3, 2, 2, 3), 0.8))
+    torch.testing.assert_close(mask, torch.tensor([[1, 0.8], [0, 0.6]]).expand(3, 2, 2))
 
 
 def test_what_cannot_be_done_is_refused(nodes: ModuleType, anchor_folder: Path, audio: dict[str, Any]) -> None:
