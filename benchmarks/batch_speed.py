@@ -9,7 +9,6 @@ loading of the anchor are included. Nothing else should run on the machine meanw
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness import anchor_clip, anchor_parser, is_here, print_report, write_speech
+
+from talkinghead.processes.cores import usable_cores
 
 PRESENTER = Path(__file__).parents[1] / "checkpoints" / "presenter"
 
@@ -29,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     if not is_here(options.anchor, "an ANCHOR folder"):
         return
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     hours = options.jobs * options.seconds / 3600
     rows = []
     with TemporaryDirectory() as temporary:

@@ -23,6 +23,7 @@ from typing import Any
 import soundfile
 
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.processes.cores import usable_cores
 from talkinghead.weights import registry
 
 DEFAULT_ANCHOR = Path("out/quality/anchor")
@@ -33,7 +34,7 @@ POLL_S = 0.02
 
 def machine() -> str:
     """Cores that this process may use, the processor's name, the system, the interpreter."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     load = os.getloadavg()[0]
     return (
         f"{cores} cores, {_processor()}, {platform.system()} {platform.machine()}, "

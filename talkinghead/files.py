@@ -79,7 +79,8 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; an output gets the usual mode
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows removes no file that is still open; the error that comes counts
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ PACKAGE = Path(talkinghead.__file__).parent
 
 FLOORS = (
     {"errors", "structures", "locale", "options"},
-    {"files", "tables", "device"},
+    {"files", "tables", "device", "processes"},
     {"weights"},
     {"media"},
     {"face", "matting", "metrics", "provenance", "text_to_speech"},

@@ -17,6 +17,8 @@ import talkinghead
 from talkinghead.batch.executor import JobEvent
 from talkinghead.batch.jobs import Job
 from talkinghead.batch.worker import WorkerSettings
+from talkinghead.processes.children import own_session
+from talkinghead.processes.cores import usable_cores
 
 LOG_TAIL_BYTES = 2000
 """The end of a worker's log in which the reason of its end is looked for."""
@@ -44,7 +46,7 @@ class LocalExecutor:
             time_limit_s: time after which an attempt is stopped and has failed; None never stops one.
         """
         self._count = workers
-        self._settings = WorkerSettings(device, max(1, len(os.sched_getaffinity(0)) // workers), sign)
+        self._settings = WorkerSettings(device, max(1, usable_cores() // workers), sign)
         self._time_limit_s = time_limit_s
         self._workers: list[_Worker] = []
         self._messages: queue.Queue[_Message] = queue.Queue()
@@ -124,8 +126,8 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=_environment(settings.threads),
-                start_new_session=True,
                 encoding="utf-8",
+                **own_session(),
             )
         self._input, output = _pipe(self._process.stdin), _pipe(self._process.stdout)
         self._reader = threading.Thread(target=self._read, args=(output, messages), daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,8 +72,13 @@ def progress_bar(hidden: bool) -> Progress:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print an object as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print an object as JSON; in ASCII where the output's encoding does not have all of its characters."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    click.echo(text)
 
 
 class TextTable:

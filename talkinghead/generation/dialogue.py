@@ -95,7 +95,12 @@ class _Scene:
         image = frame.image
         if self.subtitles is not None:
             image = self.subtitles.drawn_on(image, frame.time_s)
-        return replace(frame, image=image if self.label is None else self.label.drawn_on(image))
+        if self.label is None:
+            return replace(frame, image=image)
+        if frame.alpha is None:
+            return replace(frame, image=self.label.drawn_on(image))
+        image, alpha = self.label.drawn_on_cutout(image, frame.alpha)
+        return replace(frame, image=image, alpha=alpha)
 
     def _cut(self) -> tuple[int, Iterator[UpdatedFrame]]:
         """Each speaker's frames of their own turns alone; the others are not made."""
@@ -137,9 +142,11 @@ def _joined(streams: Sequence[Iterator[UpdatedFrame]]) -> Iterator[UpdatedFrame]
                 latest[index], following[index] = after, next(other, None)
         shown = [frame, *latest]
         reason = next((one.reject_reason for one in shown if one.reject_reason is not None), None)
+        alphas = [one.alpha for one in shown if one.alpha is not None]  # of all, or of none
         yield UpdatedFrame(
             np.concatenate([one.image for one in shown], axis=1),
             frame.time_s,
+            alpha=np.concatenate(alphas, axis=1) if alphas else None,
             reject_reason=reason,
             blend_weight=min(one.blend_weight for one in shown),
         )

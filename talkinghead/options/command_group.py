@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import click
@@ -15,6 +17,13 @@ INTERRUPTED = 130
 
 class CommandGroup(click.Group):
     """A group whose commands print an error as one line on standard error and end with its exit code."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        # On Windows, an output that is no terminal has an old encoding, which lacks most characters of most languages.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*arguments, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from talkinghead.errors import BusyError, MediaError
 from talkinghead.files import write_json
+from talkinghead.processes.children import own_session
 
 COMMAND = (sys.executable, "-m", "talkinghead", "check", "--json")
 """Gets the clip's path; ends with 1 where there are problems. A process of its own: tracking takes all of a core."""
@@ -81,7 +82,7 @@ class ClipChecks:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            start_new_session=True,
+            **own_session(),
         )
         output, errors = self._process.communicate()
         code, self._process = self._process.returncode, None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ import numpy as np
 
 from talkinghead.errors import TalkingHeadError, TrainingInterruptedError, UnfitClipError
 from talkinghead.files import write_bytes
+from talkinghead.processes.children import end_this_process
 from talkinghead.server.jobs import PICTURE_FILE
 from talkinghead.structures import ByteArray
 
@@ -168,7 +168,7 @@ def _end_with_parent(rest: IO[str]) -> None:
 
     def wait() -> None:
         rest.read()
-        os.kill(os.getpid(), signal.SIGTERM)
+        end_this_process()
 
     threading.Thread(target=wait, daemon=True).start()
 

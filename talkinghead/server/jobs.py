@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from talkinghead.errors import MissingFileError
 from talkinghead.files import write_json
+from talkinghead.processes.children import ask_to_end, own_session
 
 State = Literal["waiting", "running", "interrupted", "failed", "done"]
 NUMBER = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
@@ -185,7 +186,7 @@ class Jobs:
                 self._keep(job)
             elif (process := self._processes.get(number)) is not None:
                 self._cancelled.add(number)
-                process.terminate()
+                ask_to_end(process)
             return job
 
     def remove(self, number: str) -> None:
@@ -207,7 +208,7 @@ class Jobs:
         with self._lock:
             self._closing = True
             for process in self._processes.values():
-                process.terminate()
+                ask_to_end(process)
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
@@ -236,7 +237,7 @@ class Jobs:
             with self._lock:
                 self._processes[job.number] = process
                 if self._closing:
-                    process.terminate()
+                    ask_to_end(process)
             ended = {"event": "failed", "message": "The process ended without a word; its log may tell why."}
             assert process.stdin is not None and process.stdout is not None
             try:
@@ -299,8 +300,8 @@ def _started(command: Sequence[str], log: Any) -> subprocess.Popen[str]:
         stderr=log,
         text=True,
         encoding="utf-8",
-        start_new_session=True,  # Ctrl-C is for the server, which tells the job
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        **own_session(),  # Ctrl-C is for the server, which tells the job
     )
 
 

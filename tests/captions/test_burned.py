@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talkinghead.captions.burned import MARGIN_SHARE, BurnedSubtitles
-from talkinghead.captions.cues import Cue
+from talkinghead.captions.cues import Cue, line_width_in, width
 from talkinghead.errors import LabelError, MissingFileError
 
 CUES = (Cue(("Good evening.",), 0.3, 1.0), Cue(("Two lines, of which one", "is longer than that"), 1.0, 2.0))
@@ -66,3 +66,41 @@ def test_a_font_that_is_missing_or_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "text.ttf").write_text("no font")
     with pytest.raises(LabelError, match="not a font"):
         BurnedSubtitles(CUES, (640, 360), tmp_path / "text.ttf")
+
+
+CJK_FONTS = [
+    path
+    for path in map(
+        Path,
+        (
+            "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc",
+            "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
+            "/System/Library/Fonts/PingFang.ttc",
+            "C:/Windows/Fonts/msyh.ttc",
+        ),
+    )
+    if path.is_file()
+]
+
+
+@pytest.mark.skipif(not CJK_FONTS, reason="no font with Chinese characters is installed (Debian: fonts-wqy-zenhei)")
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (512, 512)])
+def test_chinese_in_a_font_that_has_it(size: tuple[int, int]) -> None:
+    """As many characters as a line has by the captions' own width, each of them another shape, inside the picture."""
+    for font in CJK_FONTS:
+        text = "大家晚上好欢迎收看今天的新闻气温降到五度"
+        while width(text) > line_width_in(*size):
+            text = text[:-1]
+        gray = np.full((size[1], size[0], 3), 100, np.uint8)
+        image = BurnedSubtitles([Cue((text,), 0, 1)], size, font).drawn_on(gray, 0.5)
+        columns = np.nonzero((image != 100).any((0, 2)))[0]
+        assert columns.min() > 0 and columns.max() < size[0] - 1
+        rows, places = np.nonzero((image > 200).all(-1))
+        pitch = (places.max() - places.min() + 1) / len(text)
+        letters = [
+            image[rows.min() : rows.max() + 1, round(places.min() + n * pitch) : round(places.min() + (n + 1) * pitch)]
+            for n in range(len(text))
+        ]
+        inked = [(letter > 200).all(-1).mean() for letter in letters]
+        assert min(inked) > 0.05, (font, text, inked)
+        assert len({letter[:, : int(pitch) - 1].tobytes() for letter in letters}) == len(text)

@@ -24,8 +24,11 @@ from talkinghead.generation.dialogue import Speaker, write_dialogue
 from talkinghead.generation.dialogue_audio import known_of, length_s, speak_turns, words_of, write_tracks
 from talkinghead.generation.dialogue_config import DialogueConfig
 from talkinghead.generation.dialogue_script import Turn, read_script
+from talkinghead.generation.known_speech import Captions, FoundSpeech, KnownSpeech
+from talkinghead.generation.passthrough import UpdatedFrame
 from talkinghead.generation.pipeline import VideoOutput
 from talkinghead.media.audio_reader import read_audio
+from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech.breaks import Break
 from talkinghead.text_to_speech.config import SpeakingConfig
@@ -205,3 +208,31 @@ def test_the_command_names_the_line_of_an_unknown_speaker(tmp_path: Path) -> Non
         main, ["dialogue", str(script), "-o", str(tmp_path / "out.mp4"), "--cast", "a=b", "--cast", "a=c"]
     )
     assert twice.exit_code == 2 and "given twice for a" in twice.output
+
+
+def test_the_alpha_of_all_speakers_stands_side_by_side() -> None:
+    def speaker(level: int, offset_s: float) -> list[UpdatedFrame]:
+        image, alpha = np.full((2, 3, 3), level, np.uint8), np.full((2, 3), level, np.uint8)
+        return [UpdatedFrame(image, offset_s + number / 25, alpha) for number in range(3)]
+
+    joined = list(dialogue_module._joined([iter(speaker(10, 0)), iter(speaker(200, 0))]))
+    assert len(joined) == 3
+    for frame in joined:
+        assert frame.alpha is not None
+        np.testing.assert_array_equal(frame.alpha, [[10] * 3 + [200] * 3] * 2)
+        np.testing.assert_array_equal(frame.alpha, frame.image[..., 0])
+    opaque = [[dataclasses.replace(frame, alpha=None) for frame in speaker(10, 0)] for _ in range(2)]
+    assert all(frame.alpha is None for frame in dialogue_module._joined([iter(one) for one in opaque]))
+
+
+def test_a_label_is_seen_on_a_transparent_dialogue() -> None:
+    """Where nothing is behind, the letters are what makes the corner visible."""
+    label = VisibleLabel("AI-generated", 320, 320)
+    scene = dialogue_module._Scene({}, [], "cut", label, None, Captions(FoundSpeech(KnownSpeech(None)), 0, 1))
+    clear = np.zeros((320, 320), np.uint8)
+    drawn = scene._drawn(UpdatedFrame(np.full((320, 320, 3), 90, np.uint8), 0.0, clear))
+    assert drawn.alpha is not None and drawn.alpha.max() == 255 and not clear.any()
+    letters = drawn.image[drawn.alpha > 250]
+    assert letters.min() > 240
+    opaque = scene._drawn(UpdatedFrame(np.full((320, 320, 3), 90, np.uint8), 0.0))
+    assert opaque.alpha is None and (opaque.image != 90).any()

@@ -1,0 +1,1 @@
+"""Child processes, and the cores that they may use, on every platform."""

@@ -1,0 +1,1 @@
+"""Names of ComfyUI that the nodes use, see utils.py."""
