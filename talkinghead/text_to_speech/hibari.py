@@ -1,6 +1,8 @@
-"""The default engine: hibari-tts, one American English voice whose weights are in its wheel.
+"""The default engine: hibari-tts, an American English voice whose weights are in its wheel, and a man's made from it.
 
-hibari has more voices, which it would fetch from the network; they are not offered.
+hibari has more voices, which it would fetch from the network; they are not offered. Its network predicts a fundamental
+frequency and spectral envelopes apart from each other, as a source-filter vocoder takes them. So another speaker's
+larynx and vocal tract are a matter of scaling either before the audio is made: no time changes, nor any phone's.
 """
 
 from __future__ import annotations
@@ -28,6 +30,26 @@ DURATIONS = "/Clip_output_0"
 """Name of a tensor in the graph of hibari-tts 0.2.1: (L,) float32, how many duration frames each of L symbols lasts."""
 SEED = 0
 """Of the noise in the voice, so that the same text always gives the same audio."""
+VOICED_HZ = 40.0
+"""hibari's own limit: where its fundamental frequency is lower there is no voice."""
+LEAST_LOG = -20.0
+"""Log magnitude of what lies beyond the highest frequency that a shorter envelope has."""
+
+
+@dataclass(frozen=True)
+class Timbre:
+    """How a speaker differs from the network's own."""
+
+    pitch: float = 1.0
+    """Factor on the fundamental frequency."""
+    formants: float = 1.0
+    """Factor on the frequencies of the spectral envelopes: below 1, a longer vocal tract."""
+
+
+TIMBRES = {"hibari": Timbre(), "hibari-man": Timbre(0.60, 0.88)}
+"""Voices. The man's are the ratios of men to women (Peterson and Barney, Control methods used in a study of the vowels,
+1952: 0.6, and 0.85 to 0.88), chosen by measurement (docs/text_to_speech.md)."""
+DESCRIPTIONS = {"hibari": "American English, female", "hibari-man": "American English, male"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +64,9 @@ class HibariEngine:
         return importlib.metadata.version("hibari-tts") if _is_installed() else ""
 
     def voices(self) -> Sequence[Voice]:
-        return [Voice("hibari", "en-US", "American English, female", ("LATIN",))] if _is_installed() else []
+        if not _is_installed():
+            return []
+        return [Voice(name, "en-US", description, ("LATIN",)) for name, description in DESCRIPTIONS.items()]
 
     def missing(self) -> str:
         return "" if _is_installed() else "pip install hibari-tts==0.2.1"
@@ -53,7 +77,7 @@ class HibariEngine:
         symbols = self._model.phonemes(sentence)
         if not any(symbol.isalpha() for symbol in symbols):
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in English.")
-        samples, durations = self._model.synthesize(symbols, speed)
+        samples, durations = self._model.synthesize(symbols, speed, TIMBRES[voice])
         phones = place_phones(symbols, durations, samples)
 
         def alone(word: str) -> list[str]:
@@ -83,7 +107,9 @@ class _HibariModel:
         """A text as symbols of the network's alphabet."""
         return "".join(symbol for symbol in english_phonemes(text) if symbol in self._vocabulary)
 
-    def synthesize(self, symbols: str, speed: float = 1.0) -> tuple[FloatArray, NDArray[np.int64]]:
+    def synthesize(
+        self, symbols: str, speed: float = 1.0, timbre: Timbre = TIMBRES["hibari"]
+    ) -> tuple[FloatArray, NDArray[np.int64]]:
         """Synthesize L - 2 symbols, at a factor on the usual speed.
 
         Returns:
@@ -94,5 +120,38 @@ class _HibariModel:
         ids = [0, *(self._vocabulary[symbol] for symbol in symbols), 0]
         feed = {"ids": np.asarray([ids], np.int64), "speed": np.full(1, speed, np.float32)}
         *spectrum, durations = self._session.run(None, feed)
-        samples = dsp.synth(*(part[0] for part in spectrum), np.random.default_rng(SEED))
+        parts = with_timbre([part[0] for part in spectrum], timbre)
+        samples = dsp.synth(*parts, np.random.default_rng(SEED))
         return np.asarray(samples, np.float32), durations.astype(np.int64)
+
+
+def with_timbre(spectrum: Sequence[FloatArray], timbre: Timbre) -> list[FloatArray]:
+    """What hibari's network predicts, of another speaker.
+
+    Args:
+        spectrum: (B, F) log magnitude and phase of what the voice's harmonics pass through, log magnitude of noise, log
+            magnitude and phase of what is neither, and the (F,) fundamental frequency in Hz, 0 where there is no voice.
+        timbre: of the speaker.
+
+    Returns:
+        The same of the speaker: where nothing is to be changed, the very arrays.
+    """
+    harmonic, harmonic_phase, noise, other, other_phase, pitch_hz = spectrum
+    if timbre.pitch != 1.0:
+        # Lower voices would fall below the limit of what counts as one, which they do not in fact.
+        pitch_hz = np.where(pitch_hz > VOICED_HZ, np.maximum(timbre.pitch * pitch_hz, VOICED_HZ + 1), pitch_hz)
+    if timbre.formants != 1.0:
+        harmonic, noise, other = (_stretched(part, timbre.formants, LEAST_LOG) for part in (harmonic, noise, other))
+        harmonic_phase = _stretched(harmonic_phase, timbre.formants, 0.0)
+    return [harmonic, harmonic_phase, noise, other, other_phase, pitch_hz.astype(np.float32)]
+
+
+def _stretched(envelope: FloatArray, factor: float, beyond: float) -> FloatArray:
+    """(B, F) over frequency with every frequency times a factor; `beyond` where there was none."""
+    bins = len(envelope)
+    place = np.arange(bins) / factor
+    below = np.minimum(place.astype(np.intp), bins - 1)
+    share = (place - below)[:, None].astype(np.float32)
+    stretched = (1 - share) * envelope[below] + share * envelope[np.minimum(below + 1, bins - 1)]
+    stretched[place > bins - 1] = beyond
+    return np.asarray(stretched, np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,10 @@ LOWER_INNER = (19, 18, 17)
 """Points of the lower lip that face those of the upper lip, in the same columns."""
 MIDDLE = 1
 """Number of the middle column."""
+UPPER_TEETH = slice(17039, 19247)
+"""Vertices of the upper teeth."""
+FRONT_TEETH_CM, EDGE_CM = 0.4, 0.05
+"""Half of the width of the front teeth that is looked at, and what of their height is their edge."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,14 @@ class LipGeometry:
     """(E, 20, 3) displacement at weight 1."""
     names: tuple[str, ...]
     """(E,) ARKit names with _L and _R."""
+    upper_teeth_cm: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    """(3,) middle of the edge of the upper teeth, which nothing moves."""
+
+    def upper_heights(self, weights: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """(T,) height of the upper lip's middle by weights {name: (T,)}, cm."""
+        point = UPPER_INNER[MIDDLE]
+        moved = [weight * self.expression[self.names.index(name), point, 1] for name, weight in weights.items()]
+        return self.neutral[point, 1] + np.sum(moved, axis=0)
 
 
 def load_lips(identity: Mapping[int, float], path: Path | None = None) -> LipGeometry:
@@ -41,10 +53,20 @@ def load_lips(identity: Mapping[int, float], path: Path | None = None) -> LipGeo
         points = model["landmarks68"][LIPS]
         neutral = model["neutral"][points].astype(np.float64)
         shapes = model["identity"][:, points].astype(np.float64)
+        teeth = model["neutral"][UPPER_TEETH].astype(np.float64)
+        teeth_shapes = model["identity"][:, UPPER_TEETH].astype(np.float64)
         for component, weight in identity.items():
             neutral += weight * shapes[component]
+            teeth += weight * teeth_shapes[component]
         expression = model["expression"][:, points].astype(np.float64)
-        return LipGeometry(neutral, expression, tuple(map(str, model["expression_names"])))
+        names = tuple(map(str, model["expression_names"]))
+        return LipGeometry(neutral, expression, names, _edge(teeth))
+
+
+def _edge(teeth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3,) middle of the lower edge of the front teeth among (N, 3) vertices of the upper ones."""
+    front = teeth[np.abs(teeth[:, 0]) < FRONT_TEETH_CM]
+    return front[front[:, 1] < front[:, 1].min() + EDGE_CM].mean(0)
 
 
 def lip_points(geometry: LipGeometry, expression: NDArray[np.floating]) -> NDArray[np.float64]:
