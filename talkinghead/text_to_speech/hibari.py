@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -32,6 +32,8 @@ SEED = 0
 """Of the noise in the voice, so that the same text always gives the same audio."""
 VOICED_HZ = 40.0
 """hibari's own limit: where its fundamental frequency is lower there is no voice."""
+BIN_HZ = 20.0
+"""Step of frequency of hibari's spectra."""
 LEAST_LOG = -20.0
 """Log magnitude of what lies beyond the highest frequency that a shorter envelope has."""
 
@@ -57,6 +59,8 @@ class HibariEngine:
     """English by hibari-tts (Apache-2.0): 24 kHz, about a hundred times faster than real time on one core."""
 
     name: str = "hibari"
+    timbres: Mapping[str, Timbre] = field(default_factory=lambda: TIMBRES, hash=False)
+    """The voices' timbres."""
     reads_phones: ClassVar[bool] = True
 
     @property
@@ -77,7 +81,7 @@ class HibariEngine:
         symbols = self._model.phonemes(sentence)
         if not any(symbol.isalpha() for symbol in symbols):
             raise NothingToSpeakError(f"Nothing in {sentence[:40]!r} can be pronounced in English.")
-        samples, durations = self._model.synthesize(symbols, speed, TIMBRES[voice])
+        samples, durations = self._model.synthesize(symbols, speed, self.timbres[voice])
         phones = place_phones(symbols, durations, samples)
 
         def alone(word: str) -> list[str]:
@@ -136,22 +140,48 @@ def with_timbre(spectrum: Sequence[FloatArray], timbre: Timbre) -> list[FloatArr
     Returns:
         The same of the speaker: where nothing is to be changed, the very arrays.
     """
+    if timbre == Timbre():
+        return list(spectrum)
     harmonic, harmonic_phase, noise, other, other_phase, pitch_hz = spectrum
-    if timbre.pitch != 1.0:
-        # Lower voices would fall below the limit of what counts as one, which they do not in fact.
-        pitch_hz = np.where(pitch_hz > VOICED_HZ, np.maximum(timbre.pitch * pitch_hz, VOICED_HZ + 1), pitch_hz)
-    if timbre.formants != 1.0:
-        harmonic, noise, other = (_stretched(part, timbre.formants, LEAST_LOG) for part in (harmonic, noise, other))
-        harmonic_phase = _stretched(harmonic_phase, timbre.formants, 0.0)
-    return [harmonic, harmonic_phase, noise, other, other_phase, pitch_hz.astype(np.float32)]
+    # Between its own harmonics the network's envelope was never heard, and is anything: it is known at these alone.
+    harmonic = _between_harmonics(harmonic, pitch_hz, timbre.formants, LEAST_LOG)
+    harmonic_phase = _between_harmonics(harmonic_phase, pitch_hz, timbre.formants, 0.0)
+    noise, other = (_stretched(part, timbre.formants, LEAST_LOG) for part in (noise, other))
+    # So many more harmonics of the same magnitude would make it louder.
+    harmonic = harmonic + np.float32(0.5 * np.log(timbre.pitch))
+    # Low voices would fall below the limit of what counts as one.
+    lower_hz = np.where(pitch_hz > VOICED_HZ, np.maximum(timbre.pitch * pitch_hz, VOICED_HZ + 1), pitch_hz)
+    return [harmonic, harmonic_phase, noise, other, other_phase, lower_hz.astype(np.float32)]
 
 
 def _stretched(envelope: FloatArray, factor: float, beyond: float) -> FloatArray:
     """(B, F) over frequency with every frequency times a factor; `beyond` where there was none."""
-    bins = len(envelope)
-    place = np.arange(bins) / factor
-    below = np.minimum(place.astype(np.intp), bins - 1)
-    share = (place - below)[:, None].astype(np.float32)
-    stretched = (1 - share) * envelope[below] + share * envelope[np.minimum(below + 1, bins - 1)]
-    stretched[place > bins - 1] = beyond
-    return np.asarray(stretched, np.float32)
+    place = np.arange(len(envelope)) / factor
+    stretched = _at(envelope, np.broadcast_to(place[:, None], envelope.shape))
+    stretched[place > len(envelope) - 1] = beyond
+    return stretched
+
+
+def _between_harmonics(envelope: FloatArray, pitch_hz: FloatArray, factor: float, beyond: float) -> FloatArray:
+    """`_stretched`, where there is a voice by what lies at its harmonics alone, with straight lines between them."""
+    stretched = _stretched(envelope, factor, beyond)
+    spoken = np.flatnonzero(pitch_hz > VOICED_HZ)
+    spacing = pitch_hz[spoken] / BIN_HZ
+    number = np.maximum(np.arange(len(envelope))[:, None] / factor / spacing, 1.0)  # below the first, as at the first
+    before = np.floor(number)
+    parts = [_at(envelope[:, spoken], one * spacing) for one in (before, before + 1)]
+    share = (number - before).astype(np.float32)
+    between = (1 - share) * parts[0] + share * parts[1]
+    between[number * spacing > len(envelope) - 1] = beyond
+    stretched[:, spoken] = between
+    return stretched
+
+
+def _at(envelope: FloatArray, place: NDArray[np.floating]) -> FloatArray:
+    """(B, F) values of (B, F) at fractional places along its first axis."""
+    last = len(envelope) - 1
+    below = np.minimum(place.astype(np.intp), last)
+    share = (place - below).clip(0, 1).astype(np.float32)
+    frames = np.arange(envelope.shape[1])
+    values = (1 - share) * envelope[below, frames] + share * envelope[np.minimum(below + 1, last), frames]
+    return np.asarray(values, np.float32)

@@ -223,12 +223,20 @@ def contacts(phones: Sequence[Phone]) -> list[tuple[float, float]]:
     return found
 
 
-def closed(free_cm: FloatArray, phones: Sequence[Phone], times_s: FloatArray, period_s: float) -> FloatArray:
-    """The gap at which the lips aim, where p, b and m close them: (T,) free gaps -> (T,) gaps, below 0 beyond contact.
+def closed(
+    free_cm: FloatArray, phones: Sequence[Phone], times_s: FloatArray, period_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """The gap at which the lips aim, where p, b and m close them, and how far on their way to it they are.
 
-    It passes through 0 exactly where the lips meet and part, however far open they were before.
+    Args:
+        free_cm: (T,) gaps without closures.
+        phones, times_s, period_s: as of `articulate`.
+
+    Returns:
+        (T,) gaps, below 0 beyond contact: they pass through 0 exactly where the lips meet and part, however far open
+        they were before; and (T,) 0 to 1.
     """
-    aim = free_cm.copy()
+    aim, closing = free_cm.copy(), np.zeros_like(free_cm)
     for meet_s, part_s in contacts(phones):
         shares = []
         for edge_s, length_s, sign in ((meet_s, CLOSING_S, 1), (part_s, OPENING_S, -1)):
@@ -239,7 +247,8 @@ def closed(free_cm: FloatArray, phones: Sequence[Phone], times_s: FloatArray, pe
             shares.append(_eased(sign * since / length_s + touch))
         share = np.minimum(*shares)
         aim = np.minimum(aim, (1 - share) * free_cm - share * BEYOND_CM)
-    return aim
+        closing = np.maximum(closing, share)
+    return aim, closing
 
 
 def _eased(time: FloatArray) -> FloatArray:
@@ -266,7 +275,8 @@ def articulate(phones: Sequence[Phone], times_s: FloatArray, period_s: float) ->
     """Positions of every articulator at each time.
 
     phones: in order and without gaps from 0 to period_s, pauses included; time runs in a circle of period_s.
-    Returns {articulator: (T,)} in the units of `ARTICULATORS`. Raises KeyError for a symbol without a viseme.
+    Returns {articulator: (T,)} in the units of `ARTICULATORS`, and under "closing" what `closed` gives. Raises KeyError
+    for a symbol without a viseme.
     """
     parts = monophthongs(phones)
     positions = {}
@@ -283,4 +293,5 @@ def articulate(phones: Sequence[Phone], times_s: FloatArray, period_s: float) ->
             blended += weight * target_of(phone, articulator)
             total += weight
         positions[articulator] = blended / total
-    return positions | {"gap": closed(positions["gap"], phones, times_s, period_s)}
+    aim, closing = closed(positions["gap"], phones, times_s, period_s)
+    return positions | {"gap": aim, "closing": closing}

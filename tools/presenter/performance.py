@@ -31,6 +31,7 @@ from motion import (
     blink_times,
     blinks,
     bump,
+    eased,
     held,
     lung_volume,
     saccades,
@@ -40,7 +41,7 @@ from motion import (
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from tongue import MOVEMENTS
-from voice import MAN, WOMAN, Voice, breath_noise, speak_line
+from voice import LEAD_S, MAN, TRAIL_S, WOMAN, Voice, breath_noise, limited, speak_line
 
 from talkinghead.files import save_arrays
 from talkinghead.media.audio_writer import write_audio
@@ -64,6 +65,9 @@ BREATH_S, HOLD_S = (0.22, 0.55), 0.10
 """Shortest and longest breath before a sentence, and the hold after it."""
 RELEASE_S = {"p": 0.025, "b": 0.025, "m": 0.0}
 """How long before the end of such a phone the lips part, where no burst is found in the audio."""
+AFTER_BURST_S = 0.011
+"""How long after the burst the lips part. Between two frames at 25 a second, from pressed to wide open, a straight line
+starts to rise before the lips do: `metrics.plosive_offset` then reads some 5 ms."""
 EARLIEST_S = 0.02
 """A burst is no earlier than this after the begin of its phone, and at most so much after its end."""
 
@@ -126,6 +130,7 @@ SCRIPTS = {
             (1.50, "And now to sports."),
             (0.40, "Our women beat the home team by five points, which was a big surprise."),
             (0.90, "Above the valleys it stays mild and bright, with a few showers over the mountains."),
+            (0.30, "By the evening, the wind will drop."),
             (0.50, "Thank you for watching."),
         ),
         last_pause_s=1.4,
@@ -137,9 +142,10 @@ SCRIPTS = {
             (0.50, "The mayor wants to build a bigger hospital by the old paper mill, and work may begin in April."),
             (0.80, "Both parties have promised money for it."),
             (0.40, "Opponents fear noise, dust, and five years of heavy traffic."),
+            (1.00, "Business was weak: most shops sold a bit less than before."),
             (1.30, "In the park, a bear cub climbed a maple tree and would not move."),
             (0.35, "Firemen brought it down with a bucket of apples."),
-            (0.60, "Nobody was hurt."),
+            (0.60, "Nobody was hurt, and the bear was free to go back to its mother."),
             (1.10, "Tomorrow we shall see warm air from the south, above all in the valleys."),
             (0.45, "Temperatures reach seventy five degrees."),
             (0.70, "Have a peaceful evening."),
@@ -255,14 +261,15 @@ def speak(script: Script, random: np.random.Generator) -> tuple[Audio, list[Phon
     for pause_s, sentence in script.lines:
         line, spoken = speak_line(script.voice, sentence)
         rate = line.rate_hz
-        pause = np.zeros(round(pause_s * rate), np.float32)
-        # What is silent of the sentence itself, before and after its phones, is part of the pauses.
+        # What is silent of the sentences themselves, before and after their phones, is part of the pause.
+        silent_s = LEAD_S + (TRAIL_S if pieces else 0.0)
+        pause = np.zeros(round((pause_s - silent_s) * rate), np.float32)
         offset_s = (length + len(pause)) / rate
         phones += [replace(phone, start_s=phone.start_s + offset_s, end_s=phone.end_s + offset_s) for phone in spoken]
         pieces += [pause, line.samples]
         length += len(pause) + len(line.samples)
     per_frame = rate // FRAME_RATE
-    frames = -(-(length + round(script.last_pause_s * rate)) // per_frame) + round(IDLE_S * FRAME_RATE)
+    frames = -(-(length + round((script.last_pause_s - TRAIL_S) * rate)) // per_frame) + round(IDLE_S * FRAME_RATE)
     samples = np.concatenate([*pieces, np.zeros(frames * per_frame - length, np.float32)])
     filled = with_pauses(phones, len(samples) / rate)
     samples = at_loudness(samples, rate)
@@ -272,7 +279,7 @@ def speak(script: Script, random: np.random.Generator) -> tuple[Audio, list[Phon
             noise = breath_noise(phone.end_s - phone.start_s, rate, random)
             samples[begin : begin + len(noise)] += noise
     samples += (10 ** (ROOM_DB / 20) * random.standard_normal(len(samples))).astype(np.float32)
-    audio = Audio(at_loudness(samples, rate), rate)
+    audio = Audio(limited(at_loudness(samples, rate), rate), rate)
     return audio, with_releases(with_effort(filled, audio.samples, rate), audio)
 
 
@@ -289,7 +296,7 @@ def with_releases(phones: Sequence[Phone], audio: Audio) -> list[Phone]:
         burst_s = bursts.get(phone, np.nan)
         is_heard = phone.start_s + EARLIEST_S <= burst_s <= phone.end_s + EARLIEST_S
         usual_s = max(phone.end_s - RELEASE_S[phone.symbol], phone.start_s + EARLIEST_S)
-        released.append(replace(phone, release_s=burst_s if is_heard else usual_s))
+        released.append(replace(phone, release_s=(burst_s if is_heard else usual_s) + AFTER_BURST_S))
     return released
 
 
@@ -477,8 +484,8 @@ def to_the_teeth(positions: dict[str, Array], weights: dict[str, Array], geometr
     """(T,) gap at which the lips aim: the articulators', or for f and v that which takes the lower lip to the teeth."""
     upper = geometry.upper_heights(weights)
     biting = upper - (geometry.upper_teeth_cm[1] + BITE_CM)
-    share = np.clip((positions["tuck"] - 0.35) / 0.4, 0, 1)
-    share = share * share * (3 - 2 * share)
+    # Where lips close at the same time, as in "of bread", that goes first.
+    share = eased((positions["tuck"] - 0.35) / 0.4) * (1 - eased(2 * positions["closing"]))
     return (1 - share) * positions["gap"] + share * biting
 
 

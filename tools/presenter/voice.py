@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from coarticulation import Phone
+from scipy.ndimage import minimum_filter1d
 from scipy.signal import butter, sosfilt
 
 from talkinghead.structures import Audio, FloatArray
@@ -17,6 +18,11 @@ BREATH_BAND_HZ = (900.0, 4200.0)
 """Frequencies of the noise of air that streams in through parted lips."""
 BREATH_DB = -48.0
 """Its level at its loudest, dB of full scale: 25 dB below the speech."""
+
+MOST = 0.9
+"""Largest sample that is left as it is."""
+LIMITED_S = 0.006
+"""How far about a peak the audio is turned down."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,15 @@ def faded(samples: FloatArray, rate: int) -> FloatArray:
     """Samples with the first and the last hundredth of a second faded."""
     ramp = np.minimum(np.arange(len(samples)) / (0.01 * rate), 1).astype(np.float32)
     return samples * ramp * ramp[::-1]
+
+
+def limited(samples: FloatArray, rate: int) -> FloatArray:
+    """Samples that are turned down about each peak beyond `MOST`, without a step: (N,) -> (N,)."""
+    span = round(LIMITED_S * rate)
+    gain = np.minimum(MOST / np.maximum(np.abs(samples), MOST), 1)
+    least = minimum_filter1d(gain, 2 * span + 1)
+    smooth = np.convolve(np.pad(least, span, mode="edge"), np.hanning(2 * span + 3)[1:-1] / (span + 1), "valid")
+    return (samples * np.minimum(smooth, 1)).astype(np.float32)
 
 
 def breath_noise(length_s: float, rate: int, random: np.random.Generator) -> FloatArray:
