@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from camera import camera_position
-from head import GAZE_RAD, IRIS, NECK_PIVOT, Array, eye_center, load_head
+from head import GAZE_RAD, IRIS, NECK_PIVOT, Array, Indices, eye_center, ict_path, load_head
 from scipy.spatial.transform import Rotation
 
+OPEN_SHARE = 0.82
+"""How far the eyes are open at rest, of how far the head model's mean person opens them, which is a stare."""
+MOVED = ("eyeBlink", "eyeSquint")
+UPPER_LIDS, LOWER_LIDS = ((43, 44), (37, 38)), ((47, 46), (41, 40))
+"""Lids of L and R among the 68 landmarks."""
 FRONT = 0.9
 """The foremost part of an iris's mesh, the middle of which the eye looks through, begins at this quantile of depth."""
 
@@ -23,6 +28,15 @@ class EyeGeometry:
     """(2, 3) about which they rotate."""
     axes_rad: Array
     """(2, 2) pitch and yaw of their axes from straight ahead, at rest."""
+    wanted_cm: Array
+    """(2,) how far they are to be open at rest."""
+    lids_cm: Array
+    """(3, 2) how far they are open without any weight, and what eyeBlink and eyeSquint add at a weight of 1."""
+
+    def resting_blink(self, squint: float) -> Array:
+        """(2,) weights of eyeBlink at which the eyes are as open as they are to be, with that weight of eyeSquint."""
+        open_cm, blink_cm, squint_cm = self.lids_cm
+        return np.clip((self.wanted_cm - open_cm - squint * squint_cm) / blink_cm, 0, 1)
 
 
 def load_eyes(identity: Mapping[int, float], path: Path | None = None) -> EyeGeometry:
@@ -30,13 +44,33 @@ def load_eyes(identity: Mapping[int, float], path: Path | None = None) -> EyeGeo
 
     Raises FileNotFoundError where the model is neither at `path` nor where `head.ict_path` looks.
     """
-    vertices = load_head(dict(identity), path).neutral
+    head = load_head(dict(identity), path)
+    vertices = head.neutral
     centers = np.stack([eye_center(vertices, side) for side in "LR"])
     axes = []
     for side, center in zip("LR", centers, strict=True):
         iris = vertices[IRIS[side]] - center
         axes.append(pitch_and_yaw(iris[iris[:, 2] > np.quantile(iris[:, 2], FRONT)].mean(0)))
-    return EyeGeometry(centers, np.stack(axes))
+    shapes = [[head.expressions[head.expression_names.index(f"{name}_{side}")] for side in "LR"] for name in MOVED]
+    lids = [_lid_gap(vertices, head.landmarks68)]
+    lids += [np.array([_lid_gap(one, head.landmarks68)[i] for i, one in enumerate(pair)]) for pair in shapes]
+    return EyeGeometry(centers, np.stack(axes), OPEN_SHARE * _stare(identity, path), np.stack(lids))
+
+
+def _lid_gap(vertices: Array, landmarks68: Indices) -> Array:
+    """(2,) how far the lids of L and R are apart, or how much further a displacement takes them: (V, 3) vertices."""
+    heights = vertices[landmarks68, 1]
+    pairs = zip(UPPER_LIDS, LOWER_LIDS, strict=True)
+    return np.array([heights[list(upper)].mean() - heights[list(lower)].mean() for upper, lower in pairs])
+
+
+def _stare(identity: Mapping[int, float], path: Path | None) -> Array:
+    """(2,) how far the eyes of the model's own neutral face are open, whatever `head.load_head` makes of it."""
+    with np.load(path or ict_path()) as model:
+        vertices, shapes = model["neutral"].astype(np.float64), model["identity"]
+        for component, weight in identity.items():
+            vertices += weight * shapes[component].astype(np.float64)
+        return _lid_gap(vertices, model["landmarks68"])
 
 
 def pitch_and_yaw(directions: Array) -> Array:

@@ -9,7 +9,7 @@ frame the speech can begin again, and so can the silence.
 Frame t is at t / frame_rate seconds from the start of the audio. The head moves as in `head.rigidly_moved`: rotated
 about `head.NECK_PIVOT` by the intrinsic rotations pitch (x, positive nods), yaw (y, positive turns to the presenter's
 own left) and roll (z, positive tilts to the presenter's own right), then shifted; the torso likewise about
-`TORSO_PIVOT`. Axes: x to the presenter's left, y up, z to the camera; centimeters.
+`torso.TORSO_PIVOT`. Axes: x to the presenter's left, y up, z to the camera; centimeters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 from coarticulation import BILABIALS, BREATH, VOWELS, Phone, articulate
 from eyes import EyeGeometry, gaze_angles, gaze_weights, load_eyes
-from head import NECK_PIVOT
 from lips import MIDDLE, LipGeometry, lip_gaps, lip_points, load_lips
 from looks import LOOKS
 from motion import (
@@ -39,8 +38,8 @@ from motion import (
     wander_in_rounds,
 )
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 from tongue import MOVEMENTS
+from torso import on_torso
 from voice import LEAD_S, MAN, TRAIL_S, WOMAN, Voice, breath_noise, limited, speak_line
 
 from talkinghead.files import save_arrays
@@ -92,11 +91,9 @@ LEFT_OVER_RIGHT = 0.06
 """Asymmetry of the face: the left side moves by this fraction more, the right by this fraction less."""
 BLINK_SINKS_RAD = np.radians(1.5)
 """How far the eyes rotate downwards in a blink."""
-LIDS = (0.17, 0.14)
-"""Weights of eyeBlink and eyeSquint where the eyes are open: 10 % less open than the head model's."""
+SQUINT = 0.12
+"""Weight of eyeSquint where the eyes are open."""
 
-TORSO_PIVOT = np.array([0.0, -55.0, -8.0])
-"""(3,) point about which the torso leans, in the hips."""
 POSTURE_DEG, POSTURE_CM = (0.5, 0.9, 0.45), (0.25, 0.0, 0.20)
 """Standard deviations of how the torso is held: pitch, yaw, roll, and shift."""
 POSTURES = 3
@@ -118,43 +115,47 @@ class Script:
     voice: Voice = WOMAN
 
 
+WOMANS = Script(
+    (
+        (0.80, "Good morning, and welcome to the program."),
+        (0.45, "After a week of storms the harbor is open again, and the first boats went out before five."),
+        (0.70, "Fishermen say the bay has never been so calm."),
+        (1.20, "Meanwhile, the price of bread and cheese keeps rising."),
+        (0.35, "People in these streets pay three percent more than in May."),
+        (0.55, "But there is help: from Monday on, every family may apply for a bonus."),
+        (1.50, "And now to sports."),
+        (0.40, "Our women beat the home team by five points, which was a big surprise."),
+        (0.90, "Above the valleys it stays mild and bright, with a few showers over the mountains."),
+        (0.30, "By the evening, the wind will drop."),
+        (0.50, "Thank you for watching."),
+    ),
+    last_pause_s=1.4,
+    seed=11,
+)
+MANS = Script(
+    (
+        (0.90, "Hello, and thanks for joining us."),
+        (0.50, "The mayor wants to build a bigger hospital by the old paper mill, and work may begin in April."),
+        (0.80, "Both parties have promised money for it."),
+        (0.40, "Opponents fear noise, dust, and five years of heavy traffic."),
+        (1.00, "Business was weak: most shops sold a bit less than before."),
+        (1.30, "In the park, a bear cub climbed a maple tree and would not move."),
+        (0.35, "Firemen brought it down with a bucket of apples."),
+        (0.60, "Nobody was hurt, and the bear was free to go back to its mother."),
+        (1.10, "Tomorrow we shall see warm air from the south, above all in the valleys."),
+        (0.45, "Temperatures reach seventy five degrees."),
+        (0.70, "Have a peaceful evening."),
+    ),
+    last_pause_s=1.4,
+    seed=23,
+    voice=MAN,
+)
 SCRIPTS = {
-    "presenter": Script(
-        (
-            (0.80, "Good morning, and welcome to the program."),
-            (0.45, "After a week of storms the harbor is open again, and the first boats went out before five."),
-            (0.70, "Fishermen say the bay has never been so calm."),
-            (1.20, "Meanwhile, the price of bread and cheese keeps rising."),
-            (0.35, "People in these streets pay three percent more than in May."),
-            (0.55, "But there is help: from Monday on, every family may apply for a bonus."),
-            (1.50, "And now to sports."),
-            (0.40, "Our women beat the home team by five points, which was a big surprise."),
-            (0.90, "Above the valleys it stays mild and bright, with a few showers over the mountains."),
-            (0.30, "By the evening, the wind will drop."),
-            (0.50, "Thank you for watching."),
-        ),
-        last_pause_s=1.4,
-        seed=11,
-    ),
-    "second": Script(
-        (
-            (0.90, "Hello, and thanks for joining us."),
-            (0.50, "The mayor wants to build a bigger hospital by the old paper mill, and work may begin in April."),
-            (0.80, "Both parties have promised money for it."),
-            (0.40, "Opponents fear noise, dust, and five years of heavy traffic."),
-            (1.00, "Business was weak: most shops sold a bit less than before."),
-            (1.30, "In the park, a bear cub climbed a maple tree and would not move."),
-            (0.35, "Firemen brought it down with a bucket of apples."),
-            (0.60, "Nobody was hurt, and the bear was free to go back to its mother."),
-            (1.10, "Tomorrow we shall see warm air from the south, above all in the valleys."),
-            (0.45, "Temperatures reach seventy five degrees."),
-            (0.70, "Have a peaceful evening."),
-        ),
-        last_pause_s=1.4,
-        seed=23,
-        voice=MAN,
-    ),
+    name: script
+    for name, script in {"maya": WOMANS, "presenter": WOMANS, "henrik": MANS, "second": MANS}.items()
+    if name in LOOKS
 }
+"""What each of the people says."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Performance:
     translation_cm: FloatArray
     """(T, 3) of the head."""
     torso_rotation_rad: FloatArray
-    """(T, 3) pitch, yaw, roll of the torso about `TORSO_PIVOT`."""
+    """(T, 3) pitch, yaw, roll of the torso about `torso.TORSO_PIVOT`."""
     torso_translation_cm: FloatArray
     """(T, 3) of the torso."""
     breath: FloatArray
@@ -225,7 +226,7 @@ def build(name: str, model: Path | None = None) -> Performance:
     gaze = saccades(times_s, rounds, random)
     positions = articulate(phones, times_s, rounds.period_s)
     weights = mouth(positions, geometry, times_s, rounds, moments, random)
-    weights |= upper_face(times_s, rounds, moments, shut, random)
+    weights |= upper_face(times_s, rounds, moments, shut, eyes.resting_blink(SQUINT), random)
     weights |= eye_movement(eyes, rotation, translation, gaze, shut)
     expression = np.stack([weights.get(shape, np.zeros_like(times_s)) for shape in geometry.names], 1)
     frames = len(times_s)
@@ -421,14 +422,6 @@ def head_motion(
     return np.radians(degrees), shift
 
 
-def on_torso(head: tuple[Array, Array], torso: tuple[Array, Array]) -> tuple[Array, Array]:
-    """The pose of a head that is carried by the torso: (T, 3) rotation and (T, 3) translation."""
-    leaning = Rotation.from_euler("XYZ", torso[0])
-    rotation = (leaning * Rotation.from_euler("XYZ", head[0])).as_euler("XYZ")
-    carried = leaning.apply(NECK_PIVOT + head[1] - TORSO_PIVOT) + TORSO_PIVOT + torso[1]
-    return rotation, carried - NECK_PIVOT
-
-
 def clamped(values: Array, softness: float) -> Array:
     """Values where they are positive and 0 where negative, with a smooth bend of width 2 softness in between."""
     bend = np.square(np.clip(values + softness, 0, 2 * softness)) / (4 * softness)
@@ -512,9 +505,21 @@ def sided(positive: str, negative: str, values: Array) -> dict[str, Array]:
 
 
 def upper_face(
-    times_s: Array, rounds: Rounds, moments: Moments, shut: Array, random: np.random.Generator
+    times_s: Array,
+    rounds: Rounds,
+    moments: Moments,
+    shut: Array,
+    resting_blink: Array,
+    random: np.random.Generator,
 ) -> dict[str, Array]:
-    """Weights of brow and lid shapes: {name: (T,)}; `shut` is the (T,) closure by blinks."""
+    """Weights of brow and lid shapes: {name: (T,)}.
+
+    Args:
+        times_s, rounds, moments: of the performance.
+        shut: (T,) closure by blinks, 0 to 1.
+        resting_blink: (2,) weights of eyeBlink, L and R, where the eyes are open.
+        random: of brows and lids.
+    """
     raised = np.zeros_like(times_s)
     for moment in moments.accents_s:
         height, width_s = max(random.uniform(-0.15, 0.32), 0.0), random.uniform(0.14, 0.24)
@@ -522,15 +527,17 @@ def upper_face(
     for begin, _ in moments.sentences_s:
         raised += max(random.uniform(-0.1, 0.2), 0.0) * held(times_s, (begin, begin + 0.25), rise_s=0.3, fall_s=0.7)
     weights = {}
-    for side, more in (("L", 1 + LEFT_OVER_RIGHT), ("R", 1 - LEFT_OVER_RIGHT)):
+    asymmetry = (("L", 1 + LEFT_OVER_RIGHT), ("R", 1 - LEFT_OVER_RIGHT))
+    for (side, more), least in zip(asymmetry, resting_blink.tolist(), strict=True):
         slow = wander_in_rounds(times_s, rounds, (0.05, 0.3), random)
+        lowered = np.clip(least + 0.01 * slow, 0, 1)
         weights |= {
             f"browInnerUp_{side}": np.clip(0.04 + 0.018 * slow + 0.9 * more * raised, 0, 1),
             f"browOuterUp_{side}": np.clip(0.03 + 0.018 * slow + 0.7 * more * raised, 0, 1),
             f"browDown_{side}": 0.05 * shut,
-            f"eyeBlink_{side}": LIDS[0] + 0.01 * slow + (1 - LIDS[0] - 0.01 * slow) * shut,
+            f"eyeBlink_{side}": lowered + (1 - lowered) * shut,
             # A blink closes the upper lid to a slit; the lower one rises to meet it.
-            f"eyeSquint_{side}": np.clip(LIDS[1] + 0.015 * slow + 0.40 * shut, 0, 1),
+            f"eyeSquint_{side}": np.clip(SQUINT + 0.015 * slow + 0.46 * shut, 0, 1),
             f"eyeWide_{side}": np.clip(0.20 * more * raised * (1 - shut), 0, 1),
         }
     return weights

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 from camera import camera_position, project
-from head import EYEBALL, IRIS, Array, Head, eye_center, load_head
+from head import EYEBALL, IRIS, SCLERA, Array, Head, eye_center, load_head
 from looks import LOOKS
 from tongue import MOUTH_FLOOR, Tongue
 
@@ -40,6 +40,8 @@ SEEN_PX = 512
 COLORS = {"skin": (205, 168, 145), "upper_teeth": (235, 232, 222), "lower_teeth": (215, 212, 200)}
 COLORS |= {"tongue_and_gums": (170, 85, 85), "hollow": (70, 30, 30), "eye": (235, 235, 235), "iris": (60, 45, 35)}
 """RGB of the image."""
+CORNEA = 0.89
+"""Cosine of the angle from the axis of the eye within which the white's mesh is clear."""
 IRIS_SHARE, PUPIL_SHARE = 0.42, 0.17
 """Radii of iris and pupil over that of the eyeball."""
 
@@ -91,8 +93,17 @@ class Surface:
         chosen = []
         for materials in (SOLID, EYES):
             faces = [self.head.faces[i] for name in materials for i in self.head.part(name)]
+            faces = [face for face in faces if not self._is_cornea(face[0])]
             chosen.append(np.array([(f[0], f[i], f[i + 1]) for f in faces for i in range(1, len(f) - 1)]))
         return chosen[0], chosen[1]
+
+    def _is_cornea(self, vertex: int) -> bool:
+        """Whether a vertex is of the front of an eyeball's white, which is clear."""
+        for side, ball in SCLERA.items():
+            if ball.start <= vertex < ball.stop:
+                out = self.head.neutral[vertex] - eye_center(self.head.neutral, side)
+                return bool(out[2] > CORNEA * np.linalg.norm(out))
+        return False
 
     @cached_property
     def _parts(self) -> Array:

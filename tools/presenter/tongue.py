@@ -15,10 +15,12 @@ TOP_CM = ((3.5, -4.6), (4.6, -3.4), (6.0, -3.1), (7.7, -3.07), (8.5, -3.2), (9.0
 """Depth, and the height of the tongue's upper side."""
 THICKNESS_CM = (0.7, 1.5)
 """What is so far below the upper side moves with it, and what is so far below does not."""
-LIFTS_CM = {"tip": (1.05, 0.35), "fore": (0.70, 1.30), "back": (0.95, 0.0)}
+LIFTS_CM = {"tip": (1.00, 0.30), "fore": (0.55, 0.80), "back": (0.95, 0.0)}
 """How far up, and how far to the front, the tongue goes where it moves most."""
 JAW_DROP_CM = 1.45
 """How far an open jaw (jawOpen at 1) takes the tip down: the tip makes up for it."""
+BROADER = 0.6
+"""How much broader the tip becomes between the teeth, of its width."""
 MOVEMENTS = tuple(LIFTS_CM)
 """tip: tip at the ridge behind the upper teeth; fore: tip between the teeth; back: back of the tongue up. 0 to 1."""
 
@@ -34,13 +36,13 @@ class Tongue:
     def of(cls, head: Head) -> Tongue:
         """Of a head model, for every person alike."""
         across, up, towards = head.generic[MOUTH_FLOOR].T
-        inside = 1 - _eased((np.abs(across) / np.interp(towards, *np.transpose(HALF_WIDTH_CM)) - 0.75) / 0.25)
+        inside = 1 - _eased((np.abs(across) / np.interp(towards, *np.transpose(HALF_WIDTH_CM)) - 0.85) / 0.3)
         below = np.interp(towards, *np.transpose(TOP_CM)) - up
         inside *= 1 - _eased((below - THICKNESS_CM[0]) / (THICKNESS_CM[1] - THICKNESS_CM[0]))
         inside[below < -0.35] = 0  # the palate
-        tip = inside * _eased((towards - 6.9) / 2.6)
+        tip, fore = (inside * _eased((towards - 6.9) / length) for length in (2.6, 1.9))
         back = inside * _eased((towards - 3.6) / 2.2) * (1 - _eased((towards - 7.2) / 2.2))
-        return cls(np.stack([tip, tip, back], 1))
+        return cls(np.stack([tip, fore, back], 1))
 
     def moved(self, vertices: Array, tongue: Array, jaw_open: float) -> Array:
         """`vertices` (V, 3) of `head.Head.deformed` with the tongue (3,) moved; `jaw_open` is the weight of jawOpen."""
@@ -48,6 +50,7 @@ class Tongue:
         lifts[:2, 1] += JAW_DROP_CM * jaw_open
         moved = vertices.copy()
         moved[MOUTH_FLOOR] += self.part @ (tongue[:, None] * lifts)
+        moved[MOUTH_FLOOR, 0] *= 1 + BROADER * tongue[1] * self.part[:, 1]
         return moved
 
 
