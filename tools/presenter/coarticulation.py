@@ -111,8 +111,8 @@ _BILABIAL = Viseme(
     reach=0.7,
 )
 _LABIODENTAL = Viseme(
-    {"jaw": 0.075, "gap": 0.25, "tuck": 1.0, "upper": 0.17},
-    {"tuck": 4.0, "gap": 4.0, "jaw": 2.5, "upper": 2.0},
+    {"jaw": 0.075, "gap": 0.25, "tuck": 1.0, "upper": 0.17, "round": 0.08, "funnel": 0.04},
+    {"tuck": 4.0, "gap": 4.0, "jaw": 2.5, "upper": 2.0, "round": 4.0, "funnel": 4.0},
     elsewhere=0.08,
     reach=0.8,
 )

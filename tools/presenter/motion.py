@@ -37,8 +37,10 @@ BESIDE_RAD = np.radians((0.7, 1.4))
 
 QUIET_VOLUME, SPOKEN_VOLUME = 0.5, (0.75, 1.0)
 """How full the lungs are after a quiet breath, and after one before speech, of the fullest."""
-EMPTYING_HZ = 0.13
+EMPTYING_HZ = 0.19
 """How much of the fullest is spoken away a second."""
+LEAST_BREATH = 0.25
+"""What a breath adds at least."""
 LEFT_VOLUME = 0.06
 """What is left at the end of a phrase, at least."""
 BREATHED_IN, BREATHED_OUT = 0.36, 0.86
@@ -211,7 +213,7 @@ def lung_volume(
         last_s, volume = knots[-1]
         left = max(volume - EMPTYING_HZ * (begin_s - last_s), min(LEFT_VOLUME, volume))
         knots += [(begin_s, left)] if begin_s > last_s else []
-        knots += [(end_s, max(random.uniform(*SPOKEN_VOLUME), left + 0.25))]
+        knots += [(end_s, max(random.uniform(*SPOKEN_VOLUME), min(left + LEAST_BREATH, 1.0)))]
     idle = [(rounds.speech_s, 0.0), (rounds.speech_s + BREATHED_IN * rounds.idle_s, QUIET_VOLUME)]
     idle += [(rounds.speech_s + BREATHED_OUT * rounds.idle_s, 0.0), (rounds.period_s, 0.0)]
     places_s, volumes = np.array([*knots, *idle]).T

@@ -408,13 +408,13 @@ def head_motion(
     degrees += stepped(times_s, turns_s, 0.8, held_deg)
     for moment in moments.accents_s:
         # A nod goes down with the syllable and returns slower; some accents rotate the head instead.
-        depth, yaw, tilt = random.uniform(0.5, 1.8), random.normal(0, 0.6), random.normal(0, 0.4)
+        depth, yaw, tilt = random.uniform(0.5, 1.6), random.normal(0, 0.6), random.normal(0, 0.4)
         nod = bump(times_s, moment + 0.02, 0.13, period_s) - 0.45 * bump(times_s, moment - 0.28, 0.16, period_s)
         degrees += np.outer(nod, (depth, 0, 0)) + np.outer(bump(times_s, moment, 0.3, period_s), (0, yaw, tilt))
     for _, end in moments.sentences_s:
         # The head sinks with the voice, and rises for the next sentence.
-        sunk = held(times_s, (end - 0.1, end + 0.12), rise_s=0.5, fall_s=0.6)
-        degrees += np.outer(sunk, (random.uniform(0.9, 2.0), 0, random.normal(0, 0.4)))
+        sunk = held(times_s, (end - 0.1, end + 0.12), rise_s=0.6, fall_s=0.65)
+        degrees += np.outer(sunk, (random.uniform(0.8, 1.8), 0, random.normal(0, 0.4)))
     shift = np.stack([wander_in_rounds(times_s, rounds, (0.08, 0.4), random) for _ in range(3)], 1)
     shift *= (0.12, 0.04, 0.12)
     degrees[:, 0] -= BREATH_TILT_DEG * breath

@@ -15,14 +15,14 @@ TOP_CM = ((3.5, -4.6), (4.6, -3.4), (6.0, -3.1), (7.7, -3.07), (8.5, -3.2), (9.0
 """Depth, and the height of the tongue's upper side."""
 THICKNESS_CM = (0.7, 1.5)
 """What is so far below the upper side moves with it, and what is so far below does not."""
-LIFTS_CM = {"tip": (1.00, 0.30), "fore": (0.55, 0.80), "back": (0.95, 0.0)}
+LIFTS_CM = {"tip": (1.00, 0.30), "fore": (0.45, 0.50), "back": (0.95, 0.0)}
 """How far up, and how far to the front, the tongue goes where it moves most."""
 JAW_DROP_CM = 1.45
 """How far an open jaw (jawOpen at 1) takes the tip down: the tip makes up for it."""
 BROADER = 0.6
 """How much broader the tip becomes between the teeth, of its width."""
 MOVEMENTS = tuple(LIFTS_CM)
-"""tip: tip at the ridge behind the upper teeth; fore: tip between the teeth; back: back of the tongue up. 0 to 1."""
+"""tip: tip at the ridge behind the upper teeth; fore: tip at the edges of the teeth, where it is seen between them; back: back of the tongue up. 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,10 @@ class Tongue:
         lifts = np.array([(0.0, *lift) for lift in LIFTS_CM.values()])
         lifts[:2, 1] += JAW_DROP_CM * jaw_open
         moved = vertices.copy()
-        moved[MOUTH_FLOOR] += self.part @ (tongue[:, None] * lifts)
-        moved[MOUTH_FLOOR, 0] *= 1 + BROADER * tongue[1] * self.part[:, 1]
+        tip, fore, back = tongue
+        shares = np.array([tip * (1 - fore), fore, back])  # it cannot be at the ridge and at the teeth
+        moved[MOUTH_FLOOR] += self.part @ (shares[:, None] * lifts)
+        moved[MOUTH_FLOOR, 0] *= 1 + BROADER * fore * self.part[:, 1]
         return moved
 
 
