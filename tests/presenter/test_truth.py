@@ -49,22 +49,22 @@ def weights(model: Any, **named: float) -> np.ndarray:
 
 
 def frame(model: Any, tip: float = 0.0, **named: float) -> dict[str, np.ndarray]:
-    still = {"rotation_rad": np.zeros(3), "translation_cm": np.zeros(3), "tongue": np.array([tip, 0.0, 0.0])}
+    still = {"rotation_rad": np.zeros(3), "translation_cm": np.zeros(3), "tongue": np.array([tip, 0.0, tongue.RESTING_BACK])}
     return {"expression": weights(model, **named), **still}
 
 
 def test_a_closed_mouth_shows_nothing_and_an_open_one_teeth_tongue_and_a_hollow(seen: Any) -> None:
-    opened = seen.visible_in_mouth(seen.vertices(frame(seen.head, jawOpen=0.45)), SIZE_PX)
+    opened = seen.visible_in_mouth(seen.vertices(frame(seen.head, jawOpen=0.45)), 2 * SIZE_PX)
     resting = seen.head.landmarks68
     gap = seen.head.neutral[resting[62], 1] - seen.head.neutral[resting[66], 1]
     reach = seen.head.expressions[seen.head.expression_names.index("mouthClose")][resting[[62, 66]], 1]
     closed_at = (gap + 0.1) / (reach[1] - reach[0])
-    closed = seen.visible_in_mouth(seen.vertices(frame(seen.head, mouthClose=closed_at)), SIZE_PX)
+    closed = seen.visible_in_mouth(seen.vertices(frame(seen.head, mouthClose=closed_at)), 2 * SIZE_PX)
     parts = dict(zip(surface.PARTS, opened.tolist(), strict=True))
     assert closed.sum() <= 4
-    assert parts["lower_teeth"] + parts["hollow"] > 10 and parts["tongue_and_gums"] > 10
+    assert parts["lower_teeth"] >= 4 and parts["tongue_and_gums"] > 50
     bared = frame(seen.head, mouthUpperUp_L=0.6, mouthUpperUp_R=0.6)
-    assert seen.visible_in_mouth(seen.vertices(bared), SIZE_PX)[0] > 20
+    assert seen.visible_in_mouth(seen.vertices(bared), 2 * SIZE_PX)[0] > 30
 
 
 def test_pixels_grow_with_the_square_of_the_image(seen: Any) -> None:
@@ -76,7 +76,7 @@ def test_pixels_grow_with_the_square_of_the_image(seen: Any) -> None:
 def test_the_tip_of_the_tongue_reaches_the_ridge_and_all_else_stays(seen: Any) -> None:
     for jaw in (0.05, 0.25):
         rest = seen.head.deformed(weights(seen.head, jawOpen=jaw))
-        moved = seen.tongue.moved(rest, np.array([1.0, 0.0, 0.0]), jaw)
+        moved = seen.tongue.moved(rest, np.array([1.0, 0.0, tongue.RESTING_BACK]), jaw)
         change = np.linalg.norm(moved - rest, axis=1)
         assert change[tongue.MOUTH_FLOOR].max() > 0.9
         change[tongue.MOUTH_FLOOR] = 0

@@ -50,7 +50,7 @@ class Viseme:
 BREATH = "breath"
 """Symbol of a breath, between a PAUSE and the phrase before which it is taken."""
 
-REST = {"gap": -0.06, "jaw": 0.02, "back": 0.15}
+REST = {"gap": -0.06, "jaw": 0.02, "back": 0.35}
 """Positions at rest; articulators not named are at 0. The gap below 0 presses the lips together softly."""
 
 FIRMNESS = (1.0, 1.2, 1.7)
@@ -75,7 +75,7 @@ ARTICULATORS = tuple(REACH_S)
 """jaw: weight of the jaw's opening; gap: centimeters between the inner lips, below 0 pressed together; round and
 funnel: lips forward, closed round or flared; spread: corners apart; lower, upper: lower lip down, upper lip up;
 tuck: lower lip at the upper teeth; press: lips pressed flat; tip: tip of the tongue at the ridge behind the upper teeth;
-fore: tongue between the teeth; back: back of the tongue up. All but the first two are 0 to about 1."""
+fore: tongue between the teeth; back: back of the tongue up (0.35 at rest). All but the first two are 0 to about 1."""
 
 CORE = 0.6
 """Fraction of a phone, about its middle, in which its dominance is full."""
@@ -116,19 +116,19 @@ _LABIODENTAL = Viseme(
     elsewhere=0.08,
     reach=0.8,
 )
-_ALVEOLAR = _consonant(0.06, 0.36, 0.9, lower=0.16, tip=1.0)
-_SIBILANT = _consonant(0.035, 0.36, 3.0, spread=0.32, lower=0.26, upper=0.12, tip=0.7)
+_ALVEOLAR = _consonant(0.06, 0.30, 0.9, lower=0.16, tip=1.0, back=0.45)
+_SIBILANT = _consonant(0.035, 0.30, 3.0, spread=0.32, lower=0.26, upper=0.12, tip=0.7, back=0.5)
 _POSTALVEOLAR = Viseme(
-    {"jaw": 0.05, "gap": 0.46, "funnel": 0.48, "round": 0.28, "lower": 0.12, "upper": 0.05, "tip": 0.5},
+    {"jaw": 0.05, "gap": 0.40, "funnel": 0.48, "round": 0.28, "lower": 0.12, "upper": 0.05, "tip": 0.5, "back": 0.5},
     {"jaw": 2.6, "gap": 2.6, "funnel": 2.0, "round": 1.6},
     elsewhere=0.06,
 )
-_DENTAL = _consonant(0.08, 0.42, 1.1, lower=0.14, fore=1.0)
-_VELAR = _consonant(0.09, 0.42, 0.35, back=1.0)
+_DENTAL = _consonant(0.08, 0.35, 1.1, lower=0.14, fore=1.0, back=0.35)
+_VELAR = _consonant(0.09, 0.34, 0.35, back=1.0)
 
 VISEMES: dict[str, Viseme] = {
     PAUSE: Viseme(REST, {}, elsewhere=1.0, reach=1.6),
-    BREATH: Viseme({"jaw": 0.07, "gap": 0.30, "back": 0.1}, {}, elsewhere=1.0, reach=1.3),
+    BREATH: Viseme({"jaw": 0.07, "gap": 0.30, "back": 0.2}, {}, elsewhere=1.0, reach=1.3),
     **dict.fromkeys("pbm", _BILABIAL),
     **dict.fromkeys("fv", _LABIODENTAL),
     **dict.fromkeys("tdnɾ", _ALVEOLAR),
@@ -136,26 +136,26 @@ VISEMES: dict[str, Viseme] = {
     **dict.fromkeys(("ʃ", "ʒ", "tʃ", "dʒ"), _POSTALVEOLAR),
     **dict.fromkeys("θð", _DENTAL),
     **dict.fromkeys("kɡŋ", _VELAR),
-    "l": _consonant(0.10, 0.46, 0.9, lower=0.12, tip=1.0),
-    "ɹ": _consonant(0.08, 0.34, 0.9, round=0.32, funnel=0.16, tip=0.45),
+    "l": _consonant(0.10, 0.38, 0.9, lower=0.12, tip=1.0, back=0.35),
+    "ɹ": _consonant(0.08, 0.30, 0.9, round=0.32, funnel=0.16, tip=0.45, back=0.45),
     "w": Viseme(
         {"jaw": 0.07, "gap": 0.22, "round": 0.80, "funnel": 0.16}, {"round": 2.5, "gap": 3.0, "jaw": 1.0}, elsewhere=0.3
     ),
-    "j": _consonant(0.07, 0.40, 0.8, spread=0.40, back=0.8),
-    "h": _consonant(0.12, 0.55, 0.08),
+    "j": _consonant(0.07, 0.34, 0.8, spread=0.40, back=0.8),
+    "h": _consonant(0.12, 0.45, 0.08),
     "ʔ": _consonant(0.10, 0.45, 0.08),
-    "i": _vowel(0.080, 0.54, spread=0.70, lower=0.24, upper=0.14, back=0.7),
-    "ɪ": _vowel(0.125, 0.66, spread=0.38, lower=0.18, upper=0.08, back=0.5),
-    "ɛ": _vowel(0.195, 0.92, spread=0.34, lower=0.20, upper=0.10, back=0.3),
-    "æ": _vowel(0.250, 1.12, spread=0.38, lower=0.22, upper=0.13),
-    "ɑ": _vowel(0.300, 1.22, lower=0.14, upper=0.05),
-    "ʌ": _vowel(0.215, 0.92, lower=0.12, upper=0.03),
-    "ɔ": _vowel(0.250, 0.96, round=0.28, funnel=0.24),
-    "o": _vowel(0.175, 0.72, round=0.46, funnel=0.30),
-    "ʊ": _vowel(0.115, 0.54, round=0.48, funnel=0.24, back=0.5),
-    "u": _vowel(0.095, 0.46, round=0.72, funnel=0.34, back=0.7),
-    "ɜ": _vowel(0.130, 0.55, round=0.26, funnel=0.12),
-    "ə": Viseme({"jaw": 0.12, "gap": 0.54}, {"jaw": 0.6, "gap": 0.6}, elsewhere=0.15),
+    "i": _vowel(0.080, 0.47, spread=0.70, lower=0.24, upper=0.14, back=0.7),
+    "ɪ": _vowel(0.125, 0.57, spread=0.38, lower=0.18, upper=0.08, back=0.55),
+    "ɛ": _vowel(0.195, 0.85, spread=0.34, lower=0.20, upper=0.10, back=0.25),
+    "æ": _vowel(0.250, 1.08, spread=0.38, lower=0.22, upper=0.13),
+    "ɑ": _vowel(0.300, 1.18, lower=0.14, upper=0.05),
+    "ʌ": _vowel(0.215, 0.82, lower=0.12, upper=0.03, back=0.15),
+    "ɔ": _vowel(0.250, 0.88, round=0.28, funnel=0.24, back=0.15),
+    "o": _vowel(0.175, 0.63, round=0.46, funnel=0.30, back=0.4),
+    "ʊ": _vowel(0.115, 0.47, round=0.48, funnel=0.24, back=0.5),
+    "u": _vowel(0.095, 0.39, round=0.72, funnel=0.34, back=0.7),
+    "ɜ": _vowel(0.130, 0.48, round=0.26, funnel=0.12, back=0.4),
+    "ə": Viseme({"jaw": 0.12, "gap": 0.45, "back": 0.3}, {"jaw": 0.6, "gap": 0.6}, elsewhere=0.15),
 }
 VISEMES |= {"ɐ": VISEMES["ə"], "ɚ": VISEMES["ɜ"], "a": VISEMES["ɑ"], "e": VISEMES["ɛ"]}
 """Viseme of each symbol (IPA, PAUSE or BREATH)."""

@@ -19,7 +19,7 @@ BLINK_CLOSING_S = (0.065, 0.095)
 """Shortest and longest time in which the lids close."""
 BLINK_SHUT_S = 0.04
 """Time for which the lids stay closed: one frame at 25 a second, so that some frame always shows them closed."""
-BLINK_OPENING_S = (0.13, 0.24)
+BLINK_OPENING_S = (0.125, 0.21)
 """Shortest and longest time in which the lids open."""
 BLINK_SPACING_S = (1.3, 5.5)
 """Shortest and longest time from one blink to the next."""

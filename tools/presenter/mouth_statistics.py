@@ -39,6 +39,8 @@ Values = NDArray[np.float64]
 
 CLOSED_SHARE = 0.2
 """Lips are closed below this share of the range of their gap, as in `metrics.lip_partings`."""
+LEAST_RANGE = 0.6
+"""The range reaches at least to this share of the widest gap: some clips are silent for most of the time."""
 LONGEST_CLOSURE_S = 0.3
 """Longer ones are pauses."""
 AROUND_S = 0.2
@@ -116,6 +118,7 @@ def _offset_ms(path: Path, gap: Values, times_s: Values) -> float:
 def closures(move: Movement) -> tuple[list[float], list[float], list[float], list[float]]:
     """Of each closure: length in seconds, largest speed before and after it in cm/s, and thickness of the lips."""
     low, high = np.nanquantile(move.gap_cm, [0.03, 0.95])
+    high = max(high, LEAST_RANGE * float(np.nanmax(move.gap_cm)))
     is_closed = move.gap_cm <= low + CLOSED_SHARE * (high - low)
     edges = np.flatnonzero(np.diff(np.pad(is_closed.astype(int), 1)))
     speed = np.gradient(move.gap_cm, move.times_s)

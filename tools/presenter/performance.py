@@ -94,7 +94,7 @@ BLINK_SINKS_RAD = np.radians(1.5)
 SQUINT = 0.12
 """Weight of eyeSquint where the eyes are open."""
 
-POSTURE_DEG, POSTURE_CM = (0.5, 0.9, 0.45), (0.25, 0.0, 0.20)
+POSTURE_DEG, POSTURE_CM = (0.5, 1.0, 0.55), (0.25, 0.0, 0.20)
 """Standard deviations of how the torso is held: pitch, yaw, roll, and shift."""
 POSTURES = 3
 """How often the posture changes in the speech."""
@@ -402,7 +402,7 @@ def head_motion(
     degrees = np.stack([wander_in_rounds(times_s, rounds, (0.08, 0.5), random) for _ in range(3)], 1) * (0.6, 1.1, 0.7)
     # Each sentence has a direction of its own; the head has come back to the middle after the last.
     begins = [begin for begin, _ in moments.sentences_s]
-    held_deg = random.standard_normal((len(begins) + 1, 3)).clip(-1.7, 1.7) * (0.7, 1.7, 1.0)
+    held_deg = random.standard_normal((len(begins) + 1, 3)).clip(-1.7, 1.7) * (1.1, 2.0, 1.6)
     held_deg[-1] = 0
     turns_s = [*(begin - 0.15 for begin in begins), moments.sentences_s[-1][1] + 0.45]
     degrees += stepped(times_s, turns_s, 0.8, held_deg)

@@ -19,10 +19,15 @@ LIFTS_CM = {"tip": (1.00, 0.30), "fore": (0.45, 0.50), "back": (0.95, 0.0)}
 """How far up, and how far to the front, the tongue goes where it moves most."""
 JAW_DROP_CM = 1.45
 """How far an open jaw (jawOpen at 1) takes the tip down: the tip makes up for it."""
+SINKS_CM = 0.6
+"""How far a tongue sinks that is low."""
 BROADER = 0.6
 """How much broader the tip becomes between the teeth, of its width."""
+RESTING_BACK = 0.35
+"""Back of the tongue at rest; below, it sinks, and the rest of the tongue with it, so that one sees into the mouth."""
 MOVEMENTS = tuple(LIFTS_CM)
-"""tip: tip at the ridge behind the upper teeth; fore: tip at the edges of the teeth, where it is seen between them; back: back of the tongue up. 0 to 1."""
+"""tip: tip at the ridge behind the upper teeth; fore: tip at the edges of the teeth, where it is seen between them; back:
+back of the tongue from low, as in ah, to the palate. 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,11 @@ class Tongue:
         lifts[:2, 1] += JAW_DROP_CM * jaw_open
         moved = vertices.copy()
         tip, fore, back = tongue
-        shares = np.array([tip * (1 - fore), fore, back])  # it cannot be at the ridge and at the teeth
+        # It cannot be at the ridge and at the teeth.
+        shares = np.array([tip * (1 - fore), fore, max(back - RESTING_BACK, 0.0) / (1 - RESTING_BACK)])
         moved[MOUTH_FLOOR] += self.part @ (shares[:, None] * lifts)
+        sunk = max(RESTING_BACK - back, 0.0) / RESTING_BACK * (1 - max(shares[:2]))
+        moved[MOUTH_FLOOR, 1] -= SINKS_CM * sunk * self.part.max(1)
         moved[MOUTH_FLOOR, 0] *= 1 + BROADER * fore * self.part[:, 1]
         return moved
 
