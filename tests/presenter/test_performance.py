@@ -196,7 +196,10 @@ def test_eyes_look_into_the_lens_at_the_ends_and_mostly_and_never_far_from_it() 
 def test_a_rotated_head_keeps_its_eyes_on_the_lens() -> None:
     """Their axes, rotated by the angles and carried by the head, go through the lens: by matrices written out here."""
     geometry = eyes.EyeGeometry(
-        np.array([[3.1, 3.5, 8.2], [-3.1, 3.5, 8.2]]), np.radians([[0.5, -1.2], [1.0, 1.6]]), np.ones(2), np.ones((3, 2))
+        np.array([[3.1, 3.5, 8.2], [-3.1, 3.5, 8.2]]),
+        np.radians([[0.5, -1.2], [1.0, 1.6]]),
+        np.ones(2),
+        np.ones((3, 2)),
     )
     rotation, shift = np.radians([[4.0, -7.0, 3.0]]), np.array([[0.8, -0.3, 0.5]])
     angles = eyes.gaze_angles(geometry, rotation, shift, np.zeros((1, 2)))[0]
@@ -232,7 +235,7 @@ def test_lungs_fill_in_every_breath_and_empty_until_the_next() -> None:
     np.testing.assert_allclose(peaks, [*(end for _, end in breaths), quiet_s], atol=0.015)
     for border in (0, round(ROUNDS.speech_s * 100), len(times_s) - 1):
         assert volume[border] < 0.002
-    assert 0 <= volume.min() and volume.max() <= 1
+    assert volume.min() >= 0 and volume.max() <= 1
 
 
 def test_wandering_repeats_without_a_seam() -> None:

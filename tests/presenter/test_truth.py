@@ -49,7 +49,11 @@ def weights(model: Any, **named: float) -> np.ndarray:
 
 
 def frame(model: Any, tip: float = 0.0, **named: float) -> dict[str, np.ndarray]:
-    still = {"rotation_rad": np.zeros(3), "translation_cm": np.zeros(3), "tongue": np.array([tip, 0.0, tongue.RESTING_BACK])}
+    still = {
+        "rotation_rad": np.zeros(3),
+        "translation_cm": np.zeros(3),
+        "tongue": np.array([tip, 0.0, tongue.RESTING_BACK]),
+    }
     return {"expression": weights(model, **named), **still}
 
 

@@ -94,7 +94,9 @@ def encode_small(paths: list[Path], output: Path, rate: Fraction, audio: Path, c
         candidates = candidates[: middle + 1] if is_small else candidates[middle + 1 :]
     encode(paths, output, rate, audio, comment, candidates[0])
     if output.stat().st_size > MOST_BYTES:
-        raise click.ClickException(f"{output} has {output.stat().st_size / 1e6:.1f} MB even at a CRF of {candidates[0]}.")
+        raise click.ClickException(
+            f"{output} has {output.stat().st_size / 1e6:.1f} MB even at a CRF of {candidates[0]}."
+        )
     return candidates[0]
 
 

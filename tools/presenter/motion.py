@@ -155,9 +155,7 @@ def blink_times(rounds: Rounds, borders_s: Sequence[float], random: np.random.Ge
     return np.asarray(filled[1:])
 
 
-def _between(
-    first_s: float, last_s: float, parts: int, rounds: Rounds, random: np.random.Generator
-) -> list[float]:
+def _between(first_s: float, last_s: float, parts: int, rounds: Rounds, random: np.random.Generator) -> list[float]:
     """Blinks that cut the time between two others into parts; none over the beginning or end of the speech."""
     even = first_s + (last_s - first_s) * np.arange(1, parts) / parts
     starts = even + random.uniform(-0.35, 0.35, parts - 1)

@@ -2,7 +2,7 @@
 
     python tools/presenter/mouth_statistics.py --clips FOLDER newsroom.mp4 office.mp4 syllables/ba.mp4 -p PERFORMANCE ...
 
-Clips of FOLDER are tracked; nothing is kept of them but numbers. In centimeters of the face model for them, of the head
+Clips of FOLDER are tracked (their audio may be beside them, as .wav); nothing is kept of them but numbers. In centimeters of the face model for them, of the head
 model for a performance. Columns: gap between the inner lips, median and 95th percentile; its speed after a closure and
 before one (median of the largest speed of each, at the clip's frame rate); how long lips are closed (gap below 20 % of
 its range), median; how much thinner both lips together are in a closure than in an open mouth (a measure of pressure: landmarks
@@ -30,8 +30,8 @@ from talkinghead.face.reconstruction import reconstruct
 from talkinghead.face.tracking import track_file
 from talkinghead.files import load_arrays
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.speech.resampling import resample
 from talkinghead.speech.front_ends import RATE_HZ
+from talkinghead.speech.resampling import resample
 from talkinghead.structures import Audio
 from talkinghead.weights.bundled import checkpoint_path
 
@@ -109,7 +109,8 @@ def _offset_ms(path: Path, gap: Values, times_s: Values) -> float:
 
     from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 
-    read = read_audio(path)
+    beside = path.with_suffix(".wav")
+    read = read_audio(beside if beside.exists() else path)
     audio = Audio(resample(torch.from_numpy(read.samples), read.rate_hz, RATE_HZ).numpy(), RATE_HZ)
     bursts_s = metrics.find_bursts(audio, recognized_plosives(PhonemeRecognizer(), audio))
     return metrics.plosive_offset(bursts_s, metrics.lip_partings(gap, times_s)).median_ms

@@ -359,7 +359,9 @@ class Moments:
         )
         begins = [next(p.start_s for p in phones if p.start_s > end and p.symbol != PAUSE) for _, end in breaths]
         limits = [*(begin for begin, _ in breaths[1:]), np.inf]
-        spans = tuple((begin, max(e for e in ends if e < limit + 1e-6)) for begin, limit in zip(begins, limits, strict=True))
+        spans = tuple(
+            (begin, max(e for e in ends if e < limit + 1e-6)) for begin, limit in zip(begins, limits, strict=True)
+        )
         return cls(accents(phones), ends, spans, breaths)
 
 
@@ -377,9 +379,7 @@ def accents(phones: Sequence[Phone]) -> tuple[float, ...]:
 # Movement
 
 
-def posture(
-    times_s: Array, rounds: Rounds, moments: Moments, random: np.random.Generator
-) -> tuple[Array, Array]:
+def posture(times_s: Array, rounds: Rounds, moments: Moments, random: np.random.Generator) -> tuple[Array, Array]:
     """How the torso is held: (T, 3) rotation in radians and (T, 3) translation in centimeters.
 
     It changes at the beginning of some sentences, and goes back before the last one.
