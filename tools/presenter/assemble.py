@@ -3,8 +3,8 @@
     python tools/presenter/assemble.py presenter FRAMES PERFORMANCE -o data/presenter [--mattes MATTES]
 
 FRAMES is the folder of images from render.py, PERFORMANCE that of the files from performance.py, MATTES that of the
-images from matte.py, one for each frame. Runs in the project's own environment. The ground truth of every frame goes into
-NAME.safetensors, the mattes into NAME_matte.mp4; data/presenter/README.md describes both.
+images from matte.py, one for each frame. Runs in the project's own environment. The ground truth of every frame goes
+into NAME.safetensors, the mattes into NAME_matte.mp4; data/presenter/README.md describes both.
 """
 
 from __future__ import annotations

@@ -198,7 +198,8 @@ def saccades(times_s: FloatArray, rounds: Rounds, random: np.random.Generator) -
 def lung_volume(
     times_s: FloatArray, rounds: Rounds, breaths_s: Sequence[tuple[float, float]], random: np.random.Generator
 ) -> FloatArray:
-    """(T,) how full the lungs are, 0 to 1: filled in each breath, spoken away until the next; one quiet breath in silence.
+    """(T,) how full the lungs are, 0 to 1: filled in each breath, spoken away until the next; one quiet breath in the
+    silence.
 
     Args:
         times_s: (T,) seconds.

@@ -1,13 +1,16 @@
 """How mouths, lids and heads move: those of the performances beside those of filmed people, in numbers.
 
-    python tools/presenter/mouth_statistics.py --clips FOLDER newsroom.mp4 office.mp4 syllables/ba.mp4 -p PERFORMANCE ...
+    python tools/presenter/mouth_statistics.py --clips FOLDER newsroom.mp4 syllables/ba.mp4 -p PERFORMANCE ...
 
-Clips of FOLDER are tracked (their audio may be beside them, as .wav); nothing is kept of them but numbers. In centimeters of the face model for them, of the head
-model for a performance. Columns: gap between the inner lips, median and 95th percentile; its speed after a closure and
-before one (median of the largest speed of each, at the clip's frame rate); how long lips are closed (gap below 20 % of
-its range), median; how much thinner both lips together are in a closure than in an open mouth (a measure of pressure: landmarks
-never show a gap below 0); lips - burst by the clock of plosives, where there are enough; of blinks, the time from half to
-closed and from closed to half; standard deviation of the head's pitch, yaw and roll, and its median speed.
+Clips of FOLDER are tracked (their audio may be beside them, as .wav); nothing is kept of them but numbers. With
+`--plosives` benchmarks/ has to be on the path and the package hama installed.
+
+In centimeters of the face model for clips, of the head model for a performance. Columns: gap between the inner lips,
+median and 95th percentile; its speed after a closure and before one (median of the largest of each, at the clip's frame
+rate); how long lips are closed (gap below 20 % of its range), median; how much thinner both lips together are in a
+closure than in an open mouth (a measure of pressure: landmarks never show a gap below 0); lips - burst by the clock of
+plosives, where there are enough; of blinks, the time from half to closed and from closed to half; standard deviation of
+the head's pitch, yaw and roll, and its median speed.
 """
 
 from __future__ import annotations
@@ -184,8 +187,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        "| | gap, cm: median / 95 % | speed of opening / closing, cm/s | closed, ms (number) | thinner lips | lips - "
-        "burst, ms | blink: shutting / opening, ms (number) | head, degrees: pitch / yaw / roll | its speed, degrees/s |"
+        "| | gap, cm: median / 95 % | speed of opening / closing, cm/s | closed, ms (number) | thinner lips "
+        "| lips - burst, ms | blink: shutting / opening, ms (number) | head, degrees: pitch / yaw / roll "
+        "| its speed, degrees/s |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for folder in options.performance:

@@ -385,7 +385,7 @@ def posture(times_s: Array, rounds: Rounds, moments: Moments, random: np.random.
     It changes at the beginning of some sentences, and goes back before the last one.
     """
     begins = [begin for begin, _ in moments.sentences_s]
-    chosen = sorted(random.choice(begins[1:-1], POSTURES - 1, replace=False).tolist()) + [begins[-1]]
+    chosen = [*sorted(random.choice(begins[1:-1], POSTURES - 1, replace=False).tolist()), begins[-1]]
     levels = random.standard_normal((POSTURES, 6)).clip(-1.6, 1.6) * (*POSTURE_DEG, *POSTURE_CM)
     levels[-1] = 0
     moved = stepped(times_s, [moment - 0.3 for moment in chosen], 1.3, levels)

@@ -1,4 +1,4 @@
-"""The tongue: three movements of the part of the head model's mouth that is the tongue, which has no shapes of its own."""
+"""The tongue: three movements of the part of the head model's mouth that is the tongue, which no shape of it moves."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BROADER = 0.6
 RESTING_BACK = 0.35
 """Back of the tongue at rest; below, it sinks, and the rest of the tongue with it, so that one sees into the mouth."""
 MOVEMENTS = tuple(LIFTS_CM)
-"""tip: tip at the ridge behind the upper teeth; fore: tip at the edges of the teeth, where it is seen between them; back:
-back of the tongue from low, as in ah, to the palate. 0 to 1."""
+"""tip: tip at the ridge behind the upper teeth; fore: tip at the edges of the teeth, where it is seen between them;
+back: back of the tongue from low, as in ah, to the palate. 0 to 1."""
 
 
 @dataclass(frozen=True)
