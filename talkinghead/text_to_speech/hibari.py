@@ -48,9 +48,8 @@ class Timbre:
     """Factor on the frequencies of the spectral envelopes: below 1, a longer vocal tract."""
 
 
-TIMBRES = {"hibari": Timbre(), "hibari-man": Timbre(0.60, 0.88)}
-"""Voices. The man's are the ratios of men to women (Peterson and Barney, Control methods used in a study of the vowels,
-1952: 0.6, and 0.85 to 0.88), chosen by measurement (docs/text_to_speech.md)."""
+TIMBRES = {"hibari": Timbre(), "hibari-man": Timbre(0.64, 0.80)}
+"""Voices. The man's pitch and formants are those of recorded men, by measurement (docs/text_to_speech.md)."""
 DESCRIPTIONS = {"hibari": "American English, female", "hibari-man": "American English, male"}
 
 

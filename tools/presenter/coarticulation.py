@@ -74,8 +74,8 @@ REACH_S = {
 ARTICULATORS = tuple(REACH_S)
 """jaw: weight of the jaw's opening; gap: centimeters between the inner lips, below 0 pressed together; round and
 funnel: lips forward, closed round or flared; spread: corners apart; lower, upper: lower lip down, upper lip up;
-tuck: lower lip at the upper teeth; press: lips pressed flat; tip, fore, back: of the tongue, see `tongue.MOVEMENTS`. All
-but the first two are 0 to about 1."""
+tuck: lower lip at the upper teeth; press: lips pressed flat; tip, fore, back: of the tongue, see `tongue.MOVEMENTS`.
+All but the first two are 0 to about 1."""
 
 CORE = 0.6
 """Fraction of a phone, about its middle, in which its dominance is full."""

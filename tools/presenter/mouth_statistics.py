@@ -46,6 +46,8 @@ LEAST_RANGE = 0.6
 """The range reaches at least to this share of the widest gap: some clips are silent for most of the time."""
 LONGEST_CLOSURE_S = 0.3
 """Longer ones are pauses."""
+FEWEST = 3
+"""Where there are fewer short ones, as in a syllable alone, pauses count too."""
 AROUND_S = 0.2
 """How far before and after a closure the fastest movement is sought."""
 SHUT = 0.25
@@ -129,9 +131,9 @@ def closures(move: Movement) -> tuple[list[float], list[float], list[float], lis
     rate = 1 / float(np.median(np.diff(move.times_s)))
     around = max(1, round(AROUND_S * rate))
     lengths, closing, opening, thickness = [], [], [], []
-    for begin, end in edges.reshape(-1, 2):
-        if (end - begin) / rate > LONGEST_CLOSURE_S or begin == 0 or end == len(speed):
-            continue
+    inner = [(begin, end) for begin, end in edges.reshape(-1, 2) if begin > 0 and end < len(speed)]
+    short = [(begin, end) for begin, end in inner if (end - begin) / rate <= LONGEST_CLOSURE_S]
+    for begin, end in short if len(short) >= FEWEST else inner:
         lengths.append((end - begin) / rate)
         closing.append(-float(np.nanmin(speed[max(0, begin - around) : begin + 1])))
         opening.append(float(np.nanmax(speed[end - 1 : end + around])))
