@@ -217,7 +217,7 @@ def contacts(phones: Sequence[Phone]) -> list[tuple[float, float]]:
         meet_s, part_s = contact_of(phone)
         if before is not None and before.symbol in BILABIALS:
             meet_s = found.pop()[0]
-        elif before is not None and before.symbol == PAUSE:
+        elif before is not None and before.symbol in (PAUSE, BREATH):
             meet_s -= min(HELD_S, 0.8 * (before.end_s - before.start_s))
         found.append((meet_s, part_s))
     return found

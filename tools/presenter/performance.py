@@ -60,8 +60,10 @@ ROOM_DB = -72.0
 IDLE_S = 4.0
 """Length of the silence after the speech."""
 
-BREATH_S, HOLD_S = (0.22, 0.55), 0.10
-"""Shortest and longest breath before a sentence, and the hold after it."""
+BREATH_S, BREATH_SHARE = (0.24, 0.6), 0.75
+"""Shortest and longest breath before a sentence, and its share of the pause; speech begins at its end."""
+LEAST_REST_S = 0.05
+"""Least time from the end of speech to a breath."""
 RELEASE_S = {"p": 0.025, "b": 0.025, "m": 0.0}
 """How long before the end of such a phone the lips part, where no burst is found in the audio."""
 AFTER_BURST_S = 0.011
@@ -316,11 +318,9 @@ def with_pauses(phones: Sequence[Phone], period_s: float) -> list[Phone]:
     last_s = 0.0
     for phone in phones:
         gap_s = phone.start_s - last_s
-        hold_s = phone.start_s - HOLD_S
-        breath_s = hold_s - min(max(0.6 * gap_s, BREATH_S[0]), BREATH_S[1])
-        if breath_s >= last_s:
-            filled += [Phone(PAUSE, last_s, breath_s), Phone(BREATH, breath_s, hold_s)]
-            filled += [Phone(PAUSE, hold_s, phone.start_s)]
+        breath_s = phone.start_s - min(max(BREATH_SHARE * gap_s, BREATH_S[0]), BREATH_S[1])
+        if breath_s >= last_s + LEAST_REST_S:
+            filled += [Phone(PAUSE, last_s, breath_s), Phone(BREATH, breath_s, phone.start_s)]
         elif gap_s > 0:
             filled += [Phone(PAUSE, last_s, phone.start_s)]
         filled.append(phone)
@@ -352,12 +352,8 @@ class Moments:
     def of(cls, phones: Sequence[Phone]) -> Moments:
         """Of phones with pauses and breaths."""
         breaths = tuple((phone.start_s, phone.end_s) for phone in phones if phone.symbol == BREATH)
-        ends = tuple(
-            phone.start_s
-            for phone in phones[1:]
-            if phone.symbol == PAUSE and not any(end == phone.start_s for _, end in breaths)
-        )
-        begins = [next(p.start_s for p in phones if p.start_s > end and p.symbol != PAUSE) for _, end in breaths]
+        ends = tuple(phone.start_s for phone in phones[1:] if phone.symbol == PAUSE)
+        begins = [end for _, end in breaths]
         limits = [*(begin for begin, _ in breaths[1:]), np.inf]
         spans = tuple(
             (begin, max(e for e in ends if e < limit + 1e-6)) for begin, limit in zip(begins, limits, strict=True)
