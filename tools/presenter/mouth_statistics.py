@@ -131,13 +131,17 @@ def closures(move: Movement) -> tuple[list[float], list[float], list[float], lis
     rate = 1 / float(np.median(np.diff(move.times_s)))
     around = max(1, round(AROUND_S * rate))
     lengths, closing, opening, thickness = [], [], [], []
-    inner = [(begin, end) for begin, end in edges.reshape(-1, 2) if begin > 0 and end < len(speed)]
-    short = [(begin, end) for begin, end in inner if (end - begin) / rate <= LONGEST_CLOSURE_S]
-    for begin, end in short if len(short) >= FEWEST else inner:
-        lengths.append((end - begin) / rate)
-        closing.append(-float(np.nanmin(speed[max(0, begin - around) : begin + 1])))
-        opening.append(float(np.nanmax(speed[end - 1 : end + around])))
-        thickness.append(float(np.nanmin(move.thickness_cm[begin:end])))
+    pairs = edges.reshape(-1, 2).tolist()
+    short = [(begin, end) for begin, end in pairs if (end - begin) / rate <= LONGEST_CLOSURE_S]
+    for begin, end in short if len(short) >= FEWEST else pairs:
+        # A clip that begins or ends with closed lips does not show how they met, or part.
+        if begin > 0:
+            closing.append(-float(np.nanmin(speed[max(0, begin - around) : begin + 1])))
+        if end < len(speed):
+            opening.append(float(np.nanmax(speed[end - 1 : end + around])))
+        if begin > 0 and end < len(speed):
+            lengths.append((end - begin) / rate)
+            thickness.append(float(np.nanmin(move.thickness_cm[begin:end])))
     return lengths, closing, opening, thickness
 
 
