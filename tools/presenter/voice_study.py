@@ -4,8 +4,8 @@
 
 FOLDER has recordings of people. In each row: the median of the fundamental frequency and its interquartile range in
 semitones; medians of the first three formants in voiced speech; the share of phones that a phoneme recognizer gets
-wrong (package hama==1.7.0; of the tries alone, whose phones are known), and the share of words that pocketsphinx gets wrong
-with its own language model. Both recognizers were made by others and know none of the voices.
+wrong (package hama==1.7.0; of the tries alone, whose phones are known), and the share of words that pocketsphinx gets
+wrong with its own language model. Both recognizers were made by others and know none of the voices.
 """
 
 from __future__ import annotations
