@@ -354,7 +354,8 @@ def test_lips_are_parted_in_every_breath(built: Any) -> None:
 
 
 def test_lips_part_at_the_bursts_of_the_voice(built: Any) -> None:
-    """By the project's clock, which knows nothing of the phones' releases."""
+    """By the project's clock. The releases were set by the same bursts: this holds what mouth, frames and clock make of
+    them, not that the bursts are where an ear hears them."""
     plosives_s = np.array([(phone.start_s, phone.end_s) for phone in built.phones if phone.symbol in "pb"])
     gap = lips.lip_gaps(built.lips_cm.astype(np.float64))[:, lips.MIDDLE]
     bursts_s = metrics.find_bursts(Audio(built.samples, built.sample_rate), plosives_s)
