@@ -25,10 +25,12 @@ def serve(config: ServerConfig, is_opened: bool) -> None:
         import uvicorn
 
         from talkinghead.server.app import make_app
+        from talkinghead.server.memory import limit_heaps
     except ImportError as error:
         raise ModelUnavailableError(
             f"The server needs {error.name}, which is not installed: pip install 'talkinghead[serve]'."
         ) from error
+    limit_heaps()
     app = make_app(config)
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{config.port}/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -50,9 +51,11 @@ def make_app(config: ServerConfig, service: Service | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tidying = asyncio.create_task(shared.keep_tidy())
         try:
             yield
         finally:
+            tidying.cancel()
             await shared.close()
 
     return Starlette(

@@ -107,6 +107,7 @@ def describe(service: Service, served: ServedSession) -> dict[str, object]:
         "utterance": player.utterance,
         "position_s": round(player.position_s, 4),
         "late_ticks": player.late_ticks,
+        "connections": served.connections,
         "is_recording": service.recordings.is_running(served),
         "can_push": service.config.push_file is not None,
     }

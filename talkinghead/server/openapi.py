@@ -32,7 +32,7 @@ class Operation:
 
 SESSION = {
     "session": "1234567890123456", "anchor": "presenter", "width": 512, "height": 512, "frame_rate": 25.0,
-    "is_speaking": False, "utterance": 0, "position_s": 0.0, "late_ticks": 0,
+    "is_speaking": False, "utterance": 0, "position_s": 0.0, "late_ticks": 0, "connections": 0,
     "is_recording": False, "can_push": False,
 }  # fmt: skip
 RECORDING = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from talkinghead.server.broadcasts import Broadcasts
 from talkinghead.server.clip_checks import ClipChecks
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
+from talkinghead.server.memory import give_back_memory
 from talkinghead.server.session_recordings import SessionRecordings
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.webrtc import Connection
@@ -28,6 +30,8 @@ from talkinghead.text_to_speech.speaking import speak
 
 MOST_CONNECTIONS = 50
 """Peers at once, of all sessions."""
+TIDY_EVERY_S = 5.0
+"""How often the server looks for what nobody uses any more, seconds."""
 
 
 class Service:
@@ -85,12 +89,28 @@ class Service:
         Raises:
             ValueError: the offer cannot be answered, or there are too many peers.
         """
-        self._connections = {connection for connection in self._connections if not connection.is_closed}
+        self._forget_closed()
         if len(self._connections) >= MOST_CONNECTIONS:
             raise ValueError(f"{MOST_CONNECTIONS} peers are connected; there is no room for more.")
         connection = Connection(self.sessions, served, self.config.ice_servers())
         self._connections.add(connection)
         return await connection.answer(sdp, codec)
+
+    async def keep_tidy(self) -> None:
+        """Until it is cancelled: end sessions that nobody is connected to, and give the memory of what has ended back."""
+        while True:
+            await asyncio.sleep(TIDY_EVERY_S)
+            sessions = len(self.sessions)
+            await run_in_threadpool(self.sessions.close_unused)
+            if self._forget_closed() or len(self.sessions) < sessions:
+                await run_in_threadpool(give_back_memory)
+
+    def _forget_closed(self) -> bool:
+        """Forget connections that are over; whether there were any."""
+        open_ = {connection for connection in self._connections if not connection.is_closed}
+        had_closed = len(open_) < len(self._connections)
+        self._connections = open_
+        return had_closed
 
     async def close(self) -> None:
         """End all sessions and connections."""

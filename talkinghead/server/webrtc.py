@@ -31,6 +31,10 @@ LARGEST_SDP_CHARACTERS = 100_000
 GONE_S = 30.0
 """A connection that does not come about, or breaks off, for this time is over, seconds."""
 
+MOST_WAITING_PICTURES = 3
+"""Pictures that wait for an encoder which does not keep up; older ones are dropped, so that nothing comes later and
+later."""
+
 # aiortc has no setting for them. Its own are for video calls; a face at 512 x 512 needs more from the first frame on.
 vpx.DEFAULT_BITRATE = 1_500_000
 vpx.MAX_BITRATE = 3_000_000
@@ -142,6 +146,8 @@ class Connection:
             if self._peer.connectionState != "connected":
                 continue  # frames that nobody can see yet would be late when somebody can
             first = tick.number if first is None else first
+            while self._video.frames.qsize() >= MOST_WAITING_PICTURES:
+                self._video.frames.get_nowait()
             self._video.frames.put_nowait(self._picture(tick, first))
             for frame in self._sound(tick, first):
                 self._audio.frames.put_nowait(frame)

@@ -1,0 +1,296 @@
+"""What a server bears: peers that come and go, that vanish, that interrupt, many clients at once, hours of speech.
+
+Used by benchmarks/live.py; each function measures one thing and gives the rows of a table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from live_peers import LOUD, Watcher
+from serving import Server
+
+from talkinghead.live.session import LiveSession
+from talkinghead.live.ticks import AUDIO_RATE_HZ
+from talkinghead.server.webrtc import GONE_S
+
+Rows = list[tuple[str, str]]
+LONG_TEXT = "Good evening. It is seven o'clock, and here is the news of the day from around the world. " * 8
+SETTLED_ROUNDS = 20
+"""Connections before memory is measured: what is loaded once is loaded then."""
+CLIP_S = 21.0
+"""Time in which the idle frames of the built-in anchor are all rendered and kept, seconds."""
+
+
+def memory_note(server: Server) -> str:
+    return f"{server.memory_mb:.0f} MB, {server.threads} threads, {server.open_files} files"
+
+
+def connects(server: Server, count: int) -> Rows:
+    """So many connects and disconnects, half of which end the session first; memory of the server before and after."""
+
+    async def once(number: int) -> float:
+        started_s = time.monotonic()
+        session = await asyncio.to_thread(server.open_session)
+        watcher = Watcher(server.address, session)
+        await watcher.connect()
+        await watcher.first_picture()
+        took_s = time.monotonic() - started_s
+        if number % 2:
+            await watcher.close()
+        await asyncio.to_thread(server.ask, f"/api/sessions/{session}", None, "DELETE")
+        await watcher.close()
+        return 1000 * took_s
+
+    async def run() -> Rows:
+        session = await asyncio.to_thread(server.open_session)
+        watcher = Watcher(server.address, session)
+        await watcher.connect()
+        await asyncio.sleep(CLIP_S)
+        await watcher.close()
+        await asyncio.to_thread(server.ask, f"/api/sessions/{session}", None, "DELETE")
+        for number in range(SETTLED_ROUNDS):
+            await once(number)
+        before, note, memory = server.memory_mb, memory_note(server), []
+        times = []
+        for number in range(count):
+            times.append(await once(number))
+            memory.append(server.memory_mb)
+        slope = float(np.polyfit(np.arange(count), memory, 1)[0]) if count > 1 else 0.0
+        return [
+            (f"connects, each to its first picture, median of {count}", f"{statistics.median(times):.0f} ms"),
+            (f"server before (after {SETTLED_ROUNDS} connects)", note),
+            (f"server after {count} more", memory_note(server)),
+            ("memory grew by", f"{memory[-1] - before:.1f} MB; {100 * slope:.1f} MB per 100 by the slope"),
+        ]
+
+    return asyncio.run(run())
+
+
+def half_open(server: Server, count: int) -> Rows:
+    """Peers whose process is killed, offers that nobody goes on with, requests that are never finished."""
+    import socket
+
+    note = memory_note(server)
+    session = server.open_session()
+    script = Path(__file__).with_name("live_peers.py")
+    command = [sys.executable, str(script), server.address, *[session] * count]
+    peers = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert peers.stdout is not None and peers.stdout.readline().strip() == "watching"
+    peers.kill()
+    peers.wait()
+    killed_s = time.monotonic()
+
+    async def offer() -> None:
+        for _ in range(count):
+            watcher = Watcher(server.address, session)
+            await watcher.connect()
+            # It never sends a packet: its sockets are closed before the answer is used.
+            await watcher.close()
+
+    asyncio.run(offer())
+    stalled = []
+    for number in range(count):
+        stalled.append(socket.create_connection(("127.0.0.1", server.port)))
+        head = f"POST /api/sessions HTTP/1.1\r\nhost: 127.0.0.1:{server.port}\r\ncontent-length: 100\r\n"
+        stalled[-1].sendall((head if number % 2 else f"{head}\r\n{{").encode())
+    answered = server.ask("/health").status
+    rest = killed_s + GONE_S + 15 - time.monotonic()
+    time.sleep(max(0.0, rest))
+    is_there = server.ask(f"/api/sessions/{session}").json()["connections"]
+    for one in stalled:
+        one.close()
+    server.ask(f"/api/sessions/{session}", None, "DELETE")
+    time.sleep(1)
+    return [
+        ("server before", note),
+        (f"{count} killed peers, {count} broken offers, {count} unfinished requests: /health answers", str(answered)),
+        (f"connections of the session {GONE_S + 15:.0f} s later", str(is_there)),
+        ("server after", memory_note(server)),
+    ]
+
+
+def interrupts(server: Server, count: int) -> Rows:
+    """So many interrupts over WebRTC: from the request until the audio that comes is silent."""
+
+    async def run() -> Rows:
+        session = await asyncio.to_thread(server.open_session)
+        watcher = Watcher(server.address, session, keep=True)
+        await watcher.connect()
+        await watcher.first_picture()
+        path = f"/api/sessions/{session}"
+        times, texts = [], []
+        for _ in range(count):
+            asked_s = time.monotonic()
+            await asyncio.to_thread(server.ask, f"{path}/say", {"text": LONG_TEXT})
+            texts.append(1000 * (await watcher.until_sound(lambda level: level > LOUD) - asked_s))
+            await asyncio.sleep(0.3)
+            asked_s = time.monotonic()
+            await asyncio.to_thread(server.ask, f"{path}/interrupt", None, "POST")
+            silent_s = await until_silence(watcher, asked_s)
+            times.append(1000 * (silent_s - asked_s))
+            watcher.pictures.clear()
+            del watcher.sounds[:-400]
+        state = (await asyncio.to_thread(server.ask, path)).json()
+        await watcher.close()
+        await asyncio.to_thread(server.ask, path, None, "DELETE")
+        tenth = max(1, count // 10)
+        first, last = statistics.median(times[:tenth]), statistics.median(times[-tenth:])
+        return [
+            (f"text -> audible, {count} times", spread(texts)),
+            (f"interrupt -> silence, {count} times", spread(times)),
+            (f"the first {tenth}, and the last {tenth}", f"{first:.0f}, {last:.0f} ms in the median"),
+            ("frames that came late", str(state["late_ticks"])),
+            ("server after", memory_note(server)),
+        ]
+
+    return asyncio.run(run())
+
+
+async def until_silence(watcher: Watcher, since_s: float, quiet_s: float = 0.3) -> float:
+    """When the last loud block came, once nothing loud has come for `quiet_s`."""
+    end_s = time.monotonic() + 20
+    last_s = since_s
+    while time.monotonic() < end_s:
+        loud = [at_s for at_s, _, level in watcher.sounds[-100:] if level > LOUD and at_s >= since_s]
+        last_s = max([last_s, *loud])
+        if watcher.sounds and watcher.sounds[-1][0] - last_s > quiet_s:
+            return last_s
+        await asyncio.sleep(0.01)
+    raise TimeoutError("It did not fall silent.")
+
+
+def clients(server: Server, count: int, rounds: int = 10) -> Rows:
+    """So many simultaneous HTTP clients, while one session speaks; what they were answered, and how soon."""
+    session = server.open_session()
+    server.ask(f"/api/sessions/{session}/say", {"text": LONG_TEXT})
+    late = server.ask(f"/api/sessions/{session}").json()["late_ticks"]
+    paths = ["/", "/health", "/api/anchors", "/api/voices", f"/api/sessions/{session}", "/api/jobs", "/openapi.json"]
+    statuses: Counter[int] = Counter()
+
+    def work(number: int) -> list[float]:
+        times = []
+        for place in range(rounds):
+            started_s = time.monotonic()
+            if place == rounds // 2:
+                answer = server.ask("/api/sessions", {})
+                if answer.status == 201:
+                    server.ask(f"/api/sessions/{answer.json()['session']}", None, "DELETE")
+            else:
+                answer = server.ask(paths[(number + place) % len(paths)])
+            statuses[answer.status] += 1
+            times.append(1000 * (time.monotonic() - started_s))
+        return times
+
+    with ThreadPoolExecutor(count) as pool:
+        times = [one for some in pool.map(work, range(count)) for one in some]
+    state = server.ask(f"/api/sessions/{session}").json()
+    server.ask(f"/api/sessions/{session}", None, "DELETE")
+    return [
+        (f"{count} clients at once, {rounds} requests each", spread(times)),
+        ("answers by status", ", ".join(f"{status}: {number}" for status, number in sorted(statuses.items()))),
+        ("frames of the session that speaks meanwhile that came late", str(state["late_ticks"] - late)),
+        ("server after", memory_note(server)),
+    ]
+
+
+def idle(server: Server, count: int, speaking: int, seconds: float = 20.0) -> Rows:
+    """So many sessions at once that are watched, the first few of which speak; processor time of the server."""
+    sessions = [server.open_session(wait=False) for _ in range(count)]
+    script = Path(__file__).with_name("live_peers.py")
+    peers = subprocess.Popen(
+        [sys.executable, str(script), server.address, *sessions], stdout=subprocess.PIPE, text=True
+    )
+    assert peers.stdout is not None and peers.stdout.readline().strip() == "watching"
+    time.sleep(CLIP_S)
+    for session in sessions[:speaking]:
+        server.ask(f"/api/sessions/{session}/say", {"text": LONG_TEXT})
+    late = [server.ask(f"/api/sessions/{session}").json()["late_ticks"] for session in sessions]
+    before_s, started_s = server.processor_s, time.monotonic()
+    time.sleep(seconds)
+    share = (server.processor_s - before_s) / (time.monotonic() - started_s)
+    later = [server.ask(f"/api/sessions/{session}").json()["late_ticks"] for session in sessions]
+    missed = sum(later) - sum(late)
+    peers.kill()
+    peers.wait()
+    for session in sessions:
+        server.ask(f"/api/sessions/{session}", None, "DELETE")
+    frames = round(25 * seconds * count)
+    return [
+        (f"{count} sessions, {speaking} of them speaking: processor of the server", f"{share:.2f} cores"),
+        ("a session", f"{share / count:.3f} cores"),
+        ("frames that came late", f"{missed} of {frames}"),
+    ]
+
+
+def hours(length_h: float, count: int) -> Rows:
+    """Hours of speech as quickly as they can be asked for, with interrupts: how far the lips are from the audio.
+
+    The anchor is drawn: its picture shows the loudness that drives the mouth, so that picture and audio of every tick
+    can be compared. What is pushed are tones of 0.2 s, one a second, a little before they are due.
+    """
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from drawn_performer import RATE_HZ, DrawnPerformer, expression_in
+
+    performer = DrawnPerformer()
+    session = LiveSession(performer)
+    rng = np.random.default_rng(1)
+    frames = round(3600 * length_h * performer.frame_rate)
+    interrupted = set(rng.choice(frames, count, replace=False).tolist())
+    tone = np.zeros(RATE_HZ, np.float32)
+    tone[RATE_HZ // 2 : RATE_HZ // 2 + RATE_HZ // 5] = 0.5
+    edges: list[tuple[float, float]] = []
+    samples, pushed_s, is_open, is_loud = 0, 0.0, False, False
+    for number in range(frames):
+        now_s = float(number / performer.frame_rate)
+        while pushed_s < now_s + 2:
+            session.push(tone, RATE_HZ)
+            pushed_s += 1
+        if number in interrupted:
+            session.interrupt()
+            pushed_s = now_s
+        tick = session.next_tick(60)
+        assert tick is not None
+        opened, loud = expression_in(tick.image) > 0.25, bool(np.abs(tick.audio).max() > 0.25)
+        if opened and not is_open:
+            opened_s = now_s
+        if loud and not is_loud:
+            sounded_s = (samples + int(np.flatnonzero(np.abs(tick.audio) > 0.25)[0])) / AUDIO_RATE_HZ
+        if (opened and not is_open and loud) or (loud and not is_loud and opened):
+            edges.append((now_s, 1000 * (opened_s - sounded_s)))
+        is_open, is_loud = opened, loud
+        samples += len(tick.audio)
+    session.close()
+    apart = np.array(edges)
+    clock_ms = 1000 * (samples / AUDIO_RATE_HZ - float(frames / performer.frame_rate))
+    tenth = len(apart) // 10
+    slope = np.polyfit(apart[:, 0] / 3600, apart[:, 1], 1)[0]
+    return [
+        (f"{length_h:g} h, {count} interrupts, beginnings of sound", f"{len(apart)}"),
+        ("lips after the audio, median (a frame lasts 40 ms)", f"{np.median(apart[:, 1]):.1f} ms"),
+        ("the first tenth, the last tenth", f"{apart[:tenth, 1].mean():.2f}, {apart[-tenth:, 1].mean():.2f} ms"),
+        ("trend", f"{slope:.2f} ms an hour"),
+        ("samples against frames at the end", f"{clock_ms:.2f} ms"),
+    ]
+
+
+def spread(values: list[float]) -> str:
+    ordered = sorted(values)
+    p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    return f"{statistics.median(values):.0f} ms, p95 {p95:.0f}, most {max(values):.0f}"
+
+
+def temporary_server(*options: str) -> Server:
+    """A server in a folder of its own, which is left to the system's cleaning."""
+    gc.collect()
+    return Server(Path(tempfile.mkdtemp(prefix="talkinghead-live-")) / "studio", *options)
