@@ -77,3 +77,8 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     """The answer to a request that cannot be served."""
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
+async def answer_nobody(request: Request, error: Exception) -> Response:
+    """The answer to a client that went away before it had sent its request: it is heard by nobody, and no fault."""
+    return Response(status_code=400)

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -27,7 +27,7 @@ from talkinghead.server import (
     studio,
     websocket,
 )
-from talkinghead.server.answers import answer_error, answer_http_error
+from talkinghead.server.answers import answer_error, answer_http_error, answer_nobody
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.security import Gate
 from talkinghead.server.service import Service
@@ -76,6 +76,7 @@ def make_app(config: ServerConfig, service: Service | None = None) -> Starlette:
             TalkingHeadError: answer_error,
             ValueError: answer_error,
             HTTPException: answer_http_error,
+            ClientDisconnect: answer_nobody,
         },
         lifespan=lifespan,
     )
