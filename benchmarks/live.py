@@ -2,7 +2,14 @@
 
     python benchmarks/live.py [--anchor presenter] [--rounds 10] [--minutes 2]
 
-The session is played by the clock of the server, without a network or a browser between them.
+The session is played by the clock of the server, without a network or a browser between them. With any of the following
+options, a `talkinghead serve` of its own is measured from outside instead, and what is asked for alone:
+
+    python benchmarks/live.py --browser 10                  # in Chromium, by the pixels of the mouth and the audio
+    python benchmarks/live.py --connects 100 --half-open 20 # peers that come and go, and that vanish
+    python benchmarks/live.py --interrupts 200 --clients 50
+    python benchmarks/live.py --idle 10                     # sessions at once, and then one of them speaking
+    python benchmarks/live.py --hours 1 --hour-interrupts 200    # audio against lips, as quickly as it goes
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from harness import machine
 
 from talkinghead import load_anchor
 from talkinghead.live.plan import EASE_S
@@ -110,12 +118,8 @@ async def keep_up(player: Player, ticks: Subscription, minutes: float) -> None:
     )
 
 
-@click.command()
-@click.option("--anchor", default="presenter")
-@click.option("--speech", type=click.Path(path_type=Path), help="Recording that is pushed in blocks; the anchor's own.")
-@click.option("--rounds", default=10)
-@click.option("--minutes", default=2.0)
-def main(anchor: str, speech: Path | None, rounds: int, minutes: float) -> None:
+def measure_core(anchor: str, speech: Path | None, rounds: int, minutes: float) -> None:
+    """The session alone, see above."""
     resident = ResidentAnchor(load_anchor(anchor))
     click.echo(
         f"{anchor}: {resident.frames_per_second:.0f} frames per second in batches of two; "
@@ -135,6 +139,57 @@ def main(anchor: str, speech: Path | None, rounds: int, minutes: float) -> None:
 
     asyncio.run(run())
     player.close()
+
+
+def print_rows(rows: list[tuple[str, str]]) -> None:
+    click.echo("\n| | |\n|---|---|")
+    for name, value in rows:
+        click.echo(f"| {name} | {value} |")
+
+
+@click.command()
+@click.option("--anchor", default="presenter")
+@click.option("--speech", type=click.Path(path_type=Path), help="Recording that is pushed in blocks; the anchor's own.")
+@click.option("--rounds", default=10)
+@click.option("--minutes", default=2.0)
+@click.option("--browser", default=0, help="Tries in Chromium.")
+@click.option("--connects", default=0, help="WebRTC peers, one after the other.")
+@click.option("--half-open", default=0, help="Peers that are killed, offers and requests that break off.")
+@click.option("--interrupts", default=0, help="Over WebRTC.")
+@click.option("--clients", default=0, help="Simultaneous HTTP clients.")
+@click.option("--idle", default=0, help="Sessions that are watched at once.")
+@click.option("--hours", default=0.0, help="Of speech, as quickly as it goes; the anchor is drawn.")
+@click.option("--hour-interrupts", default=200, help="During those.")
+def main(
+    anchor: str, speech: Path | None, rounds: int, minutes: float, browser: int, hours: float, hour_interrupts: int,
+    **counts: int,
+) -> None:  # fmt: skip
+    asked = {name: count for name, count in counts.items() if count}
+    if not asked and not browser and not hours:
+        measure_core(anchor, speech, rounds, minutes)
+        return
+    # They need aiortc, and playwright for --browser.
+    import live_endurance
+
+    click.echo(machine())
+    if hours:
+        print_rows(live_endurance.hours(hours, hour_interrupts))
+    if asked.pop("idle", 0):
+        idle = counts["idle"]
+        with live_endurance.temporary_server("--idle-sessions", str(idle)) as server:
+            server.warm(anchor)
+            for speaking in (0, 1):
+                print_rows(live_endurance.idle(server, idle, speaking))
+    if asked or browser:
+        with live_endurance.temporary_server() as server:
+            server.warm(anchor)
+            for name, count in asked.items():
+                print_rows(getattr(live_endurance, name)(server, count))
+            if browser:
+                import live_browser
+
+                samples = read_audio(speech or load_anchor(anchor).clip, RATE_HZ).samples
+                print_rows(live_browser.latencies(server, anchor, browser, TEXT, samples))
 
 
 if __name__ == "__main__":

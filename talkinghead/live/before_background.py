@@ -13,6 +13,7 @@ from talkinghead.generation.framing import Framing
 from talkinghead.generation.output_options import Color
 from talkinghead.live.performer import ArrivingSpeech, Frames, Performer
 from talkinghead.live.resident import ResidentAnchor
+from talkinghead.live.stored_images import Image, pixels
 from talkinghead.matting.backgrounds import Background, open_background
 from talkinghead.matting.clip_matte import ClipMatte
 from talkinghead.speech.articulation import KnownPhones
@@ -51,12 +52,12 @@ class BeforeBackground:
         return self._performer.open_frames()
 
     def render(
-        self, numbers: Sequence[int], images: Sequence[ByteArray], expression: Sequence[FloatArray | None]
+        self, numbers: Sequence[int], images: Sequence[Image], expression: Sequence[FloatArray | None]
     ) -> list[ByteArray]:
         """As `Performer.render`, before the background."""
         made = []
         for number, image in zip(numbers, self._performer.render(numbers, images, expression), strict=True):
-            made.append(self._cutout.applied(number, image, self._rendered / float(self.frame_rate))[0])
+            made.append(self._cutout.applied(number, pixels(image), self._rendered / float(self.frame_rate))[0])
             self._rendered += 1
         return made
 

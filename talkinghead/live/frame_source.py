@@ -6,40 +6,45 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talkinghead.anchor import Anchor
 from talkinghead.generation.frame_order import ping_pong, read_in_order, turning_points
 from talkinghead.generation.loops import frames_in
 from talkinghead.generation.stream import prefetch
-from talkinghead.structures import ByteArray, Frame
+from talkinghead.live.stored_images import Image, ImageStore
 
 AHEAD = 8
 """Frames that are decoded before they are asked for."""
 
 
 class FrameSource:
-    """Frames in the order of playback: the anchor's stretch of its clip, then back and forth between still moments."""
+    """Frames in the order of playback: the anchor's stretch of its clip, then back and forth between still moments.
 
-    def __init__(self, anchor: Anchor) -> None:
+    They are decoded once, as far as they can be kept: later rounds, and other sessions, take them from memory.
+    """
+
+    def __init__(self, anchor: Anchor, store: ImageStore) -> None:
+        """Args: the anchor; where the frames of its clip are kept."""
         self._clip, self._tracks = anchor.clip, anchor.tracks
         self._times_s = anchor.reconstruction.times_s
         self._start, end = frames_in(anchor.clip_range, self._times_s, anchor.clip)
         self._turns = turning_points(anchor.reconstruction.select(np.arange(self._start, end + 1)))
-        self._frames: Generator[tuple[int, Frame]] = prefetch(self._endless(), AHEAD)
-        self._returned: deque[tuple[int, ByteArray]] = deque()
+        self._store = store
+        self._frames: Generator[tuple[int, Image]] = prefetch(self._endless(), AHEAD)
+        self._returned: deque[tuple[int, Image]] = deque()
 
-    def next(self) -> tuple[int, ByteArray]:
-        """Number in the clip and image, (H, W, 3) uint8, of the next frame.
+    def next(self) -> tuple[int, Image]:
+        """Number in the clip and image of the next frame.
 
         Raises:
             MediaError: the clip cannot be decoded.
         """
         if self._returned:
             return self._returned.popleft()
-        number, frame = next(self._frames)
-        return number, frame.image
+        return next(self._frames)
 
-    def give_back(self, frames: Sequence[tuple[int, ByteArray]]) -> None:
+    def give_back(self, frames: Sequence[tuple[int, Image]]) -> None:
         """Take back frames, in the order in which they were given: they are the next ones."""
         self._returned.extendleft(reversed(frames))
 
@@ -47,11 +52,22 @@ class FrameSource:
         """Stop decoding."""
         self._frames.close()
 
-    def _endless(self) -> Iterator[tuple[int, Frame]]:
+    def _endless(self) -> Iterator[tuple[int, Image]]:
         first, last = self._turns
         once = self._start + ping_pong(last + 1, first, last)
         order = self._start + ping_pong(last + 1 + 2 * max(1, last - first), first, last)
-        again = order[len(once) :]
-        yield from zip(once.tolist(), read_in_order(self._clip, once, self._times_s, self._tracks), strict=True)
+        yield from self._in_order(once)
         while True:
-            yield from zip(again.tolist(), read_in_order(self._clip, again, self._times_s, self._tracks), strict=True)
+            yield from self._in_order(order[len(once) :])
+
+    def _in_order(self, order: NDArray[np.int64]) -> Iterator[tuple[int, Image]]:
+        """Frames by their numbers: from memory where they are all there, else decoded, and kept."""
+        kept = [self._store.get(number) for number in order.tolist()]
+        found = [image for image in kept if image is not None]
+        if len(found) == len(order):
+            yield from zip(order.tolist(), found, strict=True)
+            return
+        decoded = read_in_order(self._clip, order, self._times_s, self._tracks)
+        for number, frame in zip(order.tolist(), decoded, strict=True):
+            self._store.keep(number, frame.image)
+            yield number, frame.image

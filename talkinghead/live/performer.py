@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkinghead.generation.live import LiveExpression
+from talkinghead.live.stored_images import Image
 from talkinghead.speech.articulation import KnownPhones
-from talkinghead.structures import Audio, ByteArray, FloatArray
+from talkinghead.structures import Audio, FloatArray
 
 
 class Frames(Protocol):
     """The frames of a clip without end."""
 
-    def next(self) -> tuple[int, ByteArray]:
-        """Number in the clip and image, (H, W, 3) uint8, of the next frame."""
+    def next(self) -> tuple[int, Image]:
+        """Number in the clip and image of the next frame."""
         ...
 
-    def give_back(self, frames: Sequence[tuple[int, ByteArray]]) -> None:
+    def give_back(self, frames: Sequence[tuple[int, Image]]) -> None:
         """Take back the newest frames, in the order in which they were given: they are the next ones."""
         ...
 
@@ -66,8 +67,8 @@ class Performer(Protocol):
         ...
 
     def render(
-        self, numbers: Sequence[int], images: Sequence[ByteArray], expression: Sequence[FloatArray | None]
-    ) -> list[ByteArray]:
+        self, numbers: Sequence[int], images: Sequence[Image], expression: Sequence[FloatArray | None]
+    ) -> Sequence[Image]:
         """B frames with a new mouth: their numbers in the clip, images, and expression (K,), where None is `pause`."""
         ...
 

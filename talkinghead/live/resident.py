@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,14 +19,15 @@ from talkinghead.generation.live import LiveStream
 from talkinghead.generation.passthrough import blend_weights, reject_reasons
 from talkinghead.live.frame_source import FrameSource
 from talkinghead.live.session import BATCH
+from talkinghead.live.stored_images import Image, ImageStore, pixels
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.speech.articulation import KnownPhones
 from talkinghead.structures import Audio, ByteArray, FloatArray
 
-IDLE_QUALITY = 97
-"""JPEG quality of the idle frames that are kept."""
 IDLE_BYTES = 192 * 1024 * 1024
 """Most memory for the idle frames of one anchor; those beyond are rendered each time."""
+CLIP_BYTES = 192 * 1024 * 1024
+"""Most memory for the frames of its clip; if they are more, the clip is decoded again and again."""
 MEASURED_FRAMES = 24
 """Frames that are rendered to measure how many a second there can be."""
 USABLE_SHARE = 0.8
@@ -88,9 +88,7 @@ class ResidentAnchor:
         own = anchor.reconstruction
         accepted = np.array([reason is None for reason in reject_reasons(own, own)])
         self._weights = blend_weights(accepted, own.times_s)
-        self._idle: dict[int, ByteArray] = {}
-        self._idle_bytes = 0
-        self._lock = threading.Lock()
+        self._idle, self._clip = ImageStore(IDLE_BYTES), ImageStore(CLIP_BYTES)
         self._capacity = capacity or Capacity()
         self.frames_per_second = self._measure()
 
@@ -117,37 +115,37 @@ class ResidentAnchor:
         self._capacity.give_back(self._share)
 
     def render(
-        self, numbers: Sequence[int], images: Sequence[ByteArray], expression: Sequence[FloatArray | None]
-    ) -> list[ByteArray]:
+        self, numbers: Sequence[int], images: Sequence[Image], expression: Sequence[FloatArray | None]
+    ) -> list[Image]:
         """Frames of the clip with a new mouth.
 
         Args:
             numbers: B numbers of frames in the clip.
-            images: the frames, (H, W, 3) uint8.
+            images: the frames.
             expression: (K,) for each, in standard deviations of the face model; None is the mouth at rest, which is
                 rendered once for each frame of the clip.
 
         Returns:
-            B frames, (H, W, 3) uint8; those that cannot be given a mouth are as they were.
+            B frames; those that cannot be given a mouth are as they were.
         """
-        made: list[ByteArray | None] = [
-            image if not self._weights[number] else self._kept(number) if values is None else None
+        made: list[Image | None] = [
+            image if not self._weights[number] else self._idle.get(number) if values is None else None
             for number, image, values in zip(numbers, images, expression, strict=True)
         ]
         open_ = [place for place, image in enumerate(made) if image is None]
         if open_:
             rows = [self.pause if (row := expression[place]) is None else row for place in open_]
             chosen: NDArray[np.int64] = np.array([numbers[place] for place in open_])
-            updated = self._updated([images[place] for place in open_], chosen, np.stack(rows))
+            updated = self._updated([pixels(images[place]) for place in open_], chosen, np.stack(rows))
             for place, image in zip(open_, updated, strict=True):
                 made[place] = image
                 if expression[place] is None:
-                    self._keep(numbers[place], image)
+                    self._idle.keep(numbers[place], image)
         return [image for image in made if image is not None]
 
     def open_frames(self) -> FrameSource:
         """The frames of the clip, from its beginning."""
-        return FrameSource(self.anchor)
+        return FrameSource(self.anchor, self._clip)
 
     def predict(
         self, audio: Audio, times_s: NDArray[np.float64], *, own_voice: bool = False, phones: KnownPhones | None = None
@@ -169,22 +167,6 @@ class ResidentAnchor:
         weights = self._weights[numbers[prepared.usable]] * ~prepared.covered
         weighted = replace(prepared, blend_weights=weights.astype(np.float32))
         return list(self._updater.paste(*self._updater.render(weighted)))
-
-    def _kept(self, number: int) -> ByteArray | None:
-        """The idle frame of that number, where it was rendered before."""
-        with self._lock:
-            packed = self._idle.get(number)
-        if packed is None:
-            return None
-        return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))[..., ::-1], np.uint8)
-
-    def _keep(self, number: int, image: ByteArray) -> None:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, IDLE_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-        packed = np.asarray(cv2.imencode(".jpg", image[..., ::-1], quality)[1])
-        with self._lock:
-            if number not in self._idle and self._idle_bytes + packed.nbytes <= IDLE_BYTES:
-                self._idle[number] = packed
-                self._idle_bytes += packed.nbytes
 
     def _measure(self) -> float:
         """Frames per second that are rendered in batches of `BATCH`."""

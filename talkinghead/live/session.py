@@ -17,9 +17,10 @@ from pathlib import Path
 from talkinghead.live.performer import Performer
 from talkinghead.live.plan import Planned, SessionState, plan_tick, waits_for_audio
 from talkinghead.live.speaking import Cancelled, PushedAudio, message_of, play_file, speak_text
+from talkinghead.live.stored_images import Image
 from talkinghead.live.ticks import Tick
 from talkinghead.live.utterance import LiveUtterance
-from talkinghead.structures import ByteArray, FloatArray
+from talkinghead.structures import FloatArray
 from talkinghead.text_to_speech.speaking import Script
 
 BATCH = 2
@@ -48,7 +49,7 @@ class _Rendered:
     """A tick that waits to be asked for, and what it takes to go back before it."""
 
     tick: Tick
-    source: tuple[int, ByteArray]
+    source: tuple[int, Image]
     """Frame of the clip."""
     after: SessionState
     """When it has been shown."""
@@ -90,7 +91,7 @@ class LiveSession:
         self._ready: deque[_Rendered] = deque()
         self._renders_speech = False
         """Whether the ticks that are being rendered are of speech."""
-        self._dropped: list[tuple[int, ByteArray]] = []
+        self._dropped: list[tuple[int, Image]] = []
         """Frames of the clip whose ticks were dropped."""
         self._waiting: deque[LiveUtterance] = deque()
         self._closed = False
@@ -308,7 +309,7 @@ class LiveSession:
         return len(self._ready) <= (IDLE_AHEAD if is_idle else AHEAD) - BATCH
 
 
-def _tick(planned: Planned, image: ByteArray) -> Tick:
+def _tick(planned: Planned, image: Image) -> Tick:
     after = planned.after
     heard = after.utterance_number if not after.is_starved else 0
     return Tick(planned.number, image, planned.audio, heard, after.position_s if heard else 0.0, planned.events)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from talkinghead.live.stored_images import Image, pixels
 from talkinghead.structures import ByteArray, FloatArray
 
 AUDIO_RATE_HZ = 48_000
@@ -30,8 +31,8 @@ class Tick:
 
     number: int
     """Of the tick in its session, from 0 on; it is shown at `number / frame_rate` seconds."""
-    image: ByteArray
-    """(H, W, 3) uint8 RGB."""
+    shown: Image
+    """The picture, (H, W, 3) uint8 RGB, or one that is still packed."""
     audio: FloatArray
     """(N,) float32 mono at `AUDIO_RATE_HZ`, zeros where nobody speaks; N as in `samples_before`."""
     utterance: int
@@ -40,6 +41,11 @@ class Tick:
     """How much of the utterance has been heard after this tick, seconds."""
     events: tuple[Event, ...] = ()
     """What happens at its beginning."""
+
+    @property
+    def image(self) -> ByteArray:
+        """(H, W, 3) uint8 RGB; each time that it is asked for, it is unpacked anew."""
+        return pixels(self.shown)
 
     @property
     def is_speaking(self) -> bool:

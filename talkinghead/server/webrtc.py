@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+import re
 from typing import Any
 
 import av
@@ -16,12 +17,13 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.codecs import vpx
 from aiortc.mediastreams import MediaStreamError
 
+from talkinghead.live.stored_images import StoredImage
 from talkinghead.live.ticks import AUDIO_RATE_HZ, Tick, samples_before
 from talkinghead.server.player import Subscription
 from talkinghead.server.sessions import ServedSession, Sessions
+from talkinghead.server.vp8 import stored_picture
 
 VIDEO_CLOCK_HZ = 90_000
 PACKET_S = 0.02
@@ -34,11 +36,6 @@ GONE_S = 30.0
 MOST_WAITING_PICTURES = 3
 """Pictures that wait for an encoder which does not keep up; older ones are dropped, so that nothing comes later and
 later."""
-
-# aiortc has no setting for them. Its own are for video calls; a face at 512 x 512 needs more from the first frame on.
-vpx.DEFAULT_BITRATE = 1_500_000
-vpx.MAX_BITRATE = 3_000_000
-
 
 class _Track(MediaStreamTrack):
     """What is put in comes out as frames."""
@@ -79,6 +76,8 @@ class Connection:
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
+        self._takes_stored = False
+        """Whether its encoder takes pictures that are still packed."""
 
     async def answer(self, sdp: str, codec: str = "VP8") -> str:
         """The answer to an offer.
@@ -106,7 +105,9 @@ class Connection:
         self._peer.on("connectionstatechange", self._on_state)
         self._subscription = self._served.player.subscribe()
         self._tasks = [asyncio.create_task(self._pump(self._subscription)), asyncio.create_task(self._give_up())]
-        return str(self._peer.localDescription.sdp)
+        answer = str(self._peer.localDescription.sdp)
+        self._takes_stored = video_codec(answer) == "VP8"
+        return answer
 
     async def close(self) -> None:
         """End the connection; may be called twice."""
@@ -154,7 +155,11 @@ class Connection:
         await self.close()
 
     def _picture(self, tick: Tick, first: int) -> av.VideoFrame:
-        frame = av.VideoFrame.from_ndarray(tick.image, format="rgb24")
+        frame: av.VideoFrame
+        if self._takes_stored and isinstance(tick.shown, StoredImage):
+            frame = stored_picture(tick.shown)
+        else:
+            frame = av.VideoFrame.from_ndarray(tick.image, format="rgb24")
         frame.pts = round((tick.number - first) * VIDEO_CLOCK_HZ / self._served.session.frame_rate)
         frame.time_base = fractions.Fraction(1, VIDEO_CLOCK_HZ)
         return frame
@@ -182,6 +187,13 @@ def _prefer(peer: RTCPeerConnection, codec: str) -> None:
     for transceiver in peer.getTransceivers():
         if transceiver.kind == "video":
             transceiver.setCodecPreferences([*first, *rest])
+
+
+def video_codec(sdp: str) -> str:
+    """Name of the codec that comes first in the video part of an SDP; empty where there is none."""
+    found = re.search(r"^m=video \d+ \S+ (\d+)", sdp, re.MULTILINE)
+    named = found and re.search(rf"^a=rtpmap:{found[1]} (\w+)/", sdp, re.MULTILINE)
+    return named[1] if named else ""
 
 
 def without_mdns(sdp: str) -> str:

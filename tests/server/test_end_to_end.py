@@ -146,7 +146,8 @@ def takes_are_compared(page: playwright.Page) -> None:
     drawn = page.evaluate(
         """() => ["a", "b"].map((one) => {
           const canvas = document.querySelector(`#compare-mouth-${one}`);
-          return Math.max(...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.filter((_, i) => i % 4 < 3));
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return data.reduce((most, value, place) => (place % 4 < 3 ? Math.max(most, value) : most), 0);
         })"""
     )
     assert min(drawn) > 60

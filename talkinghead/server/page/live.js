@@ -9,6 +9,7 @@ const MICROPHONE_RATE = 24000;
 export function startLive() {
   const recorded = startRecorded();
   let session = null, peer = null, socket = null, microphone = null;
+  let ending = Promise.resolve(); // of the session before: there may be room for one only
 
   const log = (text) => {
     $("live-log").append(element("li", { textContent: text }));
@@ -33,6 +34,7 @@ export function startLive() {
   async function connect() {
     const started = performance.now();
     $("live-state").textContent = say("connecting");
+    await ending;
     session = await ask("/api/sessions", { method: "POST", json: { anchor: $("live-anchor").value } });
     const { ice_servers: iceServers } = await ask("/api/ice-servers");
     peer = new RTCPeerConnection({ iceServers });
@@ -65,7 +67,7 @@ export function startLive() {
     peer?.close();
     socket?.close();
     peer = socket = null;
-    if (ended) recorded.follow(null).catch(() => {}).then(() => ask(`/api/sessions/${ended.session}`, { method: "DELETE" })).catch(() => {});
+    if (ended) ending = recorded.follow(null).catch(() => {}).then(() => ask(`/api/sessions/${ended.session}`, { method: "DELETE" })).catch(() => {});
     enable(false);
     $("live-state").textContent = "";
     if (reason) notice(reason);

@@ -1,0 +1,138 @@
+"""An idle anchor's pictures are encoded once, and decoders do not notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from aiortc.codecs import get_encoder, vpx
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+
+from talkinghead.live.stored_images import ImageStore
+from talkinghead.server.vp8 import GROUP, IdleEncoder, stored_picture
+from talkinghead.structures import ByteArray
+
+SIZE = 64
+TICK = 3600
+
+
+def drawn(number: int) -> ByteArray:
+    """A picture that shows its number: a bright field that goes over it."""
+    image = np.full((SIZE, SIZE, 3), 60, np.uint8)
+    left = number % 48
+    image[16:32, left : left + 16] = 200
+    return image
+
+
+@pytest.fixture
+def store() -> ImageStore:
+    store = ImageStore(10**8)
+    for number in range(2 * GROUP + 1):
+        store.keep(number, drawn(number))
+    return store
+
+
+class Stream:
+    """An encoder and the decoder at the other end."""
+
+    def __init__(self) -> None:
+        self.encoder, self.decoder, self.pts = IdleEncoder(), av.CodecContext.create("libvpx", "r"), 0
+        self.keys: list[bool] = []
+        self.encoded = 0
+        inner = vpx.Vp8Encoder.encode
+
+        def counted(encoder: IdleEncoder, frame: av.VideoFrame, force_keyframe: bool = False) -> object:
+            self.encoded += 1
+            return inner(encoder, frame, force_keyframe)
+
+        self.counted = counted
+
+    def show(self, frame: av.VideoFrame) -> ByteArray:
+        frame.pts, frame.time_base = self.pts, Fraction(1, 90_000)
+        self.pts += TICK
+        payloads, timestamp = self.encoder.encode(frame)
+        assert timestamp == frame.pts
+        data = b"".join(map(vpx.vp8_depayload, payloads))
+        self.keys.append(not data[0] & 1)
+        [picture] = self.decoder.decode(av.Packet(data))
+        return picture.to_ndarray(format="rgb24")
+
+    def idle(self, store: ImageStore, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            image = store.get(number)
+            assert image is not None
+            shown = self.show(stored_picture(image))
+            assert np.abs(shown.astype(int) - drawn(number)).mean() < 6, f"frame {number}"
+
+    def speak(self, level: int) -> None:
+        picture = np.full((SIZE, SIZE, 3), level, np.uint8)
+        shown = self.show(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        assert np.abs(shown.astype(int) - picture).mean() < 6
+
+
+ROUND = [*range(2 * GROUP), *range(2 * GROUP, 0, -1)]
+"""There and back."""
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
+    stream = Stream()
+    monkeypatch.setattr(vpx.Vp8Encoder, "encode", stream.counted)
+    return stream
+
+
+def test_aiortc_makes_this_encoder() -> None:
+    made = get_encoder(RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=96))
+    assert isinstance(made, IdleEncoder)
+
+
+def test_what_comes_again_is_not_encoded_again(stream: Stream, store: ImageStore) -> None:
+    stream.idle(store, ROUND)
+    stream.idle(store, ROUND)
+    first = stream.encoded
+    stream.idle(store, ROUND)
+    stream.idle(store, ROUND)
+    assert stream.encoded == first
+    other = Stream()  # another connection, from another frame on
+    stream.encoded = 0
+    other.idle(store, ROUND[7:])
+    other.idle(store, ROUND)
+    assert stream.encoded == GROUP - 7
+    assert other.keys.count(True) == 1 + (len(ROUND) - GROUP) // GROUP + len(ROUND) // GROUP
+
+
+def test_speech_begins_and_ends_anywhere(stream: Stream, store: ImageStore) -> None:
+    stream.idle(store, ROUND * 2)
+    rng = np.random.default_rng(1)
+    place = 0
+    for _ in range(12):
+        length = int(rng.integers(1, 2 * GROUP))
+        stream.idle(store, [ROUND[(place + step) % len(ROUND)] for step in range(length)])
+        place += length
+        for _ in range(int(rng.integers(1, 6))):
+            stream.speak(int(rng.integers(40, 220)))
+            place += 1
+
+
+def test_a_peer_that_asks_for_a_key_frame_gets_one(stream: Stream, store: ImageStore) -> None:
+    stream.idle(store, ROUND * 3)
+    encode = stream.encoder.encode
+    stream.encoder.encode = lambda frame: encode(frame, True)  # type: ignore[method-assign, misc, assignment]
+    stream.idle(store, [3])
+    assert stream.keys[-1]
+    stream.encoder.encode = encode  # type: ignore[method-assign]
+    stream.idle(store, [4, 5, 6])
+
+
+def test_a_slow_connection_is_not_sent_more_than_it_takes(stream: Stream, store: ImageStore) -> None:
+    stream.idle(store, ROUND * 2)
+    for group in store.encoded.values():
+        group.packets[0] = group.packets[0] + bytes(10**6)
+    encoded = stream.encoded
+    stream.encoder.target_bitrate = 300_000
+    stream.idle(store, ROUND)
+    assert stream.encoded == encoded + len(ROUND)
+    assert not any(len(packet) < 10**5 for group in store.encoded.values() for packet in group.packets[:1])
