@@ -84,6 +84,7 @@ class DrawnPerformer:
         self.pause = np.zeros(2, np.float32)
         self.sha256 = "0" * 64
         self.most, self.sessions = most, 0
+        self.most_speaking, self.speaking = 1000, 0
         self.opened: list[DrawnFrames] = []
         self.rendered = 0
         """Mouths other than at rest."""
@@ -95,6 +96,14 @@ class DrawnPerformer:
 
     def leave(self) -> None:
         self.sessions -= 1
+
+    def begin_to_speak(self) -> None:
+        if self.speaking == self.most_speaking:
+            raise BusyError("Others speak.")
+        self.speaking += 1
+
+    def end_to_speak(self) -> None:
+        self.speaking -= 1
 
     def open_frames(self) -> DrawnFrames:
         self.opened.append(DrawnFrames())

@@ -47,6 +47,14 @@ class BeforeBackground:
         self._performer.leave()
         self._background.close()
 
+    def begin_to_speak(self) -> None:
+        """As `Performer.begin_to_speak`."""
+        self._performer.begin_to_speak()
+
+    def end_to_speak(self) -> None:
+        """As `Performer.end_to_speak`."""
+        self._performer.end_to_speak()
+
     def open_frames(self) -> Frames:
         """The frames of the clip, from its beginning."""
         return self._performer.open_frames()

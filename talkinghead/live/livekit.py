@@ -39,7 +39,9 @@ def _livekit() -> tuple[Any, Any]:
         from livekit import rtc
         from livekit.agents.voice import avatar
     except ImportError as error:
-        raise ModelUnavailableError("LiveKit's agents are not installed: pip install 'talkinghead[livekit]'.") from error
+        raise ModelUnavailableError(
+            "LiveKit's agents are not installed: pip install 'talkinghead[livekit]'."
+        ) from error
     return rtc, avatar
 
 

@@ -62,6 +62,14 @@ class Performer(Protocol):
         """Count a session out."""
         ...
 
+    def begin_to_speak(self) -> None:
+        """Called by a session before it speaks. Raises BusyError where too many sessions do."""
+        ...
+
+    def end_to_speak(self) -> None:
+        """Called by it when it is silent again."""
+        ...
+
     def open_frames(self) -> Frames:
         """The frames of the clip, from its beginning."""
         ...

@@ -37,29 +37,63 @@ USABLE_SHARE = 0.8
 class Capacity:
     """How much of a machine its live sessions take, whatever anchors they are of."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_sessions: int | None = None) -> None:
+        """Args: most sessions that may be open, of which as many may speak at once as the machine keeps up with; None
+        lets in only as many as could all speak."""
+        self._idle_sessions = idle_sessions
         self._lock = threading.Lock()
         self._taken = 0.0
-        self._sessions = 0
+        self._sessions = self._speaking = 0
 
-    def take(self, share: float, most: int) -> None:
-        """Take a share of the machine; one session always fits.
+    def enter(self, share: float, most: int) -> None:
+        """Count a session in; one always fits.
+
+        Args:
+            share: of the machine that it takes while it speaks.
+            most: how many such sessions fit, for the message.
 
         Raises:
-            BusyError: so much is not left. The message says how many fit, `most`.
+            BusyError: there is no room for it.
         """
         with self._lock:
-            if self._sessions and self._taken + share > USABLE_SHARE:
-                raise BusyError(
-                    f"This machine keeps up with {most} live session(s) of this anchor, and {self._sessions} run(s); "
-                    "end one first."
-                )
-            self._taken, self._sessions = self._taken + share, self._sessions + 1
+            if self._idle_sessions is None:
+                self._take(share, f"This machine keeps up with {most} live session(s) of this anchor, and "
+                           f"{self._sessions} run(s); end one first.")  # fmt: skip
+            elif self._sessions >= self._idle_sessions:
+                raise BusyError(f"There are {self._sessions} live session(s), and no more are let in; end one first.")
+            self._sessions += 1
 
-    def give_back(self, share: float) -> None:
-        """Give back what was taken."""
+    def leave(self, share: float) -> None:
+        """Count it out."""
         with self._lock:
-            self._taken, self._sessions = max(0.0, self._taken - share), self._sessions - 1
+            self._sessions -= 1
+            if self._idle_sessions is None:
+                self._give_back(share)
+
+    def begin_to_speak(self, share: float, most: int) -> None:
+        """Take what a session needs to speak, where that is not held for it all the time.
+
+        Raises:
+            BusyError: too many speak.
+        """
+        with self._lock:
+            if self._idle_sessions is not None:
+                self._take(share, f"This machine keeps up with {most} session(s) of this anchor that speak, and "
+                           f"{self._speaking} do(es); try again when one is silent.")  # fmt: skip
+
+    def end_to_speak(self, share: float) -> None:
+        """Give that back."""
+        with self._lock:
+            if self._idle_sessions is not None:
+                self._give_back(share)
+
+    def _take(self, share: float, message: str) -> None:
+        if self._speaking and self._taken + share > USABLE_SHARE:
+            raise BusyError(message)
+        self._taken, self._speaking = self._taken + share, self._speaking + 1
+
+    def _give_back(self, share: float) -> None:
+        self._taken, self._speaking = max(0.0, self._taken - share), self._speaking - 1
 
 
 class ResidentAnchor:
@@ -108,11 +142,23 @@ class ResidentAnchor:
         Raises:
             BusyError: more would not keep up.
         """
-        self._capacity.take(self._share, self.most_sessions)
+        self._capacity.enter(self._share, self.most_sessions)
 
     def leave(self) -> None:
         """Count a session out."""
-        self._capacity.give_back(self._share)
+        self._capacity.leave(self._share)
+
+    def begin_to_speak(self) -> None:
+        """Called by a session before it speaks.
+
+        Raises:
+            BusyError: too many sessions speak.
+        """
+        self._capacity.begin_to_speak(self._share, self.most_sessions)
+
+    def end_to_speak(self) -> None:
+        """Called by it when it is silent again."""
+        self._capacity.end_to_speak(self._share)
 
     def render(
         self, numbers: Sequence[int], images: Sequence[Image], expression: Sequence[FloatArray | None]

@@ -95,6 +95,8 @@ class LiveSession:
         """Frames of the clip whose ticks were dropped."""
         self._waiting: deque[LiveUtterance] = deque()
         self._closed = False
+        self._may_speak = False
+        """Whether the performer was asked, see `Performer.begin_to_speak`."""
         self._failure: Exception | None = None
         self._utterances = 0
         self._pushed: tuple[int, PushedAudio] | None = None
@@ -112,6 +114,7 @@ class LiveSession:
 
         Raises:
             ValueError: too many utterances wait, or the session is closed.
+            BusyError: too many other sessions speak.
         """
         return self._start(lambda utterance, cancelled: speak_text(self._performer, utterance, script, cancelled))
 
@@ -124,7 +127,7 @@ class LiveSession:
             then: called when the file is not needed any more.
 
         Raises:
-            ValueError: as `say`.
+            ValueError, BusyError: as `say`.
         """
         return self._start(lambda utterance, _: play_file(self._performer, utterance, path, own_voice), then)
 
@@ -138,6 +141,7 @@ class LiveSession:
 
         Raises:
             ValueError: the block or its rate cannot be used; or as `say`.
+            BusyError: as `say`.
         """
         if not 8000 <= rate_hz <= 192_000:
             raise ValueError(f"Audio of {rate_hz} Hz cannot be used; give 8000 to 192000.")
@@ -177,6 +181,7 @@ class LiveSession:
             self._renders_speech = False
             self._pushed = None
             self._delivered = self._planned = heard.interrupted()
+            self._rest_if_silent()
             self._changed.notify_all()
             return played
 
@@ -184,9 +189,18 @@ class LiveSession:
     def is_speaking(self) -> bool:
         """Whether something is heard, or waits to be."""
         with self._changed:
-            # From waiting to being heard, an utterance is rendered and lies ready: it is not over then.
-            states = [self._delivered, *(one.after for one in self._ready)]
-            return bool(self._waiting) or self._renders_speech or any(one.utterance_number > 0 for one in states)
+            return self._is_speaking()
+
+    def _is_speaking(self) -> bool:
+        # From waiting to being heard, an utterance is rendered and lies ready: it is not over then.
+        states = [self._delivered, *(one.after for one in self._ready)]
+        return bool(self._waiting) or self._renders_speech or any(one.utterance_number > 0 for one in states)
+
+    def _rest_if_silent(self) -> None:
+        """Let others speak, where nothing is left to be said here."""
+        if self._may_speak and not self._is_speaking():
+            self._may_speak = False
+            self._performer.end_to_speak()
 
     def next_tick(self, timeout_s: float | None = None) -> Tick | None:
         """The next tick; None when none was ready in time, or the session is closed.
@@ -205,6 +219,7 @@ class LiveSession:
             self._delivered = rendered.after
             if rendered.after.utterance is not None:
                 rendered.after.utterance.used(rendered.after.position_s)
+            self._rest_if_silent()
             self._changed.notify_all()
             return rendered.tick
 
@@ -226,6 +241,8 @@ class LiveSession:
             if thread is not threading.current_thread():
                 thread.join()
         self._source.close()
+        if self._may_speak:
+            self._performer.end_to_speak()
         self._performer.leave()
 
     def _start(self, fill: Callable[[LiveUtterance, Cancelled], None], then: Callable[[], None] = lambda: None) -> int:
@@ -235,6 +252,9 @@ class LiveSession:
                 raise ValueError("The session is closed.")
             if len(self._waiting) >= MOST_WAITING:
                 raise ValueError(f"{MOST_WAITING} utterances wait already; interrupt, or let some be spoken first.")
+            if not self._may_speak:
+                self._performer.begin_to_speak()
+                self._may_speak = True
             self._utterances += 1
             utterance = LiveUtterance(self._utterances, len(self._performer.pause))
             self._waiting.append(utterance)

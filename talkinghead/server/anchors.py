@@ -23,11 +23,11 @@ MOST_RESIDENT = 4
 class Anchors:
     """Found by name; loaded when a session needs them. Its methods may be called from any thread."""
 
-    def __init__(self, folder: Path, device: str) -> None:
-        """Args: the folder with ANCHOR folders, which may be missing; where to compute."""
+    def __init__(self, folder: Path, device: str, idle_sessions: int | None = None) -> None:
+        """Args: the folder with ANCHOR folders, which may be missing; where to compute; see `Capacity`."""
         self.folder, self._device = folder, device
         self._lock = threading.Lock()
-        self._capacity = Capacity()
+        self._capacity = Capacity(idle_sessions)
         self._resident: OrderedDict[tuple[str, float], ResidentAnchor] = OrderedDict()
 
     def names(self) -> list[str]:

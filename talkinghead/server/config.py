@@ -61,6 +61,13 @@ class ServerConfig:
         "or a picture or video file; a client may ask for another color.",
         metavar="COLOR|FILE",
     )
+    idle_sessions: int | None = option(
+        None,
+        help="Live sessions that may be open at once. As many may speak at once as the machine keeps up with; without "
+        "the option, no more are let in than could all speak.",
+        low=1,
+        high=1000,
+    )
     device: str = device_option()
 
     def __post_init__(self) -> None:

@@ -34,6 +34,8 @@ LEAST_CONSENT_CHARACTERS = 8
 """Shorter answers to who agreed are no answers."""
 LONGEST_TRAINING_MINUTES = 600.0
 LONGEST_PREVIEW_CHARACTERS = 600
+LONGEST_TITLE = 60
+"""Characters of a text that are its title."""
 VIDEO_OPTIONS = (
     "intensity",
     "voice_is_anchor",
@@ -46,6 +48,12 @@ VIDEO_OPTIONS = (
     "clip_range",
 )
 """Options of `generate` that a client may set: none that names a file or a folder."""
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, for a title."""
+    words = " ".join(text.split())
+    return words if len(words) <= LONGEST_TITLE else f"{words[:LONGEST_TITLE].rsplit(' ', 1)[0]}…"
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ def routes(service: Service) -> list[BaseRoute]:
         speech = await _speech_of(service, body)
         text = "" if speech.script is None else speech.script.text
         name = field(body, "anchor", str, "presenter")
-        title = field(body, "title", str, "").strip() or (text[:60] if text else name)
+        title = field(body, "title", str, "").strip() or (shortened(text) if text else name)
         spec = video_spec(service, name, speech, checked_options(field(body, "options", dict, {})))
         return JSONResponse(describe(service.jobs, service.jobs.add("speak", shown_name(title), spec)), 202)
 

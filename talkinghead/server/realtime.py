@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from talkinghead.errors import TalkingHeadError
 from talkinghead.server.sessions import ServedSession
 from talkinghead.server.websocket import accepted, pcm
 
@@ -69,7 +70,7 @@ class Agent:
                 self._session.end()
             elif kind == "input_audio_buffer.speech_started":
                 return self._truncate()
-        except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+        except (TalkingHeadError, ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
             return {"type": "error", "error": {"type": "invalid_request_error", "message": str(error)[:300]}}
         return None
 

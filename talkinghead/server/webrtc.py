@@ -37,6 +37,7 @@ MOST_WAITING_PICTURES = 3
 """Pictures that wait for an encoder which does not keep up; older ones are dropped, so that nothing comes later and
 later."""
 
+
 class _Track(MediaStreamTrack):
     """What is put in comes out as frames."""
 

@@ -14,6 +14,7 @@ from drawn_performer import DrawnPerformer, expression_in, number_in
 
 from talkinghead.errors import BusyError
 from talkinghead.live import session as module
+from talkinghead.live.resident import Capacity
 from talkinghead.live.session import LiveSession, Played
 from talkinghead.live.ticks import AUDIO_RATE_HZ, Event, Tick
 from talkinghead.text_to_speech.speaking import Script
@@ -258,3 +259,48 @@ def test_a_clip_that_cannot_be_read_ends_the_session(
     with pytest.raises(OSError, match="gone"):
         session.next_tick(20)
     session.close()
+
+
+def test_a_session_takes_its_turn_only_while_it_speaks(tmp_path: Path) -> None:
+    performer = DrawnPerformer(most=2)
+    performer.most_speaking = 1
+    one, other = LiveSession(performer), LiveSession(performer)
+    path, _ = recording(tmp_path / "speech.wav", 0.6)
+    one.play(path)
+    with pytest.raises(BusyError, match="Others"):
+        other.play(path)
+    with pytest.raises(BusyError, match="Others"):
+        other.push(np.zeros(800, np.float32), 16_000)
+    one.play(path)
+    take_until(one, lambda tick: Event("silence", 2) in tick.events)
+    assert performer.speaking == 0
+    other.play(path)
+    assert performer.speaking == 1
+    other.interrupt()
+    assert performer.speaking == 0
+    one.say(Script("Good evening."))
+    one.close()
+    other.close()
+    assert performer.speaking == 0
+
+
+def test_capacity_holds_a_turn_for_everybody_unless_told_otherwise() -> None:
+    every = Capacity()
+    every.enter(0.35, 2)
+    every.enter(0.35, 2)
+    with pytest.raises(BusyError, match="2 run"):
+        every.enter(0.35, 2)
+    every.begin_to_speak(0.35, 2)
+    every.end_to_speak(0.35)
+    every.leave(0.35)
+    every.enter(0.35, 2)
+    few = Capacity(idle_sessions=3)
+    for _ in range(3):
+        few.enter(0.5, 1)
+    with pytest.raises(BusyError, match="3 live session"):
+        few.enter(0.5, 1)
+    few.begin_to_speak(0.5, 1)
+    with pytest.raises(BusyError, match="when one is silent"):
+        few.begin_to_speak(0.5, 1)
+    few.end_to_speak(0.5)
+    few.begin_to_speak(0.5, 1)

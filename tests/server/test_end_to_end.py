@@ -30,7 +30,9 @@ LOUD = 0.02
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not SCREENSHOTS, reason="takes minutes: TALKINGHEAD_END_TO_END names a folder for screenshots"),
-    pytest.mark.skipif(find_browser() is None, reason="needs Chromium; on Debian: apt-get install chromium-headless-shell"),
+    pytest.mark.skipif(
+        find_browser() is None, reason="needs Chromium; on Debian: apt-get install chromium-headless-shell"
+    ),
 ]
 
 
@@ -116,7 +118,9 @@ def video_speaks(page: playwright.Page, anchor: Path) -> None:
     page.click("#tab-speak")
     make_video(page, 1)
     video = "#videos video"
-    page.evaluate("() => { const v = document.querySelector('#videos video'); v.muted = false; v.volume = 1; return v.play(); }")
+    page.evaluate(
+        "() => { const v = document.querySelector('#videos video'); v.muted = false; v.volume = 1; return v.play(); }"
+    )
     begin_to_watch(page, video, lips_box(anchor))
     until(page, lambda: bool(page.evaluate("() => document.querySelector('#videos video').ended")), 120)
     seen = taken(page)
@@ -141,7 +145,9 @@ def takes_are_compared(page: playwright.Page) -> None:
         page.click(f"#videos li >> nth={place} >> button:has-text('Compare')")
     page.click("#compare-play")
     page.wait_for_timeout(1500)
-    first, second = page.evaluate("() => ['a', 'b'].map((one) => document.querySelector(`#compare-${one}`).currentTime)")
+    first, second = page.evaluate(
+        "() => ['a', 'b'].map((one) => document.querySelector(`#compare-${one}`).currentTime)"
+    )
     assert first > 0.5 and abs(first - second) < 0.1
     drawn = page.evaluate(
         """() => ["a", "b"].map((one) => {
