@@ -126,4 +126,5 @@ def spread(values: list[float]) -> str:
     if not known:
         return "never"
     missing = f"; {len(values) - len(known)} not seen" if len(known) < len(values) else ""
-    return f"p50 {np.median(known):.0f}, p95 {np.percentile(known, 95):.0f}, most {known[-1]:.0f} ms ({len(known)}){missing}"
+    p50, p95 = np.median(known), np.percentile(known, 95)
+    return f"p50 {p50:.0f}, p95 {p95:.0f}, most {known[-1]:.0f} ms ({len(known)}){missing}"

@@ -38,7 +38,8 @@ PROBE = """
     canvas.drawImage(video, left * w, top * h, wide * w, high * h, 0, 0, 64, 48);
     const pixels = canvas.getImageData(0, 0, 64, 48).data;
     const gray = new Uint8Array(64 * 48);
-    for (let i = 0; i < gray.length; i++) gray[i] = (77 * pixels[4 * i] + 150 * pixels[4 * i + 1] + 29 * pixels[4 * i + 2]) >> 8;
+    for (let i = 0; i < gray.length; i++)
+      gray[i] = (77 * pixels[4 * i] + 150 * pixels[4 * i + 1] + 29 * pixels[4 * i + 2]) >> 8;
     probe.frames.push([at, mediaTime, presentedFrames, base64(gray)]);
     video.requestVideoFrameCallback(look);
   }
@@ -53,7 +54,11 @@ PROBE = """
   }, 4);
 }
 """
-TAKE = "() => { const { frames, sounds } = window.probe; probe.frames = []; probe.sounds = []; return { frames, sounds }; }"
+TAKE = """() => {
+  const { frames, sounds } = window.probe;
+  probe.frames = []; probe.sounds = [];
+  return { frames, sounds };
+}"""
 
 
 def find_browser() -> str | None:

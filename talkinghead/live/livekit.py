@@ -39,9 +39,7 @@ def _livekit() -> tuple[Any, Any]:
         from livekit import rtc
         from livekit.agents.voice import avatar
     except ImportError as error:
-        raise ModelUnavailableError(
-            "LiveKit's agents are not installed: pip install 'talkinghead[livekit]'."
-        ) from error
+        raise ModelUnavailableError("livekit-agents is not installed: pip install 'talkinghead[livekit]'.") from error
     return rtc, avatar
 
 
@@ -86,8 +84,8 @@ class AnchorVideo:
         self._session.push(mono, frame.sample_rate)
 
     def clear_buffer(self) -> None:
-        """Fall silent, and drop what waits. The runner tells the agent how far it was heard, by the audio frames that it
-        got; no `AudioSegmentEnd` follows, which would end what the agent says next."""
+        """Fall silent, and drop what waits. The runner tells the agent how far it was heard, by the audio frames that
+        it got; no `AudioSegmentEnd` follows, which would end what the agent says next."""
         played = self._session.interrupt()
         if played.utterance:
             self._dropped.add(played.utterance)

@@ -97,7 +97,7 @@ class Service:
         return await connection.answer(sdp, codec)
 
     async def keep_tidy(self) -> None:
-        """Until it is cancelled: end sessions that nobody is connected to, and give the memory of what has ended back."""
+        """Until it is cancelled: end sessions that nobody is connected to, and give freed memory back."""
         while True:
             await asyncio.sleep(TIDY_EVERY_S)
             sessions = len(self.sessions)

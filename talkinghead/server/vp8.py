@@ -15,6 +15,7 @@ from typing import Any
 import aiortc.codecs
 import av
 from aiortc.codecs import vpx
+from aiortc.mediastreams import VIDEO_TIME_BASE
 
 from talkinghead.live.stored_images import ImageStore, StoredImage
 
@@ -31,7 +32,8 @@ vpx.MAX_BITRATE = 3_000_000
 
 
 def stored_picture(image: StoredImage) -> av.VideoFrame:
-    """A frame without pixels of its own, for `IdleEncoder` and no other: they are in an image that is still packed."""
+    """A frame without pixels of its own, for `IdleEncoder` and no other: they are in an image that is still packed. Its
+    time is in units of `VIDEO_TIME_BASE`."""
     picture = av.VideoFrame(2, 2, "yuv420p")
     picture.opaque = image
     return picture
@@ -57,6 +59,8 @@ class IdleEncoder(vpx.Vp8Encoder):
         self._before: StoredImage | None = None
         """The idle frame that was sent last; None where it was another picture."""
         self._before_pts = 0
+        self._step_pts: int | None = None
+        """Shortest time between two of them."""
         self._recorded: tuple[ImageStore, tuple[int, int], _Group] | None = None
         """Where a group is kept that is being encoded, and it."""
         self._playing: Iterator[tuple[int, bytes]] | None = None
@@ -70,6 +74,9 @@ class IdleEncoder(vpx.Vp8Encoder):
             force_keyframe = force_keyframe or self._playing is not None
             self._before = self._recorded = self._playing = None
             return super().encode(frame, force_keyframe)
+        pts = frame.pts or 0
+        if self._before is not None and self._skips(pts - self._before_pts):
+            self._recorded = None
         begins = self._begin(image, frame) if image.number % GROUP == 0 else False
         if self._playing is not None and not force_keyframe:
             number, data = next(self._playing, (-1, b""))
@@ -77,13 +84,18 @@ class IdleEncoder(vpx.Vp8Encoder):
                 return self._sent(frame, image, data)
         force_keyframe = force_keyframe or begins or self._playing is not None
         self._playing = None
-        self._before, self._before_pts = image, frame.pts
+        self._before, self._before_pts = image, pts
         payloads, timestamp = super().encode(_unpacked(frame, image), force_keyframe)
         if self._recorded is not None:
             group = self._recorded[2]
             group.numbers.append(image.number)
             group.packets.append(b"".join(map(vpx.vp8_depayload, payloads)))
         return payloads, timestamp
+
+    def _skips(self, step_pts: int) -> bool:
+        """Whether frames are missing between two: a group has none."""
+        self._step_pts = min(step_pts, self._step_pts or step_pts)
+        return step_pts > 1.5 * self._step_pts
 
     def _begin(self, image: StoredImage, frame: Any) -> bool:
         """Keep the group that ends, and begin the next: its packets, where they are there. Whether it has to be encoded
@@ -98,7 +110,7 @@ class IdleEncoder(vpx.Vp8Encoder):
         # Forwards and backwards the same frame begins different groups.
         key = (image.number, image.number - before.number)
         known = image.store.encoded.get(key)
-        frame_s = float((frame.pts - self._before_pts) * frame.time_base)
+        frame_s = float((frame.pts - self._before_pts) * VIDEO_TIME_BASE)
         if known is not None:
             if known.bit_s(frame_s) <= RATE_MARGIN * self.target_bitrate:
                 self._playing = iter(zip(known.numbers, known.packets, strict=True))
@@ -109,17 +121,17 @@ class IdleEncoder(vpx.Vp8Encoder):
         return True
 
     def _sent(self, frame: av.VideoFrame, image: StoredImage, data: bytes) -> tuple[list[bytes], int]:
-        self._before, self._before_pts = image, frame.pts
+        self._before, self._before_pts = image, frame.pts or 0
         packet = av.Packet(data)
-        packet.pts, packet.time_base = frame.pts, frame.time_base
+        packet.pts, packet.time_base = self._before_pts, VIDEO_TIME_BASE
         return self.pack(packet)
 
 
 def _unpacked(frame: av.VideoFrame, image: StoredImage) -> av.VideoFrame:
     made = av.VideoFrame.from_ndarray(image.pixels(), format="rgb24")
-    made.pts, made.time_base = frame.pts, frame.time_base
+    made.pts, made.time_base = frame.pts, VIDEO_TIME_BASE
     return made
 
 
 # aiortc makes its encoders by their names.
-aiortc.codecs.Vp8Encoder = IdleEncoder  # type: ignore[misc]
+aiortc.codecs.Vp8Encoder = IdleEncoder  # type: ignore[attr-defined]

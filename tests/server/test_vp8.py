@@ -104,6 +104,15 @@ def test_what_comes_again_is_not_encoded_again(stream: Stream, store: ImageStore
     assert other.keys.count(True) == 1 + (len(ROUND) - GROUP) // GROUP + len(ROUND) // GROUP
 
 
+def test_groups_with_a_gap_are_not_kept(stream: Stream, store: ImageStore) -> None:
+    stream.idle(store, range(GROUP - 3, GROUP + 5))
+    stream.pts += TICK  # a frame was dropped
+    stream.idle(store, range(GROUP + 6, 2 * GROUP + 1))
+    assert not store.encoded
+    stream.idle(store, range(GROUP - 3, 2 * GROUP + 1))
+    assert list(store.encoded) == [(GROUP, 1)]
+
+
 def test_speech_begins_and_ends_anywhere(stream: Stream, store: ImageStore) -> None:
     stream.idle(store, ROUND * 2)
     rng = np.random.default_rng(1)
