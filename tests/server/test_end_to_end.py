@@ -19,8 +19,8 @@ import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from live_page import ARGUMENTS, LivePage, MouthAtRest, Seen, begin_to_watch, find_browser, lips_box, taken
-from serving import Server
+from live_page import ARGUMENTS, LivePage, MouthAtRest, Seen, begin_to_watch, find_browser, lips_box, taken  # noqa: E402
+from serving import Server  # noqa: E402
 
 CLIP = Path(__file__).parents[2] / "data" / "presenter" / "second.mp4"
 SCREENSHOTS = os.environ.get("TALKINGHEAD_END_TO_END", "")

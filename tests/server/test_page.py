@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
@@ -20,7 +19,6 @@ from talkinghead.server.clip_checks import ClipChecks
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 BRIGHTNESS = """() => {
     const video = document.querySelector("#live-video");
     if (video.readyState < 2) return -1;
@@ -32,15 +30,16 @@ BRIGHTNESS = """() => {
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
+from live_page import ARGUMENTS, find_browser  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_browser()
     if found is None:
         pytest.skip("There is no Chromium; on Debian: apt-get install chromium-headless-shell")
     with playwright.sync_playwright() as running:
-        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        browser = running.chromium.launch(executable_path=found, args=arguments)
+        browser = running.chromium.launch(executable_path=found, args=list(ARGUMENTS))
         yield browser
         browser.close()
 
