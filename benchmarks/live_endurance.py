@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import statistics
 import subprocess
 import sys
@@ -14,10 +15,12 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from live_peers import LOUD, Watcher
+from numpy.typing import NDArray
 from serving import Server
 
 from talkinghead.live.session import LiveSession
@@ -79,8 +82,6 @@ def connects(server: Server, count: int) -> Rows:
 
 def half_open(server: Server, count: int) -> Rows:
     """Peers whose process is killed, offers that nobody goes on with, requests that are never finished."""
-    import socket
-
     note = memory_note(server)
     session = server.open_session()
     script = Path(__file__).with_name("live_peers.py")
@@ -237,8 +238,22 @@ def idle(server: Server, count: int, speaking: int, seconds: float = 20.0) -> Ro
     ]
 
 
-def hours(length_h: float, count: int) -> Rows:
-    """Hours of speech as quickly as they can be asked for, with interrupts: how far the lips are from the audio.
+@dataclass(frozen=True)
+class LipOffsets:
+    """How far the mouth is behind the audio, at each beginning of sound."""
+
+    at_h: NDArray[np.float64]
+    """(S,) hours from the beginning."""
+    offset_ms: NDArray[np.float64]
+    """(S,) from the first sample of the sound to the beginning of the first frame of an open mouth."""
+    without_lips: int
+    """Sounds beside these, near which no mouth opened."""
+    clock_ms: float
+    """All audio against all frames at the end."""
+
+
+def lip_offsets(length_h: float, interrupts: int) -> LipOffsets:
+    """Hours of speech as quickly as they can be asked for, with interrupts.
 
     The anchor is drawn: its picture shows the loudness that drives the mouth, so that picture and audio of every tick
     can be compared. What is pushed are tones of 0.2 s, one a second, three of them ahead.
@@ -250,7 +265,7 @@ def hours(length_h: float, count: int) -> Rows:
     session = LiveSession(performer)
     rng = np.random.default_rng(1)
     frames = round(3600 * length_h * performer.frame_rate)
-    interrupted = set(rng.choice(frames, count, replace=False).tolist())
+    interrupted = set(rng.choice(frames, interrupts, replace=False).tolist())
     tone = np.zeros(RATE_HZ, np.float32)
     tone[RATE_HZ // 2 : RATE_HZ // 2 + RATE_HZ // 5] = 0.5
     openings: list[float] = []
@@ -267,6 +282,8 @@ def hours(length_h: float, count: int) -> Rows:
         tick = session.next_tick(60)
         assert tick is not None
         heard_s = max(heard_s, tick.position_s)
+        if not tick.is_speaking:  # the audio is still on its way: it takes no part of the hurry
+            time.sleep(0.002)
         opened, loud = expression_in(tick.image) > 0.25, bool(np.abs(tick.audio).max() > 0.25)
         if opened and not is_open:
             openings.append(now_s)
@@ -276,20 +293,27 @@ def hours(length_h: float, count: int) -> Rows:
         samples += len(tick.audio)
     session.close()
     lips, audio = np.array(openings), np.array(sounds)
-    nearest = lips[np.abs(lips[None] - audio[:, None]).argmin(1)]
-    apart_ms = 1000 * (nearest - audio)
-    is_matched = np.abs(apart_ms) < 400
-    apart_ms, at_h = apart_ms[is_matched], audio[is_matched] / 3600
+    apart_ms = 1000 * (lips[np.abs(lips[None] - audio[:, None]).argmin(1)] - audio)
+    near = np.abs(apart_ms) < 400
     clock_ms = 1000 * (samples / AUDIO_RATE_HZ - float(frames / performer.frame_rate))
-    tenth = max(1, len(apart_ms) // 10)
+    return LipOffsets(audio[near] / 3600, apart_ms[near], int(np.sum(~near)), clock_ms)
+
+
+def hours(length_h: float, interrupts: int) -> Rows:
+    """See `lip_offsets`."""
+    found = lip_offsets(length_h, interrupts)
+    offset_ms = found.offset_ms
+    tenth = max(1, len(offset_ms) // 10)
+    first, last = offset_ms[:tenth].mean(), offset_ms[-tenth:].mean()
     return [
-        (f"{length_h:g} h, {count} interrupts: sounds, those without lips", f"{len(audio)}, {np.sum(~is_matched)}"),
-        ("lips after the audio, median, most (a frame lasts 40 ms)",
-         f"{np.median(apart_ms):.1f}, {np.abs(apart_ms).max():.1f} ms"),
-        ("the first tenth, the last tenth", f"{apart_ms[:tenth].mean():.2f}, {apart_ms[-tenth:].mean():.2f} ms"),
-        ("trend", f"{np.polyfit(at_h, apart_ms, 1)[0]:.2f} ms an hour"),
-        ("samples against frames at the end", f"{clock_ms:.2f} ms"),
-    ]  # fmt: skip
+        (f"{length_h:g} h, {interrupts} interrupts: sounds", f"{len(offset_ms)}"),
+        ("sounds without lips", f"{found.without_lips}"),
+        ("lips after the audio, median (a frame lasts 40 ms)", f"{np.median(offset_ms):.1f} ms"),
+        ("at least, at most", f"{offset_ms.min():.1f}, {offset_ms.max():.1f} ms"),
+        ("the first tenth, the last tenth", f"{first:.2f}, {last:.2f} ms"),
+        ("trend", f"{np.polyfit(found.at_h, offset_ms, 1)[0]:.2f} ms an hour"),
+        ("samples against frames at the end", f"{found.clock_ms:.2f} ms"),
+    ]
 
 
 def spread(values: list[float]) -> str:

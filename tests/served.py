@@ -33,7 +33,7 @@ def drawn_service(config: ServerConfig, performer: DrawnPerformer) -> Service:
             raise MissingFileError(f"There is no anchor {name!r}.")
         return performer
 
-    service.sessions = Sessions(performer_of)
+    service.sessions = Sessions(performer_of, config.worker)
     service.recordings = SessionRecordings(config.folder / "recorded", service.sessions)
     service.broadcasts = Broadcasts(service.sessions, service.temporary, config.push_address())
     return service

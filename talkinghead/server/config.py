@@ -15,6 +15,8 @@ from talkinghead.options.fields import check_options, device_option, option
 
 LEAST_TOKEN_CHARACTERS = 16
 """Shorter tokens can be guessed."""
+WORKERS = 100
+"""Servers that a proxy can tell apart by the last digits of session numbers."""
 RTMP = re.compile(r"rtmps?://[^\s/]+/\S+", re.ASCII)
 ICE_KEYS = {"urls", "username", "credential"}
 
@@ -67,6 +69,13 @@ class ServerConfig:
         "the option, no more are let in than could all speak.",
         low=1,
         high=1000,
+    )
+    worker: int | None = option(
+        None,
+        help="The last two digits of this server's session numbers, by which a proxy in front of several servers finds "
+        "the one that has a session.",
+        low=0,
+        high=WORKERS - 1,
     )
     device: str = device_option()
 

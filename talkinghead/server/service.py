@@ -40,7 +40,7 @@ class Service:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.anchors = Anchors(config.folder / "anchors", config.device, config.idle_sessions)
-        self.sessions = Sessions(self.performer)
+        self.sessions = Sessions(self.performer, config.worker)
         self.recordings = SessionRecordings(config.folder / "recorded", self.sessions)
         self.broadcasts = Broadcasts(self.sessions, self.temporary, config.push_address())
         self.jobs = Jobs(config.folder / "jobs")

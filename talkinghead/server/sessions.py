@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from talkinghead.errors import MissingFileError
 from talkinghead.live.performer import Performer
 from talkinghead.live.session import LiveSession
+from talkinghead.server.config import WORKERS
 from talkinghead.server.player import Player
 
 UNUSED_S = 60.0
@@ -39,9 +40,9 @@ class ServedSession:
 class Sessions:
     """Opens, finds and closes sessions. Its methods may be called from any thread."""
 
-    def __init__(self, performer_of: Callable[[str], Performer]) -> None:
-        """Args: gives the anchor of a name, loaded."""
-        self._performer_of = performer_of
+    def __init__(self, performer_of: Callable[[str], Performer], worker: int | None = None) -> None:
+        """Args: gives the anchor of a name, loaded; see `ServerConfig.worker`."""
+        self._performer_of, self._worker = performer_of, worker
         self._lock = threading.Lock()
         self._sessions: dict[int, ServedSession] = {}
 
@@ -61,11 +62,16 @@ class Sessions:
         self.close_unused()
         performer = self._performer_of(anchor)
         player = Player(LiveSession(performer if behind is None else behind(performer)))
-        served = ServedSession(secrets.randbelow(LARGEST_NUMBER - 1) + 1, anchor, player)
+        served = ServedSession(self._new_number(), anchor, player)
         with self._lock:
             self._sessions[served.number] = served
         player.start()
         return served
+
+    def _new_number(self) -> int:
+        if self._worker is None:
+            return secrets.randbelow(LARGEST_NUMBER - 1) + 1
+        return (secrets.randbelow(LARGEST_NUMBER // WORKERS - 1) + 1) * WORKERS + self._worker
 
     def find(self, number: int | str) -> ServedSession:
         """The open session of a number.
