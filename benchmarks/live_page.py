@@ -113,7 +113,7 @@ def lips_box(anchor: Path) -> list[float]:
     """Where the lips of an ANCHOR are: left, top, width, height, as shares of the frame. They are in the middle half of
     what its network draws."""
     left, top, width, height = mouth_box(anchor)
-    return [left + 0.22 * width, top + 0.35 * height, 0.56 * width, 0.5 * height]
+    return [left + 0.22 * width, top + 0.17 * height, 0.56 * width, 0.5 * height]
 
 
 def begin_to_watch(page: Page, video: str, lips: list[float]) -> None:

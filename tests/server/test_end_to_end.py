@@ -169,20 +169,21 @@ def live(page: playwright.Page, server: Server, anchor: Path) -> None:
     studio.connect()
     studio.watch()
     page.wait_for_timeout(1000)
-    idle = studio.watch_for(10)
-    rest = MouthAtRest(idle.mouths)
+    rest = MouthAtRest(studio.watch_for(22).mouths)  # the clip, there and back
+    idle = studio.watch_for(3)
     assert idle.levels.max() < LOUD
-    asked_ms = studio.say(f"{TEXT} {TEXT} {TEXT}")
-    seen = studio.watch_for(5)
+    assert rest.moves(idle.mouths).mean() < 0.2
+    studio.say(f"{TEXT} {TEXT} {TEXT}")
+    until(page, lambda: studio.take().levels.max(initial=0) > LOUD, 60)
+    seen = studio.watch_for(3)
     shown(page, "6-live")
-    heard_ms = seen.sound_ms[seen.levels > LOUD].min()
-    moving_ms = seen.frame_ms[rest.moves(seen.mouths)].min()
-    assert asked_ms < heard_ms and abs(heard_ms - moving_ms) < 1500
-    stopped_ms = studio.interrupt()
-    after = studio.watch_for(4)
-    assert after.levels[after.sound_ms > stopped_ms + 2000].max() < LOUD
-    still = rest.moves(after.mouths[after.frame_ms > stopped_ms + 2000])
-    assert len(still) > 10 and still.mean() < 0.2
+    assert seen.levels.max() > LOUD
+    assert rest.moves(seen.mouths).mean() > 0.3
+    studio.interrupt()
+    until(page, lambda: studio.watch_for(1).levels.max(initial=0) < LOUD, 60)
+    after = studio.watch_for(3)
+    assert after.levels.max() < LOUD
+    assert rest.moves(after.mouths).mean() < 0.2
     page.wait_for_selector("#live-log li:has-text('heard until')")
     shown(page, "7-interrupted")
     studio.disconnect()
