@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from talkinghead.generation.crossing import Crossing
 from talkinghead.generation.cutout import Cutout, check_matte, matte_of
 from talkinghead.generation.framing import Framing
 from talkinghead.generation.output_options import Color
@@ -27,14 +28,17 @@ class BeforeBackground:
     rendered again, makes it jump ahead by those few.
     """
 
-    def __init__(self, performer: Performer, matte: ClipMatte, background: Background) -> None:
-        """Args: the anchor; the matte of its clip; what is put behind, closed with the session."""
+    def __init__(
+        self, performer: Performer, matte: ClipMatte, background: Background, crossing: Crossing | None = None
+    ) -> None:
+        """Args: the anchor; the matte of its clip; what is put behind, closed with the session; the crossing of the
+        clip's loop."""
         self._performer = performer
         self.frame_rate, self.width, self.height = performer.frame_rate, performer.width, performer.height
         self.pause: FloatArray = performer.pause
         self.sha256 = performer.sha256
         whole = Framing(0, 0, self.width, self.height, self.width, self.height)
-        self._cutout = Cutout(matte, None, whole, background)
+        self._cutout = Cutout(matte, crossing, whole, background)
         self._background = background
         self._rendered = 0
 
@@ -95,4 +99,4 @@ def before_background(resident: ResidentAnchor, named: Color | Path) -> BeforeBa
     background = open_background(named, resident.width, resident.height)
     matte = matte_of(resident.anchor, None, DEFAULT_TRACKS, None)
     check_matte(matte, len(resident.anchor.reconstruction), resident.width, resident.height)
-    return BeforeBackground(resident, matte, background)
+    return BeforeBackground(resident, matte, background, resident.crossing)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device
 from talkinghead.errors import BusyError
+from talkinghead.generation.crossing import Crossing
 from talkinghead.generation.driving import calibration_for, expression_from_speech, load_speech_model
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.live import LiveStream
 from talkinghead.generation.passthrough import blend_weights, reject_reasons
-from talkinghead.live.frame_source import FrameSource
+from talkinghead.live.frame_source import FrameSource, crossing_of
 from talkinghead.live.session import BATCH
 from talkinghead.live.stored_images import Image, ImageStore, pixels
 from talkinghead.media.video_reader import read_video_info
@@ -118,10 +119,11 @@ class ResidentAnchor:
         self.pause = anchor.rest_expression() if calibration.pause is None else calibration.pause
         info = read_video_info(anchor.clip)
         self.frame_rate, self.width, self.height = info.frame_rate, info.width, info.height
-        self._updater = FaceUpdater(anchor, anchor.reconstruction, chosen)
+        self.crossing = crossing_of(anchor)
         own = anchor.reconstruction
+        self._updater = FaceUpdater(anchor, own if self.crossing is None else self.crossing.extended, chosen)
         accepted = np.array([reason is None for reason in reject_reasons(own, own)])
-        self._weights = blend_weights(accepted, own.times_s)
+        self._weights = _with_crossing(blend_weights(accepted, own.times_s), self.crossing)
         self._idle, self._clip = ImageStore(IDLE_BYTES), ImageStore(CLIP_BYTES)
         self._capacity = capacity or Capacity()
         self.frames_per_second = self._measure()
@@ -191,7 +193,7 @@ class ResidentAnchor:
 
     def open_frames(self) -> FrameSource:
         """The frames of the clip, from its beginning."""
-        return FrameSource(self.anchor, self._clip)
+        return FrameSource(self.anchor, self._clip, self.crossing)
 
     def predict(
         self, audio: Audio, times_s: NDArray[np.float64], *, own_voice: bool = False, phones: KnownPhones | None = None
@@ -226,3 +228,12 @@ class ResidentAnchor:
         for _ in range(MEASURED_FRAMES // BATCH):
             self._updater.update(images, usable, rows)
         return MEASURED_FRAMES // BATCH * len(usable) / (time.perf_counter() - started_s)
+
+
+def _with_crossing(weights: FloatArray, crossing: Crossing | None) -> FloatArray:
+    """(T,) weights of the mouths of a clip's frames, and after them those of the blended frames, (T + N,)."""
+    if crossing is None:
+        return weights
+    loop, share = crossing.loop, crossing.weights
+    left, entered = weights[loop.leave :][: loop.frames], weights[loop.enter :][: loop.frames]
+    return np.concatenate([weights, (1 - share) * left + share * entered]).astype(np.float32)
