@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from talkinghead.anchor import load_anchor, read_description
+from talkinghead.anchor import MATTE_FILE, load_anchor, read_description
 from talkinghead.errors import CheckpointError, MissingFileError
 from talkinghead.live.resident import Capacity, ResidentAnchor
 from talkinghead.weights.bundled import built_in_anchors
@@ -51,18 +51,19 @@ class Anchors:
         return folder
 
     def describe(self) -> list[dict[str, Any]]:
-        """Name, consent, and whether it is built in, of every anchor that can be read."""
+        """Name, consent, whether it is built in and cut out of its clip, of every anchor that can be read."""
         described = []
         for name in self.names():
             path = self.path(name)
             if path == Path(name):
-                described.append({"name": name, "built_in": True, "consent": None})
+                described.append({"name": name, "built_in": True, "consent": None, "has_matte": False})
                 continue
             try:
                 consent = read_description(path)["consent"]
+                has_matte = (path / MATTE_FILE).is_file()
             except (CheckpointError, MissingFileError):
                 continue
-            described.append({"name": name, "built_in": False, "consent": consent})
+            described.append({"name": name, "built_in": False, "consent": consent, "has_matte": has_matte})
         return described
 
     def resident(self, name: str) -> ResidentAnchor:

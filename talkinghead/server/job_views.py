@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from talkinghead.locale.messages import translated_to
-from talkinghead.server.jobs import PICTURE_FILE, VIDEO_FILE, Jobs, StudioJob
+from talkinghead.server.jobs import PICTURE_FILE, TRANSPARENT_FILE, VIDEO_FILE, Jobs, StudioJob
 
 SHOWN_SETTINGS = ("text", "voice", "options", "speaking", "minutes", "consent", "batch")
 
@@ -23,7 +23,9 @@ def describe(jobs: Jobs, job: StudioJob, language: str = "") -> dict[str, Any]:
     spec = shown.pop("spec")
     shown["anchor"] = spec.get("name") or spec.get("anchor_name")
     shown["settings"] = {name: spec[name] for name in SHOWN_SETTINGS if name in spec}
-    shown["has_video"] = jobs.path(job, VIDEO_FILE).is_file()
+    if "/" in str(shown["settings"].get("options", {}).get("background", "")):
+        shown["settings"]["options"] = {**shown["settings"]["options"], "background": "file"}
+    shown["has_video"] = video_of(jobs, job).is_file()
     picture = newest_picture(jobs, job)
     shown["has_picture"] = picture is not None
     shown["picture_at"] = None if picture is None else _changed_ms(picture)
@@ -35,6 +37,12 @@ def describe(jobs: Jobs, job: StudioJob, language: str = "") -> dict[str, Any]:
             result["verdict"] = translated_to(language, result["verdict"])
             result["limits"] = [translated_to(language, one) for one in result["limits"]]
     return shown
+
+
+def video_of(jobs: Jobs, job: StudioJob) -> Path:
+    """The video of a job, which may not be there yet."""
+    transparent = jobs.path(job, TRANSPARENT_FILE)
+    return transparent if transparent.is_file() else jobs.path(job, VIDEO_FILE)
 
 
 def newest_picture(jobs: Jobs, job: StudioJob) -> Path | None:

@@ -30,7 +30,7 @@ NUMBER = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
 COMMAND = (sys.executable, "-m", "talkinghead.server.job_process")
 STATE_FILE = "job.json"
 LOG_FILE = "log.txt"
-VIDEO_FILE = "video.mp4"
+VIDEO_FILE, TRANSPARENT_FILE = "video.mp4", "video.webm"
 PICTURE_FILE = "picture.jpg"
 """Of a video that is being made."""
 MOST_WAITING = 100

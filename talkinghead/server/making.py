@@ -16,12 +16,13 @@ from starlette.routing import BaseRoute, Route
 
 from talkinghead.errors import OutputExistsError, UnfitClipError
 from talkinghead.generation.config import GenerationConfig
+from talkinghead.generation.output_options import TRANSPARENT, parse_background
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.server.anchors import NAME, SUFFIX
 from talkinghead.server.answers import field, read_json
 from talkinghead.server.clip_checks import problems_of
 from talkinghead.server.job_views import describe
-from talkinghead.server.jobs import VIDEO_FILE
+from talkinghead.server.jobs import TRANSPARENT_FILE, VIDEO_FILE
 from talkinghead.server.texts import allowed, script_of
 from talkinghead.server.uploads import shown_name, uploaded
 from talkinghead.text_to_speech import Script
@@ -77,7 +78,8 @@ def routes(service: Service) -> list[BaseRoute]:
         text = "" if speech.script is None else speech.script.text
         name = field(body, "anchor", str, "presenter")
         title = field(body, "title", str, "").strip() or (shortened(text) if text else name)
-        spec = video_spec(service, name, speech, checked_options(field(body, "options", dict, {})))
+        options = checked_options(field(body, "options", dict, {}))
+        spec = video_spec(service, name, speech, options | _background(service, body))
         return JSONResponse(describe(service.jobs, service.jobs.add("speak", shown_name(title), spec)), 202)
 
     async def preview(request: Request) -> Response:
@@ -142,7 +144,28 @@ def video_spec(service: Service, name: str, speech: WantedSpeech, options: dict[
     config = None if script is None else script.config
     speaking = {} if config is None else {"text_format": config.text_format, "speed": config.speed}
     speaking |= {} if config is None else {"pause_ms": config.pause_ms}
-    return spec | {"speaking": speaking, "output": f"{{folder}}/{VIDEO_FILE}", "device": service.config.device}
+    file = TRANSPARENT_FILE if options.get("background") == TRANSPARENT else VIDEO_FILE
+    return spec | {"speaking": speaking, "output": f"{{folder}}/{file}", "device": service.config.device}
+
+
+def _background(service: Service, body: dict[str, Any]) -> dict[str, str]:
+    """The option of `generate` for what a video is to have behind the anchor: a color, nothing, or an upload.
+
+    Raises:
+        ValueError, OptionError, MissingFileError: it is none of them; a client names no files.
+    """
+    if "background_file" in body:
+        key = field(body, "background_file", str)
+        return {"background": str(uploaded(service.config.folder, "backgrounds", key).absolute())}
+    text = field(body, "background", str, "").strip()
+    if not text:
+        return {}
+    named = parse_background(text)
+    if isinstance(named, Path):
+        raise ValueError(
+            "The background of a video is transparent, a color such as #00b140, or a file that was uploaded."
+        )
+    return {"background": TRANSPARENT if named == TRANSPARENT else text}
 
 
 def checked_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ OPERATIONS = (
     Operation("get", f"{ONE_SESSION}/push", "Whether it is pushed, and why that failed.", None,
               {"is_pushed": True, "failure": ""}),
     Operation("post", f"{ONE_SESSION}/push/stop", "End that.", None, {"is_pushed": False}),
-    Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips or recordings, the header X-File-Name its "
+    Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips, recordings or backgrounds, the header X-File-Name its "
               "percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
     Operation("delete", "/api/uploads/{kind}/{key}", "Remove an upload.", None, None, 204),
     Operation("get", "/api/uploads/clips/{key}/check", "Whether a clip is fit to make an anchor of, as `talkinghead "

@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from talkinghead.locale.messages import translated_to
+from talkinghead.matting.backgrounds import open_background
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.server import batches, making
-from talkinghead.server.job_views import describe, newest_picture
-from talkinghead.server.jobs import VIDEO_FILE, StudioJob
+from talkinghead.server.job_views import describe, newest_picture, video_of
+from talkinghead.server.jobs import StudioJob
 from talkinghead.server.uploads import KINDS, receive_body, shown_name, uploaded
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ PAGE = Path(__file__).parent / "page"
 """Files of the page; they load nothing from elsewhere."""
 NAME_HEADER = "x-file-name"
 """Percent-encoded name of the uploaded file: for people, never a path."""
+VIDEO_TYPES = {".mp4": "video/mp4", ".webm": "video/webm"}
+SMALLEST_PX = (16, 16)
+"""Width and height to which a background is scaled to see whether it can be read."""
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -90,6 +94,9 @@ def _uploads(service: Service) -> list[BaseRoute]:
 
 def _described(kind: str, path: Path) -> dict[str, Any]:
     """What is known of an upload at once. Raises MediaError where it cannot be used at all."""
+    if kind == "backgrounds":
+        open_background(path, *SMALLEST_PX).close()
+        return {}
     if kind == "recordings":
         return {"duration_s": round(AudioFile(path).duration_s, 3)}
     info = read_video_info(path)
@@ -126,12 +133,12 @@ def _jobs(service: Service) -> list[BaseRoute]:
 
     async def video(request: Request) -> Response:
         job = found(request)
-        path = service.jobs.path(job, VIDEO_FILE)
+        path = video_of(service.jobs, job)
         if not path.is_file():
             raise HTTPException(404, "The video is not there yet.")
-        name = f"{job.title[:60] or 'video'}.mp4" if "download" in request.query_params else None
+        name = f"{job.title[:60] or 'video'}{path.suffix}" if "download" in request.query_params else None
         kind = "attachment" if name else "inline"
-        return FileResponse(path, media_type="video/mp4", filename=name, content_disposition_type=kind)
+        return FileResponse(path, media_type=VIDEO_TYPES[path.suffix], filename=name, content_disposition_type=kind)
 
     async def picture(request: Request) -> Response:
         path = newest_picture(service.jobs, found(request))

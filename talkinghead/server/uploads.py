@@ -14,7 +14,7 @@ from talkinghead.errors import MissingFileError
 
 MEGABYTE = 1_000_000
 KEY = re.compile(r"[0-9a-f]{16}")
-KINDS = {"clips": "clip", "recordings": "recording"}
+KINDS = {"clips": "clip", "recordings": "recording", "backgrounds": "background"}
 """Folders of uploads, and the name of the file in each upload's own folder."""
 
 

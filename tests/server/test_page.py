@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import uvicorn
 from drawn_face import DrawnClip
@@ -195,3 +197,37 @@ def test_a_table_becomes_videos(page: playwright.Page) -> None:
     assert page.inner_text("#batches h3") == "news.csv"
     page.click("#batches button:has-text('Remove')")
     page.wait_for_selector("#batches li", state="detached")
+
+
+def test_a_background_is_chosen(page: playwright.Page) -> None:
+    page.click("#speak summary:visible >> nth=0")
+    assert page.is_hidden("#speak-color") and page.is_hidden("#speak-background-hint")
+    page.select_option("#speak-background", "color")
+    page.wait_for_selector("#speak-background-hint:has-text('cut out')")
+    page.fill("#speak-color", "#112233")
+    page.fill("#speak-text", "Good evening.")
+    with page.expect_request("**/api/videos") as asked:
+        page.click("#speak-form button[type=submit]")
+    assert asked.value.post_data_json["background"] == "#112233"
+    page.select_option("#speak-background", "file")
+    picture = np.asarray(cv2.imencode(".png", np.full((24, 32, 3), 90, np.uint8))[1]).tobytes()
+    page.set_input_files("#speak-picture", {"name": "office.png", "mimeType": "image/png", "buffer": picture})
+    page.wait_for_selector("#speak-picture-state:has-text('office.png')")
+    with page.expect_request("**/api/videos") as asked:
+        page.click("#speak-form button[type=submit]")
+    assert len(asked.value.post_data_json["background_file"]) == 16
+    page.click("#tab-live")
+    page.select_option("#live-background", "color")
+    assert page.is_visible("#live-color")
+
+
+def test_nothing_is_wider_than_its_form(page: playwright.Page) -> None:
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.click("#tab-live")
+    page.click("#live-connect")
+    wait_for_brightness(page, False)
+    form, field = (page.evaluate(f"() => document.querySelector('{one}').getBoundingClientRect().right")
+                   for one in ("#live-form", "#live-text"))  # fmt: skip
+    assert field < form
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= 360")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -305,3 +306,54 @@ def test_a_video_shows_its_newest_picture_while_it_is_made(client: TestClient, s
     client.post(f"/api/jobs/{number}/stop")
     wait_for(service.jobs, number, is_over)
     assert client.get(f"/api/jobs/{number}/picture").status_code == 404
+
+
+def picture() -> bytes:
+    return bytes(np.asarray(cv2.imencode(".png", np.full((24, 32, 3), 90, np.uint8))[1]).tobytes())
+
+
+def test_a_video_has_the_background_that_is_asked_for(client: TestClient, service: Service) -> None:
+    key = client.post("/api/uploads/backgrounds", content=picture()).json()["key"]
+    asked = {"text": "Good evening."}
+    numbers = [
+        client.post("/api/videos", json={**asked, **behind}).json()["number"]
+        for behind in ({"background_file": key}, {"background": "#00b140"}, {"background": "Transparent"}, {})
+    ]
+    specs = [service.jobs.find(number).spec for number in numbers]
+    path = Path(specs[0]["options"]["background"])
+    assert path.read_bytes() == picture() and path.is_relative_to(service.config.folder.absolute())
+    assert [spec["options"].get("background") for spec in specs[1:]] == ["#00b140", "transparent", None]
+    assert [Path(spec["output"]).name for spec in specs] == ["video.mp4", "video.mp4", "video.webm", "video.mp4"]
+    for number in numbers:
+        wait_for(service.jobs, number, is_over)
+        shown = client.get(f"/api/jobs/{number}").json()
+        assert shown["has_video"] and "/" not in str(shown["settings"]["options"].get("background", ""))
+    video = client.get(f"/api/jobs/{numbers[2]}/video?download")
+    assert video.headers["content-type"] == "video/webm"
+    assert video.headers["content-disposition"].endswith(".webm")
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        {"background": "/etc/hostname"},
+        {"background": "office.png"},
+        {"background": "#12345"},
+        {"background_file": "../../etc"},
+        {"background_file": "0123456789abcdef"},
+        {"options": {"background": "#00b140"}},
+    ],
+)
+def test_a_background_names_no_file_of_the_server(behind: dict[str, Any], client: TestClient) -> None:
+    answer = client.post("/api/videos", json={"text": "Good evening.", **behind})
+    assert 400 <= answer.status_code < 500 and answer.json()["error"]
+
+
+def test_a_background_that_is_no_picture_leaves_nothing(client: TestClient, service: Service) -> None:
+    assert client.post("/api/uploads/backgrounds", content=b"no picture").status_code == 422
+    assert not list((service.config.folder / "backgrounds").iterdir())
+
+
+def test_a_table_names_no_background(client: TestClient) -> None:
+    table = "id,anchor,text,background\n1,presenter,Good evening.,/etc/hostname\n"
+    assert client.post("/api/batches", json={"table": table, "recordings": {}}).status_code == 422

@@ -1,5 +1,6 @@
 // A live anchor over WebRTC, and what it is told over a WebSocket.
 import { $, ask, attempt, element, notice } from "./api.js";
+import { startBackground } from "./background.js";
 import { startRecorded } from "./recorded.js";
 import { say } from "./strings.js";
 
@@ -8,6 +9,7 @@ const MICROPHONE_RATE = 24000;
 
 export function startLive() {
   const recorded = startRecorded();
+  const background = startBackground("live");
   let session = null, peer = null, socket = null, microphone = null;
   let ending = Promise.resolve(); // of the session before: there may be room for one only
 
@@ -35,7 +37,7 @@ export function startLive() {
     const started = performance.now();
     $("live-state").textContent = say("connecting");
     await ending;
-    session = await ask("/api/sessions", { method: "POST", json: { anchor: $("live-anchor").value } });
+    session = await ask("/api/sessions", { method: "POST", json: { anchor: $("live-anchor").value, ...background() } });
     const { ice_servers: iceServers } = await ask("/api/ice-servers");
     peer = new RTCPeerConnection({ iceServers });
     const stream = new MediaStream();

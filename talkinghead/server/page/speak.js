@@ -1,8 +1,10 @@
 // Making a video from a text or a recording.
 import { $, ask, attempt, fileField } from "./api.js";
+import { startBackground } from "./background.js";
 
 export function startSpeak(jobs) {
   let recording = null;
+  const background = startBackground("speak");
   fileField($("speak-drop"), $("speak-file"), $("speak-file-state"), (value) => { recording = value; });
 
   const number = (id) => ($(id).value.trim() === "" ? undefined : Number($(id).value));
@@ -31,7 +33,7 @@ export function startSpeak(jobs) {
     attempt(async () => {
       const speech = recording ? { recording: recording.key, title: recording.name }
         : { text: $("speak-text").value, voice: $("speak-voice").value, speaking: speaking() };
-      await ask("/api/videos", { method: "POST", json: { anchor: $("speak-anchor").value, options: options(), ...speech } });
+      await ask("/api/videos", { method: "POST", json: { anchor: $("speak-anchor").value, options: options(), ...background(), ...speech } });
       recording = null;
       $("speak-file").value = "";
       $("speak-file-state").textContent = "";

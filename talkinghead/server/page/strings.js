@@ -41,6 +41,8 @@ const STRINGS = {
     tables: "One table at a time, please.", ofThem: "of", limitedBy: "What limits it",
     record: "Record", push: "Broadcast", hls: "Address for viewers (HLS)", recordings: "Recordings",
     noRecordings: "Nothing recorded yet.", missed: "frames were missed", pushFailed: "The broadcast has failed",
+    background: "Background", aColor: "a color", aPicture: "a picture or video", transparent: "transparent (WebM)",
+    cutOutFirst: "This anchor is cut out of its clip first: minutes, once. Train with --matte to have it done before.",
     inTheMaking: "The video as it is being made", stopRest: "Stop the rest",
   },
   zh: {
@@ -82,6 +84,8 @@ const STRINGS = {
     tables: "一次只能用一张表格。", ofThem: "/", limitedBy: "限制因素",
     record: "录制", push: "推流", hls: "观看地址(HLS)", recordings: "录像",
     noRecordings: "还没有录像。", missed: "帧未能录下", pushFailed: "推流失败",
+    background: "背景", aColor: "纯色", aPicture: "图片或视频", transparent: "透明(WebM)",
+    cutOutFirst: "需要先把该主播从片段中抠出:仅一次,约数分钟。训练时加 --matte 可提前完成。",
     inTheMaking: "正在生成的视频", stopRest: "停止其余",
   },
 };

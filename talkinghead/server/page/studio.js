@@ -1,5 +1,6 @@
 // The page: tabs, language, lists of anchors and voices, and the parts.
 import { $, ask, attempt, element } from "./api.js";
+import { noteMattes } from "./background.js";
 import { startBatch } from "./batch.js";
 import { startJobs } from "./jobs.js";
 import { startLive } from "./live.js";
@@ -37,6 +38,7 @@ export async function refreshAnchors() {
     list.replaceChildren(...anchors.map(({ name }) => element("option", { value: name, textContent: name })));
     if (anchors.some(({ name }) => name === chosen)) list.value = chosen;
   }
+  noteMattes(anchors);
 }
 
 async function refreshVoices() {
