@@ -78,8 +78,8 @@ OPERATIONS = (
     Operation("get", f"{ONE_SESSION}/push", "Whether it is pushed, and why that failed.", None,
               {"is_pushed": True, "failure": ""}),
     Operation("post", f"{ONE_SESSION}/push/stop", "End that.", None, {"is_pushed": False}),
-    Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips, recordings or backgrounds, the header X-File-Name its "
-              "percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
+    Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips, recordings or backgrounds, the header "
+              "X-File-Name its percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
     Operation("delete", "/api/uploads/{kind}/{key}", "Remove an upload.", None, None, 204),
     Operation("get", "/api/uploads/clips/{key}/check", "Whether a clip is fit to make an anchor of, as `talkinghead "
               "check` finds it: takes seconds, up to a minute for a long one. The state is ok, remark, problem; "
@@ -91,8 +91,9 @@ OPERATIONS = (
               {"clip": "0123456789abcdef", "name": "Anna", "consent": "Anna, in writing, 3 March 2026", "minutes": 15,
                "despite_problems": False}, {**JOB, "kind": "train"}, 202),
     Operation("post", "/api/videos", "Make a video of a text, or of a recording that was uploaded (its key as "
-              f"`recording`). Options: {', '.join(VIDEO_OPTIONS)}; of the speech: {', '.join(SPEAKING_OPTIONS)}.",
-              {"anchor": "presenter", "text": "Good evening.", "voice": "hibari",
+              f"`recording`). Options: {', '.join(VIDEO_OPTIONS)}; of the speech: {', '.join(SPEAKING_OPTIONS)}. The "
+              "background is transparent (gives WebM), a color, or the key of an upload as `background_file`.",
+              {"anchor": "presenter", "text": "Good evening.", "voice": "hibari", "background": "#00b140",
                "options": {"intensity": 1.0, "aspect": "9:16", "lead_in": 0.5}, "speaking": {"speed": 1.1}}, JOB, 202),
     Operation("post", "/api/batches", "Make a video of each row of a table (CSV, the job file of `talkinghead batch`): "
               "columns id, anchor, and speech (the name of a recording, whose key is given) or text, voice; the "
