@@ -79,7 +79,8 @@ OPERATIONS = (
               {"is_pushed": True, "failure": ""}),
     Operation("post", f"{ONE_SESSION}/push/stop", "End that.", None, {"is_pushed": False}),
     Operation("post", "/api/uploads/{kind}", "Upload a file; kind is clips, recordings or backgrounds, the header "
-              "X-File-Name its percent-encoded name.", "application/octet-stream", {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
+              "X-File-Name its percent-encoded name.", "application/octet-stream",
+              {"key": "0123456789abcdef", "name": "me.mp4"}, 201),
     Operation("delete", "/api/uploads/{kind}/{key}", "Remove an upload.", None, None, 204),
     Operation("get", "/api/uploads/clips/{key}/check", "Whether a clip is fit to make an anchor of, as `talkinghead "
               "check` finds it: takes seconds, up to a minute for a long one. The state is ok, remark, problem; "
