@@ -59,7 +59,9 @@ def connects(server: Server, count: int) -> Rows:
         session = await asyncio.to_thread(server.open_session)
         watcher = Watcher(server.address, session)
         await watcher.connect()
-        await asyncio.sleep(CLIP_S)
+        end_s = time.monotonic() + 5 * CLIP_S
+        while watcher.count < 25 * CLIP_S and time.monotonic() < end_s:  # a busy machine takes longer
+            await asyncio.sleep(1)
         await watcher.close()
         await asyncio.to_thread(server.ask, f"/api/sessions/{session}", None, "DELETE")
         for number in range(SETTLED_ROUNDS):
@@ -243,7 +245,7 @@ class LipOffsets:
     """How far the mouth is behind the audio, at each beginning of sound."""
 
     at_h: NDArray[np.float64]
-    """(S,) hours from the beginning."""
+    """(S,) hours from the beginning; sounds at the moment of an interrupt do not count."""
     offset_ms: NDArray[np.float64]
     """(S,) from the first sample of the sound to the beginning of the first frame of an open mouth."""
     without_lips: int
@@ -292,7 +294,11 @@ def lip_offsets(length_h: float, interrupts: int) -> LipOffsets:
         is_open, is_loud = opened, loud
         samples += len(tick.audio)
     session.close()
+    # An interrupt just before a tone lets 20 ms of it be heard as they fade, by a mouth that is still at rest.
+    cut_s = np.array(sorted(interrupted)) / float(performer.frame_rate)
     lips, audio = np.array(openings), np.array(sounds)
+    since_s = audio[:, None] - cut_s
+    audio = audio[~((since_s > -0.1) & (since_s < 0.3)).any(1)]
     apart_ms = 1000 * (lips[np.abs(lips[None] - audio[:, None]).argmin(1)] - audio)
     near = np.abs(apart_ms) < 400
     clock_ms = 1000 * (samples / AUDIO_RATE_HZ - float(frames / performer.frame_rate))
