@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import socket
 import statistics
 import subprocess
@@ -261,22 +262,21 @@ def lip_offsets(length_h: float, interrupts: int) -> LipOffsets:
     can be compared. What is pushed are tones of 0.2 s, one a second, three of them ahead.
     """
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from drawn_performer import RATE_HZ, DrawnPerformer, expression_in
-
-    performer = DrawnPerformer()
+    drawn = importlib.import_module("drawn_performer")
+    rate_hz, performer = drawn.RATE_HZ, drawn.DrawnPerformer()
     session = LiveSession(performer)
     rng = np.random.default_rng(1)
     frames = round(3600 * length_h * performer.frame_rate)
     interrupted = set(rng.choice(frames, interrupts, replace=False).tolist())
-    tone = np.zeros(RATE_HZ, np.float32)
-    tone[RATE_HZ // 2 : RATE_HZ // 2 + RATE_HZ // 5] = 0.5
+    tone = np.zeros(rate_hz, np.float32)
+    tone[rate_hz // 2 : rate_hz // 2 + rate_hz // 5] = 0.5
     openings: list[float] = []
     sounds: list[float] = []
     samples, pushed_s, heard_s, is_open, is_loud = 0, 0.0, 0.0, False, False
     for number in range(frames):
         now_s = float(number / performer.frame_rate)
         while pushed_s < heard_s + 3:
-            session.push(tone, RATE_HZ)
+            session.push(tone, rate_hz)
             pushed_s += 1
         if number in interrupted:
             session.interrupt()
@@ -286,7 +286,7 @@ def lip_offsets(length_h: float, interrupts: int) -> LipOffsets:
         heard_s = max(heard_s, tick.position_s)
         if not tick.is_speaking:  # the audio is still on its way: it takes no part of the hurry
             time.sleep(0.002)
-        opened, loud = expression_in(tick.image) > 0.25, bool(np.abs(tick.audio).max() > 0.25)
+        opened, loud = drawn.expression_in(tick.image) > 0.25, bool(np.abs(tick.audio).max() > 0.25)
         if opened and not is_open:
             openings.append(now_s)
         if loud and not is_loud:

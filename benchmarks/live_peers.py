@@ -85,6 +85,7 @@ class Watcher:
         with contextlib.suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
+                assert isinstance(frame, av.VideoFrame)
                 self.count += 1
                 self.seen.set()
                 if self.keep:
@@ -94,6 +95,7 @@ class Watcher:
         with contextlib.suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
+                assert isinstance(frame, av.AudioFrame)
                 if self.keep:
                     level = float(np.abs(frame.to_ndarray()).max()) / 32768
                     self.sounds.append((time.monotonic(), float(frame.time or 0), level))
