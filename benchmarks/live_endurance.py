@@ -28,6 +28,8 @@ from talkinghead.live.session import LiveSession
 from talkinghead.live.ticks import AUDIO_RATE_HZ
 from talkinghead.server.webrtc import GONE_S
 
+BREAK_TICKS = 15
+"""Silence before a sound that is a beginning."""
 Rows = list[tuple[str, str]]
 LONG_TEXT = "Good evening. It is seven o'clock, and here is the news of the day from around the world. " * 8
 SETTLED_ROUNDS = 20
@@ -272,7 +274,7 @@ def lip_offsets(length_h: float, interrupts: int) -> LipOffsets:
     tone[rate_hz // 2 : rate_hz // 2 + rate_hz // 5] = 0.5
     openings: list[float] = []
     sounds: list[float] = []
-    samples, pushed_s, heard_s, is_open, is_loud = 0, 0.0, 0.0, False, False
+    samples, pushed_s, heard_s, is_open, loud_at = 0, 0.0, 0.0, False, -100
     for number in range(frames):
         now_s = float(number / performer.frame_rate)
         while pushed_s < heard_s + 3:
@@ -289,9 +291,10 @@ def lip_offsets(length_h: float, interrupts: int) -> LipOffsets:
         opened, loud = drawn.expression_in(tick.image) > 0.25, bool(np.abs(tick.audio).max() > 0.25)
         if opened and not is_open:
             openings.append(now_s)
-        if loud and not is_loud:
+        # What goes on after a gap, because it came late, is no beginning.
+        if loud and number - loud_at > BREAK_TICKS:
             sounds.append((samples + int(np.flatnonzero(np.abs(tick.audio) > 0.25)[0])) / AUDIO_RATE_HZ)
-        is_open, is_loud = opened, loud
+        is_open, loud_at = opened, number if loud else loud_at
         samples += len(tick.audio)
     session.close()
     # An interrupt just before a tone lets 20 ms of it be heard as they fade, by a mouth that is still at rest.
