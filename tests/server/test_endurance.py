@@ -190,9 +190,7 @@ def test_interrupts_over_webrtc_leave_nothing_behind(address: str) -> None:
 
 def test_lips_stay_with_the_audio() -> None:
     found = lip_offsets(0.01, 6)
-    assert len(found.offset_ms) > 10
-    # Where a busy machine lets a tone break off, its rest is over before the mouth has opened again.
-    assert found.without_lips <= 0.2 * len(found.offset_ms)
+    assert len(found.offset_ms) > 10 and found.without_lips == 0
     # A frame lasts 40 ms and shows the mouth of its beginning.
     assert found.offset_ms.min() >= 0 and found.offset_ms.max() <= 40
     assert abs(np.mean(found.offset_ms[:5]) - np.mean(found.offset_ms[-5:])) < 1
