@@ -134,7 +134,7 @@ def crop_frame(image: ByteArray, to_frame: NDArray[np.float64], size_px: tuple[i
     return np.asarray(
         cv2.warpAffine(
             image,
-            _corner_to_center(to_frame),
+            corner_to_center(to_frame),
             size_px[::-1],
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
@@ -216,7 +216,7 @@ def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_fr
     if right <= left or bottom <= top:  # the crop lies outside the frame
         return result
     shifted = to_frame - [[0, 0, left], [0, 0, top]]
-    matrix, patch = _corner_to_center(shifted), (int(right - left), int(bottom - top))
+    matrix, patch = corner_to_center(shifted), (int(right - left), int(bottom - top))
     # Values beyond the crop have no weight, since the feather is 0 at its edge; they are repeated from the edge so that
     # cubic sampling does not ring there. The feather is sampled linearly, which keeps it within [0, 1].
     new: FloatArray = np.asarray(
@@ -235,7 +235,7 @@ def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_fr
     return result
 
 
-def _corner_to_center(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def corner_to_center(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """An affine map (2, 3) of coordinates with pixel centers at +0.5, in OpenCV's, where they are whole numbers."""
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5

@@ -27,6 +27,7 @@ from talkinghead.structures import (
     UNTREATED,
     BoolArray,
     ClipRange,
+    Coding,
     FaceChoice,
     Frame,
     Loop,
@@ -63,6 +64,8 @@ class Timeline:
     """Which video track of the clip."""
     treatment: PictureTreatment = UNTREATED
     """What reading the clip does to its pictures."""
+    coding: Coding | None = None
+    """Of the clip's planes; None where reading gives RGB alone."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -135,6 +138,7 @@ def plan(
         crossing=crossing,
         tracks=tracks,
         treatment=info.treatment,
+        coding=info.coding,
     )
 
 
