@@ -21,8 +21,7 @@ _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.
 _BT601_WEIGHTS = (0.299, 0.114)
 """The same of all others that are read."""
 COARSE_STEP = 1.5
-"""Pixels of the crop for one chroma sample of the frame from which on the crop's chroma is averaged, so that it does not
-alias."""
+"""Pixels of the crop for one chroma sample of the frame, from which on its chroma is averaged, lest it alias."""
 
 
 def crop_picture(picture: Picture, to_frame: NDArray[np.float64], size_px: tuple[int, int]) -> ByteArray:

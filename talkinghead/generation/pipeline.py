@@ -375,8 +375,8 @@ class Performance:
         return None if self.cutout is not None else self.framing.coding_of(self.timeline.coding)
 
     def _finished(self, source: int, frame: UpdatedFrame) -> tuple[Picture, ByteArray | None]:
-        """Picture and alpha of an updated frame, framed, before its background, with what is drawn on it; `source` is its
-        number in the clip."""
+        """Picture and alpha of an updated frame, number `source` of the clip: framed, before its background, with what
+        is drawn on it."""
         if self.cutout is None:
             picture, alpha = self.framing.framed(frame.picture), None
         else:

@@ -123,8 +123,7 @@ def plan(
         frames, times_s = _variable_rate_playback(stretch, info.frame_rate, duration_s, may_turn=clip is None)
         frames += span[0]
     if crossing is not None:
-        reconstruction = crossing.extended
-        reasons += [None] * crossing.loop.frames
+        reconstruction, reasons = crossing.extended, [*reasons, *[None] * crossing.loop.frames]
     return Timeline(
         source,
         reconstruction,

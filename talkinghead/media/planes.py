@@ -173,5 +173,5 @@ def swscale_matrix(coding: Coding) -> int:
 def _array(frame: VideoFrame, number: int, bits: int) -> NDArray[Any]:
     """A plane of a frame, (H, W), sharing its memory."""
     plane = frame.planes[number]
-    samples = np.frombuffer(plane, np.uint8 if bits == 8 else "<u2")
+    samples = np.frombuffer(memoryview(plane), np.uint8 if bits == 8 else "<u2")
     return samples.reshape(plane.height, -1)[:, : plane.width]

@@ -283,7 +283,8 @@ class VideoReader:
         fill_in_colors(frame)
         width, height = self._size_px
         scaled = self._size_px != (frame.width, frame.height)
-        rgb = converter().reformat(
+        swscale = converter()
+        rgb = swscale.reformat(
             frame,
             width=width,
             height=height,

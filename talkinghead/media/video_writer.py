@@ -251,7 +251,8 @@ class VideoWriter:
         own = self._encoder.coding
         if own is not None and own == frame.picture.coding and (planes := frame.picture.planes) is not None:
             if planes.luma.shape != (self._height, self._width):
-                raise ValueError(f"a frame has to be {self._width}x{self._height}, not {planes.luma.shape[::-1]}")
+                height, width = planes.luma.shape
+                raise ValueError(f"a frame has to be {self._width}x{self._height}, not {width}x{height}")
             return to_frame(planes) if own.pixels == self._coding.pixels else resampled(planes, self._coding)
         image: ByteArray = frame.image
         if image.shape != (self._height, self._width, 3) or image.dtype != np.uint8:
