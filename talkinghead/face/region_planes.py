@@ -20,6 +20,8 @@ _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.
 """Shares of red and blue in luma, by H.273's number of the matrix."""
 _BT601_WEIGHTS = (0.299, 0.114)
 """The same of all others that are read."""
+ENLARGED_STEP = 0.75
+"""Chroma samples of the frame for one pixel of the crop, on both axes, below which they are sampled linearly."""
 COARSE_STEP = 1.5
 """Pixels of the crop for one chroma sample of the frame, from which on its chroma is averaged, lest it alias."""
 
@@ -54,6 +56,8 @@ def pasted_picture(
 def crop_planes(planes: Planes, to_frame: NDArray[np.float64], size_px: tuple[int, int]) -> ByteArray:
     """Cut a crop out of planes by bicubic sampling; beyond the frame its edge is repeated.
 
+    Chroma that has fewer samples than the crop has pixels is sampled linearly, as RGB is made of it elsewhere.
+
     Args:
         planes: of the frame.
         to_frame: (2, 3) similarity from crop pixels to frame pixels.
@@ -62,16 +66,17 @@ def crop_planes(planes: Planes, to_frame: NDArray[np.float64], size_px: tuple[in
     Returns:
         (h, w, 3) uint8 RGB, full range.
     """
+
+    def sampled(plane: NDArray[Any], matrix: NDArray[np.float64], interpolation: int) -> NDArray[Any]:
+        flags = interpolation | cv2.WARP_INVERSE_MAP
+        placed = corner_to_center(matrix)
+        return cv2.warpAffine(plane, placed, size_px[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
     on_chroma = to_frame / np.array(planes.coding.step[::-1])[:, None]
-    luma, blue, red = (
-        cv2.warpAffine(
-            plane,
-            corner_to_center(matrix),
-            size_px[::-1],
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        for plane, matrix in zip((planes.luma, *planes.chroma), (to_frame, on_chroma, on_chroma), strict=True)
+    is_enlarged = np.linalg.norm(on_chroma[:, :2], axis=0).max() < ENLARGED_STEP
+    luma = sampled(planes.luma, to_frame, cv2.INTER_CUBIC)
+    blue, red = (
+        sampled(plane, on_chroma, cv2.INTER_LINEAR if is_enlarged else cv2.INTER_CUBIC) for plane in planes.chroma
     )
     crop = np.empty((*size_px, 3), np.uint8)
     _to_rgb(luma, blue, red, *_to_rgb_weights(planes.coding), crop)
@@ -208,13 +213,15 @@ def _to_rgb(
     luma: NDArray[Any], blue: NDArray[Any], red: NDArray[Any], matrix: FloatArray, zeros: FloatArray, rgb: ByteArray
 ) -> None:
     """Write RGB of planes of one size."""
-    half, top = np.float32(0.5), np.float32(255.5)
+    none, most, half = np.float32(0), np.float32(255), np.float32(0.5)
     for y in range(luma.shape[0]):
         for x in range(luma.shape[1]):
-            a, b, c = luma[y, x] - zeros[0], blue[y, x] - zeros[1], red[y, x] - zeros[2]
-            for channel in range(3):
-                value = matrix[channel, 0] * a + matrix[channel, 1] * b + matrix[channel, 2] * c + half
-                rgb[y, x, channel] = np.uint8(min(max(value, np.float32(0)), top - half))
+            # The first column of the matrix is that of gray, and the corners opposite to each other are 0.
+            gray = matrix[0, 0] * (np.float32(luma[y, x]) - zeros[0]) + half
+            b, c = np.float32(blue[y, x]) - zeros[1], np.float32(red[y, x]) - zeros[2]
+            rgb[y, x, 0] = np.uint8(min(max(gray + matrix[0, 2] * c, none), most))
+            rgb[y, x, 1] = np.uint8(min(max(gray + matrix[1, 1] * b + matrix[1, 2] * c, none), most))
+            rgb[y, x, 2] = np.uint8(min(max(gray + matrix[2, 1] * b, none), most))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -249,3 +256,7 @@ def _blend(
                 old = np.float32(plane[top + y, left + x])
                 value = min(max(new[y, x], least), most)
                 plane[top + y, left + x] = int(old + share * (value - old) + np.float32(0.5))
+
+
+KERNELS = (_to_rgb, _from_rgb, _blend)
+"""What numba compiles."""
