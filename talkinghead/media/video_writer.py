@@ -40,7 +40,7 @@ class EncoderSettings:
     crf: int = 18
     """Constant rate factor of libx264, 0 (lossless) to 51 (worst); 18 looks like the source. Other encoders get the
     number of theirs that is as good."""
-    preset: str = "veryfast"
+    preset: str = "superfast"
     """x264's and x265's trade of encoding time against file size: "ultrafast" to "veryslow"."""
     video_codec: VideoCodec = "auto"
     """Of the pictures; see `formats.FORMATS`."""

@@ -42,7 +42,9 @@ def test_a_crop_of_planes_is_the_crop_of_their_colors(pixels: str, full: bool, m
     image = scene()
     found = crop_planes(planes_of(image, pixels, full, matrix), TO_FRAME, SIZE_PX).astype(int)
     difference = found - crop_frame(image, TO_FRAME, SIZE_PX)
-    assert np.abs(difference).mean() < (2.6 if "420" in pixels else 1.2) and np.abs(difference.mean((0, 1))).max() < 0.15
+    assert (
+        np.abs(difference).mean() < (2.6 if "420" in pixels else 1.2) and np.abs(difference.mean((0, 1))).max() < 0.15
+    )
 
 
 @pytest.mark.parametrize(("pixels", "full", "matrix"), CODINGS)
