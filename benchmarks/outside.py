@@ -85,7 +85,7 @@ def outside(anchor: Anchor, crops: Crops, number: int, shape: tuple[int, ...]) -
     _, feathers = region_masks(anchor.region, anchor.reconstruction.select(one), placed)
     white = np.ones((*crops.size_px, 3), np.float32)
     touched = paste_back(np.zeros(shape, np.uint8), white, np.ceil(feathers[0]), crops.to_frame[number]).any(-1)
-    return ~cv2.dilate(touched.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    return ~np.asarray(cv2.dilate(np.asarray(touched, np.uint8), np.ones((5, 5), np.uint8)), np.bool_)
 
 
 def squared(one: NDArray[Any], other: NDArray[Any], counted: BoolArray) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from talkinghead.structures import FloatArray
@@ -136,7 +137,7 @@ def composed(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _places(length: int, small: int) -> tuple[FloatArray, FloatArray]:
+def _places(length: int, small: int) -> tuple[NDArray[np.int64], FloatArray]:
     """For each of so many pixels, the sample before it among `small` ones, and how far it is on the way to the next."""
     before, share = np.empty(length, np.int64), np.empty(length, np.float32)
     for position in range(length):

@@ -41,7 +41,7 @@ class Compositor(nn.Module):
             hole: (B, 1, H, W), 1 where the region was removed.
             feather: (B, 1, H, W) in [0, 1], see `region_removal.region_masks`.
         """
-        if can_be_fused(local, filled, hole, feather, self.layers[0].weight):
+        if can_be_fused(local, filled, hole, feather, *self.layers.parameters()):
             return self._fused(local, filled, hole, feather)
         inputs = torch.cat([functional.avg_pool2d(part, POOLED) for part in (local, filled, hole, feather)], dim=1)
         smooth = self._smooth(inputs.contiguous(memory_format=torch.channels_last))
