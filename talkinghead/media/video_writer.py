@@ -85,7 +85,7 @@ QUALITIES: Mapping[Quality, EncoderSettings] = MappingProxyType(
     {
         "draft": EncoderSettings(crf=30, preset="superfast"),
         "standard": EncoderSettings(),
-        "high": EncoderSettings(crf=12, preset="medium", keeps_sampling=True),
+        "high": EncoderSettings(crf=10, preset="medium", keeps_sampling=True),
     }
 )
 """Settings for looking at once, for most uses, and for what is edited and encoded again.
