@@ -1,8 +1,9 @@
 """What the values of `generate --quality` cost and give: encoding speed, size, and likeness to the frames written.
 
-    python benchmarks/encoder_quality.py [CLIP...] [--seconds S] [--repeats N]
+    python benchmarks/encoder_quality.py [CLIP...] [--seconds S] [--repeats N] [--presets P...] [--crfs C...]
 
-The frames of each clip are encoded as `generate` encodes them, decoded, and compared. Speed is by the time of all
+The frames of each clip are encoded as `generate` encodes them, as planes, decoded, and compared. With presets of x264
+the rows are these at each CRF, of which the values of --quality were chosen. Speed is by the time of all
 processors together, which other programs hardly change. PSNR is that of all pixels and colors of all frames together.
 """
 
@@ -13,6 +14,7 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +34,14 @@ def main() -> None:
     parser.add_argument("clips", nargs="*", type=Path, default=[DEFAULT_CLIP])
     parser.add_argument("--seconds", type=float, default=10.0, help="of the beginning of each clip")
     parser.add_argument("--repeats", type=int, default=3, help="of which the fastest counts")
+    parser.add_argument("--presets", nargs="+", default=[], help="of x264, in place of the values of --quality")
+    parser.add_argument("--crfs", type=int, nargs="+", default=[16, 18, 20, 22])
     options = parser.parse_args()
+    settings_of = {
+        f"{preset}, CRF {crf}": EncoderSettings(crf=crf, preset=preset)
+        for preset in options.presets
+        for crf in options.crfs
+    } or {f"{name} (CRF {one.crf}, {one.preset})": one for name, one in QUALITIES.items()}
     rows = []
     for clip in options.clips:
         if not is_here(clip, "clips"):
@@ -40,14 +49,15 @@ def main() -> None:
         with VideoReader(clip) as reader:
             info = reader.info
             frames = list(itertools.islice(reader, round(options.seconds * info.frame_rate)))
-        for quality, settings in QUALITIES.items():
+        for quality, settings in settings_of.items():
+            settings = replace(settings, coding=info.coding)
             with TemporaryDirectory() as folder:
                 path = Path(folder) / "out.mp4"
                 seconds = min(encode(path, frames, settings, info.frame_rate) for _ in range(options.repeats))
                 megabits = 8e-6 * path.stat().st_size * float(info.frame_rate) / len(frames)
                 row = [f"{len(frames) / seconds:.0f}", f"{megabits:.2f}", f"{psnr_db(path, frames):.1f}"]
             name = f"{clip.stem}, {info.width}x{info.height}"
-            rows.append([f"{name}: {quality} (CRF {settings.crf}, {settings.preset})", *row])
+            rows.append([f"{name}: {quality}", *row])
     data = f"{options.seconds:g} s of each clip, the fastest of {options.repeats} repeats"
     print_report(data, ["", "frames per second of processor time", "Mbit/s", "PSNR, dB"], rows)
 
@@ -58,7 +68,7 @@ def encode(path: Path, frames: Sequence[Frame], settings: EncoderSettings, rate:
     started_s = time.process_time()
     with VideoWriter(path, width, height, frame_rate=rate, overwrite=True, encoder=settings) as writer:
         for number, frame in enumerate(frames):
-            writer.write(Frame(frame.image, float(number / rate)))
+            writer.write(Frame(frame.shown, float(number / rate)))
     return time.process_time() - started_s
 
 

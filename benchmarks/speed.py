@@ -84,7 +84,7 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
     from talkinghead.generation.stream import prefetch
     from talkinghead.generation.timeline import plan
     from talkinghead.media.audio_reader import read_audio
-    from talkinghead.media.video_writer import VideoWriter
+    from talkinghead.media.video_writer import EncoderSettings, VideoWriter
     from talkinghead.structures import Frame
 
     timeline = plan(load_anchor(anchor), None, read_audio(speech).duration_s)
@@ -96,9 +96,10 @@ def decode_and_encode(anchor: Path, speech: Path, output: Path) -> None:
         frame_rate=timeline.frame_rate,
         audio_from=speech,
         overwrite=True,
+        encoder=EncoderSettings(coding=timeline.coding),
     ) as writer:
         for frame, time_s in zip(frames, timeline.times_s.tolist(), strict=True):
-            writer.write(Frame(frame.image, time_s))
+            writer.write(Frame(frame.shown, time_s))
 
 
 if __name__ == "__main__":

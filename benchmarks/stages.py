@@ -32,18 +32,19 @@ from talkinghead import load_anchor
 from talkinghead.anchor import Anchor
 from talkinghead.device import choose_device, mixed_precision
 from talkinghead.face.landmarks import FaceLandmarker
-from talkinghead.face.region_removal import Crops, crop_frame, paste_back, region_masks, remove_region
+from talkinghead.face.region_planes import crop_picture, pasted_picture
+from talkinghead.face.region_removal import Crops, region_masks, remove_region
 from talkinghead.face.tracking import FaceTracker
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.frames import BATCH
 from talkinghead.generation.stream import prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import read_audio
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.rasterize import rasterize
 from talkinghead.speech.model import SpeechModel
-from talkinghead.structures import Audio, ByteArray, FloatArray, Frame
+from talkinghead.structures import Audio, FloatArray, Frame, Picture
 from talkinghead.weights import registry
 
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -128,13 +129,13 @@ def measure(anchor: Anchor, count: int, table: Table, output: Path) -> None:
     parts = [np.arange(start, min(start + BATCH, len(frames))) for start in range(0, len(frames), BATCH)]
 
     source = decoded(timeline)
-    images = table.run("decode", lambda part: [next(source).image for _ in part], parts)
+    pictures = table.run("decode", lambda part: [planar(next(source).picture) for _ in part], parts)
     tracker = FaceTracker(FaceLandmarker.load(registry.locate("face_landmarker")))
-    table.run("track", lambda batch: [tracker.update(Frame(image, 0.0)) for image in batch], images)
+    table.run("track", lambda batch: [tracker.update(Frame(one, 0.0)) for one in batch], pictures)
     predict(anchor, timeline, table)
 
     places = updater.crops
-    crops = table.run("crop", lambda b: cut(b, places, frames), list(zip(parts, images, strict=True)), BATCH)
+    crops = table.run("crop", lambda b: cut(b, places, frames), list(zip(parts, pictures, strict=True)), BATCH)
     masks = table.run("region masks", lambda part: region_of(anchor, timeline, places, part), parts)
     filled = table.run("region removal", lambda b: as_input(b[0], b[1][0]), list(zip(crops, masks, strict=True)), BATCH)
     updated = render(timeline, updater, table, parts, masks, filled)
@@ -142,18 +143,18 @@ def measure(anchor: Anchor, count: int, table: Table, output: Path) -> None:
     pasted = table.run(
         "paste",
         lambda b: [
-            paste_back(image, new, feather, places.to_frame[frames[i]])
-            for i, image, new, feather in zip(b[0], b[1], b[2], b[3][1], strict=True)
+            planar(pasted_picture(picture, new, feather, places.to_frame[frames[i]]))
+            for i, picture, new, feather in zip(b[0], b[1], b[2], b[3][1], strict=True)
         ],
-        list(zip(parts, images, updated, masks, strict=True)),
+        list(zip(parts, pictures, updated, masks, strict=True)),
         BATCH,
     )
-    with VideoWriter(output, timeline.width, timeline.height, frame_rate=timeline.frame_rate) as writer:
+    with writer_of(output, timeline) as writer:
         times_s = iter(timeline.times_s.tolist())
 
-        def encode(batch: list[ByteArray]) -> list[None]:
-            for image in batch:
-                writer.write(Frame(image, next(times_s)))
+        def encode(batch: list[Picture]) -> list[None]:
+            for picture in batch:
+                writer.write(Frame(picture, next(times_s)))
             return [None] * len(batch)
 
         table.run("encode", encode, pasted)
@@ -222,10 +223,10 @@ def predict(anchor: Anchor, timeline: Timeline, table: Table) -> None:
 def limit(timeline: Timeline, table: Table, output: Path) -> None:
     reset_peak()
     started = time.perf_counter()
-    with VideoWriter(output, timeline.width, timeline.height, frame_rate=timeline.frame_rate) as writer:
+    with writer_of(output, timeline) as writer:
         frames = prefetch(decoded(timeline), 2 * BATCH)
         for frame, time_s in zip(frames, timeline.times_s.tolist(), strict=True):
-            writer.write(Frame(frame.image, time_s))
+            writer.write(Frame(frame.shown, time_s))
     table.add("limit: decode and encode alone", (time.perf_counter() - started) * 1000 / len(timeline))
 
 
@@ -250,13 +251,25 @@ def anchor_rate(anchor: Anchor) -> float:
     return float(1 / np.median(np.diff(anchor.reconstruction.times_s)))
 
 
+def planar(picture: Picture) -> Picture:
+    """A picture whose planes have been made, where it has any, and else its RGB."""
+    _ = picture.planes or picture.image
+    return picture
+
+
+def writer_of(output: Path, timeline: Timeline) -> VideoWriter:
+    """As `generate` writes the frames of a clip."""
+    size, rate = (timeline.width, timeline.height), timeline.frame_rate
+    return VideoWriter(output, *size, frame_rate=rate, encoder=EncoderSettings(coding=timeline.coding))
+
+
 def decoded(timeline: Timeline) -> Any:
     return timeline.read()
 
 
 def cut(batch: Any, places: Crops, frames: Any) -> Any:
     return np.stack(
-        [crop_frame(image, places.to_frame[frames[i]], places.size_px) for i, image in zip(*batch, strict=True)]
+        [crop_picture(one, places.to_frame[frames[i]], places.size_px) for i, one in zip(*batch, strict=True)]
     )
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,82 @@ UNTREATED = PictureTreatment()
 
 
 @dataclass(frozen=True)
+class Coding:
+    """How planes of luma and chroma stand for colors. Numbers are those of H.273."""
+
+    pixels: str
+    """FFmpeg's name of the planes' sampling and depth, such as yuv420p or yuv422p10le."""
+    matrix: int
+    """Matrix coefficients, such as 1 of BT.709."""
+    is_full_range: bool
+    """Whether all values are used, as in JPEG, and not only those from 16 to 235 (of 8 bits)."""
+    primaries: int = 1
+    """Color primaries; 1 is BT.709's."""
+    transfer: int = 1
+    """Transfer characteristics; 1 is BT.709's."""
+    chroma_at: str = "unspecified"
+    """Where in a square of four pixels the chroma sample of 4:2:0 lies, FFmpeg's name: left, center, topleft, top."""
+
+    @property
+    def bits(self) -> int:
+        """Depth of a sample: 8, or 10 in two bytes."""
+        return 10 if self.pixels.endswith("10le") else 8
+
+    @property
+    def step(self) -> tuple[int, int]:
+        """Rows and columns of pixels for one chroma sample."""
+        return {"420": (2, 2), "422": (1, 2), "444": (1, 1)}[self.pixels[3:6]]
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A picture as luma and chroma; H and W are multiples of the steps between chroma samples."""
+
+    luma: NDArray[Any]
+    """(H, W) uint8, or uint16 where there are 10 bits."""
+    chroma: tuple[NDArray[Any], NDArray[Any]]
+    """Cb and Cr, each (H / rows, W / columns), of the same type; see `Coding.step`."""
+    coding: Coding
+
+
+class Picture:
+    """A picture in two forms: RGB, and the planes of the video that it is from. Each is made when first asked for."""
+
+    def __init__(
+        self, make_image: Callable[[], ByteArray], make_planes: Callable[[], Planes] | None, coding: Coding | None
+    ) -> None:
+        """Args:
+        make_image: gives (H, W, 3) uint8 RGB, full range, upright.
+        make_planes: gives the same picture as planes; None where it is RGB alone.
+        coding: of the planes.
+        """
+        self._make_image, self._make_planes = make_image, make_planes
+        self._image: ByteArray | None = None
+        self._planes: Planes | None = None
+        self.coding = None if make_planes is None else coding
+        """Of the planes; None where the picture is RGB alone."""
+
+    @classmethod
+    def of(cls, image: ByteArray | Picture) -> Picture:
+        """A picture of RGB, (H, W, 3) uint8; a picture is returned as it is."""
+        return image if isinstance(image, Picture) else cls(lambda: image, None, None)
+
+    @property
+    def image(self) -> ByteArray:
+        """(H, W, 3) uint8 RGB, full range, upright."""
+        if self._image is None:
+            self._image = self._make_image()
+        return self._image
+
+    @property
+    def planes(self) -> Planes | None:
+        """The same as planes; None where the picture is RGB alone."""
+        if self._planes is None and self._make_planes is not None:
+            self._planes = self._make_planes()
+        return self._planes
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """Properties of a video stream and of the frames that reading it gives."""
 
@@ -123,18 +199,30 @@ class VideoInfo:
     """Whether the file has an audio stream."""
     treatment: PictureTreatment = UNTREATED
     """What reading does to the pictures."""
+    coding: Coding | None = None
+    """Of the pictures' planes; None where reading gives RGB alone."""
 
 
 @dataclass(frozen=True)
 class Frame:
     """One frame of a clip."""
 
-    image: ByteArray
-    """(H, W, 3) uint8, RGB, full range, upright."""
+    shown: Picture | ByteArray
+    """The picture, or its RGB alone, (H, W, 3) uint8."""
     time_s: float
     """Presentation time in seconds from the start of the clip, >= 0."""
     alpha: ByteArray | None = None
     """(H, W) uint8, 0 transparent, 255 opaque, beside straight colors (not multiplied by it); None: all is opaque."""
+
+    @property
+    def picture(self) -> Picture:
+        """What it shows, in either form."""
+        return Picture.of(self.shown)
+
+    @property
+    def image(self) -> ByteArray:
+        """(H, W, 3) uint8, RGB, full range, upright."""
+        return self.shown.image if isinstance(self.shown, Picture) else self.shown
 
 
 class Recording(Protocol):

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from talkinghead.media.video_reader import VideoReader
-from talkinghead.media.video_writer import VideoWriter
+from talkinghead.media.video_writer import EncoderSettings, VideoWriter
 from talkinghead.structures import ByteArray, Frame
 
 WIDTH, HEIGHT = 96, 64
@@ -36,9 +36,15 @@ def number_of(image: ByteArray) -> int:
     return sum(int(image[height // 8, (2 * bit + 1) * width // 16].mean() > 128) << bit for bit in range(8))
 
 
-def write_clip(path: Path, times: Sequence[float], rate: Fraction, audio_from: Path | None = None) -> Path:
+def write_clip(
+    path: Path,
+    times: Sequence[float],
+    rate: Fraction,
+    audio_from: Path | None = None,
+    encoder: EncoderSettings | None = None,
+) -> Path:
     """Numbered frames at the times given, in seconds, written by the project's own writer."""
-    with VideoWriter(path, WIDTH, HEIGHT, frame_rate=rate, audio_from=audio_from) as writer:
+    with VideoWriter(path, WIDTH, HEIGHT, frame_rate=rate, audio_from=audio_from, encoder=encoder) as writer:
         for number, time_s in enumerate(times):
             writer.write(Frame(numbered_image(number), time_s))
     return path

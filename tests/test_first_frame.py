@@ -35,10 +35,13 @@ builtins.__import__ = record
 from talkinghead.cli.main import main
 main(sys.argv[1:], standalone_mode=False)
 rasterizer = sys.modules.get("talkinghead.network.rasterize")
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+if rasterizer is not None:
+    from talkinghead.network.compiled import compilation
 print(json.dumps({
     "own": sorted(name for by, name in asked if by == "talkinghead" and name not in sys.stdlib_module_names),
-    "loaded": sorted({name.partition(".")[0] for name in sys.modules}),
-    "compiled": None if rasterizer is None else rasterizer.compilation().compiled,
+    "loaded": loaded,
+    "compiled": None if rasterizer is None else compilation().compiled,
 }))
 """
 

@@ -91,10 +91,18 @@ class BurnedSubtitles:
         self._drawn: tuple[int, _Drawn] | None = None
         """The cue that was shown last, by its number."""
 
+    def are_shown_at(self, time_s: float) -> bool:
+        """Whether there is a cue at a time."""
+        return self._number_at(time_s) is not None
+
+    def _number_at(self, time_s: float) -> int | None:
+        number = bisect.bisect_right(self._starts_s, time_s + 1e-6) - 1
+        return None if number < 0 or time_s >= self._cues[number].end_s - 1e-6 else number
+
     def drawn_on(self, image: ByteArray, time_s: float) -> ByteArray:
         """A frame's image, (H, W, 3) uint8, with the cue of its time; as it is where there is none."""
-        number = bisect.bisect_right(self._starts_s, time_s + 1e-6) - 1
-        if number < 0 or time_s >= self._cues[number].end_s - 1e-6:
+        number = self._number_at(time_s)
+        if number is None:
             return image
         if self._drawn is None or self._drawn[0] != number:
             self._drawn = (number, self._draw(self._cues[number].lines))

@@ -89,7 +89,7 @@ def warm_up() -> Finding:
     from talkinghead.generation.config import GenerationConfig
     from talkinghead.generation.pipeline import stream_frames
     from talkinghead.media.audio_writer import write_audio
-    from talkinghead.network.rasterize import compilation
+    from talkinghead.network.compiled import compilation
     from talkinghead.structures import Audio
 
     started_s = time.monotonic()
@@ -98,7 +98,7 @@ def warm_up() -> Finding:
             recording = Path(folder) / "speech.wav"
             write_audio(recording, [Audio(np.zeros(WARM_UP_SAMPLES, np.float32), WARM_UP_RATE_HZ)])
             with stream_frames(checkpoint_path("presenter"), recording, GenerationConfig()) as frames:
-                next(iter(frames))
+                _ = next(iter(frames)).picture.planes  # as a file is written
     except TalkingHeadError as error:
         return Finding("first frame", State.MISSING, str(error))
     made = compilation()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -134,7 +135,7 @@ def crop_frame(image: ByteArray, to_frame: NDArray[np.float64], size_px: tuple[i
     return np.asarray(
         cv2.warpAffine(
             image,
-            _corner_to_center(to_frame),
+            corner_to_center(to_frame),
             size_px[::-1],
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
@@ -167,7 +168,8 @@ def region_masks(region: LocalRegion, reconstruction: Reconstruction, crops: Cro
         local = outline @ inverse[:, :2].T + inverse[:, 2] - 0.5
         cv2.fillPoly(holes[t], [np.round(local * 16).astype(np.int32)], 1, shift=4)
         # The feather falls with the distance from the hole, smoothly at both ends (smoothstep), so that no edge shows.
-        distance = cv2.distanceTransform(1 - holes[t], cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        # The 5 x 5 mask is within 2 % of the true distance, in a third of the time.
+        distance = cv2.distanceTransform(1 - holes[t], cv2.DIST_L2, cv2.DIST_MASK_5)
         ramp = np.clip(1.0 - distance / feather_px, 0.0, 1.0)
         feathers[t] = ramp * ramp * (3 - 2 * ramp)
     # A strong rotation of the head carries the band beyond the crop, where it must end softly too.
@@ -190,9 +192,24 @@ def remove_region(crop: ByteArray, hole: ByteArray) -> FloatArray:
     Returns:
         (..., h, w, 3) float32 in [0, 1], 0 in the hole.
     """
-    filled = (crop * (1 - hole[..., None])).astype(np.float32)
-    filled *= np.float32(1 / 255)
+    filled = np.zeros(crop.shape, np.float32)
+    height, width = crop.shape[-3:-1]
+    _copy_outside(
+        crop.reshape(-1, height, width, 3), hole.reshape(-1, height, width), filled.reshape(-1, height, width, 3)
+    )
     return filled
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _copy_outside(crops: ByteArray, holes: ByteArray, filled: FloatArray) -> None:
+    """Write crops (B, h, w, 3) outside of the holes (B, h, w), as shares of 255."""
+    share = np.float32(1 / 255)
+    for b in range(crops.shape[0]):
+        for y in range(crops.shape[1]):
+            for x in range(crops.shape[2]):
+                if holes[b, y, x] == 0:
+                    for c in range(3):
+                        filled[b, y, x, c] = share * np.float32(crops[b, y, x, c])
 
 
 def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_frame: NDArray[np.float64]) -> ByteArray:
@@ -216,7 +233,7 @@ def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_fr
     if right <= left or bottom <= top:  # the crop lies outside the frame
         return result
     shifted = to_frame - [[0, 0, left], [0, 0, top]]
-    matrix, patch = _corner_to_center(shifted), (int(right - left), int(bottom - top))
+    matrix, patch = corner_to_center(shifted), (int(right - left), int(bottom - top))
     # Values beyond the crop have no weight, since the feather is 0 at its edge; they are repeated from the edge so that
     # cubic sampling does not ring there. The feather is sampled linearly, which keeps it within [0, 1].
     new: FloatArray = np.asarray(
@@ -235,8 +252,12 @@ def paste_back(image: ByteArray, updated: FloatArray, feather: FloatArray, to_fr
     return result
 
 
-def _corner_to_center(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def corner_to_center(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """An affine map (2, 3) of coordinates with pixel centers at +0.5, in OpenCV's, where they are whole numbers."""
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     return shifted
+
+
+KERNELS = (_copy_outside,)
+"""What numba compiles."""

@@ -47,7 +47,7 @@ from talkinghead.provenance.metadata import container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.articulation import KnownPhones
-from talkinghead.structures import BoolArray
+from talkinghead.structures import BoolArray, Coding, Picture
 from talkinghead.text_to_speech.config import SpeakingConfig
 
 
@@ -92,15 +92,21 @@ class _Scene:
         return count, map(self._drawn, frames)
 
     def _drawn(self, frame: UpdatedFrame) -> UpdatedFrame:
-        image = frame.image
-        if self.subtitles is not None:
-            image = self.subtitles.drawn_on(image, frame.time_s)
+        picture = frame.picture
+        if self.subtitles is not None and self.subtitles.are_shown_at(frame.time_s):
+            picture = Picture.of(self.subtitles.drawn_on(picture.image, frame.time_s))
         if self.label is None:
-            return replace(frame, image=image)
+            return replace(frame, shown=picture)
         if frame.alpha is None:
-            return replace(frame, image=self.label.drawn_on(image))
-        image, alpha = self.label.drawn_on_cutout(image, frame.alpha)
-        return replace(frame, image=image, alpha=alpha)
+            return replace(frame, shown=self.label.drawn_on(picture.image))
+        image, alpha = self.label.drawn_on_cutout(picture.image, frame.alpha)
+        return replace(frame, shown=image, alpha=alpha)
+
+    @property
+    def coding(self) -> Coding | None:
+        """Of the planes that the frames have, unless something is drawn on them; None where all are RGB alone."""
+        codings = {performance.coding for performance in self.performances.values()}
+        return codings.pop() if self.layout == "cut" and len(codings) == 1 else None
 
     def _cut(self) -> tuple[int, Iterator[UpdatedFrame]]:
         """Each speaker's frames of their own turns alone; the others are not made."""
@@ -288,5 +294,5 @@ def _writer(output: VideoOutput, scene: _Scene, mix: Path, origin: Origin, confi
         audio_from=AudioExcerpt(mix, heard.begin_s, None, heard.silence_after_s),
         metadata=ContainerMetadata(container_tags(origin), complete, track),
         overwrite=output.overwrite,
-        encoder=encoder_of(config),
+        encoder=replace(encoder_of(config), coding=scene.coding),
     )

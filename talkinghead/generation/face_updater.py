@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 from talkinghead.anchor import Anchor
 from talkinghead.device import mixed_precision, to_device
 from talkinghead.face.reconstruction import frame_rate_of
-from talkinghead.face.region_removal import Crops, crop_frame, paste_back, place_crops, region_masks, remove_region
+from talkinghead.face.region_planes import crop_picture, pasted_picture
+from talkinghead.face.region_removal import Crops, place_crops, region_masks, remove_region
 from talkinghead.generation.own_range import OwnRange
 from talkinghead.generation.passthrough import Reason
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
-from talkinghead.structures import BoolArray, ByteArray, FloatArray, Reconstruction
+from talkinghead.structures import BoolArray, ByteArray, FloatArray, Picture, Reconstruction
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A batch of B frames on its way to the network; U of them show a usable face."""
 
-    images: Sequence[ByteArray]
-    """B frames, (H, W, 3) uint8."""
+    pictures: Sequence[Picture]
+    """Of B frames."""
     usable: NDArray[np.int64]
     """(U,) positions in the batch of the frames with a usable face."""
     crops: Crops
@@ -48,7 +49,7 @@ class Prepared:
 
     def frame_weights(self) -> list[float]:
         """The blend weight of all B frames; 0 for frames without a usable face."""
-        weights = np.zeros(len(self.images))
+        weights = np.zeros(len(self.pictures))
         weights[self.usable] = self.blend_weights
         return [float(weight) for weight in weights]
 
@@ -89,22 +90,24 @@ class FaceUpdater:
         Returns:
             B new frames. One without a usable face is returned as it is.
         """
-        return list(self.paste(*self.render(self.prepare(images, frames, expression))))
+        pictures = [Picture.of(image) for image in images]
+        made = self.paste(*self.render(self.prepare(pictures, frames, expression)))
+        return [picture.image for picture in made]
 
-    def prepare(self, images: Sequence[ByteArray], frames: NDArray[np.int64], expression: FloatArray) -> Prepared:
-        """Cut out the crops and remove the region; arguments as of `update`."""
+    def prepare(self, pictures: Sequence[Picture], frames: NDArray[np.int64], expression: FloatArray) -> Prepared:
+        """Cut out the crops and remove the region; of B pictures, and else with the arguments of `update`."""
         usable = np.flatnonzero(self.reconstruction.valid[frames])
         chosen = frames[usable]
         places = Crops(self.crops.to_frame[chosen], self.crops.size_px)
         holes, feathers = region_masks(self.region, self.reconstruction.select(chosen), places)
         crops = np.empty((len(usable), *places.size_px, 3), np.uint8)
         for crop, i, to_frame in zip(crops, usable.tolist(), places.to_frame, strict=True):
-            crop[:] = crop_frame(images[i], to_frame, places.size_px)
+            crop[:] = crop_picture(pictures[i], to_frame, places.size_px)
         expression, beyond = self._range.bend(expression[usable])
         self.bent_frames += int(beyond.sum())
         covered = [self.appearance is not None and self.appearance.is_covered(crop) for crop in crops]
         return Prepared(
-            images=images,
+            pictures=pictures,
             usable=usable,
             crops=places,
             coefficients=crop_coefficients(self.reconstruction, self.crops, chosen, expression),
@@ -113,7 +116,7 @@ class FaceUpdater:
             feathers=feathers,
             covered=np.array(covered, np.bool_),
             blend_weights=np.ones(len(usable), np.float32),
-            reject_reasons=(None,) * len(images),
+            reject_reasons=(None,) * len(pictures),
         )
 
     @torch.inference_mode()
@@ -130,13 +133,13 @@ class FaceUpdater:
             _, updated = self.network(prepared.coefficients.to(self.device), image, hole, feather)
         return prepared, np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
 
-    def paste(self, prepared: Prepared, updated: FloatArray) -> Iterator[ByteArray]:
-        """The B frames, one after the other, with the updated crops in their places."""
+    def paste(self, prepared: Prepared, updated: FloatArray) -> Iterator[Picture]:
+        """The B pictures, one after the other, with the updated crops in their places."""
         place_of = {number: place for place, number in enumerate(prepared.usable.tolist())}
-        for number, image in enumerate(prepared.images):
+        for number, picture in enumerate(prepared.pictures):
             place = place_of.get(number)
             if place is None or not prepared.blend_weights[place]:
-                yield image
+                yield picture
             else:
                 feather = prepared.feathers[place] * prepared.blend_weights[place]
-                yield paste_back(image, updated[place], feather, prepared.crops.to_frame[place])
+                yield pasted_picture(picture, updated[place], feather, prepared.crops.to_frame[place])

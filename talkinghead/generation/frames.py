@@ -41,8 +41,8 @@ def updated_frames(
     times_s = iter(timeline.times_s.tolist())
     for batch, updated in rendered:
         weights = batch.frame_weights()
-        for image, reason, weight in zip(updater.paste(batch, updated), batch.reject_reasons, weights, strict=True):
-            yield UpdatedFrame(image, next(times_s), reject_reason=reason, blend_weight=weight)
+        for picture, reason, weight in zip(updater.paste(batch, updated), batch.reject_reasons, weights, strict=True):
+            yield UpdatedFrame(picture, next(times_s), reject_reason=reason, blend_weight=weight)
 
 
 def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[FloatArray]) -> Iterator[Prepared]:
@@ -51,8 +51,8 @@ def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[Flo
     rows = iter(expression)
     for start in range(0, len(timeline), BATCH):
         frames = timeline.frames[start : start + BATCH]
-        images = [frame.image for frame in itertools.islice(source, len(frames))]
-        yield updater.prepare(images, frames, np.stack(list(itertools.islice(rows, len(frames)))))
+        pictures = [frame.picture for frame in itertools.islice(source, len(frames))]
+        yield updater.prepare(pictures, frames, np.stack(list(itertools.islice(rows, len(frames)))))
 
 
 def _blended(batches: Iterable[Prepared], timeline: Timeline) -> Iterator[Prepared]:
@@ -66,12 +66,12 @@ def _blended(batches: Iterable[Prepared], timeline: Timeline) -> Iterator[Prepar
     for batch in batches:
         start = len(reasons)
         waiting.append((start, batch))
-        own = [timeline.reject_reasons[frame] for frame in timeline.frames[start : start + len(batch.images)]]
+        own = [timeline.reject_reasons[frame] for frame in timeline.frames[start : start + len(batch.pictures)]]
         for number in batch.usable[batch.covered]:
             own[number] = own[number] or Reason.COVERED
         reasons += own
         known_until_s = times_s[len(reasons) - 1] if len(reasons) < len(timeline) else math.inf
-        while waiting and times_s[waiting[0][0] + len(waiting[0][1].images) - 1] + FADE_S < known_until_s:
+        while waiting and times_s[waiting[0][0] + len(waiting[0][1].pictures) - 1] + FADE_S < known_until_s:
             yield _with_blend_weights(*waiting.popleft(), reasons, times_s)
 
 
@@ -80,7 +80,7 @@ def _with_blend_weights(
 ) -> Prepared:
     """A batch, whose first frame has number `start`, with its reasons and the weights that they and their neighbors
     give it."""
-    end = start + len(batch.images)
+    end = start + len(batch.pictures)
     first = int(np.searchsorted(times_s, times_s[start] - FADE_S))
     last = min(len(reasons), int(np.searchsorted(times_s, times_s[end - 1] + FADE_S)) + 1)
     accepted = np.array([reason is None for reason in reasons[first:last]])

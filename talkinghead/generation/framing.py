@@ -16,7 +16,7 @@ from talkinghead.face.face_model import PersonFace
 from talkinghead.face.reconstruction import project
 from talkinghead.generation.output_options import Size
 from talkinghead.generation.timeline import Timeline
-from talkinghead.structures import Aspect, ByteArray, Reconstruction
+from talkinghead.structures import Aspect, ByteArray, Coding, Picture, Planes, Reconstruction
 
 HAIR = 0.35
 """Height of the hair above the face model's upper edge, the hairline, as a share of the model's height in the image."""
@@ -72,6 +72,37 @@ class Framing:
             return np.ascontiguousarray(cut)
         method = cv2.INTER_CUBIC if self.enlargement > 1 else cv2.INTER_AREA
         return np.asarray(cv2.resize(cut, (self.width, self.height), interpolation=method), np.uint8)
+
+    def framed(self, picture: Picture) -> Picture:
+        """The part of a picture that is shown, in the output's size; its planes too, unless they change size."""
+        if (self.left, self.top, self.crop_width, self.crop_height) == (0, 0, self.width, self.height):
+            return picture
+        coding = self.coding_of(picture.coding)
+
+        def make_planes() -> Planes:
+            assert picture.planes is not None and coding is not None
+            return self._cut(picture.planes)
+
+        return Picture(lambda: self.applied(picture.image), None if coding is None else make_planes, coding)
+
+    def coding_of(self, coding: Coding | None) -> Coding | None:
+        """Of pictures that are framed, by what they had before; None where they become RGB alone."""
+        if coding is None or (self.crop_width, self.crop_height) != (self.width, self.height):
+            return None
+        rows, columns = coding.step
+        sides = self.top % rows, self.height % rows, self.left % columns, self.width % columns
+        return None if any(sides) else coding
+
+    def _cut(self, planes: Planes) -> Planes:
+        """The part of planes that is shown."""
+        rows, columns = planes.coding.step
+        luma, blue, red = (
+            plane[self.top // down :, self.left // across :][: self.height // down, : self.width // across]
+            for plane, down, across in zip(
+                (planes.luma, *planes.chroma), (1, rows, rows), (1, columns, columns), strict=True
+            )
+        )
+        return Planes(luma, (blue, red), planes.coding)
 
     @property
     def enlargement(self) -> float:

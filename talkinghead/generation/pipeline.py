@@ -54,7 +54,7 @@ from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
 from talkinghead.speech.analysis import analyze
-from talkinghead.structures import ByteArray, FloatArray, Tracks
+from talkinghead.structures import ByteArray, Coding, FloatArray, Picture, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
 from talkinghead.weights.bundled import anchor_folder
@@ -250,7 +250,7 @@ def _writer(output: VideoOutput, performance: Performance, origin: Origin, confi
             track,
         ),
         overwrite=output.overwrite,
-        encoder=encoder_of(config),
+        encoder=replace(encoder_of(config), coding=performance.coding),
     )
 
 
@@ -362,25 +362,34 @@ class Performance:
         """
         crops = self.updater.crops
         for number, frame in enumerate(updated_frames(self.updater, self.timeline, self.expression)):
-            image, alpha = self._finished(int(self.timeline.frames[number]), frame)
+            picture, alpha = self._finished(int(self.timeline.frames[number]), frame)
             if sheet is not None and sheet.wants(number):
                 to_frame = crops.to_frame[self.timeline.frames[number]]
-                shown = image if alpha is None else before_squares(image, alpha)
+                shown = picture.image if alpha is None else before_squares(picture.image, alpha)
                 sheet.add(shown, crop_frame(frame.image, to_frame, crops.size_px))
-            yield replace(frame, image=image, alpha=alpha)
+            yield replace(frame, shown=picture, alpha=alpha)
 
-    def _finished(self, source: int, frame: UpdatedFrame) -> tuple[ByteArray, ByteArray | None]:
-        """Image and alpha of an updated frame, framed, before its background, with what is drawn on it; `source` is its
-        number in the clip."""
+    @property
+    def coding(self) -> Coding | None:
+        """Of the planes that the frames have, unless something is drawn on them; None where all are RGB alone."""
+        return None if self.cutout is not None else self.framing.coding_of(self.timeline.coding)
+
+    def _finished(self, source: int, frame: UpdatedFrame) -> tuple[Picture, ByteArray | None]:
+        """Picture and alpha of an updated frame, number `source` of the clip: framed, before its background, with what
+        is drawn on it."""
         if self.cutout is None:
-            image, alpha = self.framing.applied(frame.image), None
+            picture, alpha = self.framing.framed(frame.picture), None
         else:
             image, alpha = self.cutout.applied(source, frame.image, frame.time_s)
-        if self.subtitles is not None:
-            image = self.subtitles.drawn_on(image, frame.time_s)
+            picture = Picture.of(image)
+        if self.subtitles is not None and self.subtitles.are_shown_at(frame.time_s):
+            picture = Picture.of(self.subtitles.drawn_on(picture.image, frame.time_s))
         if self.label is None:
-            return image, alpha
-        return (self.label.drawn_on(image), None) if alpha is None else self.label.drawn_on_cutout(image, alpha)
+            return picture, alpha
+        if alpha is None:
+            return Picture.of(self.label.drawn_on(picture.image)), None
+        image, alpha = self.label.drawn_on_cutout(picture.image, alpha)
+        return Picture.of(image), alpha
 
 
 def open_anchor(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:

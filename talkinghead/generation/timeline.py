@@ -27,6 +27,7 @@ from talkinghead.structures import (
     UNTREATED,
     BoolArray,
     ClipRange,
+    Coding,
     FaceChoice,
     Frame,
     Loop,
@@ -63,6 +64,8 @@ class Timeline:
     """Which video track of the clip."""
     treatment: PictureTreatment = UNTREATED
     """What reading the clip does to its pictures."""
+    coding: Coding | None = None
+    """Of the clip's planes; None where reading gives RGB alone."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -120,8 +123,7 @@ def plan(
         frames, times_s = _variable_rate_playback(stretch, info.frame_rate, duration_s, may_turn=clip is None)
         frames += span[0]
     if crossing is not None:
-        reconstruction = crossing.extended
-        reasons += [None] * crossing.loop.frames
+        reconstruction, reasons = crossing.extended, [*reasons, *[None] * crossing.loop.frames]
     return Timeline(
         source,
         reconstruction,
@@ -135,6 +137,7 @@ def plan(
         crossing=crossing,
         tracks=tracks,
         treatment=info.treatment,
+        coding=info.coding,
     )
 
 

@@ -23,7 +23,7 @@ from talkinghead.live.session import BATCH
 from talkinghead.live.stored_images import Image, ImageStore, pixels
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.speech.articulation import KnownPhones
-from talkinghead.structures import Audio, ByteArray, FloatArray
+from talkinghead.structures import Audio, ByteArray, FloatArray, Picture
 
 IDLE_BYTES = 192 * 1024 * 1024
 """Most memory for the idle frames of one anchor; those beyond are rendered each time."""
@@ -211,10 +211,10 @@ class ResidentAnchor:
         self, images: Sequence[ByteArray], numbers: NDArray[np.int64], rows: FloatArray
     ) -> Sequence[ByteArray]:
         """Frames with a new mouth, less of it near frames that cannot have one, none where the face is covered."""
-        prepared = self._updater.prepare(images, numbers, rows)
+        prepared = self._updater.prepare([Picture.of(image) for image in images], numbers, rows)
         weights = self._weights[numbers[prepared.usable]] * ~prepared.covered
         weighted = replace(prepared, blend_weights=weights.astype(np.float32))
-        return list(self._updater.paste(*self._updater.render(weighted)))
+        return [picture.image for picture in self._updater.paste(*self._updater.render(weighted))]
 
     def _measure(self) -> float:
         """Frames per second that are rendered in batches of `BATCH`."""

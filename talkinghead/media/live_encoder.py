@@ -12,7 +12,6 @@ from typing import Literal, Self
 import av
 import numpy as np
 from av.codec.codec import UnknownCodecError
-from av.video.reformatter import VideoReformatter
 
 from talkinghead.errors import OutputError
 from talkinghead.media.video_writer import add_video_stream, ticks_hz_for, to_video_frame
@@ -73,7 +72,6 @@ class LiveEncoder:
         """
         self._target, self._format = target, stream
         self._ticks_hz = ticks_hz_for(stream.frame_rate)
-        self._converter = VideoReformatter()
         self._first: int | None = None
         self._samples = 0
         """Of audio that were encoded."""
@@ -127,7 +125,7 @@ class LiveEncoder:
         self._first = number if self._first is None else self._first
         tick = round((number - self._first) * self._ticks_hz / self._format.frame_rate)
         with self._output_errors():
-            frame = to_video_frame(image, self._converter, tick, self._ticks_hz, self._format.frame_rate)
+            frame = to_video_frame(image, tick, self._ticks_hz, self._format.frame_rate)
             self._container.mux(self._video.encode(frame))
             self._fill(samples_before)
             self._encode(audio)

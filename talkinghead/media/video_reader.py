@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from talkinghead.errors import MediaError
@@ -32,9 +32,20 @@ from talkinghead.media.containers import (
 from talkinghead.media.frame_rate import LONGEST_GAP_S, fill_times
 from talkinghead.media.interlacing import Deinterlacer
 from talkinghead.media.pixel_aspect import checked_pixel_aspect, square_size_px
+from talkinghead.media.planes import chroma_siting, coding_of, converter, planes_of, turned, turned_coding
 from talkinghead.media.tone_mapping import ToneMapper
 from talkinghead.media.video_probe import declared_rates, probe_video
-from talkinghead.structures import DEFAULT_TRACKS, ByteArray, Frame, PictureTreatment, Tracks, VideoInfo
+from talkinghead.structures import (
+    DEFAULT_TRACKS,
+    ByteArray,
+    Coding,
+    Frame,
+    Picture,
+    PictureTreatment,
+    Planes,
+    Tracks,
+    VideoInfo,
+)
 
 SEEK_TOLERANCE_S = 1e-4
 """Seconds. Times that differ by no more count as the same: containers round them."""
@@ -69,6 +80,9 @@ def pictures_key(path: Path, tracks: Tracks = DEFAULT_TRACKS) -> str:
 class VideoReader:
     """Iterates once over the frames of a video as a player shows them: upright, in full-range RGB of BT.709, with
     square pixels, whole instead of interlaced, at strictly increasing times from 0.
+
+    Pictures become RGB when that is asked for. Where the decoder's planes are shown as they are, in a sampling that
+    encoders take (`info.coding`), pictures have them as well.
 
     Everything that looks at a video reads it here, so that frame numbers, sizes and colors are the same everywhere;
     `info.treatment` says what was done.
@@ -109,7 +123,7 @@ class VideoReader:
             self._size_px = square_size_px(self._first.width, self._first.height, self._pixel_aspect)
             self._first_is_next = True
             self._orientation = _Orientation(self._first)
-            self._converter = VideoReformatter()
+            self._stored, self._coding = self._codings()
             self.info = self._describe()
         except BaseException:
             self._container.close()
@@ -177,9 +191,9 @@ class VideoReader:
         for frame, time_s in timed:
             for repeated_s in () if before is None else self._fill_times(before[1], time_s):
                 if before is not None and repeated_s >= earliest_s:
-                    yield Frame(image=self._to_image(before[0]), time_s=float(repeated_s))
+                    yield Frame(self._picture(before[0]), float(repeated_s))
             if time_s >= earliest_s:
-                yield Frame(image=self._to_image(frame), time_s=float(time_s))
+                yield Frame(self._picture(frame), float(time_s))
             before = frame, time_s
 
     def _fill_times(self, shown_s: Fraction, next_s: Fraction) -> list[Fraction]:
@@ -222,6 +236,7 @@ class VideoReader:
             duration_s=declared_duration_s(self._container, self._stream),
             has_audio=bool(self._container.streams.audio),
             treatment=self._treatment(),
+            coding=self._coding,
         )
 
     def _treatment(self) -> PictureTreatment:
@@ -243,12 +258,33 @@ class VideoReader:
                 return time_s
         return after_s + step_s
 
+    def _codings(self) -> tuple[Coding | None, Coding | None]:
+        """Of the planes as they are stored, and as they are shown; None where pictures are RGB alone."""
+        first = self._first
+        if self._tone_mapper is not None or self._size_px != (first.width, first.height) or first.format.is_rgb:
+            return None, None
+        primaries, transfer = int(first.color_primaries), int(first.color_trc)
+        fill_in_colors(first)
+        stored = coding_of(first, primaries, transfer, chroma_siting(self._stream))
+        return stored, None if stored is None else self._orientation.upright_coding(stored)
+
+    def _picture(self, frame: VideoFrame) -> Picture:
+        def make_planes() -> Planes:
+            assert self._stored is not None and self._coding is not None
+            return self._orientation.upright_planes(planes_of(frame, self._stored), self._coding)
+
+        # A video may change its size or format on the way.
+        is_alike = (frame.width, frame.height) == self._size_px and frame.format.name == self._first.format.name
+        coding = self._coding if is_alike else None
+        return Picture(lambda: self._to_image(frame), None if coding is None else make_planes, coding)
+
     def _to_image(self, frame: VideoFrame) -> ByteArray:
         """(H, W, 3) uint8 RGB, full range, upright, contiguous."""
         fill_in_colors(frame)
         width, height = self._size_px
         scaled = self._size_px != (frame.width, frame.height)
-        rgb = self._converter.reformat(
+        swscale = converter()
+        rgb = swscale.reformat(
             frame,
             width=width,
             height=height,
@@ -283,8 +319,23 @@ class _Orientation:
 
     def upright(self, image: ByteArray) -> ByteArray:
         """(H, W, 3) as stored -> (H, W, 3), or (W, H, 3) if `transposed`, contiguous."""
-        turned = image.swapaxes(0, 1) if self.transposed else image
-        return np.ascontiguousarray(turned[:: self._step_y, :: self._step_x])
+        flipped = image.swapaxes(0, 1) if self.transposed else image
+        return np.ascontiguousarray(flipped[:: self._step_y, :: self._step_x])
+
+    @property
+    def _is_upright(self) -> bool:
+        """Whether images are stored as they are shown."""
+        return not self.transposed and self._step_x == self._step_y == 1
+
+    def upright_coding(self, coding: Coding) -> Coding | None:
+        """The coding of planes that are turned upright; None where none fits."""
+        steps = self._step_y, self._step_x
+        return coding if self._is_upright else turned_coding(coding, transposed=self.transposed, steps=steps)
+
+    def upright_planes(self, planes: Planes, coding: Coding) -> Planes:
+        """Planes as they are shown; `coding` is what they have then."""
+        steps = self._step_y, self._step_x
+        return planes if self._is_upright else turned(planes, coding, transposed=self.transposed, steps=steps)
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:

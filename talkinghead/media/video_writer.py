@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -15,17 +15,17 @@ import numpy as np
 from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from talkinghead.errors import OutputError
 from talkinghead.files import check_output_path, replacing
 from talkinghead.media.audio_reader import AudioFile
 from talkinghead.media.audio_writer import AudioExcerpt, AudioTrack
-from talkinghead.media.colors import EXACT_COLORS
 from talkinghead.media.formats import FORMATS, AudioCodec, VideoCodec, check_alpha, choose_codecs
+from talkinghead.media.planes import STANDARD, from_image, resampled, to_frame
 from talkinghead.media.text_track import TextTrack, TextTrackWriter
-from talkinghead.structures import ByteArray, Frame, Quality
+from talkinghead.structures import ByteArray, Coding, Frame, Quality
 
 MIN_TICKS_HZ = 90_000
 """Least resolution of the timestamps written."""
@@ -40,7 +40,7 @@ class EncoderSettings:
     crf: int = 18
     """Constant rate factor of libx264, 0 (lossless) to 51 (worst); 18 looks like the source. Other encoders get the
     number of theirs that is as good."""
-    preset: str = "veryfast"
+    preset: str = "superfast"
     """x264's and x265's trade of encoding time against file size: "ultrafast" to "veryslow"."""
     video_codec: VideoCodec = "auto"
     """Of the pictures; see `formats.FORMATS`."""
@@ -48,6 +48,21 @@ class EncoderSettings:
     """Of the audio; see `formats.FORMATS`."""
     has_alpha: bool = False
     """Whether the frames have an alpha channel, which is written: ProRes 4444 in .mov, VP9 in .webm."""
+    coding: Coding | None = None
+    """Of the frames' planes, whose matrix, range and position of chroma are kept; None where frames are RGB alone."""
+    keeps_sampling: bool = False
+    """Whether chroma sampling and depth of the planes are kept too. Otherwise they become 4:2:0 of 8 bits, since most
+    players show nothing else."""
+
+    def stream_coding(self, encoder: str) -> Coding:
+        """What is encoded by an encoder of FFmpeg's, without alpha."""
+        if self.coding is None or self.has_alpha:
+            return STANDARD
+        known = {pixels.name for pixels in av.codec.Codec(encoder, "w").video_formats or ()}
+        if self.keeps_sampling and self.coding.pixels in known:
+            return self.coding
+        chroma_at = self.coding.chroma_at if self.coding.pixels.startswith("yuv420p") else STANDARD.chroma_at
+        return replace(self.coding, pixels=STANDARD.pixels, chroma_at=chroma_at)
 
     @property
     def stream_options(self) -> Mapping[VideoCodec, tuple[str, dict[str, str]]]:
@@ -70,7 +85,7 @@ QUALITIES: Mapping[Quality, EncoderSettings] = MappingProxyType(
     {
         "draft": EncoderSettings(crf=30, preset="superfast"),
         "standard": EncoderSettings(),
-        "high": EncoderSettings(crf=12, preset="medium"),
+        "high": EncoderSettings(crf=10, preset="medium", keeps_sampling=True),
     }
 )
 """Settings for looking at once, for most uses, and for what is edited and encoded again.
@@ -92,7 +107,10 @@ class ContainerMetadata:
 
 
 class VideoWriter:
-    """Context manager that writes frames (yuv420p, BT.709, limited range) and the audio of another file.
+    """Context manager that writes frames and the audio of another file.
+
+    Frames of RGB become 4:2:0, BT.709, limited range. Planes are encoded as they are, with their own matrix and range,
+    where the encoder's settings name their coding.
 
     Frame times are kept, exactly for a constant `frame_rate`, else to within 6 microseconds; in WebM, which counts
     milliseconds, to within half of one. The last frame lasts
@@ -142,7 +160,6 @@ class VideoWriter:
         self._encoder = encoder or EncoderSettings()
         self._ticks_hz = ticks_hz_for(self.frame_rate)
         self._last_tick = -1
-        self._converter = VideoReformatter()
 
     def __enter__(self) -> Self:
         check_output_path(self._path, overwrite=self._overwrite)
@@ -175,25 +192,21 @@ class VideoWriter:
         """Append a frame.
 
         Args:
-            frame: its image is (height, width, 3) uint8 RGB, its time later than that of the frame before it; it has
-                alpha where that is written.
+            frame: of height and width, its time later than that of the frame before it; it has alpha where that is
+                written.
 
         Raises:
             ValueError: the frame has another size or type, or lacks alpha, or its time is not later.
             OutputError: the file cannot be written, such as when the disk is full.
             MediaError: the audio that belongs beside the frame is damaged.
         """
-        if frame.image.shape != (self._height, self._width, 3) or frame.image.dtype != np.uint8:
-            expected = f"({self._height}, {self._width}, 3) uint8"
-            raise ValueError(f"a frame has to be {expected}, not {frame.image.shape} {frame.image.dtype}")
-        if self._encoder.has_alpha and (frame.alpha is None or frame.alpha.shape != frame.image.shape[:2]):
-            raise ValueError("a frame has to have alpha of the size of its image")
         tick = round(frame.time_s * self._ticks_hz)
         if tick <= self._last_tick:
             raise ValueError(f"frame times have to increase from 0 on; {frame.time_s} s is too early")
-        self._last_tick = tick
         with self._output_errors():
-            self._container.mux(self._stream.encode(self._timed(frame, tick)))
+            timed = self._timed(frame, tick)
+            self._last_tick = tick
+            self._container.mux(self._stream.encode(timed))
             if self._audio:
                 self._audio.mux_until(self._container, frame.time_s)
             if self._texts:
@@ -212,8 +225,10 @@ class VideoWriter:
         encoder, settings = self._encoder.stream_options[self._video_codec]
         if self._encoder.has_alpha and self._video_codec != "vp9":
             encoder, settings = "prores_ks", {"profile": "4444", "vendor": "apl0"}
+        self._coding = self._encoder.stream_coding(encoder)
         size, pixels = (self._width, self._height), self._pixel_format
-        self._stream = add_video_stream(container, encoder, size, self.frame_rate, self._ticks_hz, settings, pixels)
+        coding = replace(self._coding, pixels=pixels)
+        self._stream = add_video_stream(container, encoder, size, self.frame_rate, self._ticks_hz, settings, coding)
         if self._audio:
             self._audio.add_to(container)
         if self._texts:
@@ -223,17 +238,37 @@ class VideoWriter:
 
     def _timed(self, frame: Frame, tick: int) -> VideoFrame:
         """A frame as the encoder takes it, at a time."""
+        encoded = self._encodable(frame)
+        set_time(encoded, tick, self._ticks_hz, self.frame_rate)
+        return encoded
+
+    def _encodable(self, frame: Frame) -> VideoFrame:
+        """A frame as the encoder takes it.
+
+        Raises:
+            ValueError: see `write`.
+        """
+        own = self._encoder.coding
+        if own is not None and own == frame.picture.coding and (planes := frame.picture.planes) is not None:
+            if planes.luma.shape != (self._height, self._width):
+                height, width = planes.luma.shape
+                raise ValueError(f"a frame has to be {self._width}x{self._height}, not {width}x{height}")
+            return to_frame(planes) if own.pixels == self._coding.pixels else resampled(planes, self._coding)
         image: ByteArray = frame.image
-        if self._encoder.has_alpha and frame.alpha is not None:
+        if image.shape != (self._height, self._width, 3) or image.dtype != np.uint8:
+            expected = f"({self._height}, {self._width}, 3) uint8"
+            raise ValueError(f"a frame has to be {expected}, not {image.shape} {image.dtype}")
+        if self._encoder.has_alpha:
+            if frame.alpha is None or frame.alpha.shape != image.shape[:2]:
+                raise ValueError("a frame has to have alpha of the size of its image")
             image = np.dstack([image, frame.alpha])
-        pixels = self._pixel_format
-        return to_video_frame(image, self._converter, tick, self._ticks_hz, self.frame_rate, pixels)
+        return from_image(image, self._pixel_format, self._coding)
 
     @property
     def _pixel_format(self) -> str:
         """FFmpeg's name of what is encoded."""
         if not self._encoder.has_alpha:
-            return "yuv420p"
+            return self._coding.pixels
         return "yuva420p" if self._video_codec == "vp9" else "yuva444p10le"
 
     def _finish(self) -> None:
@@ -273,9 +308,9 @@ def add_video_stream(
     frame_rate: Fraction,
     ticks_hz: int,
     settings: Mapping[str, str],
-    pixels: str = "yuv420p",
+    coding: Coding = STANDARD,
 ) -> VideoStream:
-    """Add a stream of video (BT.709, limited range) to a container.
+    """Add a stream of video to a container.
 
     Args:
         container: that is being written, before its header is.
@@ -284,58 +319,43 @@ def add_video_stream(
         frame_rate: frames per second.
         ticks_hz: resolution of the timestamps.
         settings: of the encoder, by name.
-        pixels: FFmpeg's name of the format of its frames.
+        coding: of its frames.
     """
-    # swscale puts chroma between two columns; untagged, decoders take it to lie on the left one, half a pixel off.
-    options = {**settings, "chroma_sample_location": "center"}
+    # Untagged, decoders take chroma to lie on the left one of two columns.
+    options = {**settings, "chroma_sample_location": coding.chroma_at}
     stream = cast(VideoStream, container.add_stream(encoder, rate=frame_rate, options=options))
     if stream.codec_context.codec.canonical_name == "hevc":
         stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players know
     stream.width, stream.height = (side + side % 2 for side in size)
-    stream.pix_fmt = pixels
-    stream.colorspace = Colorspace.ITU709
-    stream.color_range = ColorRange.MPEG
-    stream.color_primaries = ColorPrimaries.BT709
-    stream.color_trc = ColorTrc.BT709
+    stream.pix_fmt = coding.pixels
+    stream.colorspace = coding.matrix
+    stream.color_range = ColorRange.JPEG if coding.is_full_range else ColorRange.MPEG
+    stream.color_primaries = coding.primaries
+    stream.color_trc = coding.transfer
     stream.codec_context.time_base = Fraction(1, ticks_hz)
     # The encoder passes on each frame's duration: without this flag the last frame would have none.
     stream.codec_context.flags |= av.codec.context.Flags.frame_duration
     return stream
 
 
-def to_video_frame(
-    image: ByteArray,
-    converter: VideoReformatter,
-    tick: int,
-    ticks_hz: int,
-    frame_rate: Fraction,
-    pixels: str = "yuv420p",
-) -> VideoFrame:
-    """An image as an even-sized frame at a time.
+def to_video_frame(image: ByteArray, tick: int, ticks_hz: int, frame_rate: Fraction) -> VideoFrame:
+    """An image, (H, W, 3) uint8 RGB, as an even-sized frame of `planes.STANDARD` at a time, see `set_time`."""
+    frame = from_image(image, STANDARD.pixels, STANDARD)
+    set_time(frame, tick, ticks_hz, frame_rate)
+    return frame
+
+
+def set_time(frame: VideoFrame, tick: int, ticks_hz: int, frame_rate: Fraction) -> None:
+    """Set when a frame is shown.
 
     Args:
-        image: (H, W, 3) uint8 RGB, or (H, W, 4) with alpha.
-        converter: the same for all frames of a video.
-        tick, ticks_hz: time of the frame, and resolution of the timestamps.
+        frame: that is changed.
+        tick, ticks_hz: its time, and resolution of the timestamps.
         frame_rate: frames per second, which is how long the frame lasts.
-        pixels: FFmpeg's name of the format of the frame.
     """
-    height, width = image.shape[:2]
-    if width % 2 or height % 2:
-        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    frame = converter.reformat(
-        VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgba" if image.shape[2] == 4 else "rgb24"),
-        format=pixels,
-        src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
-        dst_colorspace=Colorspace.ITU709,
-        interpolation=EXACT_COLORS,
-        threads=1,  # at these sizes swscale's own threads cost more than they save
-    )
     frame.pts = tick
     frame.time_base = Fraction(1, ticks_hz)
     frame.duration = round(ticks_hz / frame_rate)
-    return frame
 
 
 def ticks_hz_for(frame_rate: Fraction) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
+from talkinghead.network.composition import can_be_fused, channels_last, local_images
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
 from talkinghead.network.texture_decoder import TextureDecoder
 from talkinghead.network.texture_map_generator import TextureMapGenerator
@@ -37,6 +39,9 @@ class LocalImageGenerator(nn.Module):
         """
         texture = self.texture_map(coefficients.expression)  # (C, h, w) + (B, C, h', w')
         rendered = self.renderer(texture, self.modeller(coefficients), filled, hole)  # (B, C + 5, H, W)
+        if can_be_fused(rendered, self.decoder.leave.weight):
+            blocks = channels_last(self.decoder.blocks(rendered))  # (B, H / 2, W / 2, 12)
+            return torch.from_numpy(local_images(blocks, channels_last(rendered)))
         image: Tensor = self.decoder(rendered)  # (B, 3, H, W)
         # The first three channels of the texture are colors: the static detail of the skin bypasses the decoder.
         return image.float() + rendered[:, :3]

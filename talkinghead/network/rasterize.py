@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numba
@@ -30,22 +28,6 @@ if TYPE_CHECKING:
 
 Backend = Literal["numba", "pytorch3d"]
 """Implementation of the rasterizer."""
-
-
-@dataclass(frozen=True)
-class Compilation:
-    """What numba has compiled of this module in this process, and where it keeps that."""
-
-    compiled: int
-    """Kernels that were not found in the folder."""
-    folder: Path
-    """With compiled kernels for later processes."""
-
-
-def compilation() -> Compilation:
-    """What has been compiled so far."""
-    found = [kernel.stats for kernel in (_rasterize_numba, _draw_textured)]
-    return Compilation(sum(sum(stats.cache_misses.values()) for stats in found), Path(str(found[0].cache_path)))
 
 
 @functools.cache
@@ -244,3 +226,7 @@ def _rasterize_pytorch3d(
     corners = attributes[triangles].repeat(len(vertices), 1, 1)
     values = interpolate_face_attributes(index, barycentric, corners)[..., 0, :].permute(0, 3, 1, 2)
     return values, (index[..., 0] >= 0).unsqueeze(1).to(vertices.dtype)
+
+
+KERNELS = (_rasterize_numba, _draw_textured)
+"""What numba compiles."""

@@ -30,6 +30,11 @@ class TextureDecoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Decode (B, in_channels, H, W), H and W multiples of 16 -> (B, 3, H, W), nominally in [0, 1]."""
+        # 12 channels at half resolution are 3 at full. The output starts at mid gray.
+        return functional.pixel_shuffle(self.blocks(image), 2) + 0.5
+
+    def blocks(self, image: Tensor) -> Tensor:
+        """The same as (B, 12, H / 2, W / 2): three colors of each square of four pixels, less mid gray."""
         x = self.first(self.enter(image))  # (B, widths[0], H / 2, W / 2)
         levels = [x]
         for down in self.down:
@@ -39,8 +44,8 @@ class TextureDecoder(nn.Module):
             skip = levels.pop()
             # Nearest-neighbor upsampling, then convolutions: no checkerboard, as transposed convolutions leave.
             x = up(torch.cat([functional.interpolate(x, size=skip.shape[-2:], mode="nearest"), skip], dim=1))
-        # 12 channels at half resolution are 3 at full. The output starts at mid gray.
-        return functional.pixel_shuffle(self.leave(x), 2) + 0.5
+        decoded: Tensor = self.leave(x)
+        return decoded
 
 
 def _conv(a: int, b: int, stride: int = 1) -> nn.Sequential:
