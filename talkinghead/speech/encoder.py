@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from talkinghead.errors import ModelUnavailableError, SpeechTooShortError
+from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
 from talkinghead.speech.adapters import attention_reach, hidden_states
 from talkinghead.speech.audio_window import AudioWindow, at_encoder_rate
 from talkinghead.speech.conformer import Conformer
@@ -30,6 +30,7 @@ from talkinghead.speech.encoder_files import (
 )
 from talkinghead.speech.front_ends import RATE_HZ, FrontEnd
 from talkinghead.speech.loudness import Level, measure_level
+from talkinghead.speech.stream_weights import StreamWeights, find_stream_weights
 from talkinghead.structures import FloatArray, Recording
 
 if TYPE_CHECKING:
@@ -77,7 +78,14 @@ class Piece:
 class SpeechEncoder:
     """A speech encoder: a model of the wav2vec2 family and its front end."""
 
-    def __init__(self, model: PreTrainedModel | Conformer, front_end: FrontEnd, name: str, sha256: str) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel | Conformer,
+        front_end: FrontEnd,
+        name: str,
+        sha256: str,
+        stream_weights: StreamWeights | None = None,
+    ) -> None:
         """Wrap a loaded model.
 
         Args:
@@ -85,6 +93,7 @@ class SpeechEncoder:
             front_end: of the model.
             name: of the folder, or on the hub.
             sha256: one hash over configuration, front end and weights.
+            stream_weights: what the weights become in streams, where that is known.
 
         Raises:
             ModelUnavailableError: the configuration's attention reach does not fit the model.
@@ -93,6 +102,7 @@ class SpeechEncoder:
         self.front_end = front_end
         self.name = name
         self.sha256 = sha256
+        self.stream_weights = stream_weights
         self.rate_hz = RATE_HZ / front_end.hop
         self.first_s = front_end.center / RATE_HZ
         """Time in the recording of the center of feature frame 0, seconds."""
@@ -111,6 +121,7 @@ class SpeechEncoder:
 
         Raises:
             ModelUnavailableError: there is no such folder, or it does not hold a usable model of the family.
+            CheckpointError: its weights for streams are damaged, or another encoder's.
         """
         path = local_folder(str(folder))
         check_layout(path)
@@ -118,9 +129,10 @@ class SpeechEncoder:
         try:
             model, front_end = load_model(path)
             cast(nn.Module, model).to(device)
-            encoder = cls(model, front_end, name, encoder_sha256(path))
+            sha256 = encoder_sha256(path)
+            encoder = cls(model, front_end, name, sha256, find_stream_weights(path, sha256))
             encoder._check_outputs()
-        except ModelUnavailableError:
+        except (ModelUnavailableError, CheckpointError):
             raise
         except Exception as error:  # an unexpected configuration can raise anything anywhere in transformers
             raise ModelUnavailableError(

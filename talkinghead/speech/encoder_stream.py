@@ -2,15 +2,19 @@
 
 A feature frame is final once the look-ahead after it has arrived; the newer ones are provisional, as the audio that
 they need has not arrived completely. At every step the provisional frames are encoded again. For conformers with a
-limited attention reach, as the default encoder is, most frames before them are not: the keys, values and inputs of the
-causal convolutions that later frames need are kept. Other encoders encode their last seconds at every step.
+limited attention reach, as the default encoder is, final frames are not: the keys, values and inputs of the causal
+convolutions that later frames need are kept. Other encoders encode their last seconds at every step.
+
+The future that an encoder was trained with is missing in streams. An encoder may have changes of its weights that make
+up for most of that (`talkinghead.speech.stream_weights`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -19,20 +23,19 @@ from torch.nn import functional
 
 from talkinghead.errors import ModelUnavailableError
 from talkinghead.speech.adapters import attention_reach, hidden_states
+from talkinghead.speech.conformer import Conformer, ConformerLayer
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
+from talkinghead.speech.log_mel_stream import LogMelStream
+from talkinghead.speech.stream_weights import StreamWeights
 from talkinghead.structures import FloatArray
 
 CONTEXT_S = 3.0
 """Audio before the provisional frames that an encoder without kept states encodes again, seconds."""
-REFRESH_FRAMES = 16
-"""Number of frames by which a frame is final when it is encoded for the last time."""
-THINNING, THICKNESS = 4, 2
-"""Of each so many provisional frames, so many are encoded again at a step."""
+LONGEST_TUNED = 2.0
+"""Weights for streams are used up to so many times the look-ahead that they were trained for."""
 SPARE_FRAMES = 128
 """Rows by which a buffer is longer than needed, so that it is seldom shifted."""
-FRONT_END_FRAMES = 2
-"""Feature frames before the first requested one that the front end's windows reach into."""
 
 Pointwise = Callable[[Tensor], Tensor]
 """A linear map of every frame: (S, A) -> (S, B)."""
@@ -147,68 +150,97 @@ class _WindowStream:
 
 
 class _ConformerStream:
-    """Encodes, at every step, the frames whose features change most, with kept states of the others.
+    """Encodes, at every step, the frames that are not final, with kept states of those that are.
 
-    These are new frames, those that become final, some of the provisional ones, and frames that have been final for
-    some time: the states that are kept of them in the end are those of a longer look-ahead.
+    What a layer needs of a final frame are its key, value and input of the causal convolution, as they were in the step
+    that made the frame final.
     """
 
     def __init__(
         self, encoder: SpeechEncoder, layers: tuple[int, ...], look_ahead_s: float, *, quantized: bool
     ) -> None:
+        front_end = cast(LogMelFrontEnd, encoder.front_end)
         self._encoder, self._layers = encoder, layers
-        self._tail = _AudioTail(encoder, look_ahead_s, REFRESH_FRAMES + FRONT_END_FRAMES)
-        model: Any = encoder.model
-        reaches = attention_reach(encoder.model) or ()
-        self._blocks = [
-            _ConformerLayer(layer, reach, quantized=quantized)
-            for layer, reach in zip(model.encoder.layers[: max(layers)], reaches, strict=False)
-        ]
-        self._states = _KeptStates(len(self._blocks), self._blocks[0].taps, max(reaches), model.device)
-        self._refreshed = self._encoded = 0
-        """Numbers of frames that are not encoded again, and that have been encoded."""
-        self._features = torch.zeros(0, len(layers), encoder.width, device=model.device)
-        """Newest features of the frames that are not final."""
+        self._look_ahead = round((look_ahead_s + encoder.first_s) * RATE_HZ)
+        self._hop, self._arrived, self._final = front_end.hop, 0, 0
+        self._spectra = LogMelStream(front_end)
+        self._network = _network(encoder, _fits(encoder.stream_weights, look_ahead_s), quantized=quantized)
+        self._states = _KeptStates(self._network.blocks[: max(layers)], encoder.model.device)
 
     @torch.inference_mode()
     def push(self, samples: FloatArray, gain: float, *, is_end: bool = False) -> StreamedFeatures:
-        model: Any = self._encoder.model
-        tail = self._tail
-        count, begin, first = tail.push(samples), tail.first, tail.final
-        if count == first:
+        spectra, first = self._spectra, self._final
+        self._arrived += len(samples)
+        spectra.push(samples)
+        if spectra.count == first:
             return _no_features(self._encoder, self._layers, first)
-        inputs = tail.inputs(gain, model.device)[0]
-        final = tail.advance(is_end)
-        refreshed = max(0, final - REFRESH_FRAMES) if not is_end else self._refreshed
-        provisional = torch.arange(first, count, device=inputs.device)
-        chosen = (provisional < final) | (provisional >= self._encoded) | ((count - provisional) % THINNING < THICKNESS)
-        again = torch.arange(self._refreshed, min(refreshed, first), device=inputs.device)
-        frames = torch.cat([again, provisional[chosen]])
-        states = [model.feature_projection(inputs[None, frames - begin])[0][0]]
-        self._states.begin(frames, count)
-        for number, block in enumerate(self._blocks):
+        awaited = min((self._arrived - self._look_ahead) // self._hop + 1, spectra.count)
+        self._final = spectra.count if is_end else max(first, awaited)
+        states = [self._network.enter(spectra.frames(first, gain).to(self._states.device))]
+        self._states.begin(first, spectra.count)
+        for number, block in enumerate(self._network.blocks[: max(self._layers)]):
             states.append(block(states[-1], self._states, number))
-        newest = _finite(torch.stack([states[layer][len(again) :] for layer in self._layers], 1), self._encoder)
-        values = torch.cat([self._features, newest.new_zeros(count - first - len(self._features), *newest.shape[1:])])
-        values[provisional[chosen] - first] = newest
-        self._features, self._refreshed, self._encoded = values[final - first :], refreshed, count
-        return StreamedFeatures(values, first, final)
+        values = torch.stack([states[layer] for layer in self._layers], 1)
+        return StreamedFeatures(_finite(values, self._encoder), first, self._final)
 
 
-class _ConformerLayer:
-    """A conformer layer of Wav2Vec2Bert that keeps what other frames need of each one: key, value, convolved input."""
+class _Network:
+    """A conformer's weights as streams use them; shared by all streams of an encoder."""
 
-    def __init__(self, layer: Any, reach: int, *, quantized: bool) -> None:
-        """Args: the layer of transformers; feature frames on either side that it attends to; 8-bit weights."""
+    def __init__(self, model: Conformer, weights: StreamWeights | None, *, quantized: bool) -> None:
+        """Args: the model; what its weights become in streams; whether they are rounded to 8 bits."""
+        changed = model if weights is None else cast(Conformer, weights.applied(model))
+        reaches = attention_reach(changed) or ()
+        layers = [cast(ConformerLayer, layer) for layer in changed.encoder.layers]
+        self._projection = changed.feature_projection
+        self._edge = None if weights is None else weights.edge.flip(0).to(model.device)
+        self.blocks = [_Block(*pair, quantized=quantized) for pair in zip(layers, reaches, strict=True)]
+
+    def enter(self, frames: Tensor) -> Tensor:
+        """Input of the first layer: the newest frames, (S, width) -> (S, D)."""
+        hidden: Tensor = self._projection(frames)[0]
+        if self._edge is None:
+            return hidden
+        rows = min(len(hidden), len(self._edge))
+        hidden[-rows:] += self._edge[-rows:]
+        return hidden
+
+
+_networks: WeakKeyDictionary[SpeechEncoder, dict[tuple[bool, bool], _Network]] = WeakKeyDictionary()
+
+
+def _network(encoder: SpeechEncoder, weights: StreamWeights | None, *, quantized: bool) -> _Network:
+    """The encoder's network for streams, prepared once."""
+    prepared = _networks.setdefault(encoder, {})
+    kind = (weights is None, quantized)
+    if kind not in prepared:
+        prepared[kind] = _Network(cast(Conformer, encoder.model), weights, quantized=quantized)
+    return prepared[kind]
+
+
+def _fits(weights: StreamWeights | None, look_ahead_s: float) -> StreamWeights | None:
+    """Weights for streams, where they were trained for about this look-ahead."""
+    return weights if weights is not None and look_ahead_s <= LONGEST_TUNED * weights.look_ahead_s else None
+
+
+class _Block:
+    """A conformer layer that keeps what later frames need of each one: key, value, input of the convolution."""
+
+    def __init__(self, layer: ConformerLayer, reach: int, *, quantized: bool) -> None:
+        """Args: the layer; feature frames on either side that it attends to; 8-bit weights."""
         attention, convolution = layer.self_attn, layer.conv_module
-        self._layer, self._reach, self._heads = layer, reach, attention.num_heads
 
-        def pointwise(*modules: nn.Linear | nn.Conv1d) -> Pointwise:
-            return _pointwise(modules, quantized=quantized)
+        def pointwise(*modules: nn.Linear | nn.Conv1d, scales: tuple[float, ...] = (1.0,)) -> Pointwise:
+            return _pointwise(modules, scales * (len(modules) // len(scales)), quantized=quantized)
 
-        self._ffn1 = (pointwise(layer.ffn1.intermediate_dense), pointwise(layer.ffn1.output_dense))
-        self._ffn2 = (pointwise(layer.ffn2.intermediate_dense), pointwise(layer.ffn2.output_dense))
-        self._query_key_value = pointwise(attention.linear_q, attention.linear_k, attention.linear_v)
+        self._layer, self.reach = layer, reach
+        # Half of what the feed-forward parts give is added.
+        self._ffn1 = (pointwise(layer.ffn1.intermediate_dense), pointwise(layer.ffn1.output_dense, scales=(0.5,)))
+        self._ffn2 = (pointwise(layer.ffn2.intermediate_dense), pointwise(layer.ffn2.output_dense, scales=(0.5,)))
+        width = attention.linear_q.out_features
+        self.heads, self.head_width = attention.num_heads, width // attention.num_heads
+        scales = (self.head_width**-0.5, 1.0, 1.0)
+        self._query_key_value = pointwise(attention.linear_q, attention.linear_k, attention.linear_v, scales=scales)
         self._leave_attention = pointwise(attention.linear_out)
         self._enter_convolution = pointwise(convolution.pointwise_conv1)
         self._leave_convolution = pointwise(convolution.pointwise_conv2)
@@ -224,103 +256,96 @@ class _ConformerLayer:
             states: what is kept of all layers.
             number: of this layer, from 0 on.
         """
-        layer = self._layer
-        hidden = torch.add(hidden, self._feed_forward(layer.ffn1_layer_norm(hidden), self._ffn1), alpha=0.5)
-        hidden = hidden + self._attend(layer.self_attn_layer_norm(hidden), states, number)
-        hidden = hidden + self._convolve(layer.conv_module.layer_norm(hidden), states, number)
-        hidden = torch.add(hidden, self._feed_forward(layer.ffn2_layer_norm(hidden), self._ffn2), alpha=0.5)
-        outputs: Tensor = layer.final_layer_norm(hidden)
-        return outputs
-
-    def _feed_forward(self, hidden: Tensor, maps: tuple[Pointwise, Pointwise]) -> Tensor:
-        """(S, D) -> (S, D)."""
-        return maps[1](self._layer.ffn1.intermediate_act_fn(maps[0](hidden)))
+        layer, act = self._layer, self._layer.ffn1.intermediate_act_fn
+        hidden = hidden + self._ffn1[1](act(self._ffn1[0](_norm(hidden, layer.ffn1_layer_norm))))
+        hidden += self._attend(_norm(hidden, layer.self_attn_layer_norm), states, number)
+        hidden += self._convolve(_norm(hidden, layer.conv_module.layer_norm), states, number)
+        hidden += self._ffn2[1](act(self._ffn2[0](_norm(hidden, layer.ffn2_layer_norm))))
+        return _norm(hidden, layer.final_layer_norm)
 
     def _attend(self, hidden: Tensor, states: _KeptStates, number: int) -> Tensor:
         """Attend to all kept frames within reach: (S, D) -> (S, D)."""
-        width = hidden.shape[1]
-        mixed = self._query_key_value(hidden)
-        states.keys_values[number].index_copy_(0, states.index, mixed[:, width:])
-        within, beyond = states.within(self._reach)
-        keys_values = states.keys_values[number, within]
-
-        def by_head(rows: Tensor) -> Tensor:
-            return rows.unflatten(1, (self._heads, -1)).transpose(0, 1)  # (heads, S, D / heads)
-
+        mixed = self._query_key_value(hidden).view(len(hidden), 3, self.heads, self.head_width).permute(1, 2, 0, 3)
+        states.keys_values[number][:, :, states.rows] = mixed[1:]
+        within, beyond = states.within(self.reach)
+        keys, values = states.keys_values[number][:, :, within]
         # Written out, this takes half the time of torch's fused attention for so few frames.
-        query, key, value = by_head(mixed[:, :width]), by_head(keys_values[:, :width]), by_head(keys_values[:, width:])
-        scores = torch.bmm(query * query.shape[2] ** -0.5, key.transpose(1, 2)).masked_fill_(beyond, -torch.inf)
-        attended = torch.bmm(scores.softmax(2), value)
-        return self._leave_attention(attended.transpose(0, 1).flatten(1))
+        scores = torch.baddbmm(beyond, mixed[0], keys.transpose(1, 2))
+        attended = torch.bmm(scores.softmax(2), values)  # (heads, S, D / heads)
+        return self._leave_attention(attended.transpose(0, 1).reshape(hidden.shape))
 
     def _convolve(self, hidden: Tensor, states: _KeptStates, number: int) -> Tensor:
         """The causal convolution module behind its norm: (S, D) -> (S, D)."""
-        module = self._layer.conv_module
-        states.gated[number].index_copy_(0, states.index, functional.glu(self._enter_convolution(hidden), 1))
-        before = states.gated[number].index_select(0, states.convolved)
-        mixed = (before.view(-1, *self.taps.shape) * self.taps).sum(1)  # (S, kernel, D) -> (S, D)
-        return self._leave_convolution(module.activation(module.depthwise_layer_norm(mixed)))
+        module, gated = self._layer.conv_module, states.gated[number]
+        (kernel, width), rows = self.taps.shape, states.rows
+        gated[rows] = functional.glu(self._enter_convolution(hidden), 1)
+        spans = gated[rows.start - kernel + 1 : rows.stop].as_strided((len(hidden), kernel, width), (width, width, 1))
+        mixed = _norm((spans * self.taps).sum(1), module.depthwise_layer_norm)
+        return self._leave_convolution(module.activation(mixed))
 
 
 class _KeptStates:
     """What the layers need of each of the newest frames: one row a frame, shifted now and then to make room."""
 
-    def __init__(self, layers: int, taps: Tensor, reach: int, device: torch.device) -> None:
-        """Args: number of layers; (kernel, D) of their convolutions; the longest reach of attention, frames; device."""
-        kernel, width = taps.shape
-        self._kept = max(reach, kernel - 1)
-        self._back = torch.arange(1 - kernel, 1, device=device)
+    def __init__(self, blocks: Sequence[_Block], device: torch.device) -> None:
+        """Args: the layers; where they run."""
+        kernel, width = blocks[0].taps.shape
+        self.device = device
+        self._kept = max(kernel - 1, *(block.reach for block in blocks))
         # Rows of 0 stand before the first frame, as padding of the convolutions; attention leaves them out.
         self._first = 1 - kernel
-        self.keys_values = taps.new_zeros(layers, kernel - 1, 2 * width)
-        """(layers, N, 2 D) keys and values."""
-        self.gated = taps.new_zeros(layers, kernel - 1, width)
+        heads, head_width = blocks[0].heads, blocks[0].head_width
+        self.keys_values = torch.zeros(len(blocks), 2, heads, kernel - 1, head_width, device=device)
+        """(layers, 2, heads, N, D / heads)"""
+        self.gated = torch.zeros(len(blocks), kernel - 1, width, device=device)
         """(layers, N, D) inputs of the convolutions."""
-        self.index = self.convolved = torch.zeros(0, dtype=torch.long, device=device)
-        """(S,) rows of the frames of the step, and (S * kernel,) those that are convolved for each."""
-        self._earliest = self._count = 0
-        self._within: dict[int, tuple[slice, Tensor]] = {}
+        self.rows = slice(0)
+        """Rows of the frames of the step."""
+        self._masks: dict[tuple[int, ...], Tensor] = {}
 
-    def begin(self, frames: Tensor, count: int) -> None:
-        """Prepare a step.
-
-        Args:
-            frames: (S,) numbers of the frames that are encoded; none of a later step is smaller than the first.
-            count: number of frames of the stream so far.
-        """
-        earliest = int(frames[0])
+    def begin(self, first: int, count: int) -> None:
+        """Prepare a step that encodes the frames from `first` to `count`; neither is ever smaller later."""
         if count - self._first > self.gated.shape[1]:
-            dropped = max(0, earliest - self._kept - self._first)
+            dropped = max(0, first - self._kept - self._first)
             self._first += dropped
             added = count - self._first + SPARE_FRAMES - (self.gated.shape[1] - dropped)
-            self.keys_values = functional.pad(self.keys_values[:, dropped:], (0, 0, 0, added))
+            self.keys_values = functional.pad(self.keys_values[:, :, :, dropped:], (0, 0, 0, added))
             self.gated = functional.pad(self.gated[:, dropped:], (0, 0, 0, added))
-        self.index = frames - self._first
-        self.convolved = (self.index[:, None] + self._back).flatten()
-        self._earliest, self._count = earliest - self._first, count - self._first
-        self._within = {}
+        self.rows = slice(first - self._first, count - self._first)
 
     def within(self, reach: int) -> tuple[slice, Tensor]:
-        """Rows that the frames of the step may attend to, and (S, rows) whether each is beyond a frame's reach."""
-        if reach not in self._within:
-            rows = slice(max(self._earliest - reach, -self._first, 0), self._count)
-            distance = torch.arange(rows.start, rows.stop, device=self.index.device) - self.index[:, None]
-            self._within[reach] = rows, distance.abs_() > reach
-        return self._within[reach]
+        """Rows that the frames of the step may attend to, and (1, S, rows) -inf where beyond a frame's reach, else 0."""
+        rows = self.rows
+        attended = slice(max(rows.start - reach, -self._first, 0), rows.stop)
+        kind = (reach, rows.start - attended.start, rows.stop - rows.start)  # the same at most steps
+        if kind not in self._masks:
+            self._masks = {known: mask for known, mask in self._masks.items() if known[0] != reach}
+            row = torch.arange(attended.start, rows.stop, device=self.device)
+            distance = (row - row[kind[1] :, None]).abs_()
+            self._masks[kind] = torch.zeros(distance.shape, device=self.device).masked_fill_(distance > reach, -torch.inf)[None]
+        return attended, self._masks[kind]
 
 
-def _pointwise(modules: tuple[nn.Linear | nn.Conv1d, ...], *, quantized: bool) -> Pointwise:
-    """The maps of linear modules or convolutions of kernel 1, side by side as one."""
-    weight = torch.cat([module.weight.detach().flatten(1) for module in modules])
-    biases = [module.bias.detach() for module in modules if module.bias is not None]
+def _norm(hidden: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """A layer norm without the module's overhead."""
+    return torch.layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+def _pointwise(
+    modules: tuple[nn.Linear | nn.Conv1d, ...], scales: tuple[float, ...], *, quantized: bool
+) -> Pointwise:
+    """The maps of linear modules or convolutions of kernel 1, side by side as one, each with a factor."""
+    factors = list(zip(modules, scales, strict=True))
+    weight = torch.cat([module.weight.detach().flatten(1) * factor for module, factor in factors])
+    biases = [module.bias.detach() * factor for module, factor in factors if module.bias is not None]
     bias = torch.cat(biases) if biases else None
     if not quantized:
         transposed = weight.T.contiguous()
         zero = weight.new_zeros(())
         return lambda frames: torch.addmm(zero if bias is None else bias, frames, transposed)
     # One scale for each output; the inputs get one scale at each call.
-    scales = (weight.abs().amax(1).double() / 127).clamp(min=1e-12)
-    rounded = torch.quantize_per_channel(weight.float(), scales, torch.zeros(len(weight)).long(), 0, torch.qint8)
+    steps = (weight.abs().amax(1).double() / 127).clamp(min=1e-12)
+    rounded = torch.quantize_per_channel(weight.float(), steps, torch.zeros(len(weight)).long(), 0, torch.qint8)
     packed = torch.ops.quantized.linear_prepack(rounded, bias)
     # A reduced range of the inputs keeps sums of products from overflowing on processors without VNNI.
     multiply = torch.ops.quantized.linear_dynamic.default

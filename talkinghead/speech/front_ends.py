@@ -80,6 +80,15 @@ class LogMelFrontEnd:
         power = self._filters.to(device) @ spectrum.abs().square()  # (B, mels, spectra)
         return (power.clamp(min=1e-10).log10().clamp(min=self.floor)[..., : samples.shape[-1] // self.hop * 2] + 4) / 4
 
+    def mel_power(self, pieces: Tensor) -> Tensor:
+        """Mel power of pieces of a waveform, a window long each: (n, window) -> (n, mels)."""
+        spectrum = torch.fft.rfft(pieces * self._window.to(pieces.device))
+        return spectrum.abs().square() @ self._filters.to(pieces.device).T
+
+    def scaled(self, log_power: Tensor) -> Tensor:
+        """What `spectra_of` makes of log10 of the mel power: the same shape."""
+        return (log_power.clamp(min=self.floor) + 4) / 4
+
     def stacked(self, spectra: Tensor) -> Tensor:
         """Stack neighboring spectra to feature frames: (B, mels, 2 S) -> (B, S, width)."""
         # Frame i takes spectra 2 i - 2 to 2 i + 2; the first and the last spectrum are repeated beyond the ends.
