@@ -269,19 +269,30 @@ def _lasting(probability: FloatArray, config: VoiceActivityConfig) -> BoolArray:
     """Steps of speech by hysteresis: runs above the lower threshold that reach the upper one; (steps,) bool."""
     possible = probability >= config.end_probability
     run = np.cumsum(np.diff(possible, prepend=False))  # number of the run of equal values that a step belongs to
-    return possible & np.isin(run, run[probability >= config.begin_probability])
+    reaches = np.zeros(len(probability) + 1, bool)
+    reaches[run[probability >= config.begin_probability]] = True
+    return possible & reaches[run]
 
 
 def _audible(level_db: NDArray[np.float64], detected: BoolArray, config: VoiceActivityConfig) -> BoolArray:
     """Hops of speech: detected ones that are not silent, and audible ones next to detected ones; (hops,) bool."""
     near = _spread(detected, config.reach_before_ms, config.reach_after_ms)
     # Speech and noise are both represented by nearly their loudest hops, since either is interrupted by silence.
-    speech_db = float(np.quantile(level_db[detected], 0.9))
-    noise_db = float(np.quantile(level_db[~near], 0.9)) if (~near).any() else QUIETEST_DB
+    speech_db = _nearly_loudest(level_db[detected])
+    noise_db = _nearly_loudest(level_db[~near]) if not near.all() else QUIETEST_DB
     least_db = max(speech_db - config.below_speech_db, QUIETEST_DB)
     audible_db = max(least_db, noise_db + config.above_noise_db)
     # The noise level is no criterion for detected speech, which may be quieter than noise elsewhere.
     return (detected & (level_db > least_db)) | (near & (level_db > audible_db))
+
+
+def _nearly_loudest(level_db: NDArray[np.float64]) -> float:
+    """The quantile 0.9 of (n,) levels: `np.quantile` in a third of its time, which matters for each step of a stream."""
+    place = 0.9 * (len(level_db) - 1)
+    below = int(place)
+    low, high = np.partition(level_db, (below, min(below + 1, len(level_db) - 1)))[[below, min(below + 1, len(level_db) - 1)]]
+    share = place - below
+    return float(high - (high - low) * (1 - share)) if share >= 0.5 else float(low + (high - low) * share)
 
 
 def _spread(active: BoolArray, before_ms: float, after_ms: float) -> BoolArray:
@@ -366,30 +377,41 @@ class _LevelMeter:
 
     def __init__(self) -> None:
         self._blocks = _Blocks(HOP)
-        self._powers: list[NDArray[np.float64]] = []
+        self._power = np.zeros(0)
+        """Power of the newest hops, from the one before the first whose level is not final."""
+        self._level_db = np.zeros(0)
+        """Levels of the hops before the newest one; that is averaged with the next."""
+        self._passed = 0
+        """Number of hops before those of `_power`."""
+        self._dropped = 0
 
     def push(self, samples: FloatArray) -> None:
         """Take the next samples, (N,) float32."""
-        self._powers.append(self._blocks.push(samples).var(1, dtype=np.float64))
+        self._power = np.concatenate([self._power, self._blocks.push(samples).var(1, dtype=np.float64)])
 
     def finish(self) -> NDArray[np.float64]:
         """Levels of the whole recording: (hops,) float64, dB."""
-        self._powers.append(self._blocks.finish().var(1, dtype=np.float64))
+        self._power = np.concatenate([self._power, self._blocks.finish().var(1, dtype=np.float64)])
         return self.so_far()
 
     def drop(self, hops: int) -> None:
         """Drop the first hops of those that `so_far` has given."""
-        self._powers = [self._powers[0][hops:]]
+        self._level_db, self._dropped = self._level_db[hops:], self._dropped + hops
 
     def so_far(self) -> NDArray[np.float64]:
         """Levels of all complete hops that were not dropped: (hops,) float64, dB."""
-        power = np.concatenate([np.zeros(0), *self._powers])
-        self._powers = [power]
+        power, side = self._power, WINDOW_HOPS // 2
         if not len(power):
             return power
         # Averaged over neighboring hops, whose ends are repeated; the added power keeps the logarithm finite.
-        smooth = np.convolve(np.pad(power, WINDOW_HOPS // 2, mode="edge"), np.ones(WINDOW_HOPS) / WINDOW_HOPS, "valid")
-        return np.asarray(10 * np.log10(smooth + 10 ** (QUIETEST_DB / 10)))
+        smooth = np.convolve(np.pad(power, side, mode="edge"), np.ones(WINDOW_HOPS) / WINDOW_HOPS, "valid")
+        newest_db = 10 * np.log10(smooth + 10 ** (QUIETEST_DB / 10))
+        known = self._passed + len(power) - side  # hops whose neighbors are known
+        before = self._dropped + len(self._level_db)
+        self._level_db = np.concatenate([self._level_db, newest_db[before - self._passed : known - self._passed]])
+        done = max(0, known - side - self._passed)
+        self._power, self._passed = power[done:], self._passed + done
+        return np.asarray(np.concatenate([self._level_db, newest_db[len(newest_db) - side :]]))
 
 
 @functools.cache
