@@ -2,6 +2,7 @@
 
     python -m talkinghead.training.speech encoder FOLDER... --teacher model.bin -o checkpoints/speech_encoder
     python -m talkinghead.training.speech predictor CLIPS.tsv -o checkpoints/expression_predictor.safetensors
+    python -m talkinghead.training.speech streaming FOLDER... -o checkpoints/speech_encoder/streaming.safetensors
 
 The second one, with `--encoder`, also trains a predictor for any other encoder of the wav2vec2 family.
 """
@@ -24,10 +25,12 @@ from talkinghead.files import sha256_of
 from talkinghead.options.command_group import CommandGroup
 from talkinghead.speech.articulation import FEATURES
 from talkinghead.speech.encoder import SpeechEncoder
+from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.predictor import PredictorConfig
+from talkinghead.speech.stream_weights import save_stream_weights
 from talkinghead.text_to_speech import join, speak
 from talkinghead.training.speech.augmentation import find_recordings
-from talkinghead.training.speech.clips import prepare_clip, read_clip_list
+from talkinghead.training.speech.clips import prepare_clip, read_clip_list, shape_map
 from talkinghead.training.speech.encoder import EncoderTrainer
 from talkinghead.training.speech.feature_extractors import chosen_layers
 from talkinghead.training.speech.leave_one_out import Score, leave_one_out
@@ -35,6 +38,7 @@ from talkinghead.training.speech.phoneme_recognizer import PhonemeRecognizer
 from talkinghead.training.speech.predictor import train_predictor
 from talkinghead.training.speech.predictor_config import PredictorTrainingConfig
 from talkinghead.training.speech.pseudo_labels import UnlabeledSpeech, prepare_pseudo_labeler
+from talkinghead.training.speech.stream_trainer import StreamTrainer, StreamTrainingConfig
 from talkinghead.training.speech.student import EncoderTrainingConfig
 from talkinghead.training.speech.utterances import prepare_utterances, read_scripts
 from talkinghead.training.speech.whisper import WhisperTeacher
@@ -160,6 +164,47 @@ def predictor(
     with torch.no_grad():
         trained.output_scale.fill_(found.stretch)
     trained.save(output)
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--encoder", "encoder_name", help="Folder of the encoder. Default: the project's own.")
+@click.option("--held-out", multiple=True, help="Name of a folder to measure on instead of training on it.")
+@click.option("--face-model", type=click.Path(path_type=Path), help="Default: the project's own.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File of the weights to write.")
+@click.option("--steps", default=600, show_default=True, help="Steps of the training, of 8 s of speech each.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted training.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+def streaming(
+    folders: tuple[Path, ...],
+    encoder_name: str | None,
+    held_out: tuple[str, ...],
+    face_model: Path | None,
+    output: Path,
+    steps: int,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Train what an encoder's weights become in streams, on all audio files under FOLDERS.
+
+    The encoder, and the predictor that belongs to it, are their own teachers: what they make of a whole recording.
+    """
+    _check_output(output, overwrite)
+    training, measuring = find_recordings(folders, held_out)
+    model = load_face_model(face_model or checkpoint_path("face_model.safetensors"))
+    to_opening = torch.from_numpy(shape_map(model, np.ones(model.expressions, np.float32))[:, 0].astype(np.float32))
+    trainer = StreamTrainer(StreamTrainingConfig(), SpeechModel.load(encoder_name), to_opening, training)
+    state = output.with_name(f".{output.name}.state.safetensors")
+    if resume:
+        trainer.load(state)
+    for step, loss in trainer.run(steps, state):
+        if step % STEPS_PER_REPORT == 0:
+            click.echo(f"step {step} of {steps}  loss {loss:.3f}")
+    save_stream_weights(output, trainer.result())
+    state.unlink(missing_ok=True)
+    if len(measuring):
+        found = ", ".join(f"{name} {value:.3f}" for name, value in trainer.agreement(measuring).items())
+        click.echo(f"r with the whole recording's answer on held-out voices: {found}")
 
 
 def _check_output(output: Path, overwrite: bool) -> None:

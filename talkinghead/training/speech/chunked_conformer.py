@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from talkinghead.speech.conformer import Conformer, ConformerLayer
-from talkinghead.speech.front_ends import LogMelFrontEnd
+from talkinghead.speech.front_ends import RATE_HZ, LogMelFrontEnd
 from talkinghead.speech.stream_weights import CHANGE, DOWN, UP
 
 
@@ -52,7 +52,7 @@ class ChunkLayout:
             look_ahead_s: audio after a frame that is waited for, a whole number of frames.
             step_s: audio that is taken at a time, likewise.
         """
-        frame_s = LogMelFrontEnd.hop / 16000
+        frame_s = LogMelFrontEnd.hop / RATE_HZ
         step, waited = round(step_s / frame_s), round(look_ahead_s / frame_s)
         # Of `count` frames, the last waited - 1 are not final.
         return cls(step, waited - 1, (waited - 1) % step)
@@ -74,8 +74,8 @@ class ChunkedConformer(nn.Module):
         self._model = [model.requires_grad_(False)]  # in a list, it is no part of what is trained and saved
         self.changes = nn.ParameterDict()
         for name, weight in self._used_weights():
-            if weight.dim() > 1 and min(weight.flatten(1).shape) > rank:
-                out, into = weight.flatten(1).shape
+            if weight.dim() == 2 or (weight.dim() == 3 and weight.shape[2] == 1):  # a map, of each frame by itself
+                out, into = weight.shape[:2]
                 self.changes[_key(name + DOWN)] = nn.Parameter(torch.randn(rank, into) * into**-0.5)
                 self.changes[_key(name + UP)] = nn.Parameter(torch.zeros(out, rank))
             else:
@@ -119,21 +119,22 @@ class ChunkedConformer(nn.Module):
 
     def _layer(self, layer: ConformerLayer, prefix: str, hidden: Tensor, exists: Tensor, reach: int) -> Tensor:
         """`ConformerLayer.forward` over chunks: (B, chunks, rows, D) -> the same."""
-        act = layer.ffn1.intermediate_act_fn
-        for part in ("ffn1", "attention", "convolution", "ffn2"):
-            if part == "attention":
-                hidden = hidden + self._attend(self._norm(hidden, prefix + "self_attn_layer_norm"), layer, prefix, exists, reach)
-            elif part == "convolution":
-                hidden = hidden + self._convolve(hidden, layer, prefix + "conv_module.", exists)
-            else:
-                inner = act(self._map(self._norm(hidden, f"{prefix}{part}_layer_norm"), f"{prefix}{part}.intermediate_dense"))
-                hidden = hidden + 0.5 * self._map(inner, f"{prefix}{part}.output_dense")
+        hidden = hidden + 0.5 * self._feed_forward(hidden, layer, prefix + "ffn1")
+        hidden = hidden + self._attend(hidden, layer, prefix, exists, reach)
+        hidden = hidden + self._convolve(hidden, layer, prefix + "conv_module.", exists)
+        hidden = hidden + 0.5 * self._feed_forward(hidden, layer, prefix + "ffn2")
         return self._norm(hidden, prefix + "final_layer_norm")
+
+    def _feed_forward(self, hidden: Tensor, layer: ConformerLayer, name: str) -> Tensor:
+        """One of the feed-forward parts."""
+        inner = self._map(self._norm(hidden, name + "_layer_norm"), name + ".intermediate_dense")
+        return self._map(layer.ffn1.intermediate_act_fn(inner), name + ".output_dense")
 
     def _attend(self, hidden: Tensor, layer: ConformerLayer, prefix: str, exists: Tensor, reach: int) -> Tensor:
         """Attention of the rows of each chunk to one another and to the final frames before them."""
         batch, chunks, rows, width = hidden.shape
         step, heads = self.layout.step, layer.self_attn.num_heads
+        hidden = self._norm(hidden, prefix + "self_attn_layer_norm")
 
         def by_head(mapped: Tensor) -> Tensor:  # (B, chunks, rows, D) -> (B, heads, chunks, rows, D / heads)
             return mapped.unflatten(3, (heads, -1)).permute(0, 3, 1, 2, 4)
@@ -170,7 +171,7 @@ class ChunkedConformer(nn.Module):
     def _map(self, inputs: Tensor, name: str) -> Tensor:
         """A linear map, or convolution of kernel 1, with its change: (..., in) -> (..., out)."""
         module = self.model.get_submodule(name)
-        weight = cast(Tensor, module.weight).flatten(1)
+        weight = cast(Tensor, module.weight).flatten(1)  # a convolution of kernel 1 is a map
         bias = None if module.bias is None else cast(Tensor, module.bias) + self._change(name + ".bias")
         outputs = functional.linear(inputs, weight, bias)
         down, up = (self.changes[_key(f"{name}.weight{end}")] for end in (DOWN, UP))

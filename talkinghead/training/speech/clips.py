@@ -149,8 +149,8 @@ def prepare_clip(
     own = reconstruction.expression[used]
     std = np.maximum(own.std(0), 1e-3)
     normalized = (reconstruction.expression - own.mean(0)) / std
-    shape_map = _shape_map(model, std)
-    shape_map = shape_map / np.maximum((normalized[used] @ shape_map).std(0), 1e-6)
+    to_shape = shape_map(model, std)
+    to_shape = to_shape / np.maximum((normalized[used] @ to_shape).std(0), 1e-6)
 
     audio_times_s = track.times_s - entry.lag_s
     opening = metrics.opening(track)
@@ -169,7 +169,7 @@ def prepare_clip(
             Example(
                 torch.from_numpy(features.values).half(),
                 torch.from_numpy(expression.astype(np.float32)),
-                torch.from_numpy(shape_map.astype(np.float32)),
+                torch.from_numpy(to_shape.astype(np.float32)),
                 torch.from_numpy(valid),
                 articulation_at(phones, times_s),
                 torch.from_numpy(np.interp(times_s, audio_times_s, is_closed).astype(np.float32)),
@@ -191,7 +191,7 @@ def articulation_at(phones: Sequence[Phone] | None, times_s: NDArray[np.float64]
     return torch.from_numpy(articulate(phones, times_s))
 
 
-def _shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:
+def shape_map(model: FaceModel, std: FloatArray) -> NDArray[np.float64]:
     """The linear map from normalized coefficients to the mouth's opening and width in cm: (K, 2).
 
     `std` (K,) are the standard deviations that the coefficients were divided by.

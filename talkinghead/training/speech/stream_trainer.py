@@ -22,6 +22,7 @@ from torch.nn import functional
 from talkinghead.device import mixed_precision
 from talkinghead.errors import CheckpointError
 from talkinghead.files import load_arrays, save_arrays
+from talkinghead.metrics import pearson_r
 from talkinghead.speech.adapters import hidden_states
 from talkinghead.speech.audio_window import normalize_loudness
 from talkinghead.speech.conformer import Conformer
@@ -29,6 +30,7 @@ from talkinghead.speech.front_ends import LogMelFrontEnd
 from talkinghead.speech.model import SpeechModel
 from talkinghead.speech.stream_weights import StreamWeights
 from talkinghead.speech.streaming import LOOK_AHEAD_S, STEP_S
+from talkinghead.training.moving_average import moving_average, resume_average
 from talkinghead.training.optimizer_state import optimizer_arrays, restore_optimizer
 from talkinghead.training.speech.augmentation import Augmentation, Recordings, speed_perturbed
 from talkinghead.training.speech.chunked_conformer import ChunkedConformer, ChunkLayout, newest_frames
@@ -44,21 +46,23 @@ class StreamTrainingConfig:
 
     rank: int = 32
     """Of the changes of the encoder's maps."""
-    batch: int = 2
-    frames: int = 500
-    """Feature frames of a recording: 10 s."""
-    rate: float = 1e-3
+    batch: int = 1
+    frames: int = 400
+    """Feature frames of a recording: 8 s."""
+    rate: float = 2e-3
     """Learning rate after the warm-up; it falls to 0 as a cosine."""
     warmup_steps: int = 40
-    augmented_share: float = 0.5
+    augmented_share: float = 0.25
     """Share of the recordings with noise, rooms and other voices, in target and student alike."""
-    gain_db: float = 1.5
+    gain_db: float = 1.0
     """Standard deviation of the student's level, since a stream's loudness is not known from the beginning."""
     provisional_weight: float = 0.25
     """Weight of the provisional frames' features, relative to the final ones'."""
     expression_weight: float = 1.0
     opening_weight: float = 2.0
     closure_weight: float = 1.0
+    average_decay: float = 0.97
+    """Of the moving average of the changes, which is the result."""
     save_every_s: float = 60.0
     seed: int = 0
 
@@ -81,6 +85,7 @@ class StreamTrainer:
         self.config, self.speech_model, self.recordings = config, speech_model, recordings
         self.layout = ChunkLayout.of(LOOK_AHEAD_S, STEP_S)
         self.student = ChunkedConformer(cast(Conformer, speech_model.encoder.model), self.layout, config.rank)
+        self._average = moving_average(self.student, config.average_decay)
         self._front_end = cast(LogMelFrontEnd, speech_model.encoder.front_end)
         self._predictor = speech_model.predictor.requires_grad_(False)
         self._to_opening = to_opening
@@ -119,12 +124,13 @@ class StreamTrainer:
             group["lr"] = self.config.rate * warm * (0.505 + 0.495 * float(np.cos(np.pi * min(done, 1.0))))
         audio = torch.stack([self._drawn() for _ in range(self.config.batch)])
         gain_db = torch.from_numpy(self.draw.normal(0, self.config.gain_db, (len(audio), 1)).astype(np.float32))
-        loss = self._loss(self._compared(audio, audio * 10 ** (gain_db / 20)))
+        loss = self._loss(self._compared(self.student, audio, audio * 10 ** (gain_db / 20)))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
+        self._average.update_parameters(self.student)
         return float(loss.detach())
 
     def _drawn(self) -> Tensor:
@@ -134,10 +140,16 @@ class StreamTrainer:
             audio = self._augment(audio)
         return normalize_loudness(audio)
 
-    def _compared(self, audio: Tensor, heard: Tensor) -> list[tuple[Tensor, Tensor]]:
+    @property
+    def averaged(self) -> ChunkedConformer:
+        """The student with the moving average of its changes: the result of the training."""
+        return cast(ChunkedConformer, self._average.module)
+
+    def _compared(self, student: ChunkedConformer, audio: Tensor, heard: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What student and target make of recordings.
 
         Args:
+            student: the student, or its average.
             audio: (B, N) of the target.
             heard: (B, N) of the student.
 
@@ -153,7 +165,7 @@ class StreamTrainer:
         with torch.no_grad():
             frames, newest = self._front_end(heard), newest_frames(self._front_end, heard, self.layout)
         with mixed_precision(CPU):
-            states = self.student(frames, newest)
+            states = student(frames, newest)
         features = torch.stack([states[layer].float() for layer in layers], 3)
         ours = predictor.components(features.flatten(0, 1)).unflatten(0, features.shape[:2])  # (B, chunks, rows, C)
         step, positions = self.layout.step, self.layout.positions(newest.shape[1])
@@ -167,13 +179,13 @@ class StreamTrainer:
         windows = self._windows(ours, begin)
         with mixed_precision(CPU):
             wanted = slice(predictor.config.reach, predictor.config.reach + step)
-            student = predictor.expression(windows)[:, wanted].float().unflatten(0, (len(ours), -1))
+            given = predictor.expression(windows)[:, wanted].float().unflatten(0, (len(ours), -1))
             closed = predictor.closure(windows)[:, wanted].float().unflatten(0, (len(ours), -1))
         target = expression.float()[:, known]
         return [
             *zip(*pairs, strict=True),
-            (student, target),
-            (student @ self._to_opening, target @ self._to_opening),
+            (given, target),
+            (given @ self._to_opening, target @ self._to_opening),
             (closed, closure.float()[:, known]),
         ]
 
@@ -208,15 +220,15 @@ class StreamTrainer:
         found: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(MEASURED_BATCHES):
             audio = torch.stack([recordings.stretch(length, draw) for _ in range(self.config.batch)])
-            for name, (student, target) in zip(names, self._compared(audio, audio), strict=True):
-                found[name].append(float(np.corrcoef(student.flatten(), target.flatten())[0, 1]))
+            for name, (ours, theirs) in zip(names, self._compared(self.averaged, audio, audio), strict=True):
+                found[name].append(pearson_r(ours.flatten().numpy(), theirs.flatten().numpy()))
         return {name: float(np.mean(values)) for name, values in found.items()}
 
     def result(self) -> StreamWeights:
         """The weights so far."""
         return StreamWeights(
-            self.student.named_changes(),
-            self.student.edge.detach(),
+            self.averaged.named_changes(),
+            self.averaged.edge.detach(),
             self.speech_model.encoder.sha256,
             LOOK_AHEAD_S,
         )
@@ -228,6 +240,7 @@ class StreamTrainer:
             OutputError: the file cannot be written.
         """
         arrays = {f"student.{name}": value.numpy() for name, value in self.student.state_dict().items()}
+        arrays |= {f"average.{name}": value.numpy() for name, value in self.averaged.state_dict().items()}
         arrays |= optimizer_arrays(self.optimizer, self.student.named_parameters(), "optimizer.")
         save_arrays(path, arrays, {"step": repr(self.step)})
 
@@ -241,10 +254,13 @@ class StreamTrainer:
         arrays, metadata = load_arrays(path)
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         try:
-            self.student.load_state_dict({name: tensors[f"student.{name}"] for name in self.student.state_dict()})
+            names = self.student.state_dict().keys()
+            self.student.load_state_dict({name: tensors[f"student.{name}"] for name in names})
+            self.averaged.load_state_dict({name: tensors[f"average.{name}"] for name in names})
             restore_optimizer(self.optimizer, list(self.student.named_parameters()), tensors, "optimizer.")
             self.step = int(metadata["step"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} does not fit this training; start it again without --resume.") from error
+        resume_average(self._average, self.step)
         # A seed of its own: what was drawn before the interruption is not drawn again.
         self._begin_draws((self.config.seed, self.step))
