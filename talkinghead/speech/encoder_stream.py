@@ -314,7 +314,7 @@ class _KeptStates:
         self.rows = slice(first - self._first, count - self._first)
 
     def within(self, reach: int) -> tuple[slice, Tensor]:
-        """Rows that the frames of the step may attend to, and (1, S, rows) -inf where beyond a frame's reach, else 0."""
+        """Rows that the frames of the step may attend to, and (1, S, rows): -inf beyond a frame's reach, else 0."""
         rows = self.rows
         attended = slice(max(rows.start - reach, -self._first, 0), rows.stop)
         kind = (reach, rows.start - attended.start, rows.stop - rows.start)  # the same at most steps
@@ -322,7 +322,9 @@ class _KeptStates:
             self._masks = {known: mask for known, mask in self._masks.items() if known[0] != reach}
             row = torch.arange(attended.start, rows.stop, device=self.device)
             distance = (row - row[kind[1] :, None]).abs_()
-            self._masks[kind] = torch.zeros(distance.shape, device=self.device).masked_fill_(distance > reach, -torch.inf)[None]
+            self._masks[kind] = torch.zeros(distance.shape, device=self.device).masked_fill_(
+                distance > reach, -torch.inf
+            )[None]
         return attended, self._masks[kind]
 
 
@@ -331,9 +333,7 @@ def _norm(hidden: Tensor, norm: nn.LayerNorm) -> Tensor:
     return torch.layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
-def _pointwise(
-    modules: tuple[nn.Linear | nn.Conv1d, ...], scales: tuple[float, ...], *, quantized: bool
-) -> Pointwise:
+def _pointwise(modules: tuple[nn.Linear | nn.Conv1d, ...], scales: tuple[float, ...], *, quantized: bool) -> Pointwise:
     """The maps of linear modules or convolutions of kernel 1, side by side as one, each with a factor."""
     factors = list(zip(modules, scales, strict=True))
     weight = torch.cat([module.weight.detach().flatten(1) * factor for module, factor in factors])

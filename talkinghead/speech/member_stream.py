@@ -122,7 +122,8 @@ class MemberStream:
             active = functional.pad(active, (0, 0, before, after))
         begin, width = wanted.start - side + before, active.shape[2]
         spans = active[:, begin:].as_strided(
-            (len(active), count, self._kernel, width), (active.stride(0), active.stride(1), dilation * active.stride(1), 1)
+            (len(active), count, self._kernel, width),
+            (active.stride(0), active.stride(1), dilation * active.stride(1), 1),
         )
         return level[0, :, wanted] + torch.baddbmm(bias, spans.flatten(2), weight)
 
@@ -139,7 +140,7 @@ class MemberStream:
 
 
 def _entered(predictor: ExpressionPredictor, networks: Sequence[TemporalNetwork]) -> tuple[Tensor, Tensor]:
-    """The map from features to the networks' first sums: (layers * D, M * width), and (M * width,) of the mean features.
+    """The map from features to the networks' first sums: (layers * D, M * width), and (M * width,) for features of 0.
 
     Columns of the phones, which nobody knows live, are left out.
     """

@@ -63,7 +63,9 @@ class StreamWeights:
                         product = change @ self.changes[own + DOWN]
                         parameters[own].add_(product.view(parameters[own].shape))
         except (KeyError, RuntimeError) as error:
-            raise CheckpointError("The speech encoder's weights for streams do not fit it; fetch them again.") from error
+            raise CheckpointError(
+                "The speech encoder's weights for streams do not fit it; fetch them again."
+            ) from error
         return changed
 
 

@@ -287,11 +287,11 @@ def _audible(level_db: NDArray[np.float64], detected: BoolArray, config: VoiceAc
 
 
 def _nearly_loudest(level_db: NDArray[np.float64]) -> float:
-    """The quantile 0.9 of (n,) levels: `np.quantile` in a third of its time, which matters for each step of a stream."""
+    """The quantile 0.9 of (n,) levels: `np.quantile` in a third of its time, which each step of a stream takes."""
     place = 0.9 * (len(level_db) - 1)
     below = int(place)
-    low, high = np.partition(level_db, (below, min(below + 1, len(level_db) - 1)))[[below, min(below + 1, len(level_db) - 1)]]
-    share = place - below
+    above, share = min(below + 1, len(level_db) - 1), place - below
+    low, high = np.partition(level_db, (below, above))[[below, above]]
     return float(high - (high - low) * (1 - share)) if share >= 0.5 else float(low + (high - low) * share)
 
 

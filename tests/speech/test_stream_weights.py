@@ -40,7 +40,9 @@ def test_a_file_keeps_them(weights: StreamWeights, tmp_path: Path) -> None:
 def test_maps_change_by_a_product_and_the_model_stays(encoder: SpeechEncoder, weights: StreamWeights) -> None:
     before = {name: value.clone() for name, value in encoder.model.named_parameters()}
     changed = dict(weights.applied(encoder.model).named_parameters())
-    torch.testing.assert_close(changed[MAP], before[MAP] + weights.changes[MAP + ".up"] @ weights.changes[MAP + ".down"])
+    torch.testing.assert_close(
+        changed[MAP], before[MAP] + weights.changes[MAP + ".up"] @ weights.changes[MAP + ".down"]
+    )
     torch.testing.assert_close(changed[NORM], before[NORM] + weights.changes[NORM + ".change"])
     for name, value in encoder.model.named_parameters():
         assert torch.equal(value, before[name])

@@ -204,11 +204,14 @@ class StreamTrainer:
     def _loss(self, compared: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Weighted sum of squared errors, in variances."""
         config = self.config
-        weights = (1.0, config.provisional_weight, config.expression_weight, config.opening_weight, config.closure_weight)
-        terms = [
-            functional.mse_loss(student, target) / target.var().clamp(min=1e-3)
-            for student, target in compared
-        ]
+        weights = (
+            1.0,
+            config.provisional_weight,
+            config.expression_weight,
+            config.opening_weight,
+            config.closure_weight,
+        )
+        terms = [functional.mse_loss(student, target) / target.var().clamp(min=1e-3) for student, target in compared]
         return torch.stack(terms) @ torch.tensor(weights)
 
     @torch.no_grad()
