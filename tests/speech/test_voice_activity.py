@@ -198,6 +198,27 @@ STRETCHES = np.array([[1.0, 2.5], [2.9, 4.0], [5.6, 6.0], [9.0, 9.5]])
 SLOW = dataclasses.replace(CONFIG, attack_ms=400.0, release_ms=400.0, lead_ms=400.0)
 
 
+def test_levels_that_are_kept_are_those_of_the_whole() -> None:
+    samples, meter = colored_noise(48_000), module._LevelMeter()
+    whole = module._LevelMeter()
+    whole.push(samples)
+    expected, dropped = whole.finish(), 0
+    for start in range(0, len(samples), 1234):
+        meter.push(samples[start : start + 1234])
+        found = meter.so_far()
+        # The level of the newest hop is averaged with the next, which is not known yet.
+        np.testing.assert_array_equal(found[:-1], expected[dropped : dropped + len(found) - 1])
+        if len(found) > 50:
+            meter.drop(16)
+            dropped += 16
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10, 101])
+def test_nearly_the_loudest_is_a_quantile(count: int) -> None:
+    levels = np.random.default_rng(count).normal(-40, 10, count)
+    assert module._nearly_loudest(levels) == np.quantile(levels, 0.9)
+
+
 def known_until(known_s: float) -> NDArray[np.float64]:
     """`STRETCHES` so far; one that goes on ends there."""
     begun = STRETCHES[STRETCHES[:, 0] < known_s]

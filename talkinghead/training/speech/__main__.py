@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from talkinghead.errors import OutputExistsError
+from talkinghead.errors import CheckpointError, OutputExistsError
 from talkinghead.face.face_model import load_face_model
 from talkinghead.files import sha256_of
 from talkinghead.options.command_group import CommandGroup
@@ -191,9 +191,14 @@ def streaming(
     """
     _check_output(output, overwrite)
     training, measuring = find_recordings(folders, held_out)
-    model = load_face_model(face_model or checkpoint_path("face_model.safetensors"))
+    model_file = face_model or checkpoint_path("face_model.safetensors")
+    model, speech_model = load_face_model(model_file), SpeechModel.load(encoder_name)
+    if speech_model.predictor.config.face_model_sha256 != sha256_of(model_file):
+        raise CheckpointError(
+            "The encoder's predictor was trained for another face model; give that with --face-model."
+        )
     to_opening = torch.from_numpy(shape_map(model, np.ones(model.expressions, np.float32))[:, 0].astype(np.float32))
-    trainer = StreamTrainer(StreamTrainingConfig(), SpeechModel.load(encoder_name), to_opening, training)
+    trainer = StreamTrainer(StreamTrainingConfig(), speech_model, to_opening, training)
     state = output.with_name(f".{output.name}.state.safetensors")
     if resume:
         trainer.load(state)

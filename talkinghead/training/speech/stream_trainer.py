@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from talkinghead.device import mixed_precision
-from talkinghead.errors import CheckpointError
+from talkinghead.errors import CheckpointError, ModelUnavailableError
 from talkinghead.files import load_arrays, save_arrays
 from talkinghead.metrics import pearson_r
 from talkinghead.speech.adapters import hidden_states
@@ -80,13 +80,22 @@ class StreamTrainer:
             speech_model: whose encoder is trained, by its predictor.
             to_opening: (K,) from normalized expression to the mouth's opening.
             recordings: speech to train on.
+
+        Raises:
+            ModelUnavailableError: streams of this encoder keep no states.
         """
+        model, front_end = speech_model.encoder.model, speech_model.encoder.front_end
+        if not isinstance(model, Conformer) or type(front_end) is not LogMelFrontEnd:
+            raise ModelUnavailableError(
+                f"Weights for streams are for encoders of the default one's kind, which {speech_model.encoder.name} is "
+                "not; leave --encoder out."
+            )
         torch.manual_seed(config.seed)
         self.config, self.speech_model, self.recordings = config, speech_model, recordings
         self.layout = ChunkLayout.of(LOOK_AHEAD_S, STEP_S)
-        self.student = ChunkedConformer(cast(Conformer, speech_model.encoder.model), self.layout, config.rank)
+        self.student = ChunkedConformer(model, self.layout, config.rank)
         self._average = moving_average(self.student, config.average_decay)
-        self._front_end = cast(LogMelFrontEnd, speech_model.encoder.front_end)
+        self._front_end = front_end
         self._predictor = speech_model.predictor.requires_grad_(False)
         self._to_opening = to_opening
         self.optimizer = torch.optim.AdamW(self.student.parameters(), config.rate, betas=(0.9, 0.98), weight_decay=0.01)

@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from speech_models import OTHERS, babble, other_encoders, write_encoder
+from speech_models import (
+    OTHERS,
+    babble,
+    make_predictor,
+    needs_default_weights,
+    other_encoders,
+    tiny_bert,
+    write_encoder,
+)
 
 from talkinghead.face.face_model import load_face_model
 from talkinghead.media.audio_writer import write_audio
 from talkinghead.speech.encoder import SpeechEncoder
 from talkinghead.speech.predictor import ExpressionPredictor
+from talkinghead.speech.stream_weights import load_stream_weights
 from talkinghead.training.speech import clips as clips_module
 from talkinghead.training.speech.__main__ import main
 from talkinghead.weights.bundled import checkpoint_folder
@@ -49,6 +58,29 @@ def test_one_command_trains_the_predictor_of_any_encoder(
     features = encoder.encode(babble(1), predictor.config.layers)
     with torch.inference_mode():
         assert predictor(torch.from_numpy(features.values)[None]).shape == (1, 50, model.expressions)
+
+
+@needs_default_weights
+def test_one_command_trains_weights_for_streams(tmp_path: Path) -> None:
+    for name in ("voice", "kept"):
+        (tmp_path / name).mkdir()
+        write_audio(tmp_path / name / "a.wav", [babble(9)])
+    folders, output = [str(tmp_path / "voice"), str(tmp_path / "kept")], tmp_path / "streaming.safetensors"
+    result = CliRunner().invoke(main, ["streaming", *folders, "--held-out", "kept", "--steps", "1", "-o", str(output)])
+    assert result.exit_code == 0 and "held-out voices: features 0." in result.output, result.output
+    encoder = SpeechEncoder.load(checkpoint_folder() / "speech_encoder")
+    weights = load_stream_weights(output)
+    assert weights.encoder_sha256 == encoder.sha256 and len(list(tmp_path.glob(".*state*"))) == 0
+    weights.applied(encoder.model)
+
+
+def test_weights_for_streams_need_the_predictors_face_model(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "encoder", tiny_bert(), "LogMelFrontEnd")
+    make_predictor(SpeechEncoder.load(folder)).save(folder / "expression_predictor.safetensors")
+    write_audio(tmp_path / "a.wav", [babble(1)])
+    arguments = ["streaming", str(tmp_path), "--encoder", str(folder), "-o", str(tmp_path / "out.safetensors")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code != 0 and "--face-model" in result.output
 
 
 def test_an_output_is_not_replaced_unless_asked_for(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 import torch
-from speech_models import babble, make_predictor, tiny_bert, write_encoder
+from speech_models import babble, make_predictor, other_encoders, tiny_bert, write_encoder
 
-from talkinghead.errors import CheckpointError
+from talkinghead.errors import CheckpointError, ModelUnavailableError
 from talkinghead.media.audio_writer import write_audio
 from talkinghead.speech.conformer import Conformer
 from talkinghead.speech.encoder import SpeechEncoder
@@ -101,3 +101,9 @@ def test_a_training_goes_on_where_it_was_interrupted(
     other = StreamTrainer(StreamTrainingConfig(rank=3), model, torch.ones(4), recordings)
     with pytest.raises(CheckpointError, match="does not fit"):
         other.load(state)
+
+
+def test_encoders_of_another_kind_are_refused(tmp_path: Path) -> None:
+    encoder = SpeechEncoder.load(write_encoder(tmp_path / "hubert", *other_encoders()["hubert"]))
+    with pytest.raises(ModelUnavailableError, match="default one's kind"):
+        StreamTrainer(CONFIG, SpeechModel(encoder, make_predictor(encoder)), torch.ones(4), Recordings([]))
