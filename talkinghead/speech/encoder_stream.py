@@ -32,8 +32,8 @@ from talkinghead.structures import FloatArray
 
 CONTEXT_S = 3.0
 """Audio before the provisional frames that an encoder without kept states encodes again, seconds."""
-LONGEST_TUNED = 2.0
-"""Weights for streams are used up to so many times the look-ahead that they were trained for."""
+TUNED_SHARE = 0.25
+"""Weights for streams are used where the look-ahead differs by at most this share from that of their training."""
 SPARE_FRAMES = 128
 """Rows by which a buffer is longer than needed, so that it is seldom shifted."""
 
@@ -220,7 +220,9 @@ def _network(encoder: SpeechEncoder, weights: StreamWeights | None, *, quantized
 
 def _fits(weights: StreamWeights | None, look_ahead_s: float) -> StreamWeights | None:
     """Weights for streams, where they were trained for about this look-ahead."""
-    return weights if weights is not None and look_ahead_s <= LONGEST_TUNED * weights.look_ahead_s else None
+    if weights is None or abs(look_ahead_s - weights.look_ahead_s) > TUNED_SHARE * weights.look_ahead_s:
+        return None
+    return weights
 
 
 class _Block:

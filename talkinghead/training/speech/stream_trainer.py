@@ -49,12 +49,12 @@ class StreamTrainingConfig:
     batch: int = 1
     frames: int = 400
     """Feature frames of a recording: 8 s."""
-    rate: float = 2e-3
+    rate: float = 5e-4
     """Learning rate after the warm-up; it falls to 0 as a cosine."""
-    warmup_steps: int = 40
-    augmented_share: float = 0.25
+    warmup_steps: int = 6
+    augmented_share: float = 0.1
     """Share of the recordings with noise, rooms and other voices, in target and student alike."""
-    gain_db: float = 1.0
+    gain_db: float = 0.5
     """Standard deviation of the student's level, since a stream's loudness is not known from the beginning."""
     provisional_weight: float = 0.25
     """Weight of the provisional frames' features, relative to the final ones'."""
