@@ -191,7 +191,7 @@ class _Network:
         """Args: the model; what its weights become in streams; whether they are rounded to 8 bits."""
         changed = model if weights is None else cast(Conformer, weights.applied(model))
         reaches = attention_reach(changed) or ()
-        layers = [cast(ConformerLayer, layer) for layer in changed.encoder.layers]
+        layers = [cast(ConformerLayer, layer) for layer in cast(nn.ModuleList, changed.encoder.layers)]
         self._projection = changed.feature_projection
         self._edge = None if weights is None else weights.edge.flip(0).to(model.device)
         self.blocks = [_Block(*pair, quantized=quantized) for pair in zip(layers, reaches, strict=True)]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from talkinghead.speech.adaptation import AdaptedPredictor
@@ -40,16 +40,7 @@ class MemberStream:
         self._groups.append((slice(len(adapted), -1), float(predictor.output_scale)))
         """Members of which the mean is taken, and its factor."""
         self._enter_weight, self._enter_bias = _entered(predictor, networks)
-        self._layers = [
-            (
-                _stacked([network.norms[layer].weight for network in networks]),
-                _stacked([network.norms[layer].bias for network in networks]),
-                # (M, kernel * width, width)
-                torch.stack([c.convolutions[layer].weight.permute(2, 1, 0).flatten(0, 1) for c in networks]).detach(),
-                _stacked([network.convolutions[layer].bias for network in networks]),
-            )
-            for layer in range(len(sides))
-        ]
+        self._layers = [_layer(networks, number) for number in range(len(sides))]
         self._leave = torch.stack([_wide(network.leave.weight.T, config.expressions) for network in networks]).detach()
         self._leave_bias = _stacked([_wide(network.leave.bias, config.expressions) for network in networks])
         self._beyond = self._far_beyond()
@@ -151,6 +142,19 @@ def _entered(predictor: ExpressionPredictor, networks: Sequence[TemporalNetwork]
     bias = torch.cat([network.enter.bias for network in networks]).detach()
     mean = predictor.feature_mean.double().flatten() @ weight
     return weight.float(), (bias.double() - mean).float()
+
+
+def _layer(networks: Sequence[TemporalNetwork], number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One layer of M networks: scale and shift of its norm, (M, 1, width), its convolution as a map from the frames
+    that it spans, (M, kernel * width, width), and the bias of that, (M, 1, width)."""
+    norms = [cast(nn.LayerNorm, network.norms[number]) for network in networks]
+    convolutions = [cast(nn.Conv1d, network.convolutions[number]) for network in networks]
+    return (
+        _stacked([norm.weight for norm in norms]),
+        _stacked([norm.bias for norm in norms]),
+        torch.stack([convolution.weight.permute(2, 1, 0).flatten(0, 1) for convolution in convolutions]).detach(),
+        _stacked([cast(Tensor, convolution.bias) for convolution in convolutions]),
+    )
 
 
 def _stacked(vectors: list[Tensor]) -> Tensor:

@@ -111,7 +111,7 @@ class ChunkedConformer(nn.Module):
         states = [self._map(normalized, "feature_projection.projection") + self.edge.flip(0)]
         exists = positions >= 0
         reaches = self.model.config.attention_reach_frames
-        for number, layer in enumerate(self.model.encoder.layers):
+        for number, layer in enumerate(cast(nn.ModuleList, self.model.encoder.layers)):
             reach = reaches if isinstance(reaches, int) else reaches[number]
             prefix = f"encoder.layers.{number}."
             states.append(self._layer(cast(ConformerLayer, layer), prefix, states[-1], exists, reach))
