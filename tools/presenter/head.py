@@ -30,6 +30,9 @@ GAZE_RAD = 0.45
 SKIN = slice(0, 14062)
 """Vertices of the skin of face, head and neck."""
 
+LIDS = {"eyeBlink": 0.13, "eyeSquint": 0.22}
+"""Weights that are part of the face at rest: the model's mean person stares."""
+
 NECK_PIVOT = np.array([0.0, -6.0, -1.0])
 """(3,) point about which the head rotates, near the top of the spine."""
 NECK_BENDS = (-15.0, -8.5)
@@ -110,13 +113,20 @@ def load_head(identity: dict[int, float], path: Path | None = None) -> Head:
         shapes = model["identity"]  # read once: every access to an npz file unpacks it again
         for component, weight in identity.items():
             neutral += weight * shapes[component].astype(np.float64)
+        names = tuple(str(name) for name in model["expression_names"])
+        expressions = model["expression"].astype(np.float64)
+        for name, weight in LIDS.items():
+            for side in ("L", "R"):
+                shape = names.index(f"{name}_{side}")
+                neutral += weight * expressions[shape]
+                expressions[shape] *= 1 - weight  # a weight of 1 still shuts the eye, and no more than that
         quads, corners = model["faces"], model["faces_uv"]
         materials = model["material_names"][model["face_material"]]
         return Head(
             generic=generic,
             neutral=neutral,
-            expressions=model["expression"].astype(np.float64),
-            expression_names=tuple(str(name) for name in model["expression_names"]),
+            expressions=expressions,
+            expression_names=names,
             faces=[[int(v) for v in face if v >= 0] for face in quads],
             face_uv=[
                 [int(t) for t, v in zip(corner, face, strict=True) if v >= 0]

@@ -15,7 +15,7 @@ import bpy
 import cv2
 import numpy as np
 from looks import LOOKS
-from render import SEED
+from render import SEED, posed
 from safetensors.numpy import load_file
 from scene import Studio
 
@@ -55,8 +55,7 @@ def main() -> None:
     cut_out(studio)
     performance = load_file(options.performance)
     for number in options.frames:
-        keys = ("expression", "rotation_rad", "translation_cm")
-        studio.pose(*(performance[key][number].astype(np.float64) for key in keys))
+        posed(studio, performance, number)
         whole = work / "whole.png"
         studio.render(whole)
         alpha = cv2.imread(str(whole), cv2.IMREAD_UNCHANGED)[..., 3]
