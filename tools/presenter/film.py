@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 SHARPENING = 0.30
 """Share of the detail finer than a pixel that is added again."""
-GRAIN = 1.1
+GRAIN = 0.8
 """Standard deviation of the noise in middle gray, in steps of 8 bits."""
 
 

@@ -15,12 +15,12 @@ from scipy.spatial import cKDTree
 
 POINTS = 8
 """Points along one strand."""
-LONG_POINTS = 24
+LONG_POINTS = 14
 """Points along one strand of long hair."""
 
 # The hairline in the side view: in front of this depth z (at height y) there is no hair.
-_HAIRLINE_Y = np.array([-0.6, 0.4, 2.5, 4.0, 6.0, 7.6, 8.6, 9.2, 9.8, 10.6, 13.0])
-_HAIRLINE_Z = np.array([2.2, 3.5, 3.7, 3.6, 3.8, 4.6, 6.0, 7.6, 9.4, 11.8, 14.0])
+_HAIRLINE_Y = np.array([-0.6, 0.4, 2.5, 4.0, 6.0, 7.2, 8.1, 8.7, 9.3, 10.1, 12.5])
+_HAIRLINE_Z = np.array([3.2, 4.6, 4.9, 5.0, 5.2, 5.6, 6.6, 7.9, 9.6, 11.8, 14.0])
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Hairstyle:
     """0 to 1."""
     gray: float = 0.0
     """Share of strands without pigment on top; at the sides it is three times as large."""
-    root_radius: float = 0.0065
-    tip_radius: float = 0.002
+    root_radius: float = 0.009
+    tip_radius: float = 0.003
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,10 @@ def short_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Genera
     low_sides = np.clip((generic[:, 1] + 1.0) / 6, 0.25, 1)
     length = (style.length_sides * low_sides + (style.length_top - style.length_sides) * top) * inside
     length *= rng.uniform(0.75, 1.12, len(generic))
+    length *= np.where(generic[:, 0] > style.part, 1 - 0.55 * top, 1)  # the narrow side of the parting lies flat
     flow = combing(generic, style, top)
     front = top * np.clip((generic[:, 2] - 4) / 4, 0, 1)
-    lift = style.lift * (0.3 + 0.7 * top + 0.9 * front)
+    lift = style.lift * (0.3 + 0.7 * top + 0.9 * front) * np.where(generic[:, 0] > style.part, 0.35, 1)
     points = np.empty((len(generic), POINTS, 3))
     points[:, 0] = base
     lean = rng.normal(scale=0.10, size=(len(generic), 3))
@@ -197,7 +198,8 @@ class Envelope:
     def __init__(self, head: Head) -> None:
         self.center = np.array([0.0, 4.0, -0.5])
         skin = head.neutral[SKIN] - self.center
-        skin = skin[skin[:, 1] > -11]
+        ears = (np.abs(head.generic[SKIN][:, 0]) > 7.3) & (head.generic[SKIN][:, 2] < 4.0)
+        skin = skin[(skin[:, 1] > -11) & ~ears]
         distance = np.linalg.norm(skin, axis=1)
         directions = skin / distance[:, None]
         lattice = _sphere(3000)
@@ -249,17 +251,23 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
         combed = np.exp(-((travelled / (5.0 + 3.5 * up)) ** 2))[:, None]
         away = here - envelope.center
         normal = unit(away)
-        course = combed * flow + (1 - combed) * np.array([0.0, -1.0, -0.06])
+        # Below the ears the hair curves in towards the neck.
+        curving = 0.20 * np.clip((3.0 - here[:, 1]) / 7, 0, 1)
+        hanging = np.stack([-np.sign(here[:, 0]) * curving, np.full(strands, -1.0), -0.05 + 0.10 * curving], 1)
+        course = combed * flow + (1 - combed) * hanging
         if k == 1:
             course = course + 0.6 * normal
-        surface = envelope(normal) + layer * np.clip(travelled / 1.6, 0, 1) ** 0.7
+        surface = envelope(normal) + layer * np.clip(travelled / 5.0, 0, 1) ** 0.8
         surface += 0.7 * np.clip((here[:, 2] - 3.0) / 2, 0, 1) * np.clip((7.0 - here[:, 1]) / 3, 0, 1)
         inward = np.minimum((course * normal).sum(1), 0)
         course = unit(course - (inward * (np.linalg.norm(away, axis=1) < surface + 0.15))[:, None] * normal)
         there = here + step[:, None] * course
         away = there - envelope.center
         distance = np.linalg.norm(away, axis=1)
-        points[:, k] = envelope.center + away * (np.maximum(distance, surface) / distance)[:, None]
+        # Hair lies on the head down to the ears; below, it hangs free.
+        free = np.clip((3.5 - there[:, 1]) / 9, 0.12, 1)
+        off = np.maximum(distance - surface, 0) * free
+        points[:, k] = envelope.center + away * ((surface + off) / distance)[:, None]
     return _waved(points, style, rng)
 
 
@@ -374,7 +382,7 @@ def brow_hair(head: Head, style: Brows, seed: int) -> RootedStrands:
         length[:, None, None] * (step[None, :, None] * direction[:, None] + rise[None, :, None] * normal[:, None])
         + 0.008 * normal[:, None]
     )
-    radii = rng.uniform(0.7, 1.2, (len(index), 1)) * np.linspace(0.0062, 0.002, 5)
+    radii = rng.uniform(0.7, 1.2, (len(index), 1)) * np.linspace(0.0085, 0.003, 5)
     return _rooted(head, roots, shape, radii, style.melanin)
 
 

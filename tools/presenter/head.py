@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,13 @@ GAZE_RAD = 0.45
 SKIN = slice(0, 14062)
 """Vertices of the skin of face, head and neck."""
 
-LIDS = {"eyeBlink": 0.13, "eyeSquint": 0.22}
+LIDS = {"eyeBlink": 0.19, "eyeSquint": 0.22}
 """Weights that are part of the face at rest: the model's mean person stares."""
+
+UPPER_TEETH = slice(17039, 19247)
+"""Vertices of the upper teeth."""
+TEETH_SHIFT_CM = np.array([0.0, -0.20, 0.08])
+"""Displacement of the upper teeth: in the model's mean person the lip hides them when it speaks."""
 
 NECK_PIVOT = np.array([0.0, -6.0, -1.0])
 """(3,) point about which the head rotates, near the top of the spine."""
@@ -83,10 +89,16 @@ class Head:
 
     def posed(self, vertices: Array, rotation_rad: Array, translation_cm: Array) -> Array:
         """`vertices` (V, 3) with the head rotated and shifted; the lower neck stays with the torso."""
+        return vertices + self.follows[:, None] * (rigidly_moved(vertices, rotation_rad, translation_cm) - vertices)
+
+    @cached_property
+    def follows(self) -> Array:
+        """(V,) how far each vertex moves with the head: 0 on the shoulders and low on the neck, 1 above it."""
         low, high = NECK_BENDS
         part = np.clip((self.neutral[:, 1] - low) / (high - low), 0, 1)
-        part = part * part * (3 - 2 * part)
-        return vertices + part[:, None] * (rigidly_moved(vertices, rotation_rad, translation_cm) - vertices)
+        aside = np.hypot(self.neutral[:, 0], self.neutral[:, 2] - NECK_PIVOT[2])
+        part = np.where(self.neutral[:, 1] < high, part * np.clip((11.0 - aside) / 4, 0, 1), part)
+        return part * part * (3 - 2 * part)
 
     def part(self, name: str) -> Indices:
         """Indices of the faces made of material `name`."""
@@ -120,6 +132,7 @@ def load_head(identity: dict[int, float], path: Path | None = None) -> Head:
                 shape = names.index(f"{name}_{side}")
                 neutral += weight * expressions[shape]
                 expressions[shape] *= 1 - weight  # a weight of 1 still shuts the eye, and no more than that
+        neutral[UPPER_TEETH] += TEETH_SHIFT_CM
         quads, corners = model["faces"], model["faces_uv"]
         materials = model["material_names"][model["face_material"]]
         return Head(

@@ -15,9 +15,9 @@ import bpy
 import cv2
 import numpy as np
 from looks import LOOKS
-from render import SEED, posed
+from render import SEED
 from safetensors.numpy import load_file
-from scene import Studio
+from scene import Frame, Studio
 
 
 def cut_out(studio: Studio) -> None:
@@ -55,7 +55,7 @@ def main() -> None:
     cut_out(studio)
     performance = load_file(options.performance)
     for number in options.frames:
-        posed(studio, performance, number)
+        studio.pose(Frame.of(performance, number))
         whole = work / "whole.png"
         studio.render(whole)
         alpha = cv2.imread(str(whole), cv2.IMREAD_UNCHANGED)[..., 3]

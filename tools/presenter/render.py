@@ -19,17 +19,10 @@ from film import filmed
 from head import Array
 from looks import LOOKS
 from safetensors.numpy import load_file
-from scene import Studio
+from scene import Frame, Studio
 
 SEED = 20
 """Seed of hair, skin and backdrop."""
-
-
-def posed(studio: Studio, performance: dict[str, Array], index: int) -> None:
-    """Pose the studio as in frame `index`; the chest rests where the performance does not say how it moves."""
-    keys = ("expression", "rotation_rad", "translation_cm")
-    breath = float(performance["breath"][index]) if "breath" in performance else 0.0
-    studio.pose(*(performance[key][index].astype(np.float64) for key in keys), breath)
 
 
 def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, work: Path, frames: range) -> None:
@@ -39,7 +32,7 @@ def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, wor
         if path.exists():
             continue
         began = time.monotonic()
-        posed(studio, performance, index)
+        studio.pose(Frame.of(performance, index))
         clean, partial = work / "clean.png", work / "partial.png"
         studio.render(clean)
         cv2.imwrite(str(partial), filmed(cv2.imread(str(clean)), index))
@@ -58,7 +51,7 @@ def render_still(studio: Studio, values: list[str], path: Path) -> None:
             for side, present in zip(("", "_L", "_R"), exists, strict=True):
                 if present:
                     weights[studio.head.expression_names.index(f"{name}{side}")] = float(value)
-    studio.pose(weights, rotation, np.zeros(3))
+    studio.pose(Frame(weights, rotation))
     studio.render(path)
     cv2.imwrite(str(path), filmed(cv2.imread(str(path)), 0))
 

@@ -5,6 +5,7 @@ The scene keeps the head model's axes (x left, y up, z to the camera), which are
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
@@ -18,12 +19,42 @@ from head import IRIS, SCLERA, Array, eye_center, load_head, rigidly_moved
 from looks import Light, Look
 from rooms import ROOMS
 from skin import painted
-from wardrobe import Surface, dress
+from tongue import RESTING_BACK, Tongue
+from torso import torso_moved
+from wardrobe import Surface, breathed, dress
 
 FACE_CENTER = (0.0, 0.0, 6.0)
 """Point that the lights face, cm."""
 BACKDROP_DEPTH_CM = -70.0
 """Depth of the wall, on the z axis."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How everything stands in one frame; at rest unless given."""
+
+    weights: Array
+    """(E,) of the expressions."""
+    rotation_rad: Array = field(default_factory=lambda: np.zeros(3))
+    """(3,) pitch, yaw, roll of the head."""
+    translation_cm: Array = field(default_factory=lambda: np.zeros(3))
+    """(3,) of the head."""
+    tongue: Array = field(default_factory=lambda: np.array([0.0, 0.0, RESTING_BACK]))
+    """(3,) movements of the tongue, `tongue.MOVEMENTS`."""
+    torso_rotation_rad: Array = field(default_factory=lambda: np.zeros(3))
+    """(3,) of the torso, as in `torso.torso_moved`."""
+    torso_translation_cm: Array = field(default_factory=lambda: np.zeros(3))
+    """(3,) of the torso."""
+    breath: float = 0.0
+    """How full the chest is, 0 to 1."""
+
+    @classmethod
+    def of(cls, performance: dict[str, Array], index: int) -> Frame:
+        """Frame `index` of the arrays of a performance; what a performance lacks stays at rest."""
+        given = {"weights" if key == "expression" else key: values[index] for key, values in performance.items()
+                 if key in ("expression", *cls.__dataclass_fields__)}  # fmt: skip
+        breath = float(given.pop("breath", 0.0))
+        return cls(**{key: value.astype(np.float64) for key, value in given.items()}, breath=breath)
 
 
 class Studio:
@@ -43,6 +74,7 @@ class Studio:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene = bpy.context.scene
         self.head = load_head(look.identity())
+        self.tongue = Tongue.of(self.head)
         self.scalp = scalp_hair(self.head, look.hairstyle, seed + 1)
         self.brows = brow_hair(self.head, look.brows, seed + 2)
         self.lashes = lash_hair(self.head, seed + 3, look.lashes)
@@ -60,24 +92,27 @@ class Studio:
 
     # --- moving -------------------------------------------------------------------------------------------------
 
-    def pose(self, weights: Array, rotation_rad: Array, translation_cm: Array, breath: float = 0.0) -> None:
-        """Set expression `weights` (E,), the head pose and how full the chest is (0 to 1) of one frame."""
-        at_rest = self.head.deformed(weights)
-        vertices = self.head.posed(at_rest, rotation_rad, translation_cm)
+    def pose(self, frame: Frame) -> None:
+        """Move everything to where it is in `frame`."""
+        at_rest = self.head.deformed(frame.weights)
+        jaw_open = float(frame.weights[self.head.expression_names.index("jawOpen")])
+        at_rest = self.tongue.moved(at_rest, frame.tongue, jaw_open)
+        vertices = self.head.posed(at_rest, frame.rotation_rad, frame.translation_cm)
+        still = 1 - self.head.follows[:, None]
+        vertices += still * (_on_torso(breathed(at_rest, frame.breath), frame) - at_rest)
         self.mesh.vertices.foreach_set("co", vertices.ravel().astype(np.float32))
         self.mesh.update()
         for strands, item in ((self.brows, self.brow_object), (self.lashes, self.lash_object)):
             _set_strands(item.data, strands.on(vertices))
-        origin = rigidly_moved(np.zeros((1, 3)), rotation_rad, translation_cm)[0]
-        axes = rigidly_moved(np.eye(3), rotation_rad, translation_cm) - origin
+        origin = rigidly_moved(np.zeros((1, 3)), frame.rotation_rad, frame.translation_cm)[0]
+        axes = rigidly_moved(np.eye(3), frame.rotation_rad, frame.translation_cm) - origin
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = axes.T, origin
         self.scalp_object.matrix_world = mathutils.Matrix(matrix.tolist())
-        if breath != self.breath:
-            for mesh, points in self.clothes:
-                mesh.vertices.foreach_set("co", breathed(points, breath).ravel().astype(np.float32))
-                mesh.update()
-            self.breath = breath
+        for mesh, points in self.clothes:
+            moved = _on_torso(breathed(points, frame.breath), frame)
+            mesh.vertices.foreach_set("co", moved.ravel().astype(np.float32))
+            mesh.update()
 
     def render(self, path: Path) -> None:
         """Render a PNG file, which gets its name only when it is complete."""
@@ -92,9 +127,6 @@ class Studio:
         return int(before)
 
     # --- building -----------------------------------------------------------------------------------------------
-
-    breath = 0.0
-    """Of the clothes as they are."""
 
     def _materials(self, look: Look, seed: int, work: Path) -> None:
         self.materials = {
@@ -170,9 +202,6 @@ class Studio:
         self.scene.collection.objects.link(item)
         thick = item.modifiers.new("thick", "SOLIDIFY")
         thick.thickness, thick.offset = surface.thickness, 0.0
-        item.modifiers.new("bevel", "BEVEL").width = surface.thickness * 0.4
-        smooth = item.modifiers.new("smooth", "SUBSURF")
-        smooth.levels = smooth.render_levels = 1
         return mesh
 
     def _backdrop(self, look: Look, seed: int, work: Path) -> None:
@@ -223,8 +252,8 @@ class Studio:
         cycles.use_adaptive_sampling, cycles.adaptive_threshold = True, 0.03
         cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
         cycles.denoising_prefilter = "FAST"
-        cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 6, 2, 2
-        cycles.transmission_bounces, cycles.transparent_max_bounces = 4, 8
+        cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 4, 2, 1
+        cycles.transmission_bounces, cycles.transparent_max_bounces = 1, 8
         cycles.caustics_reflective = cycles.caustics_refractive = False
         cycles.sample_clamp_indirect = 4.0
         scene.cycles_curves.shape = "RIBBONS"
@@ -238,13 +267,8 @@ class Studio:
         scene.view_settings.exposure = look.exposure
 
 
-def breathed(points: Array, breath: float) -> Array:
-    """`points` (N, 3) of the clothes when the chest is filled by `breath`: up and forwards, the more the lower."""
-    chest = np.clip((-9.0 - points[:, 1]) / 8, 0, 1)
-    moved = points.copy()
-    moved[:, 1] += 0.22 * breath * chest
-    moved[:, 2] += 0.18 * breath * chest * np.clip(points[:, 2] / 6 + 0.5, 0, 1)
-    return moved
+def _on_torso(points: Array, frame: Frame) -> Array:
+    return torso_moved(points, frame.torso_rotation_rad, frame.torso_translation_cm)
 
 
 def _set_strands(data: bpy.types.Curves, strands: Strands) -> None:

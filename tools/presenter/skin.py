@@ -17,6 +17,7 @@ from hair import Hairstyle, in_scalp
 from head import Array, Head
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.spatial import cKDTree
 
 TILE = 1024
 """Texels along one side of a tile."""
@@ -101,8 +102,12 @@ def lip_mask(head: Head, tile: int = TILE) -> Array:
 
 def near(places: Array, centres: Array, radius: float) -> Array:
     """1 at any of `centres` (C, 3), falling to 0 like a bell of width `radius`."""
-    squared = np.min([((places - centre) ** 2).sum(-1) for centre in np.atleast_2d(centres)], axis=0)
-    return np.exp(-squared / (2 * radius**2))
+    centres = np.atleast_2d(centres)
+    reach = 4 * radius  # further off it is nothing
+    inside = ((places > centres.min(0) - reach) & (places < centres.max(0) + reach)).all(-1)
+    bell = np.zeros(places.shape[:-1])
+    bell[inside] = np.exp(-(cKDTree(centres).query(places[inside])[0] ** 2) / (2 * radius**2))
+    return bell
 
 
 def near_curve(places: Array, curve: Array, radius: float, samples: int = 24) -> Array:
@@ -137,12 +142,12 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = _blood(places, marks, complexion, mottle, blotch)
     stubble = complexion.stubble_cover * beard * (0.72 + 0.25 * pores + 0.12 * fine)
     albedo = blend(albedo, complexion.stubble, stubble)
-    shade = 0.045 * mottle + 0.05 * complexion.uneven * blotch + 0.045 * fine + 0.05 * pores
+    shade = 0.045 * mottle + 0.035 * complexion.uneven * blotch + 0.03 * fine + 0.05 * pores
     albedo = albedo * (1 + shade)[..., None]
-    freckles = np.clip((field(0.30, 1, 60) - 1.15) * 2.5, 0, 1) * front * np.clip(0.5 + 0.5 * mottle, 0, 1)
+    freckles = np.clip((field(0.20, 1, 60) - 1.2) * 2.5, 0, 1) * front * np.clip(0.5 + 0.5 * mottle, 0, 1)
     albedo = blend(albedo, complexion.hair, 0.30 * complexion.freckles * freckles)
     spots = np.clip((field(0.55, 1, 65) - 1.55) * 6, 0, 1) * np.clip(1.6 * field(2.3, 1, 66), 0, 1)
-    albedo = blend(albedo, complexion.hair, 0.35 * complexion.uneven * spots * (1 - lips))
+    albedo = blend(albedo, complexion.hair, 0.10 * complexion.uneven * spots * (1 - lips))
     edge = np.clip(lips * (1 + 0.15 * creases + 0.1 * blotch), 0, 1)
     albedo = blend(albedo, complexion.lips, complexion.lips_cover * edge)
     # Darker where the lips meet.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from fields import fractal
 from head import SKIN, Array, Head
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
 # Half width, and depth to the front and to the back, of the torso at these heights (cm).
@@ -17,6 +18,7 @@ _BACK = np.array([6.0, 6.4, 7.2, 8.2, 9.2, 10.0, 10.5, 11.0, 11.4, 11.6])
 _CENTER_Z = -2.6
 _ROUNDNESS = 2.25
 """Exponent of the superellipses that are the cross-sections of the torso."""
+_TOP_CM, _STEP_CM, _COLUMNS = -8.0, 0.4, 90
 FOOT_CM = -30.0
 """Height at which clothes end, below the picture."""
 
@@ -75,6 +77,7 @@ class Body:
         around = np.concatenate([angle - 2 * np.pi, angle, angle + 2 * np.pi])
         places, values = np.stack([around * 6, np.tile(neck[:, 1], 3)], 1), np.tile(reach, 3)
         self._inside, self._outside = LinearNDInterpolator(places, values), NearestNDInterpolator(places, values)
+        self._shoulders = _shoulders(angle, neck[:, 1], reach)
 
     def skin(self, angle: Array, height: Array) -> Array:
         """Distance of the skin from the middle of the neck at `angle` (0 is the front) and `height`, cm."""
@@ -89,7 +92,9 @@ class Body:
         width = np.interp(-height, -_HEIGHT, _WIDTH) * self._widened(height)
         depth = np.where(cosine > 0, np.interp(-height, -_HEIGHT, _FRONT), np.interp(-height, -_HEIGHT, _BACK))
         reach = (np.abs(sine / width) ** _ROUNDNESS + np.abs(cosine / depth) ** _ROUNDNESS) ** (-1 / _ROUNDNESS)
-        skin = np.where(height < -15.5, 0.0, self.skin(angle, np.maximum(height, -15.5)))
+        column = (angle % (2 * np.pi)) / (2 * np.pi) * _COLUMNS
+        skin = map_coordinates(self._shoulders, [(_TOP_CM - height) / _STEP_CM, column], order=1, mode="grid-wrap")
+        skin = np.where(height > _TOP_CM, self._shoulders[0, 0], skin) * np.clip((height + 21) / 4, 0.5, 1)
         reach = np.logaddexp(reach / 0.25, skin / 0.25) * 0.25 + outwards
         return np.stack([reach * sine, height, _CENTER_Z + reach * cosine], -1)
 
@@ -105,6 +110,19 @@ class Body:
     def _widened(self, height: Array) -> Array:
         share = np.clip((-9.5 - height) / 4, 0, 1)
         return 1 + (self.width - 1) * share
+
+
+def _shoulders(angle: Array, height: Array, reach: Array) -> Array:
+    """(rows down from `_TOP_CM` in steps of `_STEP_CM`, `_COLUMNS` around) how far skin at this height or above reaches."""
+    levels = _TOP_CM - _STEP_CM * np.arange(60)
+    around = np.arange(_COLUMNS) * 2 * np.pi / _COLUMNS
+    table = np.zeros((60, _COLUMNS))
+    for row, level in enumerate(levels):
+        above = (height >= level) & (height < -7.5)
+        for column, turn in enumerate(around):
+            near = above & (np.cos(angle - turn) > np.cos(0.12))
+            table[row, column] = reach[near].max() if near.any() else 0
+    return np.asarray(gaussian_filter(table, (0.8, 1.0), mode=("nearest", "wrap")))
 
 
 def grid(name: str, points: Array, material: str, thickness: float, closed: bool = False) -> Surface:
@@ -136,9 +154,9 @@ def normals_of(points: Array, closed: bool) -> Array:
 def folded(points: Array, depth: float, seed: int, closed: bool, tension: Array | None = None) -> Array:
     """`points` (R, C, 3) with the folds that cloth hanging from the shoulders has: they run down and inwards."""
     x, y, z = np.moveaxis(points, -1, 0)
-    fan = np.arctan2(np.abs(x) - 3, -(y + 4))  # constant along a line from the neck
-    side = np.sign(x) * 40.0
-    far = np.hypot(np.abs(x) - 3, y + 4)
+    fan = np.arctan2(np.hypot(x, 2.0) - 3, -(y + 4))  # constant along a line from the neck
+    side = 4.0 * np.tanh(x / 2)  # the two sides have folds of their own
+    far = np.hypot(np.hypot(x, 2.0) - 3, y + 4)
     broad = np.stack([fan * 11, far * 0.22, side + 0.1 * z], -1).reshape(-1, 3)
     sharp = np.stack([fan * 18 + 0.15 * y, far * 0.35, side + 9 + 0.1 * z], -1).reshape(-1, 3)
     rolling = fractal(broad, 1.6, 2, seed).reshape(x.shape)
@@ -176,7 +194,7 @@ def jumper(body: Body, seed: int) -> list[Surface]:
     """A crew-neck jumper: body, and a ribbed band around the neck."""
     angle = np.linspace(0, 2 * np.pi, 241)[:-1]
     edge = neckline(angle, -13.1, -9.9)
-    cloth = folded(tube(body, edge, angle, 110, 0.42, 0.75), 0.34, seed, True)
+    cloth = folded(tube(body, edge, angle, 110, 0.42, 0.75), 0.22, seed, True)
     turn = np.linspace(-0.5 * np.pi, 1.1 * np.pi, 14)[:, None]
     ring = cloth[0]
     away = ring - np.array([0, 0, _CENTER_Z])
@@ -193,18 +211,20 @@ def shirt(body: Body, seed: int) -> list[Surface]:
     height_front, closed_at = -10.9, -16.6
     rows, columns = 90, 200
     drop = np.linspace(0, 1, rows)[:, None] ** 1.3
-    share = np.linspace(0, 1, columns)[None]
-    top = height_front + 1.7 * np.sin(np.pi * share)
-    height = top + (FOOT_CM - top) * drop
-    gape = np.clip((height - closed_at) / (height_front - closed_at), 0, 1)[:, :1] ** 0.8 * 0.34
-    angle = gape - 0.055 + share * (2 * np.pi - 2 * gape + 0.11)
-    fallen = np.clip((top - height) / 3.0, 0, 1)
-    points = body.around(angle, height, 0.30 + 0.15 * fallen + 0.12 * share * (height < -10))
-    points = folded(points, 0.14, seed + 20, False)
+    surfaces = []
+    for side in (1.0, -1.0):  # what the jacket hides is left out
+        share = np.linspace(0, 1, columns // 2)[None]
+        top = height_front + 1.2 * share
+        height = top + (FOOT_CM - top) * drop
+        gape = np.clip((height - closed_at) / (height_front - closed_at), 0, 1)[:, :1] ** 0.8 * 0.34
+        angle = gape - 0.05 + share * (1.02 - gape)
+        fallen = np.clip((top - height) / 3.0, 0, 1)
+        points = body.around(side * angle, height, 0.30 + 0.15 * fallen - 1.6 * np.clip(angle - 0.72, 0, 1))
+        points = folded(points if side > 0 else points[:, ::-1], 0.08, seed + 20, False)
+        surfaces.append(grid(f"shirt{side:+.0f}", points, "shirt", 0.10))
     y = np.linspace(closed_at + 0.6, FOOT_CM, 40)
     placket = body.front(np.stack(np.meshgrid([-1.25, -0.8, 0, 0.8, 1.25], y), -1), 0.66)
-    surfaces = [grid("shirt", points, "shirt", 0.10), grid("placket", placket, "shirt", 0.14)]
-    return [*surfaces, *_collar(body), *_buttons(body, closed_at)]
+    return [*surfaces, grid("placket", placket, "shirt", 0.14), *_collar(body), *_buttons(body, closed_at)]
 
 
 def _buttons(body: Body, closed_at: float) -> list[Surface]:
@@ -224,7 +244,7 @@ def _collar(body: Body) -> list[Surface]:
     fold = -10.9 + 2.9 * ((1 - np.cos(front - 0.2)) / 2) ** 0.75
     stand = np.interp(front, [0.3, 0.9, np.pi], [1.2, 2.2, 2.6])
     leaf = np.interp(front, [0.30, 0.42, 0.62, 1.1, 1.7, np.pi], [3.2, 4.9, 5.3, 4.1, 3.7, 3.6])
-    lean = np.interp(front, [0.30, 0.62, 1.1, np.pi], [1.5, 2.6, 2.3, 1.6])
+    lean = np.interp(front, [0.30, 0.62, 1.1, np.pi], [0.9, 1.3, 1.4, 1.3])
     skin = body.skin(angle, np.maximum(fold, -11.5))
     up = np.linspace(1, 0, 7)[:, None]
     down = np.linspace(0, 1, 18)[:, None]
@@ -246,10 +266,10 @@ def jacket(body: Body, seed: int) -> list[Surface]:
     edge = np.linspace(0, 1, rows)[:, None]
     top = -11.3 + 1.0 * np.sin(np.pi * share) ** 0.7
     height = top + (FOOT_CM - top) * edge**1.25
-    opening = np.interp(-height[:, :1], [11.0, 12.5, 17, 30], [6.4, 6.6, 5.2, 1.4])
+    opening = np.interp(-height[:, :1], [11.0, 12.5, 17, 30], [7.2, 7.4, 6.0, 2.2])
     start = np.arctan2(opening, np.interp(-height[:, :1], -_HEIGHT, _FRONT) + 0.5)
     points = body.around(start + share * (2 * np.pi - 2 * start), height, 1.0)
-    surfaces = [grid("jacket", folded(points, 0.30, seed, False), "jacket", 0.24)]
+    surfaces = [grid("jacket", folded(points, 0.22, seed, False), "jacket", 0.24)]
     for side in (1.0, -1.0):
         roll = np.array([[6.0, -11.0], [5.6, -14.0], [4.4, -18.5], [1.2, -30.0]])
         outer = np.array([[8.6, -11.9], [10.6, -15.6], [9.4, -20.0], [3.0, -30.0]])
@@ -258,7 +278,7 @@ def jacket(body: Body, seed: int) -> list[Surface]:
         rim = np.stack([np.interp(steps, range(4), outer[:, k]) for k in (0, 1)], -1)
         across = np.linspace(0, 1, 16)[:, None, None]
         flat = (inner + across * (rim - inner)) * (side, 1)
-        panel = body.front(flat, 1.45)
+        panel = body.front(flat, 1.65)
         panel[..., 2] += 0.55 * np.sin(np.pi * across[..., 0]) ** 0.8
         surfaces.append(grid(f"lapel{side:+.0f}", panel if side > 0 else panel[::-1], "lapel", 0.24))
     return [*surfaces, _jacket_collar(body)]
@@ -278,3 +298,12 @@ def _jacket_collar(body: Body) -> Surface:
     height = np.concatenate([fold - 1.6 * up, fold + 0.1 - leaf * down])
     points = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
     return grid("jacket collar", points, "lapel", 0.24)
+
+
+def breathed(points: Array, breath: float) -> Array:
+    """`points` (N, 3) of clothes and skin when the chest is filled by `breath`: up and forwards, the more the lower."""
+    chest = np.clip((-9.0 - points[:, 1]) / 8, 0, 1)
+    moved = points.copy()
+    moved[:, 1] += 0.5 * breath * chest
+    moved[:, 2] += 0.4 * breath * chest * np.clip(points[:, 2] / 6 + 0.5, 0, 1)
+    return moved

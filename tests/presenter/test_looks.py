@@ -1,0 +1,163 @@
+"""The presenters' looks: clothes without holes in every posture, lids and teeth where they belong, hair off the face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from talkinghead.network.rasterize import rasterize
+
+camera = import_module("camera")
+film = import_module("film")
+hair = import_module("hair")
+head = import_module("head")
+looks = import_module("looks")
+rooms = import_module("rooms")
+torso = import_module("torso")
+wardrobe = import_module("wardrobe")
+
+SIZE = 256
+PEOPLE = ("maya", "henrik")
+POSTURES = {
+    "at rest": (np.zeros(3), np.zeros(3), 0.0),
+    "leaning forwards with full lungs": (np.radians([3.0, 4.0, -2.0]), np.array([0.6, 0.2, 0.8]), 1.0),
+    "leaning back": (np.radians([-3.0, -4.0, 2.5]), np.array([-0.8, -0.3, -0.6]), 0.2),
+}
+"""Torso rotation, torso translation and breath, all beyond what a performance does."""
+
+
+@pytest.fixture(scope="module", params=PEOPLE)
+def person(request: pytest.FixtureRequest) -> Any:
+    if not head.ict_path().exists():
+        pytest.skip("no head model: TALKINGHEAD_ICT names where ict_facekit.npz is")
+    look = looks.LOOKS[request.param]
+    return look, head.load_head(look.identity())
+
+
+def triangles_of(faces: list[list[int]]) -> np.ndarray:
+    return np.array([(face[0], face[k - 1], face[k]) for face in faces for k in range(2, len(face))])
+
+
+def seen(person: Any, posture: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """What is visible in each pixel: (H, W) number of the material, -1 for none; (H, W, 3) where; materials' names."""
+    look, model = person
+    rotation, translation, breath = POSTURES[posture]
+
+    def moved(points: np.ndarray) -> np.ndarray:
+        return torso.torso_moved(wardrobe.breathed(points, breath), rotation, translation)
+
+    skin = model.neutral[head.SKIN]
+    still = 1 - model.follows[head.SKIN, None]
+    turned, shifted = rotation + np.radians([4.0, 8.0, -4.0]), translation
+    skin = (1 - still) * head.rigidly_moved(skin, turned, shifted) + still * moved(skin)
+    faces = [model.faces[i] for part in ("M_Face", "M_BackHead") for i in model.part(part)]
+    names, vertices, triangles, material = ["skin"], [skin], [triangles_of(faces)], [np.zeros(len(skin))]
+    for surface in wardrobe.dress(model, look.outfit):
+        if surface.material not in names:
+            names.append(surface.material)
+        triangles.append(triangles_of(surface.faces) + sum(map(len, vertices)))
+        vertices.append(moved(surface.vertices))
+        material.append(np.full(len(surface.vertices), names.index(surface.material)))
+    points = np.concatenate(vertices)
+    placed = np.concatenate([camera.project(points, SIZE), -points[:, 2:]], 1)
+    attributes = np.concatenate([np.concatenate(material)[:, None], points], 1)
+    values, drawn = rasterize(
+        torch.tensor(placed[None], dtype=torch.float32),
+        torch.tensor(np.concatenate(triangles)),
+        torch.tensor(attributes, dtype=torch.float32),
+        SIZE,
+        SIZE,
+    )
+    what = np.where(drawn[0, 0].numpy() > 0.5, np.round(values[0, 0].numpy()), -1).astype(int)
+    return what, values[0, 1:].numpy().transpose(1, 2, 0), names
+
+
+@pytest.mark.parametrize("posture", POSTURES)
+def test_there_is_no_background_inside_the_torso(person: Any, posture: str) -> None:
+    what, _, _ = seen(person, posture)
+    count, labels = cv2.connectedComponents((what < 0).astype(np.uint8), connectivity=4)
+    border = np.concatenate([labels[0], labels[: SIZE * 3 // 4, 0], labels[: SIZE * 3 // 4, -1]])
+    assert set(range(1, count)) <= set(border.tolist())
+    assert (what[-1, SIZE // 6 : -SIZE // 6] > 0).all()  # the picture's lower edge is cloth
+
+
+@pytest.mark.parametrize("posture", POSTURES)
+def test_one_does_not_look_into_the_clothes(person: Any, posture: str) -> None:
+    """The far side of a garment is seen nowhere below the neck: what looks like a tear is a view of it."""
+    what, where, _ = seen(person, posture)
+    below = (what > 0) & (where[..., 1] < -12.5)
+    assert below.sum() > 3000
+    assert where[below][:, 2].min() > -9
+
+
+@pytest.mark.parametrize("posture", POSTURES)
+def test_no_cloth_comes_through_another(person: Any, posture: str) -> None:
+    """The shirt is seen in one piece, and skin nowhere on the shoulders."""
+    what, where, names = seen(person, posture)
+    if "shirt" in names:
+        pieces, _, boxes, _ = cv2.connectedComponentsWithStats((what == names.index("shirt")).astype(np.uint8))
+        large = [box for box in boxes[1:pieces] if box[cv2.CC_STAT_AREA] > 4]
+        assert 1 <= len(large) <= 2
+    shoulders = (what == 0) & (np.abs(where[..., 0]) > 8.5) & (where[..., 1] < -9)
+    assert not shoulders.any()
+
+
+def test_lids_cover_the_top_of_the_iris_and_a_blink_still_shuts_the_eye(person: Any) -> None:
+    _, model = person
+    names = model.expression_names
+    marks = model.landmarks68
+    blink = np.zeros(len(names))
+    blink[[names.index("eyeBlink_L"), names.index("eyeBlink_R")]] = 1
+    for side, upper, lower in (("R", (37, 38), (41, 40)), ("L", (43, 44), (47, 46))):
+        ball = model.neutral[head.IRIS[side]]
+        center, radius = head.eye_center(model.neutral, side), np.ptp(ball[:, 0]) / 2
+        lid = model.neutral[marks[list(upper)], 1].mean()
+        assert lid - center[1] < 0.34 * radius  # the limbus is 0.43 from the axis
+        shut = model.deformed(blink)
+        gap = shut[marks[list(upper)], 1].mean() - shut[marks[list(lower)], 1].mean()
+        assert gap < 0.2  # the landmarks are a little above the rims
+
+
+def test_resting_lids_leave_the_lips_as_the_performance_knows_them(person: Any) -> None:
+    look, model = person
+    points = import_module("lips").load_lips(look.identity())
+    np.testing.assert_allclose(model.neutral[model.landmarks68[48:68]], points.neutral, atol=1e-3)
+
+
+def test_hair_leaves_the_face_free(person: Any) -> None:
+    look, model = person
+    style = replace(look.hairstyle, count=3000)
+    strands = hair.scalp_hair(model, style, 7)
+    eyes, lips = model.landmarks68[36:48], model.landmarks68[48:68]
+    for part in (eyes, lips):
+        low, high = model.neutral[part].min(0) - 0.5, model.neutral[part].max(0) + 0.5
+        before = (strands.points[..., :2] > low[:2]).all(-1) & (strands.points[..., :2] < high[:2]).all(-1)
+        assert not (before & (strands.points[..., 2] > 5)).any()
+    assert np.isfinite(strands.points).all() and (strands.radii > 0).all()
+    assert (strands.melanin >= 0).all() and (strands.melanin <= 1).all()
+
+
+def test_the_two_are_found_by_name_and_by_their_old_names() -> None:
+    assert looks.LOOKS["presenter"] is looks.LOOKS["maya"] and looks.LOOKS["second"] is looks.LOOKS["henrik"]
+
+
+def test_film_adds_noise_of_its_own_to_every_frame_and_the_same_to_the_same() -> None:
+    gray = np.full((64, 64, 3), 90, np.uint8)
+    first, again, second = film.filmed(gray, 1), film.filmed(gray, 1), film.filmed(gray, 2)
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+    assert abs(first.astype(float).mean() - 90) < 0.2 and 0.3 < first.astype(float).std() < 2.0
+
+
+@pytest.mark.parametrize("room", sorted(rooms.ROOMS))
+def test_rooms_are_out_of_focus_and_have_lights(room: str) -> None:
+    image = rooms.ROOMS[room](20)
+    assert np.isfinite(image).all() and image.min() >= 0
+    assert np.abs(np.diff(image, axis=1)).max() < 0.35 * image.max()
+    assert image.max() > 0.9
