@@ -75,7 +75,8 @@ def scalp_field(points_on_skin: Array, style: Hairstyle) -> Array:
     ear = np.hypot((y - 1.3) / 3.5, (z - 0.1) / 2.5) - 1
     beside_ear = np.where(sideways > 6.0, 3.0 * ear, 9.0)
     nape = np.where(z < 0.8, y + 5.2 - 0.05 * sideways**2, y + 0.2)
-    return np.minimum.reduce([front, beside_ear, nape])
+    within = (sideways < 5.5) & (y < 7) & (z > -4)  # the skin of sockets and mouth, inside the head
+    return np.where(within, -9.0, np.minimum.reduce([front, beside_ear, nape]))
 
 
 def in_scalp(points_on_skin: Array, style: Hairstyle, softness: float) -> Array:
@@ -142,7 +143,7 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     radii = radii * np.clip(0.55 + 0.3 * scalp_field(generic, style), 0.55, 1)[:, None]
     sides = np.clip((8.0 - generic[:, 1]) / 4, 0, 1)
     white = rng.random(len(points)) < style.gray * (1 + 2 * sides)
-    melanin = np.where(white, 0.06, np.clip(style.melanin + 0.05 * rng.normal(size=len(points)), 0, 1))
+    melanin = np.where(white, 0.06, np.clip(style.melanin + 0.02 * rng.normal(size=len(points)), 0, 1))
     return Strands(points, radii, melanin)
 
 
@@ -234,16 +235,20 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
     generic, base = roots.on(head.generic), roots.on(head.neutral)
     strands = len(base)
     up = np.clip((generic[:, 1] + 3) / 15, 0, 1)
-    layer = style.lift * (0.12 + 0.75 * up * rng.random(strands) ** 0.7 + 0.25 * up)
+    # Layers follow the roots' order, so that neighbors run side by side and shine as one.
+    layer = style.lift * (0.10 + 0.80 * up**1.5 + 0.16 * rng.random(strands))
     side = np.where(generic[:, 0] + 0.25 * np.sin(1.7 * generic[:, 2]) > style.part, 1.0, -1.0)
     back = np.clip((2.0 - generic[:, 2]) / 6, 0, 1)
     front = np.clip((generic[:, 2] - 5) / 4, 0, 1)
-    flow = np.stack([side * (1.0 - 0.55 * back), 0.25 - 0.6 * back, -0.50 - 0.35 * front - 0.25 * back], 1)
-    flow = unit(flow + rng.normal(scale=0.07, size=flow.shape))
+    flow = np.stack([side * (1.0 - 0.55 * back), 0.25 - 0.6 * back, -0.30 - 0.15 * front - 0.45 * back], 1)
+    flow = unit(flow + rng.normal(scale=0.04, size=flow.shape))
     ends = -style.length_sides + 0.9 * rng.normal(size=strands)
     points = np.empty((strands, LONG_POINTS, 3))
     points[:, 0] = base
     reach = np.abs(base[:, 0] - side * 9) * 0.6 + np.maximum(base[:, 1] - ends, 2.0) * 1.12
+    edge = scalp_field(generic, style)
+    young = (edge < 1.2) & (rng.random(strands) < 0.35)  # short fine hair along the hairline
+    reach *= np.where(young, rng.uniform(0.04, 0.22, strands), 1)
     step = reach / (LONG_POINTS - 1)
     for k in range(1, LONG_POINTS):
         here = points[:, k - 1]
@@ -252,7 +257,7 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
         away = here - envelope.center
         normal = unit(away)
         # Below the ears the hair curves in towards the neck.
-        curving = 0.20 * np.clip((3.0 - here[:, 1]) / 7, 0, 1)
+        curving = 0.30 * np.clip((3.0 - here[:, 1]) / 7, 0, 1)
         hanging = np.stack([-np.sign(here[:, 0]) * curving, np.full(strands, -1.0), -0.05 + 0.10 * curving], 1)
         course = combed * flow + (1 - combed) * hanging
         if k == 1:

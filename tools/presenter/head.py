@@ -34,6 +34,8 @@ SKIN = slice(0, 14062)
 LIDS = {"eyeBlink": 0.19, "eyeSquint": 0.22}
 """Weights that are part of the face at rest: the model's mean person stares."""
 
+HOLLOW = slice(11248, 13294)
+"""Vertices of the skin inside the cheeks and behind the teeth."""
 UPPER_TEETH = slice(17039, 19247)
 """Vertices of the upper teeth."""
 TEETH_SHIFT_CM = np.array([0.0, -0.20, 0.08])

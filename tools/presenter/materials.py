@@ -92,7 +92,7 @@ def skin(maps: dict[str, Path]) -> bpy.types.Material:
     wet = graph.image(maps["wet"], "Non-Color")
     pores = graph.noise(rest, 11.0, 2.0)
     grain = graph.noise(rest, 4.0, 3.0)
-    normal = graph.bump(graph.image(maps["height"], "Non-Color"), 1.0, 0.22)
+    normal = graph.bump(graph.image(maps["height"], "Non-Color"), 1.0, 0.17)
     normal = graph.bump(grain, 0.28, 0.05, normal)
     normal = graph.bump(pores, 0.40, 0.022, normal)
     roughness = graph.image(maps["roughness"], "Non-Color")
@@ -238,9 +238,20 @@ def gums() -> bpy.types.Material:
             "Coat Weight": 0.5,
             "Coat Roughness": 0.2,
             "Normal": graph.bump(graph.noise(rest, 9.0), 0.5, 0.05),
+            # For the light that wet walls throw to and fro, longer than it is traced.
+            "Emission Color": (0.50, 0.16, 0.13, 1),
+            "Emission Strength": 0.05,
         },
     )
     return graph.done(shader.outputs[0])
+
+
+def hollow() -> bpy.types.Material:
+    """Inside of the cheeks."""
+    graph = Graph("hollow")
+    color = (0.30, 0.085, 0.075, 1)
+    inputs = {"Base Color": color, "Roughness": 0.4, "Emission Color": color, "Emission Strength": 0.03}
+    return graph.done(graph.add("BsdfPrincipled", inputs).outputs[0])
 
 
 def hair(redness: float, roughness: float) -> bpy.types.Material:
@@ -251,18 +262,18 @@ def hair(redness: float, roughness: float) -> bpy.types.Material:
     graph = Graph("hair")
     melanin = graph.attribute("melanin", "Fac")
     along = graph.add("HairInfo")
-    melanin = graph.math("ADD", melanin, graph.ranged(along.outputs["Random"], 0.0, 1.0, -0.07, 0.07))
+    melanin = graph.math("ADD", melanin, graph.ranged(along.outputs["Random"], 0.0, 1.0, -0.02, 0.02))
     black, brown = (0.012, 0.008, 0.006), (0.16 + 0.10 * redness, 0.095, 0.060 - 0.03 * redness)
     pigment = graph.mixed(graph.ranged(melanin, 0.45, 0.95, 0.0, 1.0), brown, black)
     pigment = graph.mixed(graph.ranged(melanin, 0.08, 0.45, 0.0, 1.0), (0.46, 0.44, 0.42), pigment)
     body = graph.add("BsdfDiffuse", {"Color": pigment})
     inputs = {"RoughnessU": roughness, "RoughnessV": 0.5, "Offset": -0.05}
     mirror = graph.add("BsdfHair", {"Color": (0.75, 0.72, 0.70, 1), **inputs}, component="Reflection")
-    tinted = graph.mixed(0.55, pigment, (0.42, 0.27, 0.17))
+    tinted = graph.mixed(0.40, pigment, (0.30, 0.175, 0.105))
     inner = graph.add("BsdfHair", {"Color": tinted, "RoughnessU": 0.45, "RoughnessV": 0.7, "Offset": 0.12})
     through = graph.add("BsdfHair", {"Color": tinted, **inputs}, component="Transmission")
-    lobes = graph.add("MixShader", {0: 0.30, 1: body.outputs[0], 2: inner.outputs[0]})
-    lobes = graph.add("MixShader", {0: 0.055, 1: lobes.outputs[0], 2: mirror.outputs[0]})
+    lobes = graph.add("MixShader", {0: 0.34, 1: body.outputs[0], 2: inner.outputs[0]})
+    lobes = graph.add("MixShader", {0: 0.075, 1: lobes.outputs[0], 2: mirror.outputs[0]})
     return graph.done(graph.add("MixShader", {0: 0.16, 1: lobes.outputs[0], 2: through.outputs[0]}).outputs[0])
 
 

@@ -15,7 +15,7 @@ import mathutils
 import numpy as np
 from camera import F_NUMBER, FACE_DEPTH_CM, FIELD_CM, LENS_MM, SENSOR_MM, camera_position
 from hair import Strands, brow_hair, lash_hair, scalp_hair
-from head import IRIS, SCLERA, Array, eye_center, load_head, rigidly_moved
+from head import HOLLOW, IRIS, SCLERA, Array, eye_center, load_head, rigidly_moved
 from looks import Light, Look
 from rooms import ROOMS
 from skin import painted
@@ -133,10 +133,11 @@ class Studio:
             "skin": materials.skin(painted(self.head, look.complexion, look.hairstyle, seed, work)),
             "teeth": materials.teeth(look.teeth),
             "gums": materials.gums(),
+            "hollow": materials.hollow(),
             "sclera": materials.eyeball(),
             "iris": materials.iris(look.iris),
             "fluid": materials.fluid(),
-            "hair": materials.hair(look.hairstyle.redness, 0.30),
+            "hair": materials.hair(look.hairstyle.redness, 0.24),
             "brow": materials.hair(look.hairstyle.redness, 0.45),
         }
         for name, stuff in look.outfit.cloths.items():
@@ -158,10 +159,11 @@ class Studio:
         chosen = [i for i, name in enumerate(head.material_of_face) if name in shown]
         mesh = bpy.data.meshes.new("head")
         mesh.from_pydata(head.neutral.tolist(), [], [head.faces[i] for i in chosen])
-        slots = sorted(set(shown.values()))
+        used = [self._material_of(face, shown[head.material_of_face[face]]) for face in chosen]
+        slots = sorted(set(used))
         for name in slots:
             mesh.materials.append(self.materials[name])
-        mesh.polygons.foreach_set("material_index", [slots.index(shown[head.material_of_face[i]]) for i in chosen])
+        mesh.polygons.foreach_set("material_index", [slots.index(name) for name in used])
         mesh.polygons.foreach_set("use_smooth", [True] * len(chosen))
         atlas = head.uv[np.concatenate([head.face_uv[i] for i in chosen])] * [0.5, 1.0]
         mesh.uv_layers.new(name="atlas").data.foreach_set("uv", atlas.ravel())
@@ -172,6 +174,9 @@ class Studio:
         smooth = item.modifiers.new("smooth", "SUBSURF")
         smooth.levels = smooth.render_levels = 1
         return mesh
+
+    def _material_of(self, face: int, name: str) -> str:
+        return "hollow" if HOLLOW.start <= self.head.faces[face][0] < HOLLOW.stop else name
 
     def _eye_coordinates(self) -> Array:
         """(V, 3) coordinates in the eyeball over the radius of the iris's ball, by which the eye is painted."""

@@ -148,7 +148,7 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = blend(albedo, complexion.hair, 0.30 * complexion.freckles * freckles)
     spots = np.clip((field(0.55, 1, 65) - 1.55) * 6, 0, 1) * np.clip(1.6 * field(2.3, 1, 66), 0, 1)
     albedo = blend(albedo, complexion.hair, 0.10 * complexion.uneven * spots * (1 - lips))
-    edge = np.clip(lips * (1 + 0.15 * creases + 0.1 * blotch), 0, 1)
+    edge = np.clip(lips * (1 + 0.08 * creases + 0.1 * blotch), 0, 1)
     albedo = blend(albedo, complexion.lips, complexion.lips_cover * edge)
     # Darker where the lips meet.
     albedo = blend(albedo, (0.16, 0.035, 0.03), 0.45 * near_curve(places, marks[[60, 61, 62, 63, 64]], 0.12))
@@ -160,7 +160,7 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
 
     oily = np.max([near(places, np.array([0, 8.5, 10.0]), 2.5), near(places, marks[28:31], 0.9)], axis=0)
     roughness = 0.50 - 0.10 * oily - 0.10 * lips + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
-    height = 0.5 + front * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch) + 0.10 * lips * creases
+    height = 0.5 + front * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch) + 0.022 * lips * creases
     height = height - complexion.age * _wrinkles(places, marks, mottle)
     wet = np.maximum(lips, lid_line)
     return SkinMaps(

@@ -88,6 +88,12 @@ class Body:
     def around(self, angle: Array, height: Array, outwards: Array | float) -> Array:
         """Points (..., 3) on the clothed torso, `outwards` cm off it and off the skin."""
         angle, height = np.broadcast_arrays(angle, height)
+        reach = self.reach(angle, height) + outwards
+        return np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
+
+    def reach(self, angle: Array, height: Array) -> Array:
+        """Distance of torso or skin, whichever is further out, from the middle at `angle` and `height`, cm."""
+        angle, height = np.broadcast_arrays(angle, height)
         sine, cosine = np.sin(angle), np.cos(angle)
         width = np.interp(-height, -_HEIGHT, _WIDTH) * self._widened(height)
         depth = np.where(cosine > 0, np.interp(-height, -_HEIGHT, _FRONT), np.interp(-height, -_HEIGHT, _BACK))
@@ -95,8 +101,7 @@ class Body:
         column = (angle % (2 * np.pi)) / (2 * np.pi) * _COLUMNS
         skin = map_coordinates(self._shoulders, [(_TOP_CM - height) / _STEP_CM, column], order=1, mode="grid-wrap")
         skin = np.where(height > _TOP_CM, self._shoulders[0, 0], skin) * np.clip((height + 21) / 4, 0.5, 1)
-        reach = np.logaddexp(reach / 0.25, skin / 0.25) * 0.25 + outwards
-        return np.stack([reach * sine, height, _CENTER_Z + reach * cosine], -1)
+        return np.asarray(np.logaddexp(reach / 0.25, skin / 0.25) * 0.25)
 
     def front(self, flat: Array, outwards: float) -> Array:
         """Points (..., 3) on the front of the torso above the front view's `flat` (..., 2)."""
@@ -151,7 +156,7 @@ def normals_of(points: Array, closed: bool) -> Array:
     return normal * np.sign((normal * outwards).sum(-1, keepdims=True) + 1e-12)
 
 
-def folded(points: Array, depth: float, seed: int, closed: bool, tension: Array | None = None) -> Array:
+def folded(points: Array, depth: float, seed: int, closed: bool) -> Array:
     """`points` (R, C, 3) with the folds that cloth hanging from the shoulders has: they run down and inwards."""
     x, y, z = np.moveaxis(points, -1, 0)
     fan = np.arctan2(np.hypot(x, 2.0) - 3, -(y + 4))  # constant along a line from the neck
@@ -161,8 +166,10 @@ def folded(points: Array, depth: float, seed: int, closed: bool, tension: Array 
     sharp = np.stack([fan * 18 + 0.15 * y, far * 0.35, side + 9 + 0.1 * z], -1).reshape(-1, 3)
     rolling = fractal(broad, 1.6, 2, seed).reshape(x.shape)
     ridges = (0.5 - np.abs(np.tanh(fractal(sharp, 1.9, 2, seed + 5)))).reshape(x.shape)
-    strength = depth * np.clip((far - 5) / 9, 0, 1) if tension is None else depth * tension
-    return points + (strength * (0.75 * rolling + 0.8 * ridges))[..., None] * normals_of(points, closed)
+    normals = normals_of(points, closed)
+    # Where cloth lies on the shoulders it is smooth.
+    strength = depth * np.clip((far - 5) / 9, 0, 1) * np.clip(1.3 - 1.3 * np.abs(normals[..., 1]), 0.1, 1)
+    return points + (strength * (0.75 * rolling + 0.8 * ridges))[..., None] * normals
 
 
 def neckline(angle: Array, front: float, back: float) -> Array:
@@ -224,6 +231,16 @@ def shirt(body: Body, seed: int) -> list[Surface]:
         surfaces.append(grid(f"shirt{side:+.0f}", points, "shirt", 0.10))
     y = np.linspace(closed_at + 0.6, FOOT_CM, 40)
     placket = body.front(np.stack(np.meshgrid([-1.25, -0.8, 0, 0.8, 1.25], y), -1), 0.66)
+    around = np.linspace(0.85, 2 * np.pi - 0.85, 120)
+    front = np.minimum(around, 2 * np.pi - around)
+    base = _collar_fold(front) - np.interp(front, [0.85, 1.4, np.pi], [0.5, 1.0, 1.4])
+    fall = np.linspace(0, 1, 24)[:, None]
+    height = base - 3.6 * fall
+    snug = body.skin(around, np.maximum(height, -11.0)) + 0.30
+    low = np.stack(np.broadcast_arrays(snug * np.sin(around), height, _CENTER_Z + snug * np.cos(around)), -1)
+    near = np.clip(1 - (base - height) / 1.5, 0, 1)[..., None]
+    yoke = near * low + (1 - near) * body.around(around, height, 0.12)
+    surfaces.append(grid("yoke", yoke, "shirt", 0.10))
     return [*surfaces, grid("placket", placket, "shirt", 0.14), *_collar(body), *_buttons(body, closed_at)]
 
 
@@ -236,24 +253,28 @@ def _buttons(body: Body, closed_at: float) -> list[Surface]:
     return discs
 
 
+def _collar_fold(front: Array) -> Array:
+    """Height of the fold of a shirt's collar at the angle `front` from the throat, to either side."""
+    return -10.9 + 2.9 * ((1 - np.cos(front - 0.2)) / 2) ** 0.75
+
+
 def _collar(body: Body) -> list[Surface]:
     """One piece: up the stand inside, over the fold, and down the leaves, which end in points beside the opening."""
     half = np.linspace(0.30, np.pi, 90)
     angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
     front = np.minimum(angle, 2 * np.pi - angle)
-    fold = -10.9 + 2.9 * ((1 - np.cos(front - 0.2)) / 2) ** 0.75
+    fold = _collar_fold(front)
     stand = np.interp(front, [0.3, 0.9, np.pi], [1.2, 2.2, 2.6])
     leaf = np.interp(front, [0.30, 0.42, 0.62, 1.1, 1.7, np.pi], [3.2, 4.9, 5.3, 4.1, 3.7, 3.6])
-    lean = np.interp(front, [0.30, 0.62, 1.1, np.pi], [0.9, 1.3, 1.4, 1.3])
     skin = body.skin(angle, np.maximum(fold, -11.5))
     up = np.linspace(1, 0, 7)[:, None]
     down = np.linspace(0, 1, 18)[:, None]
     inside = np.stack(np.broadcast_arrays(skin + 0.35 + 0.1 * up, fold - stand * up, angle), -1)
     over = np.stack(np.broadcast_arrays(skin + 0.55 + 0 * angle, fold + 0.14, angle), -1)[None]
     shift = np.interp(front, [0.30, 0.6, 1.2, np.pi], [0.16, 0.10, 0.0, 0.0]) * np.sign(np.pi - angle)
-    outside = np.stack(
-        np.broadcast_arrays(skin + 0.75 + lean * down**1.2, fold - leaf * down, angle + shift * down), -1
-    )
+    hanging, turned = fold - leaf * down, angle + shift * down
+    lying = np.maximum(skin + 0.75 + 0.7 * down**1.2, body.reach(turned, hanging) + 0.25 + 0.35 * down)
+    outside = np.stack(np.broadcast_arrays(lying, hanging, turned), -1)
     reach, height, around = np.moveaxis(np.concatenate([inside, over, outside]), -1, 0)
     points = np.stack([reach * np.sin(around), height, _CENTER_Z + reach * np.cos(around)], -1)
     return [grid("collar", points, "shirt", 0.11)]
@@ -294,7 +315,7 @@ def _jacket_collar(body: Body) -> Surface:
     down = np.linspace(0, 1, 14)[:, None]
     skin = body.skin(angle, np.maximum(fold, -11.5))
     up = np.linspace(1, 0, 4)[:, None]
-    reach = np.concatenate([skin + 1.5 + 0 * up, skin + 1.75 + 2.6 * down**1.1])
+    reach = np.concatenate([skin + 1.35 + 0 * up, skin + 1.6 + 2.8 * down**1.1])
     height = np.concatenate([fold - 1.6 * up, fold + 0.1 - leaf * down])
     points = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
     return grid("jacket collar", points, "lapel", 0.24)
