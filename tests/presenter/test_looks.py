@@ -1,4 +1,4 @@
-"""The presenters' looks: clothes without holes in every posture, lids and teeth where they belong, hair off the face."""
+"""The presenters' looks: clothes without holes in every posture, lids where they belong, hair off the face."""
 
 from __future__ import annotations
 

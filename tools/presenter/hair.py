@@ -162,7 +162,7 @@ def hair_roots(head: Head, style: Hairstyle, rng: np.random.Generator) -> Roots:
 
 
 def short_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generator) -> Array:
-    """(S, P, 3) points of hair combed along the scalp: to one side of the parting on top, back and down at the sides."""
+    """(S, P, 3) points of hair combed along the scalp: aside from the parting on top, back and down at the sides."""
     generic, base = roots.on(head.generic), roots.on(head.neutral)
     normals = vertex_normals(head.neutral, [head.faces[i] for p in ("M_Face", "M_BackHead") for i in head.part(p)])
     tree = cKDTree(head.neutral[SKIN])

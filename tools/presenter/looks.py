@@ -86,7 +86,10 @@ LOOKS = {
         teeth=(0.66, 0.62, 0.53),
         outfit=Outfit(
             "knit",
-            {"jumper": Cloth((0.030, 0.105, 0.115), "knit", 0.85, 0.25), "band": Cloth((0.028, 0.10, 0.11), "knit", 0.85, 0.25)},
+            {
+                "jumper": Cloth((0.030, 0.105, 0.115), "knit", 0.85, 0.25),
+                "band": Cloth((0.028, 0.10, 0.11), "knit", 0.85, 0.25),
+            },
             width=0.86,
             seed=5,
         ),

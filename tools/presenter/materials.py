@@ -227,10 +227,11 @@ def gums() -> bpy.types.Material:
     apart = graph.add("SeparateXYZ", {0: rest})
     tongue = graph.ranged(graph.math("ABSOLUTE", apart.outputs["X"]), 1.2, 2.0, 1.0, 0.0)
     color = graph.mixed(tongue, (0.36, 0.11, 0.10), (0.42, 0.16, 0.145))
+    patches = graph.ranged(graph.noise(rest, 6.0), 0.3, 0.7, 0, 0.35)
     shader = graph.add(
         "BsdfPrincipled",
         {
-            "Base Color": graph.mixed(graph.ranged(graph.noise(rest, 6.0), 0.3, 0.7, 0, 0.35), color, (0.5, 0.26, 0.23)),
+            "Base Color": graph.mixed(patches, color, (0.5, 0.26, 0.23)),
             "Roughness": 0.45,
             "Subsurface Weight": 0.7,
             "Subsurface Radius": (1.0, 0.3, 0.2),

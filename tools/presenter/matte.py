@@ -13,7 +13,6 @@ from pathlib import Path
 
 import bpy
 import cv2
-import numpy as np
 from looks import LOOKS
 from render import SEED
 from safetensors.numpy import load_file

@@ -90,21 +90,24 @@ def newsroom(seed: int) -> Array:
         (0.36, 0.20, 0.20, 0.13, (0.16, 0.20, 0.24)),
     ):  # fmt: skip
         canvas.box(x - 0.008, y - 0.008, x + width + 0.008, y + height + 0.008, (0.006,) * 3)
-        for _ in range(14):
+        canvas.box(x, y, x + width, y + height, tone)
+        for _ in range(13):
             left, top = x + rng.uniform(0, 0.75) * width, y + rng.uniform(0, 0.8) * height
-            canvas.box(x, y, x + width, y + height, tone) if _ == 0 else canvas.box(
-                left, top, min(left + rng.uniform(0.02, 0.09), x + width), min(top + rng.uniform(0.01, 0.05), y + height),
-                np.asarray(tone) * rng.uniform(0.3, 3.2),
-            )  # fmt: skip
+            right, bottom = left + rng.uniform(0.02, 0.09), top + rng.uniform(0.01, 0.05)
+            color = np.asarray(tone) * rng.uniform(0.3, 3.2)
+            canvas.box(left, top, min(right, x + width), min(bottom, y + height), color)
     canvas.box(0, 0.62, 1, 0.635, (0.10, 0.12, 0.15))
     canvas.box(0, 0.635, 1, 1, (0.018, 0.022, 0.030))
     for _ in range(9):
         x, y = rng.uniform(0, 0.95), rng.uniform(0.50, 0.60)
         canvas.box(x, y, x + rng.uniform(0.03, 0.07), y + 0.05, np.array([0.25, 0.45, 0.7]) * rng.uniform(0.4, 1.5))
     for x, y, radius, tone in (
-        (0.10, 0.47, 0.016, (5.0, 3.1, 1.4)), (0.30, 0.52, 0.010, (3.5, 2.4, 1.3)), (0.88, 0.48, 0.018, (4.6, 2.8, 1.3)),
-        (0.78, 0.055, 0.012, (3.0, 3.2, 3.6)), (0.22, 0.05, 0.012, (3.0, 3.2, 3.6)), (0.5, 0.045, 0.010, (2.6, 2.8, 3.2)),
-    ):  # fmt: skip
+        (0.10, 0.47, 0.016, (5.0, 3.1, 1.4)),
+        (0.30, 0.52, 0.010, (3.5, 2.4, 1.3)),
+        (0.88, 0.44, 0.018, (4.6, 2.8, 1.3)),
+        (0.80, 0.040, 0.012, (3.0, 3.2, 3.6)),
+        (0.25, 0.05, 0.012, (3.0, 3.2, 3.6)),
+    ):
         canvas.disc(x, y, radius, tone)
         canvas.glow(x, y, 0.09, np.asarray(tone) * 0.4)
     canvas.glow(0.0, 0.4, 0.25, (1.2, 0.8, 0.4))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from fields import fractal
 from head import SKIN, Array, Head
-from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 # Half width, and depth to the front and to the back, of the torso at these heights (cm).
 _HEIGHT = np.array([-8.0, -9.5, -11.0, -12.2, -13.4, -14.8, -16.6, -19.0, -23.0, -32.0])
@@ -118,7 +118,7 @@ class Body:
 
 
 def _shoulders(angle: Array, height: Array, reach: Array) -> Array:
-    """(rows down from `_TOP_CM` in steps of `_STEP_CM`, `_COLUMNS` around) how far skin at this height or above reaches."""
+    """How far skin at a height or above it reaches: rows down from `_TOP_CM` by `_STEP_CM`, `_COLUMNS` around."""
     levels = _TOP_CM - _STEP_CM * np.arange(60)
     around = np.arange(_COLUMNS) * 2 * np.pi / _COLUMNS
     table = np.zeros((60, _COLUMNS))
@@ -145,10 +145,7 @@ def grid(name: str, points: Array, material: str, thickness: float, closed: bool
 def normals_of(points: Array, closed: bool) -> Array:
     """(R, C, 3) unit normals of a grid, away from the torso's axis."""
     along = np.gradient(points, axis=0)
-    if closed:
-        across = np.roll(points, -1, 1) - np.roll(points, 1, 1)
-    else:
-        across = np.gradient(points, axis=1)
+    across = np.roll(points, -1, 1) - np.roll(points, 1, 1) if closed else np.gradient(points, axis=1)
     normal = np.cross(along, across)
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     outwards = points - np.array([0.0, 0, _CENTER_Z])
@@ -178,7 +175,7 @@ def neckline(angle: Array, front: float, back: float) -> Array:
 
 
 def tube(body: Body, edge: Array, angle: Array, rows: int, gap: float, loose: float) -> Array:
-    """(rows, C, 3) cloth from the neckline `edge` (C,) down: close to the skin above, `loose` cm off the torso below."""
+    """(rows, C, 3) cloth from the neckline `edge` (C,) down: by `gap` off the skin, then by `loose` off the torso."""
     drop = np.linspace(0, 1, rows)[:, None] ** 1.4
     height = edge + (FOOT_CM - edge) * drop
     fallen = np.clip((edge - height) / 3.0, 0, 1)
@@ -210,7 +207,8 @@ def jumper(body: Body, seed: int) -> list[Surface]:
     band = ring + 0.62 * np.sin(turn)[..., None] * np.array([0, 1.0, 0]) + (
         (0.20 * np.cos(turn) - 0.10 - 0.16 * np.sin(turn))[..., None] * away[None] * rib
     )
-    return [grid("jumper", cloth, "jumper", 0.22, True), grid("band", band + [0, 0.1, 0], "band", 0.16, True)]
+    band[..., 1] += 0.1
+    return [grid("jumper", cloth, "jumper", 0.22, True), grid("band", band, "band", 0.16, True)]
 
 
 def shirt(body: Body, seed: int) -> list[Surface]:
