@@ -15,6 +15,7 @@ from talkinghead.network.rasterize import rasterize
 
 camera = import_module("camera")
 film = import_module("film")
+frame = import_module("frame")
 hair = import_module("hair")
 head = import_module("head")
 looks = import_module("looks")
@@ -161,3 +162,16 @@ def test_rooms_are_out_of_focus_and_have_lights(room: str) -> None:
     assert np.isfinite(image).all() and image.min() >= 0
     assert np.abs(np.diff(image, axis=1)).max() < 0.35 * image.max()
     assert image.max() > 0.9
+
+
+def test_what_a_performance_does_not_say_stays_at_rest() -> None:
+    expression = np.random.default_rng(1).random((3, 57), np.float32)
+    spoken = {"expression": expression, "rotation_rad": np.ones((3, 3), np.float32), "lips_cm": np.zeros((3, 20, 3))}
+    plain = frame.Frame.of(spoken, 1)
+    np.testing.assert_array_equal(plain.weights, expression[1])
+    assert plain.rotation_rad.tolist() == [1, 1, 1] and plain.breath == 0
+    assert plain.tongue.tolist() == [0, 0, import_module("tongue").RESTING_BACK]
+    assert not plain.torso_rotation_rad.any() and not plain.translation_cm.any()
+    moved = {"breath": np.array([0, 0.5, 1]), "tongue": np.eye(3), "torso_translation_cm": np.full((3, 3), 2.0)}
+    full = frame.Frame.of({**spoken, **moved}, 2)
+    assert full.breath == 1 and full.tongue.tolist() == [0, 0, 1] and full.torso_translation_cm.tolist() == [2, 2, 2]

@@ -134,6 +134,10 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     roots = hair_roots(head, style, rng)
     points = long_hair(head, style, roots, rng) if style.long else short_hair(head, style, roots, rng)
     points = _gathered(points, style.clump, rng)
+    # No strand crosses the face or the throat.
+    across = (np.abs(points[..., 0]) < 6.0) & (points[..., 1] < 4.0) & (points[..., 2] > 1.0)
+    clear = np.flatnonzero(~across.any(1))
+    roots, points = roots.take(clear), points[clear]
     count = points.shape[1]
     fraction = np.arange(count) / (count - 1)
     wander = np.cumsum(rng.normal(size=(len(points), count, 3)), 1) / np.sqrt(count)

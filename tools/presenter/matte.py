@@ -13,10 +13,11 @@ from pathlib import Path
 
 import bpy
 import cv2
+from frame import Frame
 from looks import LOOKS
 from render import SEED
 from safetensors.numpy import load_file
-from scene import Frame, Studio
+from scene import Studio
 
 
 def cut_out(studio: Studio) -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from film import filmed
+from frame import Frame
 from head import Array
 from looks import LOOKS
 from safetensors.numpy import load_file
-from scene import Frame, Studio
+from scene import Studio
 
 SEED = 20
 """Seed of hair, skin and backdrop."""

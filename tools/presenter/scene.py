@@ -5,7 +5,6 @@ The scene keeps the head model's axes (x left, y up, z to the camera), which are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
@@ -14,12 +13,13 @@ import materials
 import mathutils
 import numpy as np
 from camera import F_NUMBER, FACE_DEPTH_CM, FIELD_CM, LENS_MM, SENSOR_MM, camera_position
+from frame import Frame
 from hair import Strands, brow_hair, lash_hair, scalp_hair
 from head import HOLLOW, IRIS, SCLERA, Array, eye_center, load_head, rigidly_moved
 from looks import Light, Look
 from rooms import ROOMS
 from skin import painted
-from tongue import RESTING_BACK, Tongue
+from tongue import Tongue
 from torso import torso_moved
 from wardrobe import Surface, breathed, dress
 
@@ -27,34 +27,6 @@ FACE_CENTER = (0.0, 0.0, 6.0)
 """Point that the lights face, cm."""
 BACKDROP_DEPTH_CM = -70.0
 """Depth of the wall, on the z axis."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """How everything stands in one frame; at rest unless given."""
-
-    weights: Array
-    """(E,) of the expressions."""
-    rotation_rad: Array = field(default_factory=lambda: np.zeros(3))
-    """(3,) pitch, yaw, roll of the head."""
-    translation_cm: Array = field(default_factory=lambda: np.zeros(3))
-    """(3,) of the head."""
-    tongue: Array = field(default_factory=lambda: np.array([0.0, 0.0, RESTING_BACK]))
-    """(3,) movements of the tongue, `tongue.MOVEMENTS`."""
-    torso_rotation_rad: Array = field(default_factory=lambda: np.zeros(3))
-    """(3,) of the torso, as in `torso.torso_moved`."""
-    torso_translation_cm: Array = field(default_factory=lambda: np.zeros(3))
-    """(3,) of the torso."""
-    breath: float = 0.0
-    """How full the chest is, 0 to 1."""
-
-    @classmethod
-    def of(cls, performance: dict[str, Array], index: int) -> Frame:
-        """Frame `index` of the arrays of a performance; what a performance lacks stays at rest."""
-        given = {"weights" if key == "expression" else key: values[index] for key, values in performance.items()
-                 if key in ("expression", *cls.__dataclass_fields__)}  # fmt: skip
-        breath = float(given.pop("breath", 0.0))
-        return cls(**{key: value.astype(np.float64) for key, value in given.items()}, breath=breath)
 
 
 class Studio:
@@ -256,7 +228,7 @@ class Studio:
         cycles.device, cycles.samples, cycles.seed = "CPU", samples, 0
         cycles.use_adaptive_sampling, cycles.adaptive_threshold = True, 0.03
         cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
-        cycles.denoising_prefilter = "FAST"
+        cycles.denoising_prefilter = "ACCURATE"  # otherwise the strands' noise passes for texture
         cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 4, 2, 1
         cycles.transmission_bounces, cycles.transparent_max_bounces = 1, 8
         cycles.caustics_reflective = cycles.caustics_refractive = False
