@@ -85,16 +85,18 @@ class Graph:
         return self.material
 
 
-def skin(maps: dict[str, Path]) -> bpy.types.Material:
-    """Skin: light scattered below it, an oily sheen above it, pores by noise, lips and lid rims wet."""
+def skin(maps: dict[str, Path], relief: float) -> bpy.types.Material:
+    """Skin: light scattered below it, an oily sheen above it, pores by noise, lips and lid rims wet.
+
+    `relief` is the depth of pores and lines, 1 for a weathered skin."""
     graph = Graph("skin")
     rest = graph.attribute("rest")
     wet = graph.image(maps["wet"], "Non-Color")
     pores = graph.noise(rest, 11.0, 2.0)
     grain = graph.noise(rest, 4.0, 3.0)
-    normal = graph.bump(graph.image(maps["height"], "Non-Color"), 1.0, 0.17)
-    normal = graph.bump(grain, 0.28, 0.05, normal)
-    normal = graph.bump(pores, 0.40, 0.022, normal)
+    normal = graph.bump(graph.image(maps["height"], "Non-Color"), 1.0, 0.17 * (0.4 + 0.6 * relief))
+    normal = graph.bump(grain, 0.28 * relief, 0.05, normal)
+    normal = graph.bump(pores, 0.40 * relief, 0.022, normal)
     roughness = graph.image(maps["roughness"], "Non-Color")
     roughness = graph.math("ADD", roughness, graph.ranged(grain, 0.3, 0.7, -0.05, 0.05))
     shader = graph.add(
@@ -124,7 +126,7 @@ def eyeball() -> bpy.types.Material:
     axis = graph.add("SeparateXYZ", {0: graph.add("VectorMath", {0: place}, operation="NORMALIZE").outputs[0]})
     clear = graph.ranged(axis.outputs["Z"], *CORNEA_COSINES, 0.0, 1.0)
     side = graph.ranged(axis.outputs["Z"], 0.60, 0.90, 1.0, 0.0)
-    white = graph.mixed(side, (0.62, 0.585, 0.565), (0.55, 0.41, 0.37))
+    white = graph.mixed(side, (0.50, 0.47, 0.455), (0.46, 0.33, 0.30))
     veins = graph.math("ABSOLUTE", graph.math("SUBTRACT", graph.noise(place, 5.5, 4.0), 0.5))
     veins = graph.math("MULTIPLY", graph.ranged(veins, 0.0, 0.022, 0.55, 0.0), side)
     white = graph.mixed(veins, white, (0.45, 0.10, 0.08))

@@ -53,9 +53,10 @@ def office(seed: int) -> Array:
     canvas.image *= (0.72 + 0.5 * (1 - canvas.x))[..., None]
     leaves = fractal(np.stack([canvas.x.ravel(), canvas.y.ravel(), 0 * canvas.x.ravel()], 1), 0.09, 4, seed)
     leaves = leaves.reshape(canvas.x.shape)[..., None]
-    view = np.array([0.55, 0.80, 0.42]) * (0.85 + 0.55 * np.clip(leaves, -1, 2)) + np.array([0.5, 0.6, 0.7]) * np.clip(
-        0.75 - 1.5 * canvas.y, 0, 1
-    )[..., None]
+    view = (
+        np.array([0.55, 0.80, 0.42]) * (0.85 + 0.55 * np.clip(leaves, -1, 2))
+        + np.array([0.5, 0.6, 0.7]) * np.clip(0.75 - 1.5 * canvas.y, 0, 1)[..., None]
+    )
     pane = (canvas.x < 0.33) & (canvas.y < 0.72)
     canvas.image[pane] = 1.15 * view[pane]
     canvas.box(0.15, 0, 0.165, 0.72, (0.50, 0.49, 0.46))

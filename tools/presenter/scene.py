@@ -102,7 +102,7 @@ class Studio:
 
     def _materials(self, look: Look, seed: int, work: Path) -> None:
         self.materials = {
-            "skin": materials.skin(painted(self.head, look.complexion, look.hairstyle, seed, work)),
+            "skin": materials.skin(painted(self.head, look.complexion, look.hairstyle, seed, work), look.relief),
             "teeth": materials.teeth(look.teeth),
             "gums": materials.gums(),
             "hollow": materials.hollow(),

@@ -204,8 +204,10 @@ def jumper(body: Body, seed: int) -> list[Surface]:
     away = ring - np.array([0, 0, _CENTER_Z])
     away = away * (1, 0, 1) / np.linalg.norm(away * (1, 0, 1), axis=-1, keepdims=True)
     rib = 1 + 0.05 * np.sign(np.sin(120 * angle))[None, :, None]
-    band = ring + 0.62 * np.sin(turn)[..., None] * np.array([0, 1.0, 0]) + (
-        (0.20 * np.cos(turn) - 0.10 - 0.16 * np.sin(turn))[..., None] * away[None] * rib
+    band = (
+        ring
+        + 0.62 * np.sin(turn)[..., None] * np.array([0, 1.0, 0])
+        + ((0.20 * np.cos(turn) - 0.10 - 0.16 * np.sin(turn))[..., None] * away[None] * rib)
     )
     band[..., 1] += 0.1
     return [grid("jumper", cloth, "jumper", 0.22, True), grid("band", band, "band", 0.16, True)]
