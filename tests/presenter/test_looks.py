@@ -111,7 +111,7 @@ def test_no_cloth_comes_through_another(person: Any, posture: str) -> None:
         large = [box for box in boxes[1:pieces] if box[cv2.CC_STAT_AREA] > 4]
         assert 1 <= len(large) <= 2
     shoulders = (what == 0) & (np.abs(where[..., 0]) > 9.7) & (where[..., 1] < -9)
-    chest = (what == 0) & (np.abs(where[..., 0]) > 5.5) & (where[..., 1] < -12.5)
+    chest = (what == 0) & (np.abs(where[..., 0]) > 5.8) & (where[..., 1] < -13.2)
     assert not shoulders.any() and not chest.any()
 
 

@@ -134,7 +134,7 @@ LOOKS = {
             age=0.14,
             uneven=0.8,
         ),
-        relief=0.5,
+        relief=0.35,
         hairstyle=Hairstyle(
             long=True,
             count=34_000,
@@ -250,7 +250,7 @@ LOOKS = {
             age=1.0,
             uneven=0.85,
         ),
-        relief=1.0,
+        relief=0.6,
         hairstyle=Hairstyle(
             long=False,
             count=46_000,

@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("values", nargs="*", help="of a still name=weight, of a clip the performance.safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--samples", type=int, default=24)
+    parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--frames", type=int, nargs=2, metavar=("FIRST", "LAST"), help="of a clip: only these")
     options = parser.parse_intermixed_args()

@@ -198,7 +198,7 @@ def jumper(body: Body, seed: int) -> list[Surface]:
     """A crew-neck jumper: body, and a ribbed band around the neck."""
     angle = np.linspace(0, 2 * np.pi, 241)[:-1]
     edge = neckline(angle, -13.1, -9.9)
-    cloth = folded(tube(body, edge, angle, 110, 0.42, 0.75), 0.22, seed, True)
+    cloth = folded(tube(body, edge, angle, 110, 0.42, 0.75), 0.42, seed, True)
     turn = np.linspace(-0.5 * np.pi, 1.1 * np.pi, 14)[:, None]
     ring = cloth[0]
     away = ring - np.array([0, 0, _CENTER_Z])
@@ -290,7 +290,7 @@ def jacket(body: Body, seed: int) -> list[Surface]:
     opening = np.interp(-height[:, :1], [11.0, 12.5, 17, 30], [7.2, 7.4, 6.0, 2.2])
     start = np.arctan2(opening, np.interp(-height[:, :1], -_HEIGHT, _FRONT) + 0.5)
     points = body.around(start + share * (2 * np.pi - 2 * start), height, 1.0)
-    surfaces = [grid("jacket", folded(points, 0.22, seed, False), "jacket", 0.24)]
+    surfaces = [grid("jacket", folded(points, 0.30, seed, False), "jacket", 0.24)]
     for side in (1.0, -1.0):
         roll = np.array([[6.0, -11.0], [5.6, -14.0], [4.4, -18.5], [1.2, -30.0]])
         outer = np.array([[8.6, -11.9], [10.6, -15.6], [9.4, -20.0], [3.0, -30.0]])
