@@ -1,4 +1,4 @@
-"""The presenters' looks: clothes without holes in every posture, lids where they belong, hair off the face."""
+"""The presenters' looks: clothes without holes in every posture, teeth where they belong, hair off the face."""
 
 from __future__ import annotations
 
@@ -115,26 +115,19 @@ def test_no_cloth_comes_through_another(person: Any, posture: str) -> None:
     assert not shoulders.any() and not chest.any()
 
 
-def test_lids_cover_the_top_of_the_iris_and_a_blink_still_shuts_the_eye(person: Any) -> None:
+def test_teeth_show_in_speech_and_stay_behind_closed_lips(person: Any) -> None:
+    """The upper teeth end 0 to 5 mm below the upper lip, and behind both lips."""
     _, model = person
-    names = model.expression_names
-    marks = model.landmarks68
-    blink = np.zeros(len(names))
-    blink[[names.index("eyeBlink_L"), names.index("eyeBlink_R")]] = 1
-    for side, upper, lower in (("R", (37, 38), (41, 40)), ("L", (43, 44), (47, 46))):
-        ball = model.neutral[head.IRIS[side]]
-        center, radius = head.eye_center(model.neutral, side), np.ptp(ball[:, 0]) / 2
-        lid = model.neutral[marks[list(upper)], 1].mean()
-        assert lid - center[1] < 0.34 * radius  # the limbus is 0.43 from the axis
-        shut = model.deformed(blink)
-        gap = shut[marks[list(upper)], 1].mean() - shut[marks[list(lower)], 1].mean()
-        assert gap < 0.2  # the landmarks are a little above the rims
+    teeth, marks = model.neutral[head.UPPER_TEETH], model.neutral[model.landmarks68]
+    front = teeth[np.abs(teeth[:, 0]) < 0.8]
+    assert 0.0 < marks[62, 1] - front[:, 1].min() < 0.5
+    assert front[:, 2].max() < min(marks[62, 2], marks[66, 2])
 
 
-def test_resting_lids_leave_the_lips_as_the_performance_knows_them(person: Any) -> None:
+def test_lips_are_those_that_the_performance_knows(person: Any) -> None:
     look, model = person
     points = import_module("lips").load_lips(look.identity())
-    np.testing.assert_allclose(model.neutral[model.landmarks68[48:68]], points.neutral, atol=1e-3)
+    np.testing.assert_allclose(model.neutral[model.landmarks68[48:68]], points.neutral, atol=1e-9)
 
 
 def test_hair_leaves_the_face_free(person: Any) -> None:

@@ -31,15 +31,16 @@ GAZE_RAD = 0.45
 SKIN = slice(0, 14062)
 """Vertices of the skin of face, head and neck."""
 
-LIDS = {"eyeBlink": 0.19, "eyeSquint": 0.22}
-"""Weights that are part of the face at rest: the model's mean person stares."""
-
 HOLLOW = slice(11248, 13294)
 """Vertices of the skin inside the cheeks and behind the teeth."""
 UPPER_TEETH = slice(17039, 19247)
 """Vertices of the upper teeth."""
+MOUTH_FLOOR = slice(14062, 17039)
+"""Vertices of gums, tongue and the floor of the mouth, one surface."""
+UPPER_GUMS_CM = -2.5
+"""Height in the mean person above which that surface is upper gums and palate."""
 TEETH_SHIFT_CM = np.array([0.0, -0.20, 0.08])
-"""Displacement of the upper teeth: in the model's mean person the lip hides them when it speaks."""
+"""Displacement of the upper teeth and gums: in the model's mean person the lip hides them when it speaks."""
 
 NECK_PIVOT = np.array([0.0, -6.0, -1.0])
 """(3,) point about which the head rotates, near the top of the spine."""
@@ -129,12 +130,9 @@ def load_head(identity: dict[int, float], path: Path | None = None) -> Head:
             neutral += weight * shapes[component].astype(np.float64)
         names = tuple(str(name) for name in model["expression_names"])
         expressions = model["expression"].astype(np.float64)
-        for name, weight in LIDS.items():
-            for side in ("L", "R"):
-                shape = names.index(f"{name}_{side}")
-                neutral += weight * expressions[shape]
-                expressions[shape] *= 1 - weight  # a weight of 1 still shuts the eye, and no more than that
         neutral[UPPER_TEETH] += TEETH_SHIFT_CM
+        upper_gums = np.clip((generic[MOUTH_FLOOR, 1] - UPPER_GUMS_CM) / 0.4, 0, 1)
+        neutral[MOUTH_FLOOR] += upper_gums[:, None] * TEETH_SHIFT_CM
         quads, corners = model["faces"], model["faces_uv"]
         materials = model["material_names"][model["face_material"]]
         return Head(

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from eyes import load_eyes
 from film import filmed
 from frame import Frame
 from head import Array
-from looks import LOOKS
+from looks import LOOKS, Look
 from safetensors.numpy import load_file
 from scene import Studio
 
@@ -41,9 +42,15 @@ def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, wor
         print(f"{path.name} {time.monotonic() - began:.1f} s", flush=True)
 
 
-def render_still(studio: Studio, values: list[str], path: Path) -> None:
-    """Render one image; `values` are name=weight (without _L or _R for both sides), and pitch, yaw, roll."""
+def render_still(studio: Studio, look: Look, values: list[str], path: Path) -> None:
+    """Render one image with the lids at rest.
+
+    `values` are name=weight (without _L or _R for both sides), and pitch, yaw, roll.
+    """
     weights, rotation = np.zeros(len(studio.head.expression_names)), np.zeros(3)
+    resting = load_eyes(look.identity()).resting_blink(0.0)
+    for side, blink in zip("LR", resting, strict=True):
+        weights[studio.head.expression_names.index(f"eyeBlink_{side}")] = blink
     for name, _, value in (item.partition("=") for item in values):
         if name in ("pitch", "yaw", "roll"):
             rotation[("pitch", "yaw", "roll").index(name)] = float(value)
@@ -73,7 +80,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     studio = Studio(LOOKS[options.look], SEED, work, options.size, options.samples, options.threads)
     if options.mode == "still":
-        render_still(studio, options.values, options.output)
+        render_still(studio, LOOKS[options.look], options.values, options.output)
     else:
         performance = load_file(options.values[0])
         first, last = options.frames or (0, len(performance["expression"]) - 1)
