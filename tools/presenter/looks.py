@@ -163,7 +163,7 @@ LOOKS = {
         ),
         room="office",
         room_light=0.85,
-        exposure=0.2,
+        exposure=0.4,
         ambient=(0.12, 0.125, 0.135),
         lights=(
             Light((-44.0, 30.0, 60.0), 78_000, 48, (1.0, 0.97, 0.93)),
@@ -280,7 +280,8 @@ LOOKS = {
             seed=9,
         ),
         room="newsroom",
-        room_light=1.0,
+        room_light=0.9,
+        exposure=0.35,
         ambient=(0.055, 0.065, 0.085),
         lights=(
             Light((42.0, 32.0, 62.0), 70_000, 44, (1.0, 0.955, 0.90)),
