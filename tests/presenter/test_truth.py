@@ -88,7 +88,7 @@ def test_the_tip_of_the_tongue_reaches_the_ridge_and_all_else_stays(seen: Any) -
         tip = moved[tongue.MOUTH_FLOOR][seen.tongue.part[:, 0] > 0.95]
         gums = rest[tongue.MOUTH_FLOOR][seen.tongue.part.max(1) == 0]
         ridge = gums[(np.abs(gums[:, 0]) < 0.3) & (gums[:, 1] > tip[:, 1].min())]
-        assert np.min(np.linalg.norm(tip[:, None] - ridge[None], axis=2)) < 0.45
+        assert np.min(np.linalg.norm(tip[:, None] - ridge[None], axis=2)) < 0.6  # of the person with the shortest reach
     # What is above the tongue at rest is palate and upper gums, which no movement takes along.
     highest = seen.head.generic[tongue.MOUTH_FLOOR][seen.tongue.part.max(1) > 0.01, 1].max()
     assert highest < -2.6

@@ -1,18 +1,20 @@
-"""The studio's camera: a pinhole on the z axis at the height of the eyes, without tilt or distortion."""
+"""The studio's camera: a long lens on the z axis a little below the eyes, without tilt or distortion."""
 
 from __future__ import annotations
 
 import numpy as np
 from head import Array
 
-LENS_MM, SENSOR_MM = 85.0, 36.0
-"""Focal length and width of the sensor."""
-FIELD_CM = 37.0
+LENS_MM, SENSOR_MM = 150.0, 36.0
+"""Focal length and width of the sensor: a portrait lens, that far away that the nose does not grow."""
+FIELD_CM = 34.0
 """Width of the image at the depth of the lips."""
 FACE_DEPTH_CM = 9.0
-"""Depth of the lips, on the z axis of the head model."""
-EYE_LEVEL_CM = 0.3
+"""Depth of the lips, on the z axis of the head model; the camera is focused on it."""
+EYE_LEVEL_CM = -0.4
 """Height of the camera."""
+F_NUMBER = 6.3
+"""Of the aperture: the eyes are sharp, the shoulders' back is not."""
 
 
 def camera_position() -> Array:

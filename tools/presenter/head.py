@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,17 @@ GAZE_RAD = 0.45
 """Rotation of an eyeball at a weight of 1 of eyeLook*, radians; the model's own shapes move the lids only."""
 SKIN = slice(0, 14062)
 """Vertices of the skin of face, head and neck."""
+
+HOLLOW = slice(11248, 13294)
+"""Vertices of the skin inside the cheeks and behind the teeth."""
+UPPER_TEETH = slice(17039, 19247)
+"""Vertices of the upper teeth."""
+MOUTH_FLOOR = slice(14062, 17039)
+"""Vertices of gums, tongue and the floor of the mouth, one surface."""
+UPPER_GUMS_CM = -2.5
+"""Height in the mean person above which that surface is upper gums and palate."""
+TEETH_SHIFT_CM = np.array([0.0, -0.20, 0.08])
+"""Displacement of the upper teeth and gums: in the model's mean person the lip hides them when it speaks."""
 
 NECK_PIVOT = np.array([0.0, -6.0, -1.0])
 """(3,) point about which the head rotates, near the top of the spine."""
@@ -80,10 +92,16 @@ class Head:
 
     def posed(self, vertices: Array, rotation_rad: Array, translation_cm: Array) -> Array:
         """`vertices` (V, 3) with the head rotated and shifted; the lower neck stays with the torso."""
+        return vertices + self.follows[:, None] * (rigidly_moved(vertices, rotation_rad, translation_cm) - vertices)
+
+    @cached_property
+    def follows(self) -> Array:
+        """(V,) how far each vertex moves with the head: 0 on the shoulders and low on the neck, 1 above it."""
         low, high = NECK_BENDS
         part = np.clip((self.neutral[:, 1] - low) / (high - low), 0, 1)
-        part = part * part * (3 - 2 * part)
-        return vertices + part[:, None] * (rigidly_moved(vertices, rotation_rad, translation_cm) - vertices)
+        aside = np.hypot(self.neutral[:, 0], self.neutral[:, 2] - NECK_PIVOT[2])
+        part = np.where(self.neutral[:, 1] < high, part * np.clip((11.0 - aside) / 4, 0, 1), part)
+        return part * part * (3 - 2 * part)
 
     def part(self, name: str) -> Indices:
         """Indices of the faces made of material `name`."""
@@ -110,13 +128,18 @@ def load_head(identity: dict[int, float], path: Path | None = None) -> Head:
         shapes = model["identity"]  # read once: every access to an npz file unpacks it again
         for component, weight in identity.items():
             neutral += weight * shapes[component].astype(np.float64)
+        names = tuple(str(name) for name in model["expression_names"])
+        expressions = model["expression"].astype(np.float64)
+        neutral[UPPER_TEETH] += TEETH_SHIFT_CM
+        upper_gums = np.clip((generic[MOUTH_FLOOR, 1] - UPPER_GUMS_CM) / 0.4, 0, 1)
+        neutral[MOUTH_FLOOR] += upper_gums[:, None] * TEETH_SHIFT_CM
         quads, corners = model["faces"], model["faces_uv"]
         materials = model["material_names"][model["face_material"]]
         return Head(
             generic=generic,
             neutral=neutral,
-            expressions=model["expression"].astype(np.float64),
-            expression_names=tuple(str(name) for name in model["expression_names"]),
+            expressions=expressions,
+            expression_names=names,
             faces=[[int(v) for v in face if v >= 0] for face in quads],
             face_uv=[
                 [int(t) for t, v in zip(corner, face, strict=True) if v >= 0]

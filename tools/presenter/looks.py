@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from hair import Hairstyle
+from hair import Brows, Hairstyle
 from skin import Colour, Complexion
-from wardrobe import Outfit
+from wardrobe import Cloth, Outfit
 
 
 @dataclass(frozen=True)
@@ -26,103 +25,272 @@ class Light:
 
 @dataclass(frozen=True)
 class Look:
-    """Everything that defines one person: identity, skin, hair, eyes, clothes, backdrop and lights."""
+    """Everything that defines one person: identity, skin, hair, eyes, clothes, room and lights."""
 
-    identity_seed: int
-    """Seed of the identity's random weights."""
-    identity_scale: float
-    """Standard deviation of the identity's weights."""
+    shape: tuple[float, ...]
+    """Weights of the head model's first identity components, in standard deviations."""
     complexion: Complexion
+    relief: float
+    """Depth of pores and lines in the skin, 0 to 1."""
     hairstyle: Hairstyle
-    hair_melanin: float
-    """Darkness of the hair, 0 to 1."""
-    hair_redness: float
-    """Redness of the hair, 0 to 1."""
+    brows: Brows
+    lashes: float
+    """Length of the longest, cm."""
     iris: Colour
     """Linear RGB."""
+    teeth: Colour
+    """Linear RGB."""
     outfit: Outfit
-    backdrop: tuple[Colour, Colour, Colour]
-    """Dark, light and accent color of the backdrop, linear RGB."""
+    room: str
+    """One of `rooms.ROOMS`."""
+    room_light: float
+    """Factor of the room's brightness."""
+    ambient: Colour
+    """Light from everywhere, linear RGB."""
     lights: tuple[Light, ...]
+    exposure: float = 0.0
+    """Stops."""
 
     def identity(self) -> dict[int, float]:
-        """Weights of the head model's first 40 identity components."""
-        weights = np.random.default_rng(self.identity_seed).normal(size=40) * self.identity_scale
-        return {component: float(weight) for component, weight in enumerate(weights)}
+        """Weights of the head model's identity components by their number."""
+        return dict(enumerate(self.shape))
 
-
-THREE_POINT = (
-    Light((-42.0, 34.0, 62.0), 76_000, 34, (1.0, 0.955, 0.90)),
-    Light((55.0, 8.0, 52.0), 15_000, 50, (0.90, 0.95, 1.0)),
-    Light((34.0, 36.0, -38.0), 8_000, 26, (0.95, 0.97, 1.0)),
-    Light((-40.0, 30.0, -36.0), 6_000, 26, (1.0, 0.94, 0.88)),
-)
-"""Key light, fill light and two rim lights."""
 
 LOOKS = {
-    "presenter": Look(
-        identity_seed=6,
-        identity_scale=0.8,
+    "maya": Look(
+        shape=(
+            1.37,
+            1.4,
+            -2.07,
+            -0.78,
+            -0.03,
+            0.78,
+            0.52,
+            0.69,
+            -0.11,
+            0.43,
+            0.24,
+            -1.12,
+            -0.85,
+            0.2,
+            -0.57,
+            0.93,
+            1.19,
+            1.45,
+            -0.14,
+            0.53,
+            -0.69,
+            -0.64,
+            0.36,
+            0.07,
+            -1.1,
+            -1.29,
+            0.12,
+            -0.47,
+            0.89,
+            0.67,
+            0.49,
+            0.32,
+            0.58,
+            -0.1,
+            0.49,
+            -0.13,
+            -0.2,
+            -0.53,
+            0.49,
+            -0.01,
+            -0.73,
+            1.54,
+            -0.38,
+            -0.08,
+            0.67,
+            1.29,
+            -0.03,
+            0.7,
+            0.07,
+            -0.87,
+            0.52,
+            0.74,
+            -0.34,
+            -0.02,
+            -0.98,
+            -0.99,
+            -0.21,
+            0.43,
+            -0.36,
+            0.2,
+        ),
         complexion=Complexion(
-            skin=(0.235, 0.118, 0.068),
-            flush=(0.25, 0.09, 0.055),
-            sallow=(0.23, 0.125, 0.07),
-            lips=(0.26, 0.058, 0.06),
-            lips_cover=0.62,
-            stubble=(0.2, 0.1, 0.06),
+            skin=(0.40, 0.215, 0.135),
+            flush=(0.42, 0.155, 0.105),
+            sallow=(0.39, 0.225, 0.135),
+            lips=(0.36, 0.105, 0.095),
+            lips_cover=0.72,
+            stubble=(0.3, 0.2, 0.15),
             stubble_cover=0.0,
-            freckles=0.0,
-            hair=(0.012, 0.008, 0.006),
-            brow_cover=0.18,
+            freckles=0.25,
+            hair=(0.035, 0.020, 0.014),
+            brow_cover=0.24,
+            age=0.14,
+            uneven=0.8,
         ),
+        relief=0.35,
         hairstyle=Hairstyle(
-            count=60_000, length_top=2.6, length_sides=1.6, lift=0.22, part=None, clump=0.35, frizz=0.07
+            long=True,
+            count=34_000,
+            length_top=0,
+            length_sides=11.0,
+            lift=1.7,
+            part=2.3,
+            clump=0.60,
+            frizz=0.03,
+            wave=0.9,
+            melanin=0.93,
+            redness=0.42,
         ),
-        hair_melanin=0.97,
-        hair_redness=0.3,
-        iris=(0.035, 0.018, 0.009),
+        brows=Brows(count=900, thickness=0.40, length=0.46, melanin=0.9, arch=0.04),
+        lashes=0.62,
+        iris=(0.060, 0.030, 0.014),
+        teeth=(0.57, 0.53, 0.45),
         outfit=Outfit(
-            "blouse", {"jacket": (0.055, 0.045, 0.05), "lapel": (0.06, 0.05, 0.055), "shirt": (0.40, 0.33, 0.25)}
+            "knit",
+            {
+                "jumper": Cloth((0.030, 0.105, 0.115), "knit", 0.85, 0.25),
+                "band": Cloth((0.028, 0.10, 0.11), "knit", 0.85, 0.25),
+            },
+            width=0.86,
+            seed=5,
         ),
-        backdrop=((0.045, 0.028, 0.02), (0.30, 0.20, 0.12), (0.10, 0.30, 0.32)),
+        room="office",
+        room_light=0.85,
+        exposure=0.4,
+        ambient=(0.12, 0.125, 0.135),
         lights=(
-            Light((46.0, 30.0, 60.0), 74_000, 38, (1.0, 0.95, 0.89)),
-            Light((-55.0, 6.0, 52.0), 26_000, 55, (0.92, 0.96, 1.0)),
-            Light((-34.0, 36.0, -38.0), 7_000, 26, (0.95, 0.97, 1.0)),
-            Light((40.0, 30.0, -36.0), 5_000, 26, (1.0, 0.94, 0.88)),
+            Light((-44.0, 30.0, 60.0), 78_000, 48, (1.0, 0.97, 0.93)),
+            Light((52.0, 4.0, 52.0), 14_000, 60, (1.0, 0.96, 0.92)),
+            Light((-40.0, 22.0, -34.0), 16_000, 34, (0.93, 0.97, 1.0)),
+            Light((36.0, 34.0, -36.0), 9_000, 26, (1.0, 0.93, 0.84)),
+            Light((0.0, -34.0, 58.0), 7_000, 50, (1.0, 0.96, 0.92)),
         ),
     ),
-    "second": Look(
-        identity_seed=10,
-        identity_scale=0.8,
+    "henrik": Look(
+        shape=(
+            -0.8,
+            0.62,
+            1.45,
+            0.09,
+            0.36,
+            -0.97,
+            0.22,
+            0.12,
+            0.62,
+            -1.4,
+            0.29,
+            0.03,
+            0.63,
+            -0.46,
+            0.05,
+            0.14,
+            0.5,
+            -0.22,
+            0.09,
+            0.89,
+            -0.64,
+            -1.01,
+            0.01,
+            -0.36,
+            -1.41,
+            -0.63,
+            -0.19,
+            -0.76,
+            -1.1,
+            -0.3,
+            0.54,
+            -0.11,
+            -0.76,
+            0.27,
+            0.51,
+            -0.41,
+            0.61,
+            0.81,
+            -0.13,
+            -0.63,
+            0.22,
+            0.17,
+            1.01,
+            -0.97,
+            -0.66,
+            -0.6,
+            -1.11,
+            -0.02,
+            0.5,
+            -0.52,
+            0.84,
+            0.65,
+            0.61,
+            0.32,
+            0.61,
+            -0.72,
+            0.34,
+            0.48,
+            -1.31,
+            0.25,
+        ),
         complexion=Complexion(
-            skin=(0.56, 0.335, 0.235),
-            flush=(0.55, 0.22, 0.16),
-            sallow=(0.57, 0.37, 0.25),
-            lips=(0.47, 0.17, 0.145),
-            lips_cover=0.75,
-            stubble=(0.30, 0.22, 0.19),
-            stubble_cover=0.20,
-            freckles=0.25,
-            hair=(0.045, 0.028, 0.018),
-            brow_cover=0.16,
+            skin=(0.53, 0.325, 0.235),
+            flush=(0.52, 0.205, 0.155),
+            sallow=(0.53, 0.345, 0.245),
+            lips=(0.40, 0.135, 0.115),
+            lips_cover=0.80,
+            stubble=(0.27, 0.20, 0.175),
+            stubble_cover=0.30,
+            freckles=0.2,
+            hair=(0.060, 0.042, 0.030),
+            brow_cover=0.12,
+            age=1.0,
+            uneven=0.85,
         ),
+        relief=0.6,
         hairstyle=Hairstyle(
-            count=52_000, length_top=3.4, length_sides=0.75, lift=0.30, part=3.1, clump=0.75, frizz=0.012
+            long=False,
+            count=46_000,
+            length_top=5.6,
+            length_sides=2.2,
+            lift=0.40,
+            part=3.4,
+            clump=0.62,
+            frizz=0.05,
+            recession=1.0,
+            melanin=0.80,
+            redness=0.25,
+            gray=0.26,
         ),
-        hair_melanin=0.86,
-        hair_redness=0.35,
-        iris=(0.05, 0.07, 0.075),
+        brows=Brows(count=620, thickness=0.42, length=0.58, melanin=0.62),
+        lashes=0.42,
+        iris=(0.050, 0.075, 0.085),
+        teeth=(0.53, 0.48, 0.385),
         outfit=Outfit(
-            "suit",
+            "open shirt",
             {
-                "jacket": (0.016, 0.022, 0.042),
-                "lapel": (0.018, 0.025, 0.047),
-                "shirt": (0.62, 0.68, 0.76),
-                "tie": (0.22, 0.018, 0.03),
+                "jacket": Cloth((0.020, 0.026, 0.042), "woven", 0.8, 0.12),
+                "lapel": Cloth((0.021, 0.027, 0.044), "woven", 0.8, 0.12),
+                "shirt": Cloth((0.56, 0.62, 0.70), "smooth", 0.7, 0.05),
+                "button": Cloth((0.6, 0.58, 0.52), "smooth", 0.3, 0.0),
             },
+            seed=9,
         ),
-        backdrop=((0.012, 0.028, 0.055), (0.10, 0.22, 0.36), (0.55, 0.34, 0.16)),
-        lights=THREE_POINT,
+        room="newsroom",
+        room_light=0.9,
+        exposure=0.35,
+        ambient=(0.055, 0.065, 0.085),
+        lights=(
+            Light((42.0, 32.0, 62.0), 70_000, 44, (1.0, 0.955, 0.90)),
+            Light((-55.0, 4.0, 54.0), 17_000, 60, (0.92, 0.96, 1.0)),
+            Light((-34.0, 34.0, -38.0), 14_000, 26, (0.90, 0.95, 1.0)),
+            Light((42.0, 26.0, -36.0), 10_000, 26, (1.0, 0.90, 0.78)),
+            Light((0.0, -34.0, 58.0), 7_000, 50, (1.0, 0.96, 0.92)),
+        ),
     ),
 }
+"""By first name."""
+LOOKS["presenter"], LOOKS["second"] = LOOKS["maya"], LOOKS["henrik"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import bpy
 import cv2
-import numpy as np
+from frame import Frame
 from looks import LOOKS
 from render import SEED
 from safetensors.numpy import load_file
@@ -55,8 +55,7 @@ def main() -> None:
     cut_out(studio)
     performance = load_file(options.performance)
     for number in options.frames:
-        keys = ("expression", "rotation_rad", "translation_cm")
-        studio.pose(*(performance[key][number].astype(np.float64) for key in keys))
+        studio.pose(Frame.of(performance, number))
         whole = work / "whole.png"
         studio.render(whole)
         alpha = cv2.imread(str(whole), cv2.IMREAD_UNCHANGED)[..., 3]

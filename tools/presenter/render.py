@@ -15,64 +15,42 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from eyes import load_eyes
+from film import filmed
+from frame import Frame
 from head import Array
-from looks import LOOKS
+from looks import LOOKS, Look
 from safetensors.numpy import load_file
 from scene import Studio
 
 SEED = 20
 """Seed of hair, skin and backdrop."""
-MOVING = (0.145, 0.035, 0.855, 0.875)
-"""Left, top, right, bottom of what can move, as fractions of the image; the rest is rendered once, at high quality."""
-FEATHER = 0.012
-"""Width of the soft border of the moving part, as a fraction of the image."""
-REST_SAMPLES = 64
-"""Samples a pixel of the part that does not move."""
 
 
-def composite(still: Array, moving: Array) -> Array:
-    """Blend the moving part into the still image, softly at the border; both (H, W, 3) uint8."""
-    height, width = still.shape[:2]
-    left, top, right, bottom = MOVING
-    x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
-    inside = np.minimum.outer(np.minimum(y - top, bottom - y), np.minimum(x - left, right - x))
-    # The renderer rounds its border to pixels: the outermost two are left to the still.
-    cover = np.clip((inside - 2 / height) / FEATHER, 0, 1)[..., None]
-    return np.round(still + cover * (moving.astype(np.float64) - still)).astype(np.uint8)
-
-
-def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, work: Path) -> None:
-    """Render NNNNN.png for every frame that is not in `folder` yet."""
-
-    def pose(index: int) -> None:
-        studio.pose(
-            *(performance[key][index].astype(np.float64) for key in ("expression", "rotation_rad", "translation_cm"))
-        )
-
-    rest = work / "rest.png"
-    if not rest.exists():
-        pose(0)
-        samples = studio.samples(REST_SAMPLES)
-        studio.render(rest)
-        studio.samples(samples)
-    still = cv2.imread(str(rest))
-    studio.restrict(MOVING)
-    for index in range(len(performance["expression"])):
+def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, work: Path, frames: range) -> None:
+    """Render NNNNN.png for each of `frames` that is not in `folder` yet."""
+    for index in frames:
         path = folder / f"{index:05d}.png"
         if path.exists():
             continue
         began = time.monotonic()
-        pose(index)
-        moving, partial = work / "moving.png", work / "partial.png"
-        studio.render(moving)
-        cv2.imwrite(str(partial), composite(still, cv2.imread(str(moving))))
+        studio.pose(Frame.of(performance, index))
+        clean, partial = work / "clean.png", work / "partial.png"
+        studio.render(clean)
+        cv2.imwrite(str(partial), filmed(cv2.imread(str(clean)), index))
         partial.replace(path)
         print(f"{path.name} {time.monotonic() - began:.1f} s", flush=True)
 
 
-def render_still(studio: Studio, values: list[str], path: Path) -> None:
-    """Render one image; `values` are name=weight (without _L or _R for both sides), and pitch, yaw, roll."""
+def render_still(studio: Studio, look: Look, values: list[str], path: Path) -> None:
+    """Render one image with the lids at rest.
+
+    `values` are name=weight (without _L or _R for both sides), and pitch, yaw, roll.
+    """
     weights, rotation = np.zeros(len(studio.head.expression_names)), np.zeros(3)
+    resting = load_eyes(look.identity()).resting_blink(0.0)
+    for side, blink in zip("LR", resting, strict=True):
+        weights[studio.head.expression_names.index(f"eyeBlink_{side}")] = blink
     for name, _, value in (item.partition("=") for item in values):
         if name in ("pitch", "yaw", "roll"):
             rotation[("pitch", "yaw", "roll").index(name)] = float(value)
@@ -81,8 +59,9 @@ def render_still(studio: Studio, values: list[str], path: Path) -> None:
             for side, present in zip(("", "_L", "_R"), exists, strict=True):
                 if present:
                     weights[studio.head.expression_names.index(f"{name}{side}")] = float(value)
-    studio.pose(weights, rotation, np.zeros(3))
+    studio.pose(Frame(weights, rotation))
     studio.render(path)
+    cv2.imwrite(str(path), filmed(cv2.imread(str(path)), 0))
 
 
 def main() -> None:
@@ -92,17 +71,20 @@ def main() -> None:
     parser.add_argument("values", nargs="*", help="of a still name=weight, of a clip the performance.safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--samples", type=int, default=12)
+    parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--frames", type=int, nargs=2, metavar=("FIRST", "LAST"), help="of a clip: only these")
     options = parser.parse_intermixed_args()
     folder = options.output if options.mode == "clip" else options.output.parent
     work = folder / f".{options.look}"
     work.mkdir(parents=True, exist_ok=True)
     studio = Studio(LOOKS[options.look], SEED, work, options.size, options.samples, options.threads)
     if options.mode == "still":
-        render_still(studio, options.values, options.output)
+        render_still(studio, LOOKS[options.look], options.values, options.output)
     else:
-        render_clip(studio, load_file(options.values[0]), folder, work)
+        performance = load_file(options.values[0])
+        first, last = options.frames or (0, len(performance["expression"]) - 1)
+        render_clip(studio, performance, folder, work, range(first, last + 1))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from hair import in_scalp
+from fields import fractal
+from hair import Hairstyle, in_scalp
 from head import Array, Head
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.spatial import cKDTree
 
 TILE = 1024
 """Texels along one side of a tile."""
@@ -41,6 +43,10 @@ class Complexion:
     hair: Colour
     """What shows between the strands on the scalp and in the brows."""
     brow_cover: float
+    age: float
+    """Depth of the wrinkles, 0 to 1."""
+    uneven: float
+    """Strength of blotches and of the reddish and bluish places of a face, 1 for a clear skin."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +56,8 @@ class SkinMaps:
     albedo: Array
     roughness: Array
     height: Array
-
-
-def noise(points: Array, cell: float, seed: int) -> Array:
-    """Smooth random field at `points` (N, 3), one bump per `cell`, mean 0 and standard deviation near one, (N,)."""
-    lattice = np.random.default_rng(seed).normal(size=(48, 48, 48))
-    values = map_coordinates(lattice, (points / cell).T, order=2, mode="grid-wrap")
-    return values / 0.55
-
-
-def fractal(points: Array, cell: float, octaves: int, seed: int) -> Array:
-    """Sum of `octaves` of noise, each half the cell and 0.6 the strength of the one before, (N,)."""
-    strengths = 0.6 ** np.arange(octaves)
-    total = sum(w * noise(points, cell / 2**k, seed + k) for k, w in enumerate(strengths))
-    return np.asarray(total) / np.linalg.norm(strengths)
+    wet: Array
+    """1 on the lips and on the rims of the lids."""
 
 
 def texel_places(head: Head, tile: int = TILE) -> Array:
@@ -108,8 +102,12 @@ def lip_mask(head: Head, tile: int = TILE) -> Array:
 
 def near(places: Array, centres: Array, radius: float) -> Array:
     """1 at any of `centres` (C, 3), falling to 0 like a bell of width `radius`."""
-    squared = np.min([((places - centre) ** 2).sum(-1) for centre in np.atleast_2d(centres)], axis=0)
-    return np.exp(-squared / (2 * radius**2))
+    centres = np.atleast_2d(centres)
+    reach = 4 * radius  # further off it is nothing
+    inside = ((places > centres.min(0) - reach) & (places < centres.max(0) + reach)).all(-1)
+    bell = np.zeros(places.shape[:-1])
+    bell[inside] = np.exp(-(cKDTree(centres).query(places[inside])[0] ** 2) / (2 * radius**2))
+    return bell
 
 
 def near_curve(places: Array, curve: Array, radius: float, samples: int = 24) -> Array:
@@ -123,8 +121,8 @@ def blend(albedo: Array, colour: Colour, cover: Array) -> Array:
     return albedo + np.clip(cover, 0, 1)[..., None] * (np.asarray(colour) - albedo)
 
 
-def paint(head: Head, complexion: Complexion, seed: int) -> SkinMaps:
-    """The three maps of one person's skin."""
+def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -> SkinMaps:
+    """The maps of one person's skin."""
     places = texel_places(head)
     flat = places.reshape(-1, 3)
     marks = head.generic[head.landmarks68]
@@ -134,39 +132,97 @@ def paint(head: Head, complexion: Complexion, seed: int) -> SkinMaps:
         # Clipped: a far outlier would be a stain.
         return np.clip(fractal(flat, cell, octaves, seed + offset), -1.7, 1.7).reshape(shape)
 
-    mottle, fine, pores = field(3.0, 4, 0), field(0.5, 3, 20), field(0.11, 2, 40)
+    mottle, blotch, fine, pores = field(3.2, 3, 0), field(1.1, 3, 10), field(0.45, 3, 20), field(0.10, 2, 40)
+    lips = gaussian_filter(lip_mask(head), TILE / 450)
+    creases = fractal(flat * np.array([1, 0.12, 0.3]), 0.20, 2, seed + 80).reshape(shape)
+    lid_line = np.max([near_curve(places, marks[rim], 0.09) for rim in _LIDS], axis=0)
     front = np.clip((places[..., 2] - 3) / 4, 0, 1)
-    albedo = np.broadcast_to(np.asarray(complexion.skin), (*shape, 3)).copy()
-    nose_tip, chin = marks[30], marks[8]
-    cheeks = np.array([[5.0, 0.4, 8.0], [-5.0, 0.4, 8.0]])
-    ears = np.array([[8.4, 2.0, 0.5], [-8.4, 2.0, 0.5]])
-    albedo = blend(albedo, complexion.sallow, 0.6 * near(places, np.array([0, 9.0, 9.0]), 3.5))
-    albedo = blend(albedo, complexion.sallow, 0.5 * np.clip((-7.5 - places[..., 1]) / 3, 0, 1))
-    for centre, radius, cover in ((cheeks, 2.0, 0.42), (nose_tip, 1.1, 0.5), (ears, 1.6, 0.6), (chin, 1.1, 0.25)):
-        albedo = blend(albedo, complexion.flush, cover * near(places, centre, radius) * (1 + 0.25 * mottle))
-    under_eyes = np.array([[3.0, 2.2, 9.6], [-3.0, 2.2, 9.6]])
-    albedo = blend(albedo, complexion.flush, 0.22 * near(places, under_eyes, 0.9))
-    albedo = blend(albedo, complexion.stubble, complexion.stubble_cover * _beard(places, marks) * (0.75 + 0.25 * pores))
-    albedo *= (1 + 0.035 * mottle + 0.03 * fine + 0.025 * pores)[..., None]
-    freckles = np.clip((field(0.32, 1, 60) - 1.2) * 2, 0, 1) * front
-    albedo = blend(albedo, complexion.hair, 0.35 * complexion.freckles * freckles)
+    beard = _beard(places, marks)
 
-    lips = gaussian_filter(lip_mask(head), TILE / 400)
-    wrinkles = fractal(flat * np.array([1, 0.12, 0.3]), 0.22, 2, seed + 80).reshape(shape)
-    albedo = blend(albedo, complexion.lips, complexion.lips_cover * lips * (1 + 0.12 * wrinkles))
+    albedo = _blood(places, marks, complexion, mottle, blotch)
+    stubble = complexion.stubble_cover * beard * (0.72 + 0.25 * pores + 0.12 * fine)
+    albedo = blend(albedo, complexion.stubble, stubble)
+    shade = 0.045 * mottle + 0.035 * complexion.uneven * blotch + 0.03 * fine + 0.05 * pores
+    albedo = albedo * (1 + shade)[..., None]
+    freckles = np.clip((field(0.20, 1, 60) - 1.2) * 2.5, 0, 1) * front * np.clip(0.5 + 0.5 * mottle, 0, 1)
+    albedo = blend(albedo, complexion.hair, 0.30 * complexion.freckles * freckles)
+    spots = np.clip((field(0.55, 1, 65) - 1.55) * 6, 0, 1) * np.clip(1.6 * field(2.3, 1, 66), 0, 1)
+    albedo = blend(albedo, complexion.hair, 0.10 * complexion.uneven * spots * (1 - lips))
+    edge = np.clip(lips * (1 + 0.08 * creases + 0.1 * blotch), 0, 1)
+    albedo = blend(albedo, complexion.lips, complexion.lips_cover * edge)
     # Darker where the lips meet.
-    albedo = blend(albedo, (0.14, 0.03, 0.03), 0.5 * near_curve(places, marks[[60, 61, 62, 63, 64]], 0.14))
-    lid_line = np.max([near_curve(places, marks[rim], 0.10) for rim in ([36, 37, 38, 39], [42, 43, 44, 45])], axis=0)
-    albedo = blend(albedo, complexion.hair, 0.45 * lid_line)
+    albedo = blend(albedo, (0.16, 0.035, 0.03), 0.45 * near_curve(places, marks[[60, 61, 62, 63, 64]], 0.12))
+    albedo = blend(albedo, (0.45, 0.16, 0.13), 0.55 * lid_line)
     for brow in (marks[17:22], marks[22:27]):
-        albedo = blend(albedo, complexion.hair, complexion.brow_cover * near_curve(places, brow - [0, 0.28, 0], 0.26))
-    scalp = in_scalp(flat, softness=1.8).reshape(shape)
-    albedo = blend(albedo, complexion.hair, 0.8 * scalp**1.3)
+        albedo = blend(albedo, complexion.hair, complexion.brow_cover * near_curve(places, brow - [0, 0.30, 0], 0.30))
+    scalp = in_scalp(flat, hairstyle, softness=3.0).reshape(shape)
+    albedo = blend(albedo, complexion.hair, 0.62 * scalp**1.2)
 
     oily = np.max([near(places, np.array([0, 8.5, 10.0]), 2.5), near(places, marks[28:31], 0.9)], axis=0)
-    roughness = np.clip(0.50 - 0.09 * oily - 0.17 * lips + 0.03 * fine + 0.02 * pores, 0.2, 0.9)
-    height = 0.5 + front * (0.06 * pores * (1 - lips) + 0.05 * fine) + 0.10 * lips * wrinkles
-    return SkinMaps(np.clip(albedo, 0.001, 0.95), roughness, np.clip(height, 0, 1))
+    roughness = 0.50 - 0.10 * oily - 0.10 * lips + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
+    height = 0.5 + front * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch) + 0.022 * lips * creases
+    height = height - complexion.age * _wrinkles(places, marks, mottle)
+    wet = np.maximum(lips, lid_line)
+    return SkinMaps(
+        np.clip(albedo, 0.001, 0.95), np.clip(roughness, 0.2, 0.9), np.clip(height, 0, 1), np.clip(wet, 0, 1)
+    )
+
+
+_LIDS = ([36, 37, 38, 39], [42, 43, 44, 45], [36, 41, 40, 39], [42, 47, 46, 45])
+"""Landmarks along the rims of the lids."""
+
+
+def _blood(places: Array, marks: Array, complexion: Complexion, mottle: Array, blotch: Array) -> Array:
+    """Albedo without hair and lips: where blood, fat and shadowed thin skin show in a face."""
+    albedo = np.broadcast_to(np.asarray(complexion.skin), (*mottle.shape, 3)).copy()
+    uneven = complexion.uneven
+    cheeks = np.array([[4.9, 0.2, 8.2], [-4.7, 0.5, 8.2]])
+    ears = np.array([[8.4, 2.0, 0.5], [-8.4, 2.0, 0.5]])
+    wings = marks[[31, 35]] + np.array([0, 0.3, -0.2])
+    albedo = blend(albedo, complexion.sallow, 0.6 * near(places, np.array([0, 9.0, 9.0]), 3.5))
+    albedo = blend(albedo, complexion.sallow, 0.5 * np.clip((-7.5 - places[..., 1]) / 3, 0, 1))
+    flushed = (
+        (cheeks, 1.9, 0.38), (marks[30], 1.0, 0.5), (wings, 0.45, 0.6), (ears, 1.6, 0.6), (marks[8], 1.1, 0.25),
+        (np.array([0, 6.2, 11.0]), 0.9, 0.25), (np.array([0, -12.5, 4.0]), 3.0, 0.3),
+    )  # fmt: skip
+    for centre, radius, cover in flushed:
+        patchy = np.clip(1 + 0.35 * mottle + 0.45 * blotch, 0, 2)
+        albedo = blend(albedo, complexion.flush, uneven * cover * near(places, centre, radius) * patchy)
+    dark = np.asarray(complexion.skin) * np.array([0.72, 0.58, 0.62])
+    under_eyes = np.array([[2.7, 2.35, 9.6], [-2.7, 2.35, 9.6], [1.7, 2.9, 9.4], [-1.7, 2.9, 9.4]])
+    sockets = np.array([[2.9, 4.7, 9.6], [-2.9, 4.7, 9.6], [1.7, 4.0, 9.6], [-1.7, 4.0, 9.6]])
+    for centre, radius, cover in ((under_eyes, 0.55, 0.45), (sockets, 0.55, 0.40)):
+        albedo = blend(albedo, tuple(dark), uneven * cover * near(places, centre, radius))
+    return albedo
+
+
+def _wrinkles(places: Array, marks: Array, mottle: Array) -> Array:
+    """Depth of the lines of an older face: forehead, crow's feet, below the eyes, beside nose and mouth, neck."""
+    depth = np.zeros(mottle.shape)
+
+    def line(points: object, width: float, strength: float) -> None:
+        np.maximum(depth, strength * near_curve(places, np.asarray(points, float), width, 40), out=depth)
+
+    for height, reach, strength in ((7.6, 3.8, 0.16), (8.5, 4.4, 0.22), (9.35, 4.0, 0.18), (10.1, 3.0, 0.10)):
+        across = np.linspace(-reach, reach, 7)
+        sway = 0.22 * np.cos(across * 1.1 + height) + 0.12 * np.sin(2.3 * across + 3 * height)
+        line(np.stack([across, height + sway, 11.0 - 0.055 * across**2 - 0.25 * (height - 7)], 1), 0.07, strength)
+    for side in (-1.0, 1.0):
+        mirror = np.array([side, 1, 1])
+        for k, turn in enumerate((0.55, 0.1, -0.35)):
+            start, length = np.array([4.9, 3.4, 8.2]), 1.2 - 0.15 * k
+            end = start + length * np.array([np.cos(turn) * 0.75, np.sin(turn) - 0.1 * k, -0.65])
+            line(np.stack([start, (start + end) / 2 + [0, 0.05, 0.05], end]) * mirror, 0.05, 0.14)
+        bag = np.array([[1.9, 2.55, 9.5], [2.6, 2.05, 9.7], [3.5, 2.0, 9.5], [4.3, 2.4, 9.0]])
+        line(bag * mirror, 0.09, 0.20)
+        fold = np.array([[1.7, -0.2, 10.9], [2.35, -1.0, 10.7], [2.9, -2.1, 10.3], [3.2, -3.2, 9.8]])
+        line(fold * mirror, 0.10, 0.26)
+        line(np.array([[2.8, -3.8, 9.9], [3.0, -4.6, 9.6], [2.9, -5.3, 9.3]]) * mirror, 0.10, 0.14)
+        line(np.array([[0.45, 5.2, 11.0], [0.55, 5.9, 11.0], [0.5, 6.5, 10.9]]) * mirror, 0.07, 0.16)
+    for height in (-9.6, -11.0):
+        across = np.linspace(-4, 4, 7)
+        line(np.stack([across, height - 0.03 * across**2, 5.6 - 0.12 * across**2], 1), 0.09, 0.18)
+    return depth * np.clip(1 + 0.25 * mottle, 0.4, 1.5)
 
 
 def _beard(places: Array, marks: Array) -> Array:
@@ -184,14 +240,15 @@ def coded(linear: Array) -> Array:
     return np.round(np.clip(curve, 0, 1) * 255).astype(np.uint8)
 
 
-def painted(head: Head, complexion: Complexion, seed: int, folder: Path) -> dict[str, Path]:
+def painted(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int, folder: Path) -> dict[str, Path]:
     """The maps as PNG files in `folder`; painted only when the painter or what it was asked for has changed."""
-    asked = repr((complexion, seed, TILE)) + Path(__file__).read_text("utf-8")
+    asked = repr((complexion, hairstyle, seed, TILE)) + Path(__file__).read_text("utf-8")
     key = hashlib.sha256(asked.encode()).hexdigest()[:12]
-    paths = {name: folder / f"{name}-{key}.png" for name in ("albedo", "roughness", "height")}
+    paths = {name: folder / f"{name}-{key}.png" for name in ("albedo", "roughness", "height", "wet")}
     if not all(path.exists() for path in paths.values()):
-        maps = paint(head, complexion, seed)
+        maps = paint(head, complexion, hairstyle, seed)
         cv2.imwrite(str(paths["albedo"]), coded(maps.albedo)[..., ::-1])
         cv2.imwrite(str(paths["roughness"]), np.round(maps.roughness * 255).astype(np.uint8))
+        cv2.imwrite(str(paths["wet"]), np.round(maps.wet * 255).astype(np.uint8))
         cv2.imwrite(str(paths["height"]), np.round(maps.height * 65535).astype(np.uint16))
     return paths

@@ -1,20 +1,26 @@
-"""Clothes: surfaces lofted around the measured neck and a torso of plain cross-sections, in numpy."""
+"""Clothes: surfaces lofted around the measured neck and a torso of plain cross-sections, with folds, in numpy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from fields import fractal
 from head import SKIN, Array, Head
+from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
+from scipy.ndimage import gaussian_filter, map_coordinates
 
-# Half width, and depth to the front and to the back, of the torso at these heights (cm); the neck is 6.3 half wide.
-_HEIGHT = np.array([-9.0, -10.5, -12.0, -13.2, -14.5, -16.0, -18.0, -22.0, -30.0])
-_WIDTH = np.array([6.0, 6.9, 9.2, 12.6, 16.6, 19.8, 21.8, 22.8, 23.0])
-_FRONT = np.array([5.0, 5.4, 6.0, 6.6, 7.6, 8.8, 10.0, 11.6, 13.0])
-_BACK = np.array([6.5, 6.8, 7.6, 8.6, 9.4, 10.0, 10.5, 11.0, 11.0])
+# Half width, and depth to the front and to the back, of the torso at these heights (cm).
+_HEIGHT = np.array([-8.0, -9.5, -11.0, -12.2, -13.4, -14.8, -16.6, -19.0, -23.0, -32.0])
+_WIDTH = np.array([5.2, 6.0, 8.2, 11.2, 14.6, 17.6, 19.8, 21.2, 22.0, 22.4])
+_FRONT = np.array([5.0, 5.4, 6.0, 6.8, 7.8, 9.0, 10.2, 11.6, 13.4, 15.0])
+_BACK = np.array([6.0, 6.4, 7.2, 8.2, 9.2, 10.0, 10.5, 11.0, 11.4, 11.6])
 _CENTER_Z = -2.6
-_ROUNDNESS = 2.3
+_ROUNDNESS = 2.25
 """Exponent of the superellipses that are the cross-sections of the torso."""
+_TOP_CM, _STEP_CM, _COLUMNS = -8.0, 0.4, 90
+FOOT_CM = -30.0
+"""Height at which clothes end, below the picture."""
 
 
 @dataclass(frozen=True)
@@ -34,34 +40,97 @@ class Surface:
 
 
 @dataclass(frozen=True)
+class Cloth:
+    """What a garment is made of."""
+
+    color: tuple[float, float, float]
+    """Linear RGB."""
+    weave: str = "woven"
+    """"woven", "knit" or "smooth"."""
+    roughness: float = 0.8
+    sheen: float = 0.1
+
+
+@dataclass(frozen=True)
 class Outfit:
-    """Kind of clothes and their colors."""
+    """Kind of clothes and what they are made of."""
 
     kind: str
-    """"suit" (shirt, tie, jacket) or "blouse" (stand-up collar under a jacket)."""
-    cloths: dict[str, tuple[float, float, float]]
-    """Linear RGB of each cloth by the name of its material."""
+    """"open shirt" (shirt and jacket) or "knit" (a crew-neck jumper)."""
+    cloths: dict[str, Cloth] = field(default_factory=dict)
+    """By the name of the material."""
+    width: float = 1.0
+    """Width of the shoulders relative to a man's."""
+    seed: int = 0
+    """Of the folds."""
 
 
-def neck_section(head: Head, height: float) -> tuple[float, float, float]:
-    """Half width, depth of the back and of the front of the neck at `height`."""
-    skin = head.neutral[SKIN]
-    level = skin[np.abs(skin[:, 1] - height) < 0.7]
-    return float(np.ptp(level[:, 0]) / 2), float(level[:, 2].min()), float(level[:, 2].max())
+class Body:
+    """The torso below the clothes, and the model's own neck and chest, which no cloth may cut."""
+
+    def __init__(self, head: Head, width: float) -> None:
+        self.width = width
+        skin = head.neutral[SKIN]
+        neck = skin[(skin[:, 1] < -6.5) & ~((skin[:, 1] > -9.5) & (skin[:, 2] > 6.2))]
+        angle = np.arctan2(neck[:, 0], neck[:, 2] - _CENTER_Z)
+        reach = np.hypot(neck[:, 0], neck[:, 2] - _CENTER_Z)
+        around = np.concatenate([angle - 2 * np.pi, angle, angle + 2 * np.pi])
+        places, values = np.stack([around * 6, np.tile(neck[:, 1], 3)], 1), np.tile(reach, 3)
+        self._inside, self._outside = LinearNDInterpolator(places, values), NearestNDInterpolator(places, values)
+        self._shoulders = _shoulders(angle, neck[:, 1], reach)
+
+    def skin(self, angle: Array, height: Array) -> Array:
+        """Distance of the skin from the middle of the neck at `angle` (0 is the front) and `height`, cm."""
+        angle, height = np.broadcast_arrays((angle + np.pi) % (2 * np.pi) - np.pi, height)
+        inside = self._inside(angle * 6, height)
+        return np.where(np.isnan(inside), self._outside(angle * 6, height), inside)
+
+    def around(self, angle: Array, height: Array, outwards: Array | float) -> Array:
+        """Points (..., 3) on the clothed torso, `outwards` cm off it and off the skin."""
+        angle, height = np.broadcast_arrays(angle, height)
+        reach = self.reach(angle, height) + outwards
+        return np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
+
+    def reach(self, angle: Array, height: Array) -> Array:
+        """Distance of torso or skin, whichever is further out, from the middle at `angle` and `height`, cm."""
+        angle, height = np.broadcast_arrays(angle, height)
+        sine, cosine = np.sin(angle), np.cos(angle)
+        width = np.interp(-height, -_HEIGHT, _WIDTH) * self._widened(height)
+        depth = np.where(cosine > 0, np.interp(-height, -_HEIGHT, _FRONT), np.interp(-height, -_HEIGHT, _BACK))
+        reach = (np.abs(sine / width) ** _ROUNDNESS + np.abs(cosine / depth) ** _ROUNDNESS) ** (-1 / _ROUNDNESS)
+        column = (angle % (2 * np.pi)) / (2 * np.pi) * _COLUMNS
+        skin = map_coordinates(self._shoulders, [(_TOP_CM - height) / _STEP_CM, column], order=1, mode="grid-wrap")
+        skin = np.where(height > _TOP_CM, self._shoulders[0, 0], skin) * np.clip((height + 21) / 4, 0.5, 1)
+        return np.asarray(np.logaddexp(reach / 0.25, skin / 0.25) * 0.25)
+
+    def front(self, flat: Array, outwards: float) -> Array:
+        """Points (..., 3) on the front of the torso above the front view's `flat` (..., 2)."""
+        x, height = flat[..., 0], flat[..., 1]
+        angle = np.arctan2(x, 12.0)
+        for _ in range(12):
+            points = self.around(angle, height, outwards)
+            angle = angle + np.clip((x - points[..., 0]) / np.hypot(points[..., 0], points[..., 2] + 2.6), -0.3, 0.3)
+        return self.around(angle, height, outwards)
+
+    def _widened(self, height: Array) -> Array:
+        share = np.clip((-9.5 - height) / 4, 0, 1)
+        return 1 + (self.width - 1) * share
 
 
-def torso(angle: Array, height: Array, outwards: float) -> Array:
-    """Points (..., 3) on the torso, `outwards` cm off it; angle 0 is the front, pi / 2 the presenter's left."""
-    width = np.interp(-height, -_HEIGHT, _WIDTH) + outwards
-    sine, cosine = np.sin(angle), np.cos(angle)
-    depth = np.where(cosine > 0, np.interp(-height, -_HEIGHT, _FRONT), np.interp(-height, -_HEIGHT, _BACK)) + outwards
-    power = 2 / _ROUNDNESS
-    x = width * np.sign(sine) * np.abs(sine) ** power
-    z = _CENTER_Z + depth * np.sign(cosine) * np.abs(cosine) ** power
-    return np.stack([x, np.broadcast_to(height, x.shape) + 0.35 * outwards, z], -1)
+def _shoulders(angle: Array, height: Array, reach: Array) -> Array:
+    """How far skin at a height or above it reaches: rows down from `_TOP_CM` by `_STEP_CM`, `_COLUMNS` around."""
+    levels = _TOP_CM - _STEP_CM * np.arange(60)
+    around = np.arange(_COLUMNS) * 2 * np.pi / _COLUMNS
+    table = np.zeros((60, _COLUMNS))
+    for row, level in enumerate(levels):
+        above = (height >= level) & (height < -7.5)
+        for column, turn in enumerate(around):
+            near = above & (np.cos(angle - turn) > np.cos(0.12))
+            table[row, column] = reach[near].max() if near.any() else 0
+    return np.asarray(gaussian_filter(table, (0.8, 1.0), mode=("nearest", "wrap")))
 
 
-def _grid(name: str, points: Array, material: str, thickness: float, closed: bool = False) -> Surface:
+def grid(name: str, points: Array, material: str, thickness: float, closed: bool = False) -> Surface:
     """A surface through points (R, C, 3); `closed` joins the last column to the first."""
     rows, columns = points.shape[:2]
     across = range(columns if closed else columns - 1)
@@ -73,98 +142,189 @@ def _grid(name: str, points: Array, material: str, thickness: float, closed: boo
     return Surface(name, points.reshape(-1, 3), faces, material, thickness)
 
 
-def _on_chest(outline: Array, outwards: float, rows: int = 24, columns: int = 10) -> Array:
-    """A panel on the chest, (rows, columns, 3), whose corners in the front view are `outline` (4, 2)."""
-    v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
-    a, b, c, d = (outline[k] for k in range(4))
-    flat = (1 - v)[..., None] * ((1 - u)[..., None] * a + u[..., None] * b) + v[..., None] * (
-        (1 - u)[..., None] * d + u[..., None] * c
-    )
-    return _drape(flat, outwards)
+def normals_of(points: Array, closed: bool) -> Array:
+    """(R, C, 3) unit normals of a grid, away from the torso's axis."""
+    along = np.gradient(points, axis=0)
+    across = np.roll(points, -1, 1) - np.roll(points, 1, 1) if closed else np.gradient(points, axis=1)
+    normal = np.cross(along, across)
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    outwards = points - np.array([0.0, 0, _CENTER_Z])
+    outwards[..., 1] = 0
+    return normal * np.sign((normal * outwards).sum(-1, keepdims=True) + 1e-12)
 
 
-def _drape(flat: Array, outwards: float) -> Array:
-    """Project front-view points (..., 2) onto the chest, (..., 3)."""
-    height = flat[..., 1]
-    width = np.interp(-height, -_HEIGHT, _WIDTH)
-    sine = np.clip(np.abs(flat[..., 0]) / width, 0, 1) ** (_ROUNDNESS / 2)
-    points = torso(np.sign(flat[..., 0]) * np.arcsin(np.clip(sine, 0, 1)), height, outwards)
-    points[..., 0], points[..., 1] = flat[..., 0], flat[..., 1]
-    return points
+def folded(points: Array, depth: float, seed: int, closed: bool) -> Array:
+    """`points` (R, C, 3) with the folds that cloth hanging from the shoulders has: they run down and inwards."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    fan = np.arctan2(np.hypot(x, 2.0) - 3, -(y + 4))  # constant along a line from the neck
+    side = 4.0 * np.tanh(x / 2)  # the two sides have folds of their own
+    far = np.hypot(np.hypot(x, 2.0) - 3, y + 4)
+    broad = np.stack([fan * 11, far * 0.22, side + 0.1 * z], -1).reshape(-1, 3)
+    sharp = np.stack([fan * 18 + 0.15 * y, far * 0.35, side + 9 + 0.1 * z], -1).reshape(-1, 3)
+    rolling = fractal(broad, 1.6, 2, seed).reshape(x.shape)
+    ridges = (0.5 - np.abs(np.tanh(fractal(sharp, 1.9, 2, seed + 5)))).reshape(x.shape)
+    normals = normals_of(points, closed)
+    # Where cloth lies on the shoulders it is smooth.
+    strength = depth * np.clip((far - 5) / 9, 0, 1) * np.clip(1.3 - 1.3 * np.abs(normals[..., 1]), 0.1, 1)
+    return points + (strength * (0.75 * rolling + 0.8 * ridges))[..., None] * normals
 
 
-def _around_neck(head: Head, angles: Array, heights: Array, gap: Array) -> Array:
-    """Points around the neck at `angles`, `heights` and `gap` cm off the skin, broadcast together, (..., 3)."""
-    levels = np.arange(-16.0, -5.9, 0.5)
-    width, back, front = np.array([neck_section(head, level) for level in levels]).T
-    width = np.minimum(width, width[levels > -10.6].mean() * 1.04)
-    # Above the throat the section includes the chin, and below the collar the shoulders: neither is neck.
-    front = np.where(levels > -9.6, np.interp(-9.6, levels, front), front)
-    middle, depth = (front + back) / 2, (front - back) / 2
-    angles, heights, gap = np.broadcast_arrays(angles, heights, gap)
-    w, m, d = (np.interp(heights, levels, values) for values in (width, middle, depth))
-    return np.stack([(w + gap) * np.sin(angles), heights, m + (d + gap) * np.cos(angles)], -1)
+def neckline(angle: Array, front: float, back: float) -> Array:
+    """Height of a round neckline at `angle`."""
+    return back + (front - back) * ((1 + np.cos(angle)) / 2) ** 1.2
 
 
-def _jacket(opening_top: float, opening_low: float) -> list[Surface]:
-    """Body and lapels of a jacket, its V opening `opening_top` wide at the collar and `opening_low` at the foot."""
-    height = np.linspace(-11.3, -30, 46)
-    edge = np.interp(-height, [11.3, 12.5, 27], [opening_top, opening_top * 0.98, opening_low])
-    width = np.interp(-height, -_HEIGHT, _WIDTH) + 0.55
-    start = np.arcsin(np.clip((edge / width) ** (_ROUNDNESS / 2), 0, 1))
-    share = np.linspace(0, 1, 120)
-    angle = start[:, None] + share[None] * (2 * np.pi - 2 * start[:, None])
-    body = torso(angle, height[:, None], 0.55)
-    surfaces = [_grid("jacket", body, "jacket", 0.22)]
-    for side in (1.0, -1.0):
-        top, peak, low = opening_top, 9.6, opening_low
-        outline = np.array([[top - 0.5, -11.7], [peak, -15.2], [low + 2.4, -25.0], [low - 0.4, -27.0]])
-        panel = _on_chest(outline * [side, 1], 0.95)
-        surfaces.append(_grid(f"lapel{side:+.0f}", panel if side > 0 else panel[:, ::-1], "lapel", 0.22))
-    return surfaces
+def tube(body: Body, edge: Array, angle: Array, rows: int, gap: float, loose: float) -> Array:
+    """(rows, C, 3) cloth from the neckline `edge` (C,) down: by `gap` off the skin, then by `loose` off the torso."""
+    drop = np.linspace(0, 1, rows)[:, None] ** 1.4
+    height = edge + (FOOT_CM - edge) * drop
+    fallen = np.clip((edge - height) / 3.0, 0, 1)
+    eased = fallen * fallen * (3 - 2 * fallen)
+    points = body.around(angle[None], height, gap + (loose - gap) * eased)
+    hug = body.skin(np.broadcast_to(angle, height.shape), height) + gap
+    hugged = np.stack([hug * np.sin(angle), height, _CENTER_Z + hug * np.cos(angle)], -1)
+    return hugged + eased[..., None] * (points - hugged)
 
 
 def dress(head: Head, outfit: Outfit) -> list[Surface]:
     """All surfaces of the outfit."""
-    angle, height = np.linspace(0, 2 * np.pi, 97)[:-1], np.linspace(-10.2, -30, 30)
-    under = _grid("shirt", torso(angle[None], height[:, None], 0.1), "shirt", 0.1, closed=True)
-    if outfit.kind == "blouse":
-        return [under, _stand_collar(head), *_jacket(7.0, 1.0)]
-    return [under, *_shirt_collar(head), *_tie(), *_jacket(7.0, 1.2)]
+    body = Body(head, outfit.width)
+    if outfit.kind == "knit":
+        return jumper(body, outfit.seed)
+    return [*shirt(body, outfit.seed), *jacket(body, outfit.seed)]
 
 
-def _stand_collar(head: Head) -> Surface:
-    """A soft stand-up collar, higher at the back."""
-    angle = np.linspace(0, 2 * np.pi, 97)[:-1]
-    top = -10.1 + 1.3 * (1 - np.cos(angle)) / 2
-    down = np.linspace(0, 1, 12)[:, None]
-    rim = 0.12 * np.sin(np.pi * np.clip(down * 3, 0, 1))
-    points = _around_neck(head, angle[None], top[None] - 4.2 * down, 0.35 + rim + 1.7 * down**2)
-    return _grid("collar", points, "shirt", 0.28, closed=True)
+def jumper(body: Body, seed: int) -> list[Surface]:
+    """A crew-neck jumper: body, and a ribbed band around the neck."""
+    angle = np.linspace(0, 2 * np.pi, 241)[:-1]
+    edge = neckline(angle, -13.1, -9.9)
+    cloth = folded(tube(body, edge, angle, 110, 0.42, 0.75), 0.42, seed, True)
+    turn = np.linspace(-0.5 * np.pi, 1.1 * np.pi, 14)[:, None]
+    ring = cloth[0]
+    away = ring - np.array([0, 0, _CENTER_Z])
+    away = away * (1, 0, 1) / np.linalg.norm(away * (1, 0, 1), axis=-1, keepdims=True)
+    rib = 1 + 0.05 * np.sign(np.sin(120 * angle))[None, :, None]
+    band = (
+        ring
+        + 0.62 * np.sin(turn)[..., None] * np.array([0, 1.0, 0])
+        + ((0.20 * np.cos(turn) - 0.10 - 0.16 * np.sin(turn))[..., None] * away[None] * rib)
+    )
+    band[..., 1] += 0.1
+    return [grid("jumper", cloth, "jumper", 0.22, True), grid("band", band, "band", 0.16, True)]
 
 
-def _shirt_collar(head: Head) -> list[Surface]:
-    """One piece: up the band inside, over the fold, down the leaves, which hang lower in front and end in points."""
-    half = np.linspace(0.15, np.pi, 70)
+def shirt(body: Body, seed: int) -> list[Surface]:
+    """A shirt worn open at the neck: two fronts, a placket, buttons, and a collar whose leaves lie open."""
+    height_front, closed_at = -10.9, -16.6
+    rows, columns = 90, 200
+    drop = np.linspace(0, 1, rows)[:, None] ** 1.3
+    surfaces = []
+    for side in (1.0, -1.0):  # what the jacket hides is left out
+        share = np.linspace(0, 1, columns // 2)[None]
+        top = height_front + 1.2 * share
+        height = top + (FOOT_CM - top) * drop
+        gape = np.clip((height - closed_at) / (height_front - closed_at), 0, 1)[:, :1] ** 0.8 * 0.34
+        angle = gape - 0.05 + share * (1.02 - gape)
+        fallen = np.clip((top - height) / 3.0, 0, 1)
+        points = body.around(side * angle, height, 0.30 + 0.15 * fallen - 1.6 * np.clip(angle - 0.72, 0, 1))
+        points = folded(points if side > 0 else points[:, ::-1], 0.08, seed + 20, False)
+        surfaces.append(grid(f"shirt{side:+.0f}", points, "shirt", 0.10))
+    y = np.linspace(closed_at + 0.6, FOOT_CM, 40)
+    placket = body.front(np.stack(np.meshgrid([-1.25, -0.8, 0, 0.8, 1.25], y), -1), 0.66)
+    around = np.linspace(0.85, 2 * np.pi - 0.85, 120)
+    front = np.minimum(around, 2 * np.pi - around)
+    base = _collar_fold(front) - np.interp(front, [0.85, 1.4, np.pi], [0.5, 1.0, 1.4])
+    fall = np.linspace(0, 1, 24)[:, None]
+    height = base - 3.6 * fall
+    snug = body.skin(around, np.maximum(height, -11.0)) + 0.30
+    low = np.stack(np.broadcast_arrays(snug * np.sin(around), height, _CENTER_Z + snug * np.cos(around)), -1)
+    near = np.clip(1 - (base - height) / 1.5, 0, 1)[..., None]
+    yoke = near * low + (1 - near) * body.around(around, height, 0.12)
+    surfaces.append(grid("yoke", yoke, "shirt", 0.10))
+    return [*surfaces, grid("placket", placket, "shirt", 0.14), *_collar(body), *_buttons(body, closed_at)]
+
+
+def _buttons(body: Body, closed_at: float) -> list[Surface]:
+    turn, rings = np.linspace(0, 2 * np.pi, 25)[:-1], np.linspace(0.04, 0.52, 5)[:, None]
+    discs = []
+    for number, height in enumerate((closed_at - 0.6, closed_at - 8.0)):
+        flat = np.stack([rings * np.cos(turn), height + rings * np.sin(turn)], -1)
+        discs.append(grid(f"button{number}", body.front(flat, 0.85), "button", 0.12, True))
+    return discs
+
+
+def _collar_fold(front: Array) -> Array:
+    """Height of the fold of a shirt's collar at the angle `front` from the throat, to either side."""
+    return -10.9 + 2.9 * ((1 - np.cos(front - 0.2)) / 2) ** 0.75
+
+
+def _collar(body: Body) -> list[Surface]:
+    """One piece: up the stand inside, over the fold, and down the leaves, which end in points beside the opening."""
+    half = np.linspace(0.30, np.pi, 90)
     angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
     front = np.minimum(angle, 2 * np.pi - angle)
-    top = -11.3 + 2.6 * ((1 - np.cos(angle)) / 2) ** 0.8
-    drop = np.interp(front, [0.15, 0.62, 1.15, np.pi], [2.3, 4.6, 3.6, 3.2])
-    spread = np.interp(front, [0.15, 0.62, 1.15, np.pi], [0.75, 2.1, 1.6, 1.0])
-    inside = np.linspace(1, 0, 6)[:, None]
-    outside = np.linspace(0, 1, 12)[:, None]
-    heights = np.vstack([top - 2.4 * inside, top + 0.10 + 0 * outside[:1], top - drop * outside])
-    gaps = np.vstack([0.22 + 0 * (inside + top), 0.36 + 0 * top[None], 0.52 + spread * outside**1.15])
-    return [_grid("collar", _around_neck(head, angle[None], heights, gaps), "shirt", 0.10)]
+    fold = _collar_fold(front)
+    stand = np.interp(front, [0.3, 0.9, np.pi], [1.2, 2.2, 2.6])
+    leaf = np.interp(front, [0.30, 0.42, 0.62, 1.1, 1.7, np.pi], [3.2, 4.9, 5.3, 4.1, 3.7, 3.6])
+    skin = body.skin(angle, np.maximum(fold, -11.5))
+    up = np.linspace(1, 0, 7)[:, None]
+    down = np.linspace(0, 1, 18)[:, None]
+    inside = np.stack(np.broadcast_arrays(skin + 0.35 + 0.1 * up, fold - stand * up, angle), -1)
+    over = np.stack(np.broadcast_arrays(skin + 0.55 + 0 * angle, fold + 0.14, angle), -1)[None]
+    shift = np.interp(front, [0.30, 0.6, 1.2, np.pi], [0.16, 0.10, 0.0, 0.0]) * np.sign(np.pi - angle)
+    hanging, turned = fold - leaf * down, angle + shift * down
+    lying = np.maximum(skin + 0.75 + 0.7 * down**1.2, body.reach(turned, hanging) + 0.25 + 0.35 * down)
+    outside = np.stack(np.broadcast_arrays(lying, hanging, turned), -1)
+    reach, height, around = np.moveaxis(np.concatenate([inside, over, outside]), -1, 0)
+    points = np.stack([reach * np.sin(around), height, _CENTER_Z + reach * np.cos(around)], -1)
+    return [grid("collar", points, "shirt", 0.11)]
 
 
-def _tie() -> list[Surface]:
-    """Knot and blade of a tie."""
-    knot = np.array([[-1.7, -11.5], [1.7, -11.5], [1.0, -14.6], [-1.0, -14.6]])
-    blade = np.array([[-0.95, -14.3], [0.95, -14.3], [2.6, -30.0], [-2.6, -30.0]])
-    panels = []
-    for name, outline, outwards, bulge in (("knot", knot, 1.1, 0.5), ("blade", blade, 0.45, 0.2)):
-        panel = _on_chest(outline, outwards, columns=14)
-        panel[..., 2] += bulge * np.sin(np.linspace(0, np.pi, 14)) ** 0.7
-        panels.append(_grid(name, panel, "tie", 0.15))
-    return panels
+def jacket(body: Body, seed: int) -> list[Surface]:
+    """Body, lapels and collar of a jacket, worn open over the shirt."""
+    rows, columns = 100, 220
+    share = np.linspace(0, 1, columns)[None]
+    edge = np.linspace(0, 1, rows)[:, None]
+    top = -11.3 + 1.0 * np.sin(np.pi * share) ** 0.7
+    height = top + (FOOT_CM - top) * edge**1.25
+    opening = np.interp(-height[:, :1], [11.0, 12.5, 17, 30], [7.2, 7.4, 6.0, 2.2])
+    start = np.arctan2(opening, np.interp(-height[:, :1], -_HEIGHT, _FRONT) + 0.5)
+    points = body.around(start + share * (2 * np.pi - 2 * start), height, 1.0)
+    surfaces = [grid("jacket", folded(points, 0.30, seed, False), "jacket", 0.24)]
+    for side in (1.0, -1.0):
+        roll = np.array([[6.0, -11.0], [5.6, -14.0], [4.4, -18.5], [1.2, -30.0]])
+        outer = np.array([[8.6, -11.9], [10.6, -15.6], [9.4, -20.0], [3.0, -30.0]])
+        steps = np.linspace(0, 3, 70)
+        inner = np.stack([np.interp(steps, range(4), roll[:, k]) for k in (0, 1)], -1)
+        rim = np.stack([np.interp(steps, range(4), outer[:, k]) for k in (0, 1)], -1)
+        across = np.linspace(0, 1, 16)[:, None, None]
+        flat = (inner + across * (rim - inner)) * (side, 1)
+        panel = body.front(flat, 1.65)
+        panel[..., 2] += 0.55 * np.sin(np.pi * across[..., 0]) ** 0.8
+        surfaces.append(grid(f"lapel{side:+.0f}", panel if side > 0 else panel[::-1], "lapel", 0.24))
+    return [*surfaces, _jacket_collar(body)]
+
+
+def _jacket_collar(body: Body) -> Surface:
+    """The collar behind the neck, which runs down into the lapels."""
+    half = np.linspace(0.62, np.pi, 80)
+    angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
+    front = np.minimum(angle, 2 * np.pi - angle)
+    fold = np.interp(front, [0.62, 1.0, 1.6, np.pi], [-12.2, -11.2, -9.9, -9.0])
+    leaf = np.interp(front, [0.62, 1.0, 1.6, np.pi], [3.0, 3.4, 3.6, 4.0])
+    down = np.linspace(0, 1, 14)[:, None]
+    skin = body.skin(angle, np.maximum(fold, -11.5))
+    up = np.linspace(1, 0, 4)[:, None]
+    reach = np.concatenate([skin + 1.35 + 0 * up, skin + 1.6 + 2.8 * down**1.1])
+    height = np.concatenate([fold - 1.6 * up, fold + 0.1 - leaf * down])
+    points = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
+    return grid("jacket collar", points, "lapel", 0.24)
+
+
+def breathed(points: Array, breath: float) -> Array:
+    """`points` (N, 3) of clothes and skin when the chest is filled by `breath`: up and forwards, the more the lower."""
+    chest = np.clip((-9.0 - points[:, 1]) / 8, 0, 1)
+    moved = points.copy()
+    moved[:, 1] += 0.5 * breath * chest
+    moved[:, 2] += 0.4 * breath * chest * np.clip(points[:, 2] / 6 + 0.5, 0, 1)
+    return moved
