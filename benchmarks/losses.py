@@ -61,6 +61,7 @@ class Variant:
     """Above 0, half of a batch are the other half's next frames."""
     sharpened: bool = False
     widths: tuple[int, ...] = FaceUpdateConfig.widths
+    interior: bool = True
 
 
 PIXELS_ONLY = {"adversarial_weight": 0.0, "perceptual_weight": 0.0}
@@ -75,9 +76,10 @@ VARIANTS = {
     "L1 + gradient": Variant(PIXELS_ONLY | {"laplacian_weight": 0.0}, gradient_weight=1.0),
     "L1 + Laplacian + temporal": Variant(PIXELS_ONLY, temporal_weight=1.0),
     "adversarial loss three times as strong": Variant({"adversarial_weight": 3 * LoopConfig.adversarial_weight}),
+    "without the mouth interior": Variant(interior=False),
     "batches of 8": Variant({"batch": 8}),
-    "texture by the others' learning rate": Variant({"texture_rate": 1.0}),
-    "batches of 8, texture by the others' learning rate": Variant({"batch": 8, "texture_rate": 1.0}),
+    "textures by the others' learning rate": Variant({"texture_rate": 1.0}),
+    "without any of these three": Variant({"batch": 8, "texture_rate": 1.0}, interior=False),
     "wider (32, 64, 96, 128), without the generic start": Variant({"generic_start": False}, widths=(32, 64, 96, 128)),
 }
 
@@ -147,7 +149,7 @@ def main() -> None:
         variant = VARIANTS[name]
         config = LoopConfig(**variant.loop, seed=options.seed)
         torch.manual_seed(config.seed)
-        sizes = FaceUpdateConfig(model.expressions, size_px, widths=variant.widths)
+        sizes = FaceUpdateConfig(model.expressions, size_px, widths=variant.widths, interior=variant.interior)
         network = FaceUpdateNetwork(sizes, model.of(reconstruction.identity))
         if config.generic_start:
             start_from(network, checkpoint_path(GENERIC_START))

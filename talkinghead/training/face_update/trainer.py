@@ -333,9 +333,11 @@ class FaceUpdateTrainer:
 
 def optimizer_for(network: FaceUpdateNetwork, config: LoopConfig) -> torch.optim.Optimizer:
     """AdamW for all weights of a network; the `factor` of a group is that of its learning rate."""
-    texture = network.generator.texture_map.base
-    others = [parameter for parameter in network.parameters() if parameter is not texture]
-    groups = [{"params": others, "factor": 1.0}, {"params": [texture], "factor": config.texture_rate}]
+    interior = network.generator.interior
+    textures = [network.generator.texture_map.base, *([] if interior is None else [interior.upper, interior.lower])]
+    chosen = {id(texture) for texture in textures}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+    groups = [{"params": others, "factor": 1.0}, {"params": textures, "factor": config.texture_rate}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
 
 
