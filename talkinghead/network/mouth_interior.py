@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from talkinghead.device import full_precision
 from talkinghead.face.face_model import PersonFace
 from talkinghead.face.topology import INNER_LIP_LOWER, INNER_LIP_UPPER
 from talkinghead.network.local_modeller import LocalCoefficients
@@ -83,15 +84,19 @@ class MouthInterior(nn.Module):
         if box is None:
             return rendered
         top, bottom, left, right = box
-        seen = self._visible(vertices_px, box)
+        with full_precision(rendered.device):
+            inside = self._visible(vertices_px, box) * self._teeth(coefficients, box)
+            rendered[:, : inside.shape[1], top:bottom, left:right] += inside
+        return rendered
+
+    def _teeth(self, coefficients: LocalCoefficients, box: tuple[int, int, int, int]) -> Tensor:
+        """What a box would show without lips: the upper sheet before the lower one, (B, C, h, w)."""
         still = torch.zeros_like(self.middle)
         upper = self._sample(self.upper, self.sheet_coordinates(0, still, coefficients, box))
         jaw = coefficients.expression @ self.jaw.T
         lower = self._sample(self.lower, self.sheet_coordinates(1, jaw, coefficients, box))
         front, back = torch.sigmoid(upper[:, -1:]), torch.sigmoid(lower[:, -1:])
-        inside = front * upper[:, :-1] + (1 - front) * back * lower[:, :-1]
-        rendered[:, : inside.shape[1], top:bottom, left:right] += seen * inside
-        return rendered
+        return front * upper[:, :-1] + (1 - front) * back * lower[:, :-1]
 
     def sheet_coordinates(
         self, layer: int, moved_cm: Tensor, coefficients: LocalCoefficients, box: tuple[int, int, int, int]
