@@ -9,7 +9,7 @@ encoded, in crops that the truth's head pose stabilizes:
 * ST-LPIPS of the mouth to the truth's, and sharpness (mean squared Laplacian) over the truth's.
 * Nearest true mouths: ST-LPIPS to the most similar of the five true frames of the most like opening and width, at
   least a second apart. It tells whether a mouth could be the person's, whatever was said.
-* Teeth: the shift from each frame to the next of what is seen in the upper half of the opening, in frames in which
+* Teeth: the shift from each frame to the next of what is bright in the upper half of the opening, in frames in which
   the truth's mouth is open, px at 512: root mean square. Upper teeth do not move against the skull; the truth's own
   number holds the errors of pose and measurement.
 * Closed lips: error of the height between the inner lips in frames in which the truth's are closed, px at 512.
@@ -58,7 +58,9 @@ APART_S = 1.0
 NEAREST = 5
 EVERY = 3
 """Of every so many frames one is compared with true ones of like opening, which takes longest."""
-FEWEST_TEETH_PX = 60
+BRIGHT = 0.6
+"""Least luma of teeth, over that of the brightest pixels of the opening."""
+FEWEST_TEETH_PX = 40
 """Pixels of a crop that a shift is measured on."""
 SHOWN = 24
 """Consecutive frames on the strip."""
@@ -219,16 +221,16 @@ def alike_frames(video: Mouths, truth: Mouths, seconds: Array, chosen: NDArray[n
 
 
 def teeth_shifts(video: Mouths, pairs: NDArray[np.int64]) -> FloatArray:
-    """(P,) length of the shift of what is seen between the lips, from each frame of `pairs` to the next, window px.
+    """(P,) length of the shift of the teeth, from each frame of `pairs` to the next, window px.
 
     Pairs whose teeth show on too few pixels are left out.
     """
     found = []
     for first in pairs.tolist():
-        both = [upper_half(video.lips_px[i], video.crops.shape[1:3]) for i in (first, first + 1)]
+        images = [np.asarray(metrics.luma(video.crops[i]), np.float32) for i in (first, first + 1)]
+        both = [bright(image, upper_half(video.lips_px[first + i], image.shape)) for i, image in enumerate(images)]
         seen = both[0] & both[1]
         if seen.sum() >= FEWEST_TEETH_PX:
-            images = [np.asarray(metrics.luma(video.crops[i]), np.float32) for i in (first, first + 1)]
             found.append(np.linalg.norm(shift_between(images[0], images[1], seen)))
     return np.array(found, np.float32)
 
@@ -242,6 +244,13 @@ def upper_half(lips_px: Array, size_px: tuple[int, ...]) -> BoolArray:
     whole = np.zeros(size_px, np.uint8)
     cv2.fillPoly(whole, [np.round((np.concatenate([upper, lower[::-1]]) - 0.5) * 16).astype(np.int32)], 1, shift=4)
     return np.asarray(mask & cv2.erode(whole, np.ones((3, 3), np.uint8)), np.bool_)
+
+
+def bright(image: FloatArray, inside: BoolArray) -> BoolArray:
+    """(h, w) True where a gray image is as bright as teeth, of the pixels inside: the dark moves with the lips."""
+    if not inside.any():
+        return inside
+    return inside & (image > BRIGHT * np.quantile(image[inside], 0.95))
 
 
 def shift_between(before: FloatArray, after: FloatArray, seen: BoolArray, rounds: int = 8) -> Array:

@@ -37,10 +37,18 @@ def test_shift_is_the_one_that_was_made_under_another_light(shift: tuple[float, 
 
 
 def test_teeth_that_move_are_told_from_teeth_that_stand_still() -> None:
-    frames = [texture((0, 0)), texture((0, 0)), texture((0.8, 0))]
+    frames = [128 + texture(shift) / 2 for shift in ((0, 0), (0, 0), (0.8, 0))]
     crops = np.stack([np.repeat(np.clip(frame, 0, 255).astype(np.uint8)[..., None], 3, 2) for frame in frames])
     found = mouth.teeth_shifts(video(crops, np.full(3, 0.1)), np.array([0, 1]))
     assert found == pytest.approx([0.0, 0.8], abs=0.08)
+
+
+def test_what_is_dark_is_not_teeth() -> None:
+    image = np.full((64, 80), 40, np.float32)
+    image[:, :50] = 200
+    inside = mouth.upper_half(LIPS, (64, 80))
+    teeth = mouth.bright(image, inside)
+    assert teeth[:, :50].sum() == inside[:, :50].sum() and not teeth[:, 50:].any()
 
 
 def test_teeth_are_looked_for_between_the_lips_above_their_middle() -> None:
