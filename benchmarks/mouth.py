@@ -243,7 +243,8 @@ def upper_half(lips_px: Array, size_px: tuple[int, ...]) -> BoolArray:
     cv2.fillPoly(mask, [np.round((outline - 0.5) * 16).astype(np.int32)], 1, shift=4)
     whole = np.zeros(size_px, np.uint8)
     cv2.fillPoly(whole, [np.round((np.concatenate([upper, lower[::-1]]) - 0.5) * 16).astype(np.int32)], 1, shift=4)
-    return np.asarray(mask & cv2.erode(whole, np.ones((3, 3), np.uint8)), np.bool_)
+    inner = np.asarray(cv2.erode(whole, np.ones((3, 3), np.uint8)), np.bool_)
+    return np.asarray(inner & (mask > 0), np.bool_)
 
 
 def bright(image: FloatArray, inside: BoolArray) -> BoolArray:
