@@ -194,6 +194,9 @@ def render(
     planes = [[torch.from_numpy(plane)[:, None].float().to(device) for plane in mask] for mask in masks]
     inputs = [(a, b, c.to(device), d[0]) for a, b, c, d in zip(textures, meshes, filled, planes, strict=True)]
     drawn = table.run("rasterize and sample", inference(lambda b: renderer(*b)), inputs, BATCH)
+    if (interior := generator.interior) is not None:
+        seen = list(zip(drawn, driven, meshes, strict=True))
+        drawn = table.run("mouth interior", inference(lambda b: interior(*b)), seen, BATCH)
     local = table.run("decode network", inference(lambda x: generator.decoder(x).float()), drawn, BATCH)
     inputs = [(a, b.to(device), *c) for a, b, c in zip(local, filled, planes, strict=True)]
     table.run("composite", inference(lambda b: compositor(*b)), inputs, BATCH)

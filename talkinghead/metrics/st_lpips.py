@@ -95,6 +95,8 @@ class ShiftTolerantLpips(nn.Module):
         """Outputs of the layers that are compared: all five, or three."""
         first, second, *others = self.convolutions[:3] if quick else self.convolutions
         normalized = (images * 2 - 1 - self.shift) / self.scale
+        # Channels-last, in which the poolings take a third of the time; the values are the same.
+        normalized = normalized.contiguous(memory_format=torch.channels_last)
         layers = [functional.relu(self._first_halved(normalized) if quick else self._halved(first(normalized)))]
         layers.append(functional.relu(second(self._pooled(layers[-1]))))
         hidden = self._pooled(layers[-1])

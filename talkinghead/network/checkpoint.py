@@ -55,7 +55,9 @@ def load_network(path: Path, face: PersonFace) -> FaceUpdateNetwork:
     try:
         values = json.loads(metadata["config"])
         values["sharpening"]  # a network without it is of an older version, whose texture had no color channels
-        config = FaceUpdateConfig(**{**values, "size_px": tuple(values["size_px"]), "widths": tuple(values["widths"])})
+        sizes = {"size_px": tuple(values["size_px"]), "widths": tuple(values["widths"])}
+        # Networks that were trained before there was an interior have none, and do not say so.
+        config = FaceUpdateConfig(**{"interior": False, **values, **sizes})
         _check_config(config, face.model)
         network = FaceUpdateNetwork(config, face)
         network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
@@ -93,7 +95,7 @@ def _check_config(config: FaceUpdateConfig, model: FaceModel) -> None:
     height, width = config.size_px
     fits = config.expressions == model.expressions and height % 16 == width % 16 == 0
     fits = fits and all(16 <= side <= 1024 for side in (height, width, config.texture_size))
-    fits = fits and 0 <= config.sharpening <= 2
+    fits = fits and 0 <= config.sharpening <= 2 and isinstance(config.interior, bool)
     fits = fits and 1 <= config.texture_channels <= 256 and 1 <= len(config.widths) <= 5
     if not fits or not all(1 <= width <= 1024 for width in config.widths):
         raise ValueError("sizes out of range")

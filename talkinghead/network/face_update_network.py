@@ -12,6 +12,7 @@ from talkinghead.face.face_model import PersonFace
 from talkinghead.network.compositor import Compositor
 from talkinghead.network.local_image_generator import LocalImageGenerator
 from talkinghead.network.local_modeller import LocalCoefficients, LocalModeller
+from talkinghead.network.mouth_interior import MouthInterior
 from talkinghead.network.rasterize import Backend
 from talkinghead.network.texture_decoder import TextureDecoder
 from talkinghead.network.texture_map_generator import TextureMapGenerator
@@ -32,6 +33,8 @@ class FaceUpdateConfig:
     """Side of the texture map, texels."""
     widths: tuple[int, ...] = (16, 48, 64, 96)
     """Channels of the decoder's levels, from half resolution downwards."""
+    interior: bool = True
+    """Whether teeth have textures of their own behind the lips."""
     sharpening: float = 0.0
     """Weight of the local image's fine detail that is added to it; chosen on held-out frames after training."""
 
@@ -59,6 +62,7 @@ class FaceUpdateNetwork(nn.Module):
             TextureMapGenerator(config.expressions, config.texture_channels, config.texture_size),
             TextureRenderer(torch.from_numpy(model.triangles), torch.from_numpy(model.uv), config.size_px, backend),
             TextureDecoder(config.texture_channels + 5, config.widths),
+            MouthInterior(face, config.texture_channels, backend) if config.interior else None,
         )
         self.compositor = Compositor(sharpening=config.sharpening)
 

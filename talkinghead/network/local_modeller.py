@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from talkinghead.device import to_device
+from talkinghead.device import full_precision, to_device
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class LocalModeller(nn.Module):
 
     def forward(self, coefficients: LocalCoefficients) -> Tensor:
         """Mesh of each crop: (B, V, 3) float32; x, y in crop pixels, z in the same unit, smaller is nearer."""
-        shape = self.neutral + torch.einsum("bk,kvi->bvi", coefficients.expression, self.basis)  # (B, V, 3)
-        rotated = torch.einsum("bij,bvj->bvi", coefficients.rotation, shape)
+        with full_precision(self.basis.device):
+            shape = self.neutral + torch.einsum("bk,kvi->bvi", coefficients.expression, self.basis)  # (B, V, 3)
+            rotated = torch.einsum("bij,bvj->bvi", coefficients.rotation, shape)
         # From the model's axes (y up, z towards the viewer) to the image's (y down, z away from the viewer).
         projected = rotated * shape.new_tensor([1.0, -1.0, -1.0]) * coefficients.scale[:, None, None]
         return torch.cat([projected[..., :2] + coefficients.translation[:, None], projected[..., 2:]], dim=-1)

@@ -71,6 +71,24 @@ def images() -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (FRAMES, 200, 240, 3), np.uint8)
 
 
+def test_geometry_is_not_rounded_by_mixed_precision(
+    network: FaceUpdateNetwork, face: PersonFace, head: Reconstruction
+) -> None:
+    """Eight bits would move vertices by up to a pixel, another way in each frame."""
+    crops = place_crops(local_region(face), head, SIZE)
+    coefficients = crop_coefficients(head, crops, np.arange(FRAMES), head.expression)
+    modeller, interior = network.generator.modeller, network.generator.interior
+    assert interior is not None
+    blank = torch.zeros(FRAMES, network.config.texture_channels + 5, *SIZE)
+    with torch.inference_mode():
+        vertices = modeller(coefficients)
+        inside = interior(blank.clone(), coefficients, vertices)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(modeller(coefficients), vertices)
+            assert torch.equal(interior(blank.clone(), coefficients, vertices), inside)
+    assert inside.any()
+
+
 def test_mesh_in_the_crop_is_the_mesh_in_the_frame(face: PersonFace, model: FaceModel, head: Reconstruction) -> None:
     """The camera of the crop and that of the frame see each vertex at the same place."""
     crops = place_crops(local_region(face), head, SIZE)

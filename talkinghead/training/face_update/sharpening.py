@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from talkinghead.network.compositor import fine_detail
 
-TARGET_SHARE = 0.9
-"""Wanted sharpness, as a share of the clip's: the rest is the camera's grain, which is not to be imitated."""
+TARGET_SHARE = 1.0
+"""Wanted sharpness, as a share of the clip's. Some of that is the camera's grain, which is not to be imitated; but
+pasting the crop into its frame costs as much again."""
 LARGEST_AMOUNT = 0.8
 """Largest amount of sharpening."""
 

@@ -34,7 +34,7 @@ from talkinghead.training.optimizer_state import optimizer_arrays, restore_optim
 LOCAL_WEIGHT = 0.5
 """Weight of the local image's L1 loss against the updated image's."""
 PERCEPTUAL_SAMPLES = 4
-"""Samples of a batch that the perceptual loss is taken of: of all, it would take as long as the rest of a step."""
+"""Most samples of a batch that the perceptual loss is taken of: it takes long."""
 PERCEIVED_SAMPLES = 16
 """Most held-out samples of which ST-LPIPS is measured."""
 REPORT_EVERY_S = 1.0
@@ -92,9 +92,7 @@ class FaceUpdateTrainer:
         self.samples = samples
         self.expression_std = torch.from_numpy(expression_std)
         self.training, self.held_out = held_out_frames(len(samples), config.held_out_share)
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
-        )
+        self.optimizer = optimizer_for(network, config)
         self.discriminator = (
             DiscriminatorTrainer(device, config.discriminator_learning_rate) if config.adversarial_weight else None
         )
@@ -204,7 +202,7 @@ class FaceUpdateTrainer:
             done: share of the training that is done, in [0, 1]; learning rate and losses depend on it.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.step, done)
+            group["lr"] = group["factor"] * learning_rate(self.config, self.step, done)
         # The draw depends on the seed and the step alone, so that a resumed training sees what it would have seen.
         draw = np.random.default_rng((self.config.seed, self.step))
         loss = self._loss(self.draw_samples(draw), draw, done)
@@ -331,6 +329,16 @@ class FaceUpdateTrainer:
         yield "", self.network, self.optimizer
         if self.discriminator:
             yield "discriminator.", self.discriminator.discriminator, self.discriminator.optimizer
+
+
+def optimizer_for(network: FaceUpdateNetwork, config: LoopConfig) -> torch.optim.Optimizer:
+    """AdamW for all weights of a network; the `factor` of a group is that of its learning rate."""
+    interior = network.generator.interior
+    textures = [network.generator.texture_map.base, *([] if interior is None else [interior.upper, interior.lower])]
+    chosen = {id(texture) for texture in textures}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+    groups = [{"params": others, "factor": 1.0}, {"params": textures, "factor": config.texture_rate}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
 
 
 def learning_rate(config: LoopConfig, step: int, done: float) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import get_type_hints
 
 import numpy as np
 import pytest
 import torch
 
+from talkinghead.anchor import load_anchor
 from talkinghead.errors import OptionError
 from talkinghead.network.local_modeller import LocalCoefficients
 from talkinghead.training.face_update.config import (
@@ -27,7 +29,7 @@ from talkinghead.training.face_update.quality import (
     Word,
 )
 from talkinghead.training.face_update.samples import SampleBatch
-from talkinghead.training.face_update.trainer import learning_rate
+from talkinghead.training.face_update.trainer import learning_rate, optimizer_for
 
 
 def test_keyword_options_are_the_fields_of_the_config() -> None:
@@ -88,6 +90,21 @@ def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     assert learning_rate(config, 9, 0.0) == pytest.approx(1e-2)
     assert learning_rate(config, 500, 0.5) == pytest.approx((1e-2 + 1e-4) / 2)
     assert learning_rate(config, 1000, 1.0) == pytest.approx(1e-4)
+
+
+def test_the_texture_learns_by_a_multiple_of_the_rate_and_every_weight_learns() -> None:
+    network = copy.deepcopy(load_anchor("presenter").network)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer = optimizer_for(network, LoopConfig(learning_rate=1e-3, texture_rate=7.0))
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-3 * group["factor"]
+    optimizer.step()
+    moved = {name: (before[name] - weight.detach()).median() for name, weight in network.named_parameters()}
+    # The first step of Adam is as long as the learning rate.
+    assert moved.pop("generator.texture_map.base") == pytest.approx(7e-3, rel=1e-2)
+    assert [float(way) for way in moved.values()] == pytest.approx([1e-3] * len(moved), rel=1e-2)
 
 
 HEIGHT, WIDTH, MOUTH_PX = 64, 96, (48.0, 32.0, 10.0, 6.0)
