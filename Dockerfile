@@ -20,7 +20,7 @@ ENV PATH=/opt/talkinghead/bin:$PATH
 RUN pip install torch==2.11.0 torchaudio==2.11.0 --index-url "${TORCH_INDEX}"
 
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY checkpoints checkpoints
 COPY talkinghead talkinghead
 # hadolint ignore=DL3013

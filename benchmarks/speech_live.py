@@ -37,13 +37,20 @@ LOOK_AHEADS_S = (0.1, 0.24, 0.4, 0.8)
 @click.option("--block-ms", default=40.0, show_default=True, help="Length of the blocks in which the audio arrives.")
 @click.option("--own-voice", is_flag=True, help="The recordings are of the anchor's own voice.")
 @click.option("--look-ahead-ms", type=float, help="Measure this look-ahead alone.")
+@click.option("--encoder", help="Another folder of the anchor's encoder, such as one without its weights for streams.")
 def main(
-    anchor_folder: Path, recordings: tuple[Path, ...], block_ms: float, own_voice: bool, look_ahead_ms: float | None
+    anchor_folder: Path,
+    recordings: tuple[Path, ...],
+    block_ms: float,
+    own_voice: bool,
+    look_ahead_ms: float | None,
+    encoder: str | None,
 ) -> None:
     """Print the table as Markdown."""
     torch.set_num_threads(1)
     anchor = load_anchor(anchor_folder)
-    speech_model = load_speech_model(anchor, None, torch.device("cpu"))
+    speech_model = load_speech_model(anchor, encoder, torch.device("cpu"))
+    found: dict[float, list[float]] = {}
     look_aheads_s = LOOK_AHEADS_S if look_ahead_ms is None else (look_ahead_ms / 1000,)
 
     print(machine())
@@ -72,12 +79,16 @@ def main(
             audio = Audio(samples, RATE_HZ)
             whole = expression_from_speech(anchor, speech_model, audio, times_s, own_voice=own_voice)
             r = metrics.pearson_r(live.astype(np.float64), anchor.face.opening(whole).astype(np.float64))
+            found.setdefault(look_ahead_s, []).append(r)
             cost = sum(work_s) / (len(samples) / RATE_HZ)
             print(
                 f"| {recording.name} | {1000 * look_ahead_s:.0f} | {1000 * late_s:.0f} | {r:.3f} "
                 f"| {cost:.3f} | {1000 * max(work_s):.0f} |",
                 flush=True,
             )
+    if len(recordings) > 1:
+        for look_ahead_s, rs in found.items():
+            print(f"| mean of {len(rs)} | {1000 * look_ahead_s:.0f} | | {np.mean(rs):.3f} | | |")
 
 
 def _blocks(samples: FloatArray, block_s: float) -> Iterator[tuple[float, FloatArray]]:

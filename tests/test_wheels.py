@@ -67,8 +67,9 @@ def test_the_dockerfile_installs_what_the_project_needs() -> None:
     assert len(pinned) == 2 and set(pinned) <= set(project["dependencies"])
     (extras,) = re.findall(r"ARG EXTRAS=(\S+)", text)
     assert set(extras.split(",")) <= set(project["optional-dependencies"])
-    for copied in re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE):
-        for name in copied.split():
-            assert (ROOT / name).exists()
-            assert f"!{name}" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = {name for line in re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE) for name in line.split()}
+    assert {"pyproject.toml", "hatch_build.py", "README.md", *project["license-files"]} <= copied
+    for name in copied:
+        assert (ROOT / name).exists()
+        assert f"!{name}" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert re.search(r"^USER 1000$", text, re.MULTILINE)
