@@ -24,8 +24,9 @@ def without_notices() -> Iterator[None]:
     """Keep LiteRT's notices out of standard error; everything else written to it meanwhile appears at the end.
 
     The file descriptor belongs to the whole process, so that what other threads and Python itself write is held back
-    too: in a file, from which it is written on, in order and byte for byte, also when an exception passes. Where there
-    is no standard error, or no room for the file, nothing is held back.
+    too: in a file, from which it is written on byte for byte, also when an exception passes. Only what another thread
+    writes in the moment of that may come before what it wrote just before. Where there is no standard error, or no room
+    for the file, nothing is held back.
     """
     with _LOCK, contextlib.ExitStack() as stack:
         try:
@@ -38,14 +39,19 @@ def without_notices() -> Iterator[None]:
             os.dup2(held.fileno(), STANDARD_ERROR)
             yield
         finally:
+            # Most is written on before the descriptor is given back, so that little can be overtaken afterwards; without
+            # moving the place at which others write, which Windows cannot.
+            early = os.pread(held.fileno(), os.fstat(held.fileno()).st_size, 0) if hasattr(os, "pread") else b""
+            _write(real, early)
             os.dup2(real, STANDARD_ERROR)
             os.close(real)
-            held.seek(0)
-            _write(_NOTICE.sub(b"", held.read()))
+            held.seek(len(early))
+            _write(STANDARD_ERROR, held.read())
 
 
-def _write(content: bytes) -> None:
-    """Write to standard error; as with any message, nobody needs to be there to read it."""
+def _write(target: int, content: bytes) -> None:
+    """Write to a descriptor, without the notices; as with any message, nobody needs to be there to read it."""
+    content = _NOTICE.sub(b"", content)
     with contextlib.suppress(OSError):
         while content:
-            content = content[os.write(STANDARD_ERROR, content) :]
+            content = content[os.write(target, content) :]
