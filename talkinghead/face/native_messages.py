@@ -39,8 +39,8 @@ def without_notices() -> Iterator[None]:
             os.dup2(held.fileno(), STANDARD_ERROR)
             yield
         finally:
-            # Most is written on before the descriptor is given back, so that little can be overtaken afterwards; without
-            # moving the place at which others write, which Windows cannot.
+            # Most is written on before the descriptor is given back, so that little can be overtaken afterwards. The
+            # place at which others write stays where it is, for which Windows has no call.
             early = os.pread(held.fileno(), os.fstat(held.fileno()).st_size, 0) if hasattr(os, "pread") else b""
             _write(real, early)
             os.dup2(real, STANDARD_ERROR)
