@@ -16,7 +16,6 @@ import numpy as np
 from talkinghead.errors import VoiceUnavailableError
 from talkinghead.structures import Audio
 from talkinghead.text_to_speech.engine import PAUSE, Phone, Utterance, Word
-from talkinghead.text_to_speech.espeak_program import NO_LIBRARY
 from talkinghead.text_to_speech.phone_timing import Loudness, fit_pauses
 from talkinghead.text_to_speech.written_words import split_words
 
@@ -51,8 +50,6 @@ def speak_by_library(text: str, sentence: str, language: str, words_per_minute: 
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:
         raise VoiceUnavailableError(f"espeak-ng failed: {error}") from error
-    if done.returncode == NO_LIBRARY:
-        _has_library.cache_clear()
     if done.returncode:
         return None
     line, _, samples = done.stdout.partition(b"\n")
