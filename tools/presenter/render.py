@@ -1,4 +1,6 @@
-"""Render the presenter: one still, or every frame of a performance (resumable: existing frames are kept).
+"""Render the presenter: one still, or the noisy samples of every frame of a performance.
+
+Frames that exist are kept, so that it can be stopped and started; `accumulate.py` makes the clip's images of them.
 
     python tools/presenter/render.py still presenter -o still.png jawOpen=0.5 yaw=0.1
     python tools/presenter/render.py clip presenter performance.safetensors -o frames
@@ -27,17 +29,17 @@ SEED = 20
 """Seed of hair, skin and backdrop."""
 
 
-def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, work: Path, frames: range) -> None:
-    """Render NNNNN.png for each of `frames` that is not in `folder` yet."""
+def render_clip(studio: Studio, performance: dict[str, Array], folder: Path, frames: range) -> None:
+    """Render NNNNN.exr for each of `frames` that is not in `folder` yet."""
+    studio.keep_samples()
+    partial = folder / f".{frames.start}.exr"
     for index in frames:
-        path = folder / f"{index:05d}.png"
+        path = folder / f"{index:05d}.exr"
         if path.exists():
             continue
         began = time.monotonic()
         studio.pose(Frame.of(performance, index))
-        clean, partial = work / "clean.png", work / "partial.png"
-        studio.render(clean)
-        cv2.imwrite(str(partial), filmed(cv2.imread(str(clean)), index))
+        studio.render_samples(partial, index)
         partial.replace(path)
         print(f"{path.name} {time.monotonic() - began:.1f} s", flush=True)
 
@@ -71,20 +73,21 @@ def main() -> None:
     parser.add_argument("values", nargs="*", help="of a still name=weight, of a clip the performance.safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--samples", type=int, default=10)
+    parser.add_argument("--samples", type=int, help="of a pixel: 10 of a still, which is denoised, 2 of a frame")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--frames", type=int, nargs=2, metavar=("FIRST", "LAST"), help="of a clip: only these")
     options = parser.parse_intermixed_args()
     folder = options.output if options.mode == "clip" else options.output.parent
     work = folder / f".{options.look}"
     work.mkdir(parents=True, exist_ok=True)
-    studio = Studio(LOOKS[options.look], SEED, work, options.size, options.samples, options.threads)
+    samples = options.samples or (2 if options.mode == "clip" else 10)
+    studio = Studio(LOOKS[options.look], SEED, work, options.size, samples, options.threads)
     if options.mode == "still":
         render_still(studio, LOOKS[options.look], options.values, options.output)
     else:
         performance = load_file(options.values[0])
         first, last = options.frames or (0, len(performance["expression"]) - 1)
-        render_clip(studio, performance, folder, work, range(first, last + 1))
+        render_clip(studio, performance, folder, range(first, last + 1))
 
 
 if __name__ == "__main__":

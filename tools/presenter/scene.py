@@ -12,6 +12,7 @@ import cv2
 import materials
 import mathutils
 import numpy as np
+from accumulation import BACKDROP, HAIR, SKIN_AND_EYES, TORSO
 from camera import F_NUMBER, FACE_DEPTH_CM, FIELD_CM, LENS_MM, SENSOR_MM, camera_position
 from frame import Frame
 from hair import Strands, brow_hair, lash_hair, scalp_hair
@@ -27,6 +28,14 @@ FACE_CENTER = (0.0, 0.0, 6.0)
 """Point that the lights face, cm."""
 BACKDROP_DEPTH_CM = -70.0
 """Depth of the wall, on the z axis."""
+CARRIED_BY = {
+    "backdrop": BACKDROP,
+    "head": SKIN_AND_EYES,
+    "brows": SKIN_AND_EYES,
+    "lashes": SKIN_AND_EYES,
+    "scalp": HAIR,
+}
+"""What each object moves with, by its name; clothes move with the torso."""
 
 
 class Studio:
@@ -92,6 +101,22 @@ class Studio:
         self.scene.render.filepath = str(partial)
         bpy.ops.render.render(write_still=True)
         partial.replace(path)
+
+    def render_samples(self, path: Path, seed: int) -> None:
+        """Render an OpenEXR file of noisy linear colors, positions (cm) and what each pixel moves with."""
+        self.scene.cycles.seed = seed
+        self.scene.render.filepath = str(path)
+        bpy.ops.render.render(write_still=True)
+
+    def keep_samples(self) -> None:
+        """Let `render_samples` write the renderer's own values: no denoising, no view transform."""
+        cycles, layer, image = self.scene.cycles, self.scene.view_layers[0], self.scene.render.image_settings
+        cycles.use_denoising = cycles.use_adaptive_sampling = cycles.use_light_tree = False
+        layer.use_pass_position = layer.use_pass_object_index = layer.cycles.denoising_store_passes = True
+        for item in self.scene.objects:
+            item.pass_index = CARRIED_BY.get(item.name, TORSO)
+        image.media_type = "MULTI_LAYER_IMAGE"
+        image.file_format, image.color_depth, image.exr_codec = "OPEN_EXR_MULTILAYER", "16", "NONE"
 
     def samples(self, count: int) -> int:
         """Set the samples a pixel to `count`; returns the number before."""
