@@ -53,6 +53,8 @@ class Hairstyle:
     """0 to 1."""
     gray: float = 0.0
     """Share of strands without pigment on top; at the sides it is three times as large."""
+    stray: float = 0.0
+    """Share of strands that leave their lock."""
     root_radius: float = 0.009
     tip_radius: float = 0.003
 
@@ -133,7 +135,7 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     rng = np.random.default_rng(seed)
     roots = hair_roots(head, style, rng)
     points = long_hair(head, style, roots, rng) if style.long else short_hair(head, style, roots, rng)
-    points = _gathered(points, style.clump, rng)
+    points = _gathered(points, style.clump, rng, alike=style.long)
     # No strand crosses the face or the throat.
     across = (np.abs(points[..., 0]) < 6.0) & (points[..., 1] < 4.0) & (points[..., 2] > 1.0)
     clear = np.flatnonzero(~across.any(1))
@@ -141,7 +143,10 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     count = points.shape[1]
     fraction = np.arange(count) / (count - 1)
     wander = np.cumsum(rng.normal(size=(len(points), count, 3)), 1) / np.sqrt(count)
-    points[:, 1:] += style.frizz * (wander * fraction[None, :, None])[:, 1:] * rng.exponential(1, (len(points), 1, 1))
+    loose = rng.exponential(1, (len(points), 1, 1))
+    if style.stray:
+        loose = np.where(rng.random(loose.shape) < style.stray, 9.0 * loose, loose)
+    points[:, 1:] += style.frizz * (wander * fraction[None, :, None])[:, 1:] * loose
     radii = (style.root_radius + (style.tip_radius - style.root_radius) * fraction**2)[None, :]
     generic = roots.on(head.generic)
     radii = radii * np.clip(0.55 + 0.3 * scalp_field(generic, style), 0.55, 1)[:, None]
@@ -229,6 +234,12 @@ def _sphere(count: int) -> Array:
     return np.stack([flat * np.cos(turn), y, flat * np.sin(turn)], 1)
 
 
+def parting(points: Array, style: Hairstyle) -> tuple[Array, Array]:
+    """Of points (N, 3): sideways distance to the right of the parting, cm, and how clear it is there, 1 to 0; (N,)."""
+    clear = np.clip((points[:, 2] - 1.0) / 6, 0, 1)  # it is lost on the crown
+    return points[:, 0] - style.part * (0.5 + 0.5 * clear) - 0.10 * np.sin(1.9 * points[:, 2]), clear
+
+
 def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generator) -> Array:
     """(S, P, 3) points of hair that parts, lies on the head in layers and falls beside the face.
 
@@ -241,17 +252,21 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
     up = np.clip((generic[:, 1] + 3) / 15, 0, 1)
     # Layers follow the roots' order, so that neighbors run side by side and shine as one.
     layer = style.lift * (0.10 + 0.80 * up**1.5 + 0.16 * rng.random(strands))
-    side = np.where(generic[:, 0] + 0.25 * np.sin(1.7 * generic[:, 2]) > style.part, 1.0, -1.0)
+    beside, clear = parting(generic, style)
+    side = np.where(beside + (0.04 + 1.6 * (1 - clear) ** 2) * rng.normal(size=strands) > 0, 1.0, -1.0)
     back = np.clip((2.0 - generic[:, 2]) / 6, 0, 1)
     front = np.clip((generic[:, 2] - 5) / 4, 0, 1)
     flow = np.stack([side * (1.0 - 0.55 * back), 0.25 - 0.6 * back, -0.30 - 0.15 * front - 0.45 * back], 1)
-    flow = unit(flow + rng.normal(scale=0.04, size=flow.shape))
-    ends = -style.length_sides + 0.9 * rng.normal(size=strands)
+    temple = np.exp(-(((np.abs(generic[:, 0]) - 6.0) / 1.6) ** 2) - ((generic[:, 1] - 5.5) / 2.5) ** 2)
+    edge = scalp_field(generic, style)
+    young = (edge < 1.2) & (rng.random(strands) < 0.35 + 0.35 * temple)  # short fine hair along the hairline
+    flow[young] += np.stack([0 * temple, -1.2 * temple, 0 * temple], 1)[young]
+    flow = unit(flow + np.where(young, 0.22, 0.04)[:, None] * rng.normal(size=flow.shape))
+    ends = -style.length_sides + 1.1 * rng.normal(size=strands)
     points = np.empty((strands, LONG_POINTS, 3))
     points[:, 0] = base
+    layer *= 0.45 + 0.55 * np.clip(edge / 4, 0, 1)  # the hair of the hairline lies on the skin
     reach = np.abs(base[:, 0] - side * 9) * 0.6 + np.maximum(base[:, 1] - ends, 2.0) * 1.12
-    edge = scalp_field(generic, style)
-    young = (edge < 1.2) & (rng.random(strands) < 0.35)  # short fine hair along the hairline
     reach *= np.where(young, rng.uniform(0.04, 0.22, strands), 1)
     step = reach / (LONG_POINTS - 1)
     for k in range(1, LONG_POINTS):
@@ -261,13 +276,16 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
         away = here - envelope.center
         normal = unit(away)
         # Below the ears the hair curves in towards the neck.
-        curving = 0.30 * np.clip((3.0 - here[:, 1]) / 7, 0, 1)
+        curving = 0.16 * np.clip((3.0 - here[:, 1]) / 7, 0, 1)
         hanging = np.stack([-np.sign(here[:, 0]) * curving, np.full(strands, -1.0), -0.05 + 0.10 * curving], 1)
         course = combed * flow + (1 - combed) * hanging
         if k == 1:
             course = course + 0.6 * normal
-        surface = envelope(normal) + layer * np.clip(travelled / 5.0, 0, 1) ** 0.8
-        surface += 0.7 * np.clip((here[:, 2] - 3.0) / 2, 0, 1) * np.clip((7.0 - here[:, 1]) / 3, 0, 1)
+        # Beside the parting hair lies lower, by less than the skull bends there: the outline runs on over it.
+        beside, clear = parting(here, style)
+        low = 1 - 0.35 * clear * np.exp(-((beside / 2.2) ** 2))
+        surface = envelope(normal) + layer * low * np.clip(travelled / 2.5, 0, 1) ** 0.6
+        surface += 0.35 * np.clip((here[:, 2] - 3.0) / 2, 0, 1) * np.clip((7.0 - here[:, 1]) / 3, 0, 1)
         inward = np.minimum((course * normal).sum(1), 0)
         course = unit(course - (inward * (np.linalg.norm(away, axis=1) < surface + 0.15))[:, None] * normal)
         there = here + step[:, None] * course
@@ -286,7 +304,8 @@ def _waved(points: Array, style: Hairstyle, rng: np.random.Generator) -> Array:
     _, lock = cKDTree(points[guides, points.shape[1] * 2 // 3]).query(points[:, points.shape[1] * 2 // 3])
     phase, pace = rng.uniform(0, 2 * np.pi, (2, len(guides), 1)), rng.uniform(0.8, 1.3, (len(guides), 1))
     fraction = np.linspace(0, 1, points.shape[1])[None]
-    swing = style.wave * np.clip(1.5 * fraction - 0.35, 0, 1)
+    length = np.linalg.norm(points[:, -1] - points[:, 0], axis=1, keepdims=True)
+    swing = style.wave * np.clip(1.5 * fraction - 0.35, 0, 1) * np.clip(length / 10, 0, 1) ** 2
     turn = 2 * np.pi * 1.8 * fraction * pace[lock]
     out = unit(points[:, -6] * (1, 0, 1))[:, None]
     across = np.cross(out, (0.0, 1.0, 0.0))
@@ -303,14 +322,20 @@ def combing(points_on_skin: Array, style: Hairstyle, top: Array) -> Array:
     return top[:, None] * across + (1 - top[:, None]) * down
 
 
-def _gathered(points: Array, clump: float, rng: np.random.Generator) -> Array:
-    """Strands gathered into the lock that is nearest to their root, the more the nearer to the tip."""
+def _gathered(points: Array, clump: float, rng: np.random.Generator, alike: bool) -> Array:
+    """Strands gathered into the lock that is nearest to their root, the more the nearer to the tip.
+
+    With `alike`, short strands do not follow a lock of long ones.
+    """
     guides = rng.choice(len(points), max(len(points) // 70, 1), replace=False)
     _, nearest = cKDTree(points[guides, 0]).query(points[:, 0])
     lock = points[guides][nearest]
     offset = points[:, :1] - lock[:, :1]
-    share = clump * (np.arange(points.shape[1]) / (points.shape[1] - 1)) ** 1.3
-    return points + share[None, :, None] * (lock + 0.30 * offset - points)
+    share = clump * (np.arange(points.shape[1]) / (points.shape[1] - 1))[None] ** 1.3
+    if alike:
+        own, common = (np.linalg.norm(p[:, -1] - p[:, 0], axis=1) for p in (points, lock))
+        share = share * (np.minimum(own, common) / np.maximum(own, common))[:, None]
+    return points + share[..., None] * (lock + 0.30 * offset - points)
 
 
 @dataclass(frozen=True)

@@ -281,7 +281,7 @@ def hair(redness: float, roughness: float) -> bpy.types.Material:
 
 
 def cloth(name: str, stuff: Cloth) -> bpy.types.Material:
-    """Woven, knit or smooth cloth: rough, with a little fuzz, unevenly dyed threads and soft unevenness."""
+    """Woven or smooth cloth: rough, with a little fuzz, unevenly dyed threads and soft unevenness."""
     graph = Graph(name)
     place = graph.add("TexCoord").outputs["Object"]
     color: Any = (*stuff.color, 1.0)
@@ -290,12 +290,6 @@ def cloth(name: str, stuff: Cloth) -> bpy.types.Material:
         threads = graph.noise(graph.add("Mapping", {0: place, 3: (9.0, 3.5, 6.0)}).outputs[0], 1.0, 1.0)
         color = graph.mixed(graph.ranged(threads, 0.3, 0.7, 0.0, 0.28), color, tuple(0.55 * c for c in stuff.color))
         normal = graph.bump(threads, 0.18, 0.03, normal)
-    elif stuff.weave == "knit":
-        threads = graph.noise(graph.add("Mapping", {0: place, 3: (5.5, 2.4, 4.0)}).outputs[0], 1.0, 2.0)
-        color = graph.mixed(
-            graph.ranged(threads, 0.3, 0.7, 0.0, 0.8), color, tuple(min(1.5 * c + 0.015, 1) for c in stuff.color)
-        )
-        normal = graph.bump(threads, 0.45, 0.06, normal)
     shader = graph.add(
         "BsdfPrincipled",
         {

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from fields import fractal
-from hair import Hairstyle, in_scalp
+from hair import Hairstyle, in_scalp, parting
 from head import Array, Head
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -47,6 +47,10 @@ class Complexion:
     """Depth of the wrinkles, 0 to 1."""
     uneven: float
     """Strength of blotches and of the reddish and bluish places of a face, 1 for a clear skin."""
+    grain: float = 1.0
+    """Strength of pores and of unevenness finer than blotches."""
+    gloss: float = 1.0
+    """Wetness of the lips, 0 (dry) to 1."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = _blood(places, marks, complexion, mottle, blotch)
     stubble = complexion.stubble_cover * beard * (0.72 + 0.25 * pores + 0.12 * fine)
     albedo = blend(albedo, complexion.stubble, stubble)
-    shade = 0.045 * mottle + 0.035 * complexion.uneven * blotch + 0.03 * fine + 0.05 * pores
+    shade = 0.045 * mottle + 0.035 * complexion.uneven * blotch + complexion.grain * (0.03 * fine + 0.05 * pores)
     albedo = albedo * (1 + shade)[..., None]
     freckles = np.clip((field(0.20, 1, 60) - 1.2) * 2.5, 0, 1) * front * np.clip(0.5 + 0.5 * mottle, 0, 1)
     albedo = blend(albedo, complexion.hair, 0.30 * complexion.freckles * freckles)
@@ -155,14 +159,18 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = blend(albedo, (0.45, 0.16, 0.13), 0.55 * lid_line)
     for brow in (marks[17:22], marks[22:27]):
         albedo = blend(albedo, complexion.hair, complexion.brow_cover * near_curve(places, brow - [0, 0.30, 0], 0.30))
-    scalp = in_scalp(flat, hairstyle, softness=3.0).reshape(shape)
+    scalp = in_scalp(flat, hairstyle, softness=1.8 if hairstyle.long else 3.0).reshape(shape)
+    if hairstyle.long:  # along the parting skin shows
+        beside, clear = parting(flat, hairstyle)
+        scalp = scalp * (1 - 0.75 * clear * np.exp(-((beside / 0.35) ** 2))).reshape(shape)
     albedo = blend(albedo, complexion.hair, 0.62 * scalp**1.2)
 
     oily = np.max([near(places, np.array([0, 8.5, 10.0]), 2.5), near(places, marks[28:31], 0.9)], axis=0)
-    roughness = 0.50 - 0.10 * oily - 0.10 * lips + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
-    height = 0.5 + front * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch) + 0.022 * lips * creases
+    roughness = 0.50 - 0.10 * oily - 0.10 * complexion.gloss * lips + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
+    uneven = complexion.grain * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch)
+    height = 0.5 + front * uneven + 0.022 * lips * creases
     height = height - complexion.age * _wrinkles(places, marks, mottle)
-    wet = np.maximum(lips, lid_line)
+    wet = np.maximum(complexion.gloss * lips, lid_line)
     return SkinMaps(
         np.clip(albedo, 0.001, 0.95), np.clip(roughness, 0.2, 0.9), np.clip(height, 0, 1), np.clip(wet, 0, 1)
     )

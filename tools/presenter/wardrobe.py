@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from fields import fractal
+from hair import unit
 from head import SKIN, Array, Head
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -15,6 +16,8 @@ _HEIGHT = np.array([-8.0, -9.5, -11.0, -12.2, -13.4, -14.8, -16.6, -19.0, -23.0,
 _WIDTH = np.array([5.2, 6.0, 8.2, 11.2, 14.6, 17.6, 19.8, 21.2, 22.0, 22.4])
 _FRONT = np.array([5.0, 5.4, 6.0, 6.8, 7.8, 9.0, 10.2, 11.6, 13.4, 15.0])
 _BACK = np.array([6.0, 6.4, 7.2, 8.2, 9.2, 10.0, 10.5, 11.0, 11.4, 11.6])
+# The same below a jacket with padded shoulders: from the neck a slope, a corner, then the sleeves.
+_PADDED_WIDTH = np.array([5.2, 6.0, 8.0, 11.6, 15.4, 18.2, 19.2, 19.6, 20.0, 20.5])
 _CENTER_Z = -2.6
 _ROUNDNESS = 2.25
 """Exponent of the superellipses that are the cross-sections of the torso."""
@@ -46,7 +49,7 @@ class Cloth:
     color: tuple[float, float, float]
     """Linear RGB."""
     weave: str = "woven"
-    """"woven", "knit" or "smooth"."""
+    """"woven" or "smooth"."""
     roughness: float = 0.8
     sheen: float = 0.1
 
@@ -56,7 +59,7 @@ class Outfit:
     """Kind of clothes and what they are made of."""
 
     kind: str
-    """"open shirt" (shirt and jacket) or "knit" (a crew-neck jumper)."""
+    """"open shirt" (shirt and jacket) or "blazer" (over a plain top)."""
     cloths: dict[str, Cloth] = field(default_factory=dict)
     """By the name of the material."""
     width: float = 1.0
@@ -68,8 +71,8 @@ class Outfit:
 class Body:
     """The torso below the clothes, and the model's own neck and chest, which no cloth may cut."""
 
-    def __init__(self, head: Head, width: float) -> None:
-        self.width = width
+    def __init__(self, head: Head, width: float, padded: bool = False) -> None:
+        self.width, self._widths = width, _PADDED_WIDTH if padded else _WIDTH
         skin = head.neutral[SKIN]
         neck = skin[(skin[:, 1] < -6.5) & ~((skin[:, 1] > -9.5) & (skin[:, 2] > 6.2))]
         angle = np.arctan2(neck[:, 0], neck[:, 2] - _CENTER_Z)
@@ -95,7 +98,7 @@ class Body:
         """Distance of torso or skin, whichever is further out, from the middle at `angle` and `height`, cm."""
         angle, height = np.broadcast_arrays(angle, height)
         sine, cosine = np.sin(angle), np.cos(angle)
-        width = np.interp(-height, -_HEIGHT, _WIDTH) * self._widened(height)
+        width = np.interp(-height, -_HEIGHT, self._widths) * self._widened(height)
         depth = np.where(cosine > 0, np.interp(-height, -_HEIGHT, _FRONT), np.interp(-height, -_HEIGHT, _BACK))
         reach = (np.abs(sine / width) ** _ROUNDNESS + np.abs(cosine / depth) ** _ROUNDNESS) ** (-1 / _ROUNDNESS)
         column = (angle % (2 * np.pi)) / (2 * np.pi) * _COLUMNS
@@ -188,29 +191,80 @@ def tube(body: Body, edge: Array, angle: Array, rows: int, gap: float, loose: fl
 
 def dress(head: Head, outfit: Outfit) -> list[Surface]:
     """All surfaces of the outfit."""
+    if outfit.kind == "blazer":
+        return [*top(Body(head, outfit.width)), *blazer(Body(head, outfit.width, padded=True), outfit.seed)]
     body = Body(head, outfit.width)
-    if outfit.kind == "knit":
-        return jumper(body, outfit.seed)
     return [*shirt(body, outfit.seed), *jacket(body, outfit.seed)]
 
 
-def jumper(body: Body, seed: int) -> list[Surface]:
-    """A crew-neck jumper: body, and a ribbed band around the neck."""
-    angle = np.linspace(0, 2 * np.pi, 241)[:-1]
-    edge = neckline(angle, -13.1, -9.9)
-    cloth = folded(tube(body, edge, angle, 110, 0.42, 0.75), 0.42, seed, True)
-    turn = np.linspace(-0.5 * np.pi, 1.1 * np.pi, 14)[:, None]
-    ring = cloth[0]
-    away = ring - np.array([0, 0, _CENTER_Z])
-    away = away * (1, 0, 1) / np.linalg.norm(away * (1, 0, 1), axis=-1, keepdims=True)
-    rib = 1 + 0.05 * np.sign(np.sin(120 * angle))[None, :, None]
-    band = (
-        ring
-        + 0.62 * np.sin(turn)[..., None] * np.array([0, 1.0, 0])
-        + ((0.20 * np.cos(turn) - 0.10 - 0.16 * np.sin(turn))[..., None] * away[None] * rib)
-    )
-    band[..., 1] += 0.1
-    return [grid("jumper", cloth, "jumper", 0.22, True), grid("band", band, "band", 0.16, True)]
+def top(body: Body) -> list[Surface]:
+    """The front of a plain top with a round neckline that ends in a narrow binding."""
+    angle = np.linspace(-1.5, 1.5, 181)
+    edge = neckline(angle, -13.3, -9.9)
+    cloth = tube(body, edge, angle, 80, 0.25, 0.40)
+    sunk = np.clip(np.abs(angle) - 0.95, 0, 1)[None, :, None]  # what the blazer hides stays behind it
+    cloth[..., ::2] -= 1.2 * sunk * unit(cloth[..., ::2] - (0, _CENTER_Z))
+    turn = np.linspace(-0.5 * np.pi, 1.1 * np.pi, 12)[:, None, None]
+    away = unit((cloth[0] - (0, 0, _CENTER_Z)) * (1, 0, 1))
+    binding = cloth[0] + 0.22 * np.sin(turn) * np.array([0, 1.0, 0]) + (0.10 * np.cos(turn) - 0.04) * away
+    return [grid("top", cloth, "top", 0.10), grid("binding", binding, "top", 0.07)]
+
+
+def blazer(body: Body, seed: int) -> list[Surface]:
+    """A fitted jacket with set-in sleeves, notched lapels and a collar, worn open over the top."""
+    rows, columns = 100, 240
+    share = np.linspace(-1, 1, columns)[None]
+    edge = np.linspace(0, 1, rows)[:, None]
+    upper = -11.3 + 1.0 * np.cos(0.5 * np.pi * share) ** 0.7
+    height = upper + (FOOT_CM - upper) * edge**1.25
+    opening = np.interp(-height[:, :1], [11.0, 12.5, 17, 30], [6.9, 6.9, 5.2, 1.2])
+    start = np.arctan2(opening, np.interp(-height[:, :1], -_HEIGHT, _FRONT) + 0.5)
+    # From the middle of the back, of which nothing is seen, to either front: fine where the sleeves are set in.
+    angle = np.pi + np.sign(share) * (np.pi - start) * np.abs(share) ** 0.6
+    cloth = folded(body.around(angle, height, 1.0), 0.16, seed, False)
+    surfaces = [grid("jacket", _sleeved(cloth), "jacket", 0.24)]
+    roll = np.array([[6.2, -11.0], [5.6, -12.8], [3.6, -18.0], [0.3, -27.5]])
+    outer = np.array([[7.2, -12.3], [10.2, -12.9], [8.4, -18.0], [1.8, -27.5]])
+    steps = np.concatenate([np.linspace(0, 1, 24)[:-1], np.linspace(1, 3, 60)])
+    inner = np.stack([np.interp(steps, range(4), roll[:, k]) for k in (0, 1)], -1)
+    rim = np.stack([np.interp(steps, range(4), outer[:, k]) for k in (0, 1)], -1)
+    across = np.linspace(0, 1, 16)[:, None, None]
+    for side in (1.0, -1.0):
+        panel = body.front((inner + across * (rim - inner)) * (side, 1), 1.5)
+        panel[..., 2] += 0.5 * np.sin(np.pi * across[..., 0]) ** 0.8
+        surfaces.append(grid(f"lapel{side:+.0f}", panel if side > 0 else panel[::-1], "lapel", 0.20))
+    return [*surfaces, _blazer_collar(body)]
+
+
+def _sleeved(cloth: Array) -> Array:
+    """`cloth` (R, C, 3) with a seam from each shoulder down to the armpit, from which the sleeve's head stands out."""
+    seam = np.interp(-cloth[..., 1], [12.0, 14.0, 16.0, 18.0, 21.0, 24.0], [14.6, 14.4, 13.4, 12.8, 13.1, 15.0])
+    beyond = np.abs(cloth[..., 0]) - seam
+    head = 0.30 * np.clip(beyond / 0.5 + 0.5, 0, 1) * np.clip(1.25 - beyond / 12, 0, 1)
+    groove = 0.14 * np.exp(-((beyond / 0.28) ** 2))
+    return cloth + (head - groove)[..., None] * normals_of(cloth, False)
+
+
+def _blazer_collar(body: Body) -> Surface:
+    """The collar behind the neck; it ends above the notch of the lapels."""
+    half = np.linspace(0.56, np.pi, 90)
+    angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
+    front = np.minimum(angle, 2 * np.pi - angle)
+    fold = np.interp(front, [0.56, 0.9, 1.6, np.pi], [-11.8, -11.0, -9.9, -9.0])
+    leaf = np.interp(front, [0.56, 0.75, 1.1, 1.6, np.pi], [0.8, 2.4, 3.0, 3.3, 3.8])
+    skin = body.skin(angle, np.maximum(fold, -11.5))
+    up = np.linspace(1, 0, 4)[:, None]
+    drop = np.linspace(0, 4, 81)[:, None]
+    lying = np.maximum(skin + 1.6 + 0.3 * drop, body.reach(angle, fold - drop) + 1.3 * np.minimum(drop, 1))
+    # As wide as the leaf on the cloth, however that slopes.
+    along = np.hypot(drop[1], np.diff(lying, axis=0)).cumsum(0)
+    down = np.linspace(0, 1, 14)[:, None] * leaf
+    drop = np.stack([np.interp(down[:, k], along[:, k], drop[1:, 0], left=0) for k in range(len(angle))], 1)
+    lying = np.maximum(skin + 1.6 + 0.3 * drop, body.reach(angle, fold - drop) + 1.3 * np.minimum(drop, 1))
+    height = np.concatenate([fold - 1.6 * up, fold + 0.1 - drop])
+    reach = np.concatenate([skin + 1.35 + 0 * up, lying])
+    points = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
+    return grid("jacket collar", points, "lapel", 0.20)
 
 
 def shirt(body: Body, seed: int) -> list[Surface]:
