@@ -145,7 +145,9 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     wander = np.cumsum(rng.normal(size=(len(points), count, 3)), 1) / np.sqrt(count)
     loose = rng.exponential(1, (len(points), 1, 1))
     if style.stray:
-        loose = np.where(rng.random(loose.shape) < style.stray, 9.0 * loose, loose)
+        at_edge = np.clip(1 - scalp_field(roots.on(head.generic), style) / 2.5, 0, 1)
+        leaves = rng.random(len(points)) < style.stray * (1 + 5 * at_edge)
+        loose[leaves] *= 9.0
     points[:, 1:] += style.frizz * (wander * fraction[None, :, None])[:, 1:] * loose
     radii = (style.root_radius + (style.tip_radius - style.root_radius) * fraction**2)[None, :]
     generic = roots.on(head.generic)
@@ -256,7 +258,10 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
     side = np.where(beside + (0.04 + 1.6 * (1 - clear) ** 2) * rng.normal(size=strands) > 0, 1.0, -1.0)
     back = np.clip((2.0 - generic[:, 2]) / 6, 0, 1)
     front = np.clip((generic[:, 2] - 5) / 4, 0, 1)
-    flow = np.stack([side * (1.0 - 0.55 * back), 0.25 - 0.6 * back, -0.30 - 0.15 * front - 0.45 * back], 1)
+    turn = rng.uniform(0, 2 * np.pi, 2)  # lock by lock
+    falling = 0.22 * np.sin(1.9 * generic[:, 0] + turn[0]) * np.sin(2.6 * generic[:, 2] + turn[1])
+    falling += 0.45 * front
+    flow = np.stack([side * (1 - 0.55 * back), 0.25 - 0.6 * back - falling, -0.3 - 0.15 * front - 0.45 * back], 1)
     temple = np.exp(-(((np.abs(generic[:, 0]) - 6.0) / 1.6) ** 2) - ((generic[:, 1] - 5.5) / 2.5) ** 2)
     edge = scalp_field(generic, style)
     young = (edge < 1.2) & (rng.random(strands) < 0.35 + 0.35 * temple)  # short fine hair along the hairline
@@ -272,7 +277,7 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
     for k in range(1, LONG_POINTS):
         here = points[:, k - 1]
         travelled = step * (k - 0.5)
-        combed = np.exp(-((travelled / (5.0 + 3.5 * up)) ** 2))[:, None]
+        combed = np.exp(-((travelled / (5.0 + 3.5 * up - 2.0 * front)) ** 2))[:, None]
         away = here - envelope.center
         normal = unit(away)
         # Below the ears the hair curves in towards the neck.
@@ -292,7 +297,7 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
         away = there - envelope.center
         distance = np.linalg.norm(away, axis=1)
         # Hair lies on the head down to the ears; below, it hangs free.
-        free = np.clip((3.5 - there[:, 1]) / 9, 0.12, 1)
+        free = np.clip((4.5 - there[:, 1]) / 6, 0.12, 1)
         off = np.maximum(distance - surface, 0) * free
         points[:, k] = envelope.center + away * ((surface + off) / distance)[:, None]
     return _waved(points, style, rng)

@@ -17,7 +17,7 @@ _WIDTH = np.array([5.2, 6.0, 8.2, 11.2, 14.6, 17.6, 19.8, 21.2, 22.0, 22.4])
 _FRONT = np.array([5.0, 5.4, 6.0, 6.8, 7.8, 9.0, 10.2, 11.6, 13.4, 15.0])
 _BACK = np.array([6.0, 6.4, 7.2, 8.2, 9.2, 10.0, 10.5, 11.0, 11.4, 11.6])
 # The same below a jacket with padded shoulders: from the neck a slope, a corner, then the sleeves.
-_PADDED_WIDTH = np.array([5.2, 6.0, 8.0, 11.6, 15.4, 18.2, 19.2, 19.6, 20.0, 20.5])
+_PADDED_WIDTH = np.array([5.2, 6.0, 8.0, 11.8, 15.9, 19.4, 20.7, 21.2, 21.6, 22.0])
 _CENTER_Z = -2.6
 _ROUNDNESS = 2.25
 """Exponent of the superellipses that are the cross-sections of the torso."""
@@ -238,10 +238,10 @@ def blazer(body: Body, seed: int) -> list[Surface]:
 
 def _sleeved(cloth: Array) -> Array:
     """`cloth` (R, C, 3) with a seam from each shoulder down to the armpit, from which the sleeve's head stands out."""
-    seam = np.interp(-cloth[..., 1], [12.0, 14.0, 16.0, 18.0, 21.0, 24.0], [14.6, 14.4, 13.4, 12.8, 13.1, 15.0])
+    seam = np.interp(-cloth[..., 1], [12.0, 14.0, 16.0, 18.0, 21.0, 24.0], [14.9, 14.7, 13.6, 12.9, 13.1, 15.0])
     beyond = np.abs(cloth[..., 0]) - seam
-    head = 0.30 * np.clip(beyond / 0.5 + 0.5, 0, 1) * np.clip(1.25 - beyond / 12, 0, 1)
-    groove = 0.14 * np.exp(-((beyond / 0.28) ** 2))
+    head = 0.32 * np.clip(beyond / 0.5 + 0.5, 0, 1) * np.clip(1.25 - beyond / 12, 0, 1)
+    groove = 0.18 * np.exp(-((beyond / 0.28) ** 2))
     return cloth + (head - groove)[..., None] * normals_of(cloth, False)
 
 
@@ -261,8 +261,9 @@ def _blazer_collar(body: Body) -> Surface:
     down = np.linspace(0, 1, 14)[:, None] * leaf
     drop = np.stack([np.interp(down[:, k], along[:, k], drop[1:, 0], left=0) for k in range(len(angle))], 1)
     lying = np.maximum(skin + 1.6 + 0.3 * drop, body.reach(angle, fold - drop) + 1.3 * np.minimum(drop, 1))
-    height = np.concatenate([fold - 1.6 * up, fold + 0.1 - drop])
-    reach = np.concatenate([skin + 1.35 + 0 * up, lying])
+    stand = np.interp(front, [0.56, 1.0], [0.0, 1.6])
+    height = np.concatenate([fold - stand * up, fold + 0.1 - drop])
+    reach = np.concatenate([lying[:1] - 0.25 * np.minimum(stand, 1) + 0 * up, lying])
     points = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
     return grid("jacket collar", points, "lapel", 0.20)
 
