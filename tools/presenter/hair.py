@@ -159,7 +159,7 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
 
 
 def hair_roots(head: Head, style: Hairstyle, rng: np.random.Generator) -> Roots:
-    """Roots of the scalp hair: dense inside, thinning over the last two centimeters before an uneven hairline."""
+    """Roots of the scalp hair: dense inside, thinning over the last centimeters before an uneven hairline."""
     roots = scatter(head, style.count * 5, rng, ("M_Face", "M_BackHead"))
     generic = roots.on(head.generic)
     phase = rng.uniform(0, 6, 6)
@@ -168,7 +168,7 @@ def hair_roots(head: Head, style: Hairstyle, rng: np.random.Generator) -> Roots:
         for scale, frequency, p, q in zip((0.4, 0.25, 0.2), (1.1, 2.9, 6.5), phase[:3], phase[3:], strict=True)
     )
     inside = scalp_field(generic, style) + uneven + 0.12 * rng.normal(size=len(generic))
-    density = np.clip(inside / 1.9, 0, 1) ** 1.7
+    density = np.clip(inside / (1.3 if style.long else 1.9), 0, 1) ** 1.7
     return roots.take(np.flatnonzero(rng.random(len(generic)) < density)[: style.count])
 
 
@@ -238,7 +238,7 @@ def _sphere(count: int) -> Array:
 
 def parting(points: Array, style: Hairstyle) -> tuple[Array, Array]:
     """Of points (N, 3): sideways distance to the right of the parting, cm, and how clear it is there, 1 to 0; (N,)."""
-    clear = np.clip((points[:, 2] - 1.0) / 6, 0, 1)  # it is lost on the crown
+    clear = np.clip((points[:, 2] - 3.5) / 4, 0, 1)  # it is lost on the crown
     return points[:, 0] - style.part * (0.5 + 0.5 * clear) - 0.10 * np.sin(1.9 * points[:, 2]), clear
 
 
@@ -260,14 +260,14 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
     front = np.clip((generic[:, 2] - 5) / 4, 0, 1)
     turn = rng.uniform(0, 2 * np.pi, 2)  # lock by lock
     falling = 0.22 * np.sin(1.9 * generic[:, 0] + turn[0]) * np.sin(2.6 * generic[:, 2] + turn[1])
-    falling += 0.45 * front
+    falling += 0.30 * front * np.clip(np.abs(beside) / 3, 0, 1)
     flow = np.stack([side * (1 - 0.55 * back), 0.25 - 0.6 * back - falling, -0.3 - 0.15 * front - 0.45 * back], 1)
     temple = np.exp(-(((np.abs(generic[:, 0]) - 6.0) / 1.6) ** 2) - ((generic[:, 1] - 5.5) / 2.5) ** 2)
     edge = scalp_field(generic, style)
     young = (edge < 1.2) & (rng.random(strands) < 0.35 + 0.35 * temple)  # short fine hair along the hairline
     flow[young] += np.stack([0 * temple, -1.2 * temple, 0 * temple], 1)[young]
     flow = unit(flow + np.where(young, 0.22, 0.04)[:, None] * rng.normal(size=flow.shape))
-    ends = -style.length_sides + 1.1 * rng.normal(size=strands)
+    ends = -style.length_sides + 0.8 * rng.normal(size=strands)
     points = np.empty((strands, LONG_POINTS, 3))
     points[:, 0] = base
     layer *= 0.45 + 0.55 * np.clip(edge / 4, 0, 1)  # the hair of the hairline lies on the skin

@@ -198,16 +198,17 @@ def dress(head: Head, outfit: Outfit) -> list[Surface]:
 
 
 def top(body: Body) -> list[Surface]:
-    """The front of a plain top with a round neckline that ends in a narrow binding."""
-    angle = np.linspace(-1.5, 1.5, 181)
+    """A plain top with a round neckline that ends in a narrow binding."""
+    angle = np.linspace(0, 2 * np.pi, 241)[:-1]
     edge = neckline(angle, -13.3, -9.9)
     cloth = tube(body, edge, angle, 80, 0.25, 0.40)
-    sunk = np.clip(np.abs(angle) - 0.95, 0, 1)[None, :, None]  # what the blazer hides stays behind it
-    cloth[..., ::2] -= 1.2 * sunk * unit(cloth[..., ::2] - (0, _CENTER_Z))
+    # What the blazer hides stays behind it.
+    sunk = np.clip(1 - np.cos(angle) - 0.42, 0, 1) * np.clip((edge - cloth[..., 1]) / 2, 0, 1)
+    cloth[..., ::2] -= 1.2 * sunk[..., None] * unit(cloth[..., ::2] - (0, _CENTER_Z))
     turn = np.linspace(-0.5 * np.pi, 1.1 * np.pi, 12)[:, None, None]
     away = unit((cloth[0] - (0, 0, _CENTER_Z)) * (1, 0, 1))
     binding = cloth[0] + 0.22 * np.sin(turn) * np.array([0, 1.0, 0]) + (0.10 * np.cos(turn) - 0.04) * away
-    return [grid("top", cloth, "top", 0.10), grid("binding", binding, "top", 0.07)]
+    return [grid("top", cloth, "top", 0.10, True), grid("binding", binding, "top", 0.07, True)]
 
 
 def blazer(body: Body, seed: int) -> list[Surface]:
@@ -215,7 +216,7 @@ def blazer(body: Body, seed: int) -> list[Surface]:
     rows, columns = 100, 240
     share = np.linspace(-1, 1, columns)[None]
     edge = np.linspace(0, 1, rows)[:, None]
-    upper = -11.3 + 1.0 * np.cos(0.5 * np.pi * share) ** 0.7
+    upper = -12.0 + 1.4 * np.cos(0.5 * np.pi * share) ** 0.7
     height = upper + (FOOT_CM - upper) * edge**1.25
     opening = np.interp(-height[:, :1], [11.0, 12.5, 17, 30], [6.9, 6.9, 5.2, 1.2])
     start = np.arctan2(opening, np.interp(-height[:, :1], -_HEIGHT, _FRONT) + 0.5)
@@ -240,28 +241,29 @@ def _sleeved(cloth: Array) -> Array:
     """`cloth` (R, C, 3) with a seam from each shoulder down to the armpit, from which the sleeve's head stands out."""
     seam = np.interp(-cloth[..., 1], [12.0, 14.0, 16.0, 18.0, 21.0, 24.0], [14.9, 14.7, 13.6, 12.9, 13.1, 15.0])
     beyond = np.abs(cloth[..., 0]) - seam
-    head = 0.32 * np.clip(beyond / 0.5 + 0.5, 0, 1) * np.clip(1.25 - beyond / 12, 0, 1)
-    groove = 0.18 * np.exp(-((beyond / 0.28) ** 2))
+    head = 0.32 * np.clip(beyond / 0.9 + 0.5, 0, 1) * np.clip(1.25 - beyond / 12, 0, 1)
+    groove = 0.14 * np.exp(-((beyond / 0.4) ** 2))
     return cloth + (head - groove)[..., None] * normals_of(cloth, False)
 
 
 def _blazer_collar(body: Body) -> Surface:
     """The collar behind the neck; it ends above the notch of the lapels."""
-    half = np.linspace(0.56, np.pi, 90)
+    half = np.linspace(0.66, np.pi, 90)
     angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
     front = np.minimum(angle, 2 * np.pi - angle)
-    fold = np.interp(front, [0.56, 0.9, 1.6, np.pi], [-11.8, -11.0, -9.9, -9.0])
-    leaf = np.interp(front, [0.56, 0.75, 1.1, 1.6, np.pi], [0.8, 2.4, 3.0, 3.3, 3.8])
+    fold = np.interp(front, [0.66, 0.95, 1.6, np.pi], [-11.7, -11.0, -9.9, -9.0])
+    leaf = np.interp(front, [0.66, 0.8, 1.1, 1.6, np.pi], [0.8, 2.4, 3.0, 3.3, 3.8])
     skin = body.skin(angle, np.maximum(fold, -11.5))
     up = np.linspace(1, 0, 4)[:, None]
     drop = np.linspace(0, 4, 81)[:, None]
-    lying = np.maximum(skin + 1.6 + 0.3 * drop, body.reach(angle, fold - drop) + 1.3 * np.minimum(drop, 1))
+    lying = np.maximum(skin + 1.6 + 0.3 * drop, body.reach(angle, fold - drop) + 1.3 * np.minimum(1.5 * drop, 1))
     # As wide as the leaf on the cloth, however that slopes.
     along = np.hypot(drop[1], np.diff(lying, axis=0)).cumsum(0)
     down = np.linspace(0, 1, 14)[:, None] * leaf
     drop = np.stack([np.interp(down[:, k], along[:, k], drop[1:, 0], left=0) for k in range(len(angle))], 1)
-    lying = np.maximum(skin + 1.6 + 0.3 * drop, body.reach(angle, fold - drop) + 1.3 * np.minimum(drop, 1))
-    stand = np.interp(front, [0.56, 1.0], [0.0, 1.6])
+    drop = gaussian_filter(drop, (0, 4), mode="nearest")
+    lying = np.maximum(skin + 1.6 + 0.3 * drop, body.reach(angle, fold - drop) + 1.3 * np.minimum(1.5 * drop, 1))
+    stand = np.interp(front, [0.70, 1.1], [0.0, 1.6])
     height = np.concatenate([fold - stand * up, fold + 0.1 - drop])
     reach = np.concatenate([lying[:1] - 0.25 * np.minimum(stand, 1) + 0 * up, lying])
     points = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
