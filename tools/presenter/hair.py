@@ -168,7 +168,7 @@ def hair_roots(head: Head, style: Hairstyle, rng: np.random.Generator) -> Roots:
         for scale, frequency, p, q in zip((0.4, 0.25, 0.2), (1.1, 2.9, 6.5), phase[:3], phase[3:], strict=True)
     )
     inside = scalp_field(generic, style) + uneven + 0.12 * rng.normal(size=len(generic))
-    density = np.clip(inside / (1.3 if style.long else 1.9), 0, 1) ** 1.7
+    density = np.clip(inside / (0.9 if style.long else 1.9), 0, 1) ** 1.7
     return roots.take(np.flatnonzero(rng.random(len(generic)) < density)[: style.count])
 
 
@@ -260,24 +260,25 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
     front = np.clip((generic[:, 2] - 5) / 4, 0, 1)
     turn = rng.uniform(0, 2 * np.pi, 2)  # lock by lock
     falling = 0.22 * np.sin(1.9 * generic[:, 0] + turn[0]) * np.sin(2.6 * generic[:, 2] + turn[1])
-    falling += 0.30 * front * np.clip(np.abs(beside) / 3, 0, 1)
+    falling = (falling + 0.30 * front) * np.clip(np.abs(beside) / 4, 0, 1)
     flow = np.stack([side * (1 - 0.55 * back), 0.25 - 0.6 * back - falling, -0.3 - 0.15 * front - 0.45 * back], 1)
     temple = np.exp(-(((np.abs(generic[:, 0]) - 6.0) / 1.6) ** 2) - ((generic[:, 1] - 5.5) / 2.5) ** 2)
     edge = scalp_field(generic, style)
-    young = (edge < 1.2) & (rng.random(strands) < 0.35 + 0.35 * temple)  # short fine hair along the hairline
+    young = (edge < 1.2) & (rng.random(strands) < 0.30 + 0.40 * temple)  # short fine hair along the hairline
     flow[young] += np.stack([0 * temple, -1.2 * temple, 0 * temple], 1)[young]
     flow = unit(flow + np.where(young, 0.22, 0.04)[:, None] * rng.normal(size=flow.shape))
-    ends = -style.length_sides + 0.8 * rng.normal(size=strands)
+    ends = -style.length_sides - 1.2 * back + 0.8 * rng.normal(size=strands)
     points = np.empty((strands, LONG_POINTS, 3))
     points[:, 0] = base
     layer *= 0.45 + 0.55 * np.clip(edge / 4, 0, 1)  # the hair of the hairline lies on the skin
     reach = np.abs(base[:, 0] - side * 9) * 0.6 + np.maximum(base[:, 1] - ends, 2.0) * 1.12
     reach *= np.where(young, rng.uniform(0.04, 0.22, strands), 1)
     step = reach / (LONG_POINTS - 1)
+    farther = 0.8 * np.maximum(np.abs(generic[:, 0] - 7 * side) - 4, 0)  # it must get past the face before it hangs
     for k in range(1, LONG_POINTS):
         here = points[:, k - 1]
         travelled = step * (k - 0.5)
-        combed = np.exp(-((travelled / (5.0 + 3.5 * up - 2.0 * front)) ** 2))[:, None]
+        combed = np.exp(-((travelled / (5.0 + 3.5 * up - 2.0 * front + farther)) ** 2))[:, None]
         away = here - envelope.center
         normal = unit(away)
         # Below the ears the hair curves in towards the neck.

@@ -159,7 +159,7 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = blend(albedo, (0.45, 0.16, 0.13), 0.55 * lid_line)
     for brow in (marks[17:22], marks[22:27]):
         albedo = blend(albedo, complexion.hair, complexion.brow_cover * near_curve(places, brow - [0, 0.30, 0], 0.30))
-    scalp = in_scalp(flat, hairstyle, softness=2.4 if hairstyle.long else 3.0).reshape(shape)
+    scalp = in_scalp(flat, hairstyle, softness=3.6 if hairstyle.long else 3.0).reshape(shape)
     if hairstyle.long:  # along the parting skin shows
         beside, clear = parting(flat, hairstyle)
         scalp = scalp**2 * (1 - 0.75 * clear * np.exp(-((beside / 0.25) ** 2))).reshape(shape)
