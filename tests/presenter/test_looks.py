@@ -143,6 +143,27 @@ def test_hair_leaves_the_face_free(person: Any) -> None:
     assert (strands.melanin >= 0).all() and (strands.melanin <= 1).all()
 
 
+def test_the_outline_of_long_hair_runs_on_over_the_parting(person: Any) -> None:
+    """Seen from the front, no point of the outline lies deeper than 2 mm between higher ones on both sides."""
+    look, model = person
+    style = replace(look.hairstyle, count=8000)
+    if not style.long:
+        pytest.skip("short hair stands up")
+    points = hair.scalp_hair(model, style, 21).points
+    steps = np.diff(points, axis=1)[:, :, None]
+    between = (points[:, :-1, None] + np.linspace(0, 1, 6)[:, None] * steps).reshape(-1, 3)
+    columns = np.floor(between[:, 0] / 0.4).astype(int)
+    outline = np.array([between[columns == column, 1].max() for column in range(-14, 15)])
+    dents = np.minimum(np.maximum.accumulate(outline), np.maximum.accumulate(outline[::-1])[::-1]) - outline
+    assert dents.max() < 0.2
+
+
+def test_hair_combed_past_the_face_is_not_lost(person: Any) -> None:
+    """Strands that would cross the face are left out; where those are many, the scalp is bare."""
+    look, model = person
+    assert len(hair.scalp_hair(model, look.hairstyle, 21).points) > 0.99 * look.hairstyle.count
+
+
 def test_the_two_are_found_by_name_and_by_their_old_names() -> None:
     assert looks.LOOKS["presenter"] is looks.LOOKS["maya"] and looks.LOOKS["second"] is looks.LOOKS["henrik"]
 

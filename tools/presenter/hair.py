@@ -254,22 +254,13 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
     up = np.clip((generic[:, 1] + 3) / 15, 0, 1)
     # Layers follow the roots' order, so that neighbors run side by side and shine as one.
     layer = style.lift * (0.10 + 0.80 * up**1.5 + 0.16 * rng.random(strands))
-    beside, clear = parting(generic, style)
-    side = np.where(beside + (0.04 + 1.6 * (1 - clear) ** 2) * rng.normal(size=strands) > 0, 1.0, -1.0)
+    side, flow, young = _parted(generic, style, rng)
     back = np.clip((2.0 - generic[:, 2]) / 6, 0, 1)
     front = np.clip((generic[:, 2] - 5) / 4, 0, 1)
-    turn = rng.uniform(0, 2 * np.pi, 2)  # lock by lock
-    falling = 0.22 * np.sin(1.9 * generic[:, 0] + turn[0]) * np.sin(2.6 * generic[:, 2] + turn[1])
-    falling = (falling + 0.30 * front) * np.clip(np.abs(beside) / 4, 0, 1)
-    flow = np.stack([side * (1 - 0.55 * back), 0.25 - 0.6 * back - falling, -0.3 - 0.15 * front - 0.45 * back], 1)
-    temple = np.exp(-(((np.abs(generic[:, 0]) - 6.0) / 1.6) ** 2) - ((generic[:, 1] - 5.5) / 2.5) ** 2)
-    edge = scalp_field(generic, style)
-    young = (edge < 1.2) & (rng.random(strands) < 0.30 + 0.40 * temple)  # short fine hair along the hairline
-    flow[young] += np.stack([0 * temple, -1.2 * temple, 0 * temple], 1)[young]
-    flow = unit(flow + np.where(young, 0.22, 0.04)[:, None] * rng.normal(size=flow.shape))
     ends = -style.length_sides - 1.2 * back + 0.8 * rng.normal(size=strands)
     points = np.empty((strands, LONG_POINTS, 3))
     points[:, 0] = base
+    edge = scalp_field(generic, style)
     layer *= 0.45 + 0.55 * np.clip(edge / 4, 0, 1)  # the hair of the hairline lies on the skin
     reach = np.abs(base[:, 0] - side * 9) * 0.6 + np.maximum(base[:, 1] - ends, 2.0) * 1.12
     reach *= np.where(young, rng.uniform(0.04, 0.22, strands), 1)
@@ -302,6 +293,26 @@ def long_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Generat
         off = np.maximum(distance - surface, 0) * free
         points[:, k] = envelope.center + away * ((surface + off) / distance)[:, None]
     return _waved(points, style, rng)
+
+
+def _parted(generic: Array, style: Hairstyle, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Of roots (S, 3): side of the parting, -1 or 1 (S,); direction of combing (S, 3); short fine hair of the hairline?
+
+    On the crown the sides cross at random; at the temples the short hair falls.
+    """
+    beside, clear = parting(generic, style)
+    side = np.where(beside + (0.04 + 1.6 * (1 - clear) ** 2) * rng.normal(size=len(generic)) > 0, 1.0, -1.0)
+    back = np.clip((2.0 - generic[:, 2]) / 6, 0, 1)
+    front = np.clip((generic[:, 2] - 5) / 4, 0, 1)
+    turn = rng.uniform(0, 2 * np.pi, 2)  # lock by lock
+    falling = 0.22 * np.sin(1.9 * generic[:, 0] + turn[0]) * np.sin(2.6 * generic[:, 2] + turn[1])
+    falling = (falling + 0.30 * front) * np.clip(np.abs(beside) / 4, 0, 1)
+    flow = np.stack([side * (1 - 0.55 * back), 0.25 - 0.6 * back - falling, -0.3 - 0.15 * front - 0.45 * back], 1)
+    temple = np.exp(-(((np.abs(generic[:, 0]) - 6.0) / 1.6) ** 2) - ((generic[:, 1] - 5.5) / 2.5) ** 2)
+    young = (scalp_field(generic, style) < 1.2) & (rng.random(len(generic)) < 0.30 + 0.40 * temple)
+    flow[young, 1] -= 1.2 * temple[young]
+    flow = unit(flow + np.where(young, 0.22, 0.04)[:, None] * rng.normal(size=flow.shape))
+    return side, flow, young
 
 
 def _waved(points: Array, style: Hairstyle, rng: np.random.Generator) -> Array:

@@ -166,9 +166,10 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = blend(albedo, complexion.hair, 0.62 * scalp**1.2)
 
     oily = np.max([near(places, np.array([0, 8.5, 10.0]), 2.5), near(places, marks[28:31], 0.9)], axis=0)
-    roughness = 0.50 - 0.10 * oily - 0.10 * complexion.gloss * lips + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
-    uneven = complexion.grain * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch)
-    height = 0.5 + front * uneven + 0.022 * lips * creases
+    smooth = 0.10 * oily + 0.10 * complexion.gloss * lips
+    roughness = 0.50 - smooth + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
+    relief = complexion.grain * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch)
+    height = 0.5 + front * relief + 0.022 * lips * creases
     height = height - complexion.age * _wrinkles(places, marks, mottle)
     wet = np.maximum(complexion.gloss * lips, lid_line)
     return SkinMaps(
