@@ -283,7 +283,7 @@ def hair(redness: float, roughness: float) -> bpy.types.Material:
 def cloth(name: str, stuff: Cloth) -> bpy.types.Material:
     """Woven or smooth cloth: rough, with a little fuzz, unevenly dyed threads and soft unevenness."""
     graph = Graph(name)
-    place = graph.add("TexCoord").outputs["Object"]
+    place = graph.attribute("rest")
     color: Any = (*stuff.color, 1.0)
     normal = graph.bump(graph.noise(place, 0.45, 3.0), 0.25, 0.25)
     if stuff.weave == "woven":

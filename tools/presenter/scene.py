@@ -200,6 +200,8 @@ class Studio:
         mesh.from_pydata(surface.vertices.tolist(), [], surface.faces)
         mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
         mesh.materials.append(self.materials[surface.material])
+        # The weave stays on the cloth, which moves by its vertices.
+        mesh.attributes.new("rest", "FLOAT_VECTOR", "POINT").data.foreach_set("vector", surface.vertices.ravel())
         item = bpy.data.objects.new(surface.name, mesh)
         self.scene.collection.objects.link(item)
         thick = item.modifiers.new("thick", "SOLIDIFY")
