@@ -48,6 +48,8 @@ REST_QUANTILE = 0.15
 LARGEST_DESCRIPTION_BYTES = 1 << 20
 LONGEST_CONSENT = 1000
 """Characters of a consent."""
+OPTIONAL_TEXTS = ("consent", "voice")
+"""What anchor.json may say, or not."""
 
 DESCRIPTION_FILE = "anchor.json"
 TRACK_FILE = "track.safetensors"
@@ -225,7 +227,7 @@ def _reconstruction(folder: Path, model: FaceModel) -> Reconstruction:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What anchor.json says, without a look at the other files; `consent` is None where it names nobody.
+    """What anchor.json says, without a look at the other files; `consent` and `voice` are None where it names none.
 
     Raises:
         MissingFileError: no such folder.
@@ -245,7 +247,8 @@ def read_description(folder: Path) -> dict[str, Any]:
             raise ValueError("too large")
         description = dict(json.loads(path.read_text("utf-8")))
         hashes, clip = description["sha256"], description["clip"]
-        texts = [*hashes.values(), clip["file"], clip["sha256"], description.setdefault("consent", None) or ""]
+        optional = (description.setdefault(name, None) or "" for name in OPTIONAL_TEXTS)
+        texts = [*hashes.values(), clip["file"], clip["sha256"], *optional]
         valid = all(isinstance(text, str) for text in texts) and clip["file"].isprintable()
         found = str(description["format"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -255,6 +258,19 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{folder} is of format {found[:80]!r}, this version reads {FORMATS[-1]!r}; train it again."
         )
     return description
+
+
+def anchor_voice(anchor: PathLike) -> str | None:
+    """Name of the voice that reads texts for an anchor where none is named; None where it has none of its own.
+
+    Args:
+        anchor: ANCHOR folder, or the bare name of a built-in one. What cannot be read has none: opening it says why.
+    """
+    try:
+        voice = read_description(anchor_folder(Path(anchor)))["voice"]
+    except (CheckpointError, MissingFileError):
+        return None
+    return None if voice is None else str(voice)
 
 
 def record_consent(anchor: PathLike, consent: str, *, overwrite: bool = False) -> str:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from talkinghead.anchor import read_description
+from talkinghead.anchor import anchor_voice, read_description
 from talkinghead.errors import JobFileError, TalkingHeadError
 from talkinghead.files import VIDEO_SUFFIXES, read_text
 from talkinghead.generation.config import GenerationConfig
@@ -66,7 +66,7 @@ class Job:
     text: str | None = None
     """Text to speak; None where there is a speech file."""
     voice: str | None = None
-    """Voice that speaks the text; None is the default voice."""
+    """Voice that speaks the text; None is the anchor's own or, where it has none, the default voice."""
     options: GenerationConfig = field(default_factory=GenerationConfig)
     """How the anchor is driven, with absolute paths."""
     speaking: SpeakingConfig = field(default_factory=SpeakingConfig)
@@ -77,7 +77,12 @@ class Job:
         """The speech as `generate` takes it."""
         if self.speech is not None:
             return self.speech
-        return Script(self.text or "", self.voice or DEFAULT_VOICE, self.speaking)
+        return Script(self.text or "", self.speaker, self.speaking)
+
+    @property
+    def speaker(self) -> str:
+        """Name of the voice that speaks a text."""
+        return self.voice or anchor_voice(self.anchor) or DEFAULT_VOICE
 
     def as_json(self) -> dict[str, Any]:
         """The job as one flat JSON object, with a value or null for every column."""
@@ -303,7 +308,7 @@ def _problems_of(job: Job) -> Iterator[str]:
     if job.speaking != SpeakingConfig() and job.text is None:
         yield f"{', '.join(SPEAKING_OPTIONS)} can only be given with text"
     if job.text is not None:
-        yield from _complaint(_check_voice, job.voice or DEFAULT_VOICE)
+        yield from _complaint(_check_voice, job.speaker)
     yield from _complaint(_check_anchor, job.anchor)
     named = job.options.named_background
     if job.options.has_alpha and Path(job.output).suffix.lower() not in ALPHA_SUFFIXES:

@@ -16,6 +16,7 @@ from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passe
 from talkinghead.text_to_speech.config import SpeakingConfig
 
 if TYPE_CHECKING:
+    from talkinghead.anchor import anchor_voice
     from talkinghead.captions.visemes import VisemeSet
     from talkinghead.generation.dialogue_script import Turn
 
@@ -58,7 +59,11 @@ def dialogue(
     from talkinghead.text_to_speech import DEFAULT_VOICE
 
     names = dict.fromkeys(turn.speaker for turn in turns)
-    people = {name: Speaker(Path(anchors.get(name, name)), voices.get(name, DEFAULT_VOICE)) for name in names}
+    folders = {name: Path(anchors.get(name, name)) for name in names}
+    people = {
+        name: Speaker(folder, voices.get(name) or anchor_voice(folder) or DEFAULT_VOICE)
+        for name, folder in folders.items()
+    }
     shapes = None if visemes is None else VisemeFile(visemes, viseme_set)
     video = VideoOutput(output, overwrite=overwrite, subtitles=subtitles, visemes=shapes)
     with progress_bar(quiet or as_json) as bar:

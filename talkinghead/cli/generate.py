@@ -71,7 +71,7 @@ def generate(
 
     ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
     """
-    source = _speech(speech, text, text_file, voice, speaking)
+    source = _speech(anchor, speech, text, text_file, voice, speaking)
     from talkinghead.captions.visemes import VisemeFile
     from talkinghead.generation.pipeline import VideoOutput, write_video
     from talkinghead.provenance.c2pa import Signer
@@ -183,7 +183,12 @@ def speak(
 
 
 def _speech(
-    speech: Path | None, text: str | None, text_file: Path | None, voice: str | None, speaking: SpeakingConfig
+    anchor: Path,
+    speech: Path | None,
+    text: str | None,
+    text_file: Path | None,
+    voice: str | None,
+    speaking: SpeakingConfig,
 ) -> Path | Script:
     """The speech file, or the script of a text, whichever was given."""
     if sum(given is not None for given in (speech, text, text_file)) != 1:
@@ -197,7 +202,9 @@ def _speech(
                 f"--{changed[0].replace('_', '-')} goes with --text or --text-file, not with SPEECH."
             )
         return speech
-    return _script(text, text_file, voice, speaking)
+    from talkinghead.anchor import anchor_voice
+
+    return _script(text, text_file, voice or anchor_voice(anchor), speaking)
 
 
 def _script(text: str | None, text_file: Path | None, voice: str | None, speaking: SpeakingConfig) -> Script:

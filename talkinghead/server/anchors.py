@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from talkinghead.anchor import MATTE_FILE, load_anchor, read_description
+from talkinghead.anchor import MATTE_FILE, anchor_voice, load_anchor, read_description
 from talkinghead.errors import CheckpointError, MissingFileError
 from talkinghead.live.resident import Capacity, ResidentAnchor
 from talkinghead.weights.bundled import built_in_anchors
@@ -51,19 +51,21 @@ class Anchors:
         return folder
 
     def describe(self) -> list[dict[str, Any]]:
-        """Name, consent, whether it is built in and cut out of its clip, of every anchor that can be read."""
+        """Name, consent, voice, whether it is built in and cut out of its clip, of every anchor that can be read."""
         described = []
         for name in self.names():
             path = self.path(name)
             if path == Path(name):
-                described.append({"name": name, "built_in": True, "consent": None, "has_matte": False})
+                own = {"built_in": True, "consent": None, "has_matte": False, "voice": anchor_voice(path)}
+                described.append({"name": name, **own})
                 continue
             try:
-                consent = read_description(path)["consent"]
+                description = read_description(path)
                 has_matte = (path / MATTE_FILE).is_file()
             except (CheckpointError, MissingFileError):
                 continue
-            described.append({"name": name, "built_in": False, "consent": consent, "has_matte": has_matte})
+            own = {"built_in": False, "has_matte": has_matte}
+            described.append({"name": name, **own, "consent": description["consent"], "voice": description["voice"]})
         return described
 
     def resident(self, name: str) -> ResidentAnchor:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from talkinghead.anchor import anchor_voice
 from talkinghead.generation.output_options import Color
 from talkinghead.server.answers import field, read_json
 from talkinghead.server.config import opaque_background
@@ -40,7 +41,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def say(request: Request) -> Response:
         served, body = found(request), await read_json(request)
-        script = script_of(body)
+        script = script_of(body, voice=anchor_voice(service.anchors.path(served.anchor)))
         await run_in_threadpool(script.describe)  # an unknown voice is refused now
         if field(body, "interrupt", bool, False):
             served.session.interrupt()

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from talkinghead.anchor import anchor_voice
 from talkinghead.errors import TalkingHeadError
 from talkinghead.server.answers import field, read_json
 from talkinghead.server.texts import script_of
@@ -52,7 +53,7 @@ def routes(service: Service) -> list[BaseRoute]:
         served = service.sessions.find(_number(body))
         if field(body, "type", str, "echo") != "echo":
             raise ValueError("There is no language model here; send what it says with type echo.")
-        script = script_of(body, "")
+        script = script_of(body, "", voice=anchor_voice(service.anchors.path(served.anchor)))
         await run_in_threadpool(script.describe)
         if body.get("interrupt"):
             served.session.interrupt()

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from talkinghead.anchor import anchor_voice
 from talkinghead.errors import OutputExistsError, UnfitClipError
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.output_options import TRANSPARENT, parse_background
@@ -74,9 +75,9 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def make_video(request: Request) -> Response:
         body = await read_json(request)
-        speech = await _speech_of(service, body)
-        text = "" if speech.script is None else speech.script.text
         name = field(body, "anchor", str, "presenter")
+        speech = await _speech_of(service, name, body)
+        text = "" if speech.script is None else speech.script.text
         title = field(body, "title", str, "").strip() or (shortened(text) if text else name)
         options = checked_options(field(body, "options", dict, {}))
         spec = video_spec(service, name, speech, options | _background(service, body))
@@ -179,8 +180,8 @@ def checked_options(options: dict[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
-async def _speech_of(service: Service, body: dict[str, Any]) -> WantedSpeech:
-    """What a video that is asked for is to say: a recording, or a text and a voice.
+async def _speech_of(service: Service, name: str, body: dict[str, Any]) -> WantedSpeech:
+    """What a video of the anchor `name` is to say: a recording, or a text and a voice.
 
     Raises:
         ValueError, MissingFileError, VoiceUnavailableError, HTTPException: they cannot be used.
@@ -189,7 +190,7 @@ async def _speech_of(service: Service, body: dict[str, Any]) -> WantedSpeech:
         recording = uploaded(service.config.folder, "recordings", field(body, "recording", str))
         await run_in_threadpool(check_length, service, recording)
         return WantedSpeech(recording=recording)
-    script = script_of(body)
+    script = script_of(body, voice=anchor_voice(service.anchors.path(name)))
     if not script.text.strip():
         raise ValueError("Give a text to speak, or a recording.")
     await run_in_threadpool(script.describe)  # an unknown voice is refused now

@@ -14,12 +14,13 @@ SPEAKING_OPTIONS = ("text_format", "speed", "pause_ms")
 """Options of speech that a client may set: none that names a file."""
 
 
-def script_of(body: dict[str, Any], *default: str) -> Script:
+def script_of(body: dict[str, Any], *default: str, voice: str | None = None) -> Script:
     """Text, voice and `speaking` (options of speech) of a request.
 
     Args:
         body: of the request.
         default: the text where there is none; without it, a text is needed.
+        voice: where the request names none, as with None the default voice.
 
     Raises:
         HTTPException: a field is missing, or of another type.
@@ -27,9 +28,8 @@ def script_of(body: dict[str, Any], *default: str) -> Script:
         OptionError: an option is out of its range.
     """
     options = allowed(field(body, "speaking", dict, {}), SPEAKING_OPTIONS)
-    script = Script(
-        field(body, "text", str, *default), field(body, "voice", str, DEFAULT_VOICE), SpeakingConfig(**options)
-    )
+    named = field(body, "voice", str, voice or DEFAULT_VOICE)
+    script = Script(field(body, "text", str, *default), named, SpeakingConfig(**options))
     if len(script.text) > LONGEST_TEXT:
         raise ValueError(f"A text has at most {LONGEST_TEXT} characters; send it in parts.")
     return script

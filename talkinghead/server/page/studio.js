@@ -35,7 +35,11 @@ export async function refreshAnchors() {
   const { anchors } = await ask("/api/anchors");
   for (const list of document.querySelectorAll("select.anchors")) {
     const chosen = list.value;
-    list.replaceChildren(...anchors.map(({ name }) => element("option", { value: name, textContent: name })));
+    list.replaceChildren(...anchors.map(({ name, voice }) => {
+      const option = element("option", { value: name, textContent: name });
+      option.dataset.voice = voice || "";
+      return option;
+    }));
     if (anchors.some(({ name }) => name === chosen)) list.value = chosen;
   }
   noteMattes(anchors);
@@ -47,7 +51,14 @@ async function refreshVoices() {
     list.replaceChildren(...voices.map(({ name, language, description }) =>
       element("option", { value: name, textContent: `${name} (${language})`, title: description })));
     list.value = first;
+    list.dataset.first = first;
   }
+}
+
+// An anchor brings its voice; another one may be chosen after that.
+function useVoiceOf(part) {
+  const [chosen] = $(`${part}-anchor`).selectedOptions;
+  if (chosen) $(`${part}-voice`).value = chosen.dataset.voice || $(`${part}-voice`).dataset.first;
 }
 
 setLanguage(currentLanguage());
@@ -59,4 +70,5 @@ startBatch(jobs);
 const training = startTrain(jobs);
 const live = startLive();
 show(tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash) || tabs[0]);
-attempt(async () => { await Promise.all([refreshAnchors(), refreshVoices()]); document.body.dataset.ready = "yes"; });
+for (const part of ["speak", "live"]) $(`${part}-anchor`).addEventListener("change", () => useVoiceOf(part));
+attempt(async () => { await Promise.all([refreshAnchors(), refreshVoices()]); useVoiceOf("speak"); useVoiceOf("live"); document.body.dataset.ready = "yes"; });

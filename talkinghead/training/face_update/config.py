@@ -161,6 +161,9 @@ class TrainingConfig:
     consent: str | None = option(
         None, help="Who agreed to be animated, when and where; kept in the ANCHOR's anchor.json."
     )
+    voice: str | None = option(
+        None, help="Voice that reads texts for this anchor where none is named; kept in the ANCHOR's anchor.json."
+    )
     device: str = device_option()
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Settings of the loop."""
@@ -193,5 +196,6 @@ class TrainingOptions(TypedDict, total=False):
     video_track: int | None
     matte: bool
     consent: str | None
+    voice: str | None
     device: str
     loop: LoopConfig

@@ -111,7 +111,7 @@ def train(
         inspect: called with the clip before it is trained on, but not where a training is resumed; what it raises ends
             the training.
         options: fields of `TrainingConfig` by name, in place of those of `config`: minutes, steps, early_stop, resume,
-            face, clip_range, audio_track, video_track, matte, consent, device, loop.
+            face, clip_range, audio_track, video_track, matte, consent, voice, device, loop.
 
     Returns:
         What anchor.json records.
@@ -171,6 +171,7 @@ def continue_training(
     config = dataclasses.replace(
         config,
         consent=config.consent or loaded.consent,
+        voice=config.voice or description["voice"],
         clip_range=config.clip_range or loaded.clip_range,
         matte=config.matte or loaded.matte is not None,
         loop=loop,
@@ -425,6 +426,7 @@ def _write_anchor(
     description = {
         "talkinghead": talkinghead.__version__,
         "consent": config.consent,
+        **({} if config.voice is None else {"voice": config.voice}),
         "clip": {
             "file": copy.name,
             "original_name": clip.name if start is None else start.original_name,
