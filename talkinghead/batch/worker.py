@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from talkinghead.batch.jobs import Job
+from talkinghead.processes.starting import collection_paused, share_one_heap
 
 ANCHORS_KEPT = 8
 """Number of anchors that a worker keeps in memory."""
@@ -145,9 +146,13 @@ class _Reporter:
 def _serve(settings: WorkerSettings) -> None:
     """Render what is requested until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its workers
+    share_one_heap()
     reporter, requests = _Reporter(_open_events()), _read_requests()
 
-    import torch
+    with collection_paused():
+        import torch
+
+        import talkinghead.generation.pipeline  # noqa: F401  (which the first job needs)
 
     torch.set_num_threads(settings.threads)
     renderer: Renderer | None = None

@@ -13,6 +13,7 @@ from talkinghead.cli.output import print_json, progress_bar
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.dialogue_config import DialogueConfig
 from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passed_through, is_mostly_passed_through
+from talkinghead.processes.starting import collection_paused, share_one_heap
 from talkinghead.text_to_speech.config import SpeakingConfig
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def dialogue(
     """
     anchors, voices = _pairs("--cast", cast), _pairs("--voice", voice)
     turns = _turns(script, anchors)
-    from talkinghead.captions.visemes import VisemeFile
-    from talkinghead.generation.dialogue import Speaker, write_dialogue
-    from talkinghead.generation.pipeline import VideoOutput
-    from talkinghead.text_to_speech import DEFAULT_VOICE
+    share_one_heap()
+    with collection_paused():
+        from talkinghead.captions.visemes import VisemeFile
+        from talkinghead.generation.dialogue import Speaker, write_dialogue
+        from talkinghead.generation.pipeline import VideoOutput
+        from talkinghead.text_to_speech import DEFAULT_VOICE
 
     names = dict.fromkeys(turn.speaker for turn in turns)
     folders = {name: Path(anchors.get(name, name)) for name in names}

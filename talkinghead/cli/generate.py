@@ -25,6 +25,7 @@ from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passe
 from talkinghead.generation.output_options import FIRST_SECONDS
 from talkinghead.locale.messages import translated
 from talkinghead.options.fields import options_of
+from talkinghead.processes.starting import collection_paused, share_one_heap
 from talkinghead.text_to_speech.config import SpeakingConfig
 
 if TYPE_CHECKING:
@@ -72,9 +73,11 @@ def generate(
     ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
     """
     source = _speech(anchor, speech, text, text_file, voice, speaking)
-    from talkinghead.captions.visemes import VisemeFile
-    from talkinghead.generation.pipeline import VideoOutput, write_video
-    from talkinghead.provenance.c2pa import Signer
+    share_one_heap()
+    with collection_paused():
+        from talkinghead.captions.visemes import VisemeFile
+        from talkinghead.generation.pipeline import VideoOutput, write_video
+        from talkinghead.provenance.c2pa import Signer
 
     signer = Signer.load(*sign) if sign else None
     shapes = None if visemes is None else VisemeFile(visemes, viseme_set)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,25 @@ from talkinghead.generation.own_range import OwnRange
 from talkinghead.generation.passthrough import Reason
 from talkinghead.network.coefficients import crop_coefficients
 from talkinghead.network.local_modeller import LocalCoefficients
+from talkinghead.processes.compiling import start_numba
 from talkinghead.structures import BoolArray, ByteArray, FloatArray, Picture, Reconstruction
+
+_NO_IMAGES, _NO_MASKS = np.empty((0, 0, 0, 3), np.float32), np.empty((0, 0, 0), np.uint8)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A batch of B frames whose crops are cut out; for those that have the same names, see `Prepared`."""
+
+    pictures: Sequence[Picture]
+    frames: NDArray[np.int64]
+    """(B,) numbers of the frames in the clip."""
+    usable: NDArray[np.int64]
+    crops: Crops
+    filled: FloatArray
+    holes: ByteArray
+    feathers: FloatArray
+    covered: BoolArray
 
 
 @dataclass(frozen=True)
@@ -35,9 +53,9 @@ class Prepared:
     coefficients: LocalCoefficients
     """Target coefficients of those, as seen in the crops."""
     filled: FloatArray
-    """(U, h, w, 3) images to be filled, 0 in the hole."""
+    """(U, h, w, 3) images to be filled, 0 in the hole; none once the network has run."""
     holes: ByteArray
-    """(U, h, w), 1 where the region was removed."""
+    """(U, h, w), 1 where the region was removed; none once the network has run."""
     feathers: FloatArray
     """(U, h, w) blend weight of each pixel, in [0, 1]."""
     covered: BoolArray
@@ -96,6 +114,11 @@ class FaceUpdater:
 
     def prepare(self, pictures: Sequence[Picture], frames: NDArray[np.int64], expression: FloatArray) -> Prepared:
         """Cut out the crops and remove the region; of B pictures, and else with the arguments of `update`."""
+        return self.driven(self.cut(pictures, frames), expression)
+
+    def cut(self, pictures: Sequence[Picture], frames: NDArray[np.int64]) -> Cut:
+        """The part of `prepare` for which the expression need not be known."""
+        start_numba()
         usable = np.flatnonzero(self.reconstruction.valid[frames])
         chosen = frames[usable]
         places = Crops(self.crops.to_frame[chosen], self.crops.size_px)
@@ -103,25 +126,31 @@ class FaceUpdater:
         crops = np.empty((len(usable), *places.size_px, 3), np.uint8)
         for crop, i, to_frame in zip(crops, usable.tolist(), places.to_frame, strict=True):
             crop[:] = crop_picture(pictures[i], to_frame, places.size_px)
-        expression, beyond = self._range.bend(expression[usable])
-        self.bent_frames += int(beyond.sum())
         covered = [self.appearance is not None and self.appearance.is_covered(crop) for crop in crops]
+        filled = remove_region(crops, holes)
+        return Cut(pictures, frames, usable, places, filled, holes, feathers, np.array(covered, np.bool_))
+
+    def driven(self, cut: Cut, expression: FloatArray) -> Prepared:
+        """The rest of `prepare`: (B, K) the expression of frames that have been cut."""
+        expression, beyond = self._range.bend(expression[cut.usable])
+        self.bent_frames += int(beyond.sum())
+        chosen = cut.frames[cut.usable]
         return Prepared(
-            pictures=pictures,
-            usable=usable,
-            crops=places,
+            pictures=cut.pictures,
+            usable=cut.usable,
+            crops=cut.crops,
             coefficients=crop_coefficients(self.reconstruction, self.crops, chosen, expression),
-            filled=remove_region(crops, holes),
-            holes=holes,
-            feathers=feathers,
-            covered=np.array(covered, np.bool_),
-            blend_weights=np.ones(len(usable), np.float32),
-            reject_reasons=(None,) * len(pictures),
+            filled=cut.filled,
+            holes=cut.holes,
+            feathers=cut.feathers,
+            covered=cut.covered,
+            blend_weights=np.ones(len(cut.usable), np.float32),
+            reject_reasons=(None,) * len(cut.pictures),
         )
 
     @torch.inference_mode()
     def render(self, prepared: Prepared) -> tuple[Prepared, FloatArray]:
-        """Run the network: the same batch, and its updated crops, (U, h, w, 3) float32."""
+        """Run the network: the batch, without the network's images, and its updated crops, (U, h, w, 3) float32."""
         if not prepared.blend_weights.any():
             return prepared, prepared.filled
         image, hole, feather = (
@@ -131,7 +160,9 @@ class FaceUpdater:
         image, hole, feather = image.permute(0, 3, 1, 2), hole[:, None].float(), feather[:, None]
         with mixed_precision(self.device):
             _, updated = self.network(prepared.coefficients.to(self.device), image, hole, feather)
-        return prepared, np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
+        # Several batches wait to be pasted and encoded; what only the network takes is most of their size.
+        rendered = replace(prepared, filled=_NO_IMAGES, holes=_NO_MASKS)
+        return rendered, np.ascontiguousarray(updated.permute(0, 2, 3, 1).cpu().numpy())
 
     def paste(self, prepared: Prepared, updated: FloatArray) -> Iterator[Picture]:
         """The B pictures, one after the other, with the updated crops in their places."""

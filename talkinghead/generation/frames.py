@@ -49,10 +49,14 @@ def _prepared(updater: FaceUpdater, timeline: Timeline, expression: Iterable[Flo
     """The timeline in batches that are ready for the network."""
     source = prefetch(timeline.read(), BATCH)
     rows = iter(expression)
-    for start in range(0, len(timeline), BATCH):
+
+    def batch(start: int) -> Prepared:
         frames = timeline.frames[start : start + BATCH]
         pictures = [frame.picture for frame in itertools.islice(source, len(frames))]
-        yield updater.prepare(pictures, frames, np.stack(list(itertools.islice(rows, len(frames)))))
+        cut = updater.cut(pictures, frames)  # while the first words are still encoded
+        return updater.driven(cut, np.stack(list(itertools.islice(rows, len(frames)))))
+
+    return map(batch, range(0, len(timeline), BATCH))
 
 
 def _blended(batches: Iterable[Prepared], timeline: Timeline) -> Iterator[Prepared]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack, overload
 
@@ -41,7 +42,7 @@ from talkinghead.generation.known_speech import Captions, LazySpeech
 from talkinghead.generation.output_times import OutputTimes, preview, whole_output
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 from talkinghead.generation.person_check import check_person
-from talkinghead.generation.stream import FrameStream, prefetch
+from talkinghead.generation.stream import FrameStream, begun, prefetch
 from talkinghead.generation.timeline import Timeline, plan
 from talkinghead.media.audio_reader import AudioFile, audio_lead_s
 from talkinghead.media.formats import check_alpha, choose_codecs
@@ -408,6 +409,8 @@ def prepare(
     """Lay out the output and find its expression; `spoken` is what is known of a recording that is a spoken script."""
     audio = AudioFile(recording, whole=True, tracks=Tracks(audio=config.audio_track))
     device = choose_device(config.device)
+    load = partial(load_speech_model, anchor, config.speech_encoder, device)
+    speech_model = None if config.expression is not None else begun(load)
     # One reading gives all that has to be known before the audio is encoded; a driving file needs its length alone.
     analysis = analyze(audio, config.voice_activity) if config.expression is None else None
     duration_s = audio.duration_s if analysis is None else analysis.duration_s
@@ -425,14 +428,13 @@ def prepare(
     captions = Captions(known, -times.audio.begin_s, times.duration_s)
     label, subtitles = drawings(config, captions, (framing.width, framing.height))
     adaptation = None
-    if analysis is None:
+    if analysis is None or speech_model is None:
         parts = iter([_from_file(anchor, config, times, audio)])
     else:
-        speech_model = load_speech_model(anchor, config.speech_encoder, device)
         own_voice = is_own_voice(anchor, recording, config)
-        adaptation = adaptation_used(anchor, speech_model, own_voice)
+        adaptation = adaptation_used(anchor, speech_model(), own_voice)
         driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, known.found.phones, config.leads)
-        parts = expression_parts(anchor, speech_model, driving, times.speech_times_s)
+        parts = expression_parts(anchor, speech_model(), driving, times.speech_times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     remarks = list(dict.fromkeys(remarks))
@@ -567,7 +569,7 @@ def _treatments(timeline: Timeline, config: GenerationConfig) -> dict[str, dict[
 def is_own_voice(anchor: Anchor, recording: Path, config: GenerationConfig) -> bool:
     """Whether the anchor is heard in the recording, as the user says; by default only in the anchor's own clip."""
     if config.voice_is_anchor == "auto":
-        return sha256_of(recording) == sha256_of(anchor.clip)
+        return is_same_file(recording, anchor.clip)
     return config.voice_is_anchor == "yes"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
@@ -96,37 +97,41 @@ class FrameStream:
         self.close()
 
 
-def prefetch(items: Iterator[Item], ahead: int) -> Generator[Item]:
-    """Run an iterator in a thread, at most `ahead` items ahead; its exception is raised here."""
-    ready: queue.Queue[Item | BaseException | None] = queue.Queue(ahead)
-    stopped = threading.Event()
+def begun(work: Callable[[], Item]) -> Callable[[], Item]:
+    """Begin work in a thread; what is returned waits for its result, or raises its exception."""
+    executor = ThreadPoolExecutor(1)
+    result = executor.submit(work).result
+    executor.shutdown(wait=False)
+    return result
 
-    def put(item: Item | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+
+def prefetch(items: Iterator[Item], ahead: int) -> Generator[Item]:
+    """Run an iterator in a thread, at most `ahead` items ahead of those that have been taken, counting the one that is
+    being made; its exception is raised here."""
+    ready: queue.SimpleQueue[tuple[Item] | BaseException | None] = queue.SimpleQueue()
+    room, stopped = threading.Semaphore(ahead), threading.Event()
 
     def work() -> None:
         try:
-            for item in items:
-                put(item)
+            while not stopped.is_set():
+                room.acquire()
                 if stopped.is_set():
                     return
+                ready.put((next(items),))  # and kept by nobody else: items are large
+        except StopIteration:
+            ready.put(None)
         except BaseException as error:
-            put(error)
-        else:
-            put(None)
+            ready.put(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        while (made := ready.get()) is not None:
+            if isinstance(made, BaseException):
+                raise made
+            room.release()
+            yield made[0]
     finally:
         stopped.set()
+        room.release()
         thread.join()

@@ -24,6 +24,8 @@ from talkinghead.media.containers import (
     first_frame_time_s,
     is_truncated,
     open_input,
+    usable_audio_streams,
+    usable_video_streams,
 )
 from talkinghead.media.tracks import find_audio_track
 from talkinghead.structures import DEFAULT_TRACKS, Audio, FloatArray, Tracks
@@ -53,6 +55,8 @@ class AudioSurvey:
     """Number of recordings that the file holds, one after the other."""
     channel: int | None
     """The channel of stereo, 0 or 1, that is used for speech because the mean of both would cancel it; else None."""
+    tracks: int
+    """Number of audio tracks of the file that can be decoded."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class AudioFile:
 
     @property
     def duration_s(self) -> float:
-        """Length in seconds; the first access decodes the whole file. Raises what `blocks` raises."""
+        """Length in seconds; decodes the whole file where `blocks` has not. Raises what `blocks` raises."""
         return self.survey.duration_s
 
     @cached_property
@@ -87,13 +91,13 @@ class AudioFile:
                 count += block.shape[1]
                 if comparison is not None:
                     comparison.push(block)
-            return AudioSurvey(
-                duration_s=count / self.rate_hz,
-                missing_s=float(source.clock.missing_s),
-                gaps=source.clock.gaps,
-                parts=source.clock.parts,
-                channel=None if comparison is None else comparison.channel(),
-            )
+            return self._surveyed(source, count, None if comparison is None else comparison.channel())
+
+    def _surveyed(self, source: AudioSource, count: int, channel: int | None) -> AudioSurvey:
+        """The survey of a source that has been read: `count` samples, and the channel of stereo that is used."""
+        clock = source.clock
+        length_s = count / self.rate_hz
+        return AudioSurvey(length_s, float(clock.missing_s), clock.gaps, clock.parts, channel, source.tracks)
 
     def blocks(self) -> Iterator[FloatArray]:
         """Decode the file into blocks, (N,) float32 in [-1, 1], which follow each other without a gap.
@@ -102,10 +106,14 @@ class AudioFile:
             MissingFileError, NoAudioError: there is no such file, or it has no audio.
             MediaError: it is damaged, truncated or not supported, or its samples are not finite.
         """
+        count = 0
         with AudioSource(self.path, whole=self.whole, tracks=self.tracks) as source:
             channel = self.survey.channel if source.channels == 2 else None
             for block in self._limited(source.blocks(self.rate_hz, "mono" if channel is None else "stereo")):
+                count += block.shape[1]
                 yield block[channel or 0]
+            # Whoever reads to the end has read all that the survey would read again.
+            self.__dict__.setdefault("survey", self._surveyed(source, count, channel))
 
     def _limited(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
         """Blocks up to the length that is read."""
@@ -178,10 +186,14 @@ class AudioSource:
                 has no audio.
         """
         self._path = Path(path)
-        first_image_s = first_frame_time_s(self._path, tracks.video)
         self._container = open_input(self._path)
         try:
+            # Opening takes FFmpeg up to 15 ms: a file without video is opened once.
+            has_video = bool(usable_video_streams(self._container))
+            first_image_s = first_frame_time_s(self._path, tracks.video) if has_video else None
             self._stream = find_audio_track(self._container, self._path, tracks.audio)
+            self.tracks = len(usable_audio_streams(self._container, self._path))
+            """Number of audio tracks that can be decoded."""
         except BaseException:
             self._container.close()
             raise

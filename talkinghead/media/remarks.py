@@ -19,9 +19,10 @@ def audio_remarks(audio: AudioFile) -> list[str]:
     Raises:
         MissingFileError, NoAudioError, MediaError: it cannot be read.
     """
-    path, survey, found = audio.path, audio.survey, audio_tracks(audio.path)
+    path, survey = audio.path, audio.survey
     remarks = []
-    if len(found) > 1:
+    if survey.tracks > 1:
+        found = audio_tracks(path)
         used = preferred(found).number if audio.tracks.audio is None else audio.tracks.audio
         remarks.append(
             f"{path} has {len(found)} audio tracks: {'; '.join(map(str, found))}. Number {used} is used; --audio-track "

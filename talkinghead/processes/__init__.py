@@ -1,1 +1,1 @@
-"""Child processes, and the cores that they may use, on every platform."""
+"""Processes: children, the cores that they may use, and how one starts, on every platform."""

@@ -74,7 +74,7 @@ class SpeechAdaptation:
     def is_for(self, speech_model: SpeechModel) -> bool:
         """Whether it was made with this speech model."""
         own = (self.encoder_sha256, self.predictor_sha256)
-        return own == (speech_model.encoder.sha256, speech_model.predictor.sha256())
+        return own == (speech_model.encoder.sha256, speech_model.predictor_sha256)
 
     def applied(self, speech_model: SpeechModel, share: float) -> SpeechModel:
         """The speech model with a share of the change, `OWN_VOICE` or `OTHER_VOICE`; the given one stays as it is.

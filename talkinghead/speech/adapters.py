@@ -156,8 +156,8 @@ def hidden_states(model: PreTrainedModel | Conformer, inputs: Tensor) -> list[Te
         return [*outputs.hidden_states[:-1], outputs.last_hidden_state]  # some have a norm after their last layer
     # A band around the diagonal of the attention matrix limits each layer to its reach.
     hidden = adapter.stem(model, inputs)
-    position = torch.arange(hidden.shape[1], device=hidden.device)
-    distance = (position[:, None] - position).abs()
+    position = torch.arange(hidden.shape[1], device=hidden.device, dtype=torch.int32)
+    distance = (position[:, None] - position).abs_()  # (S, S), which in int64 is 13 MB for a chunk, twice
     states = [hidden]
     for layer, reach in zip(adapter.layers(model), reaches, strict=True):
         states.append(layer(states[-1], attention_mask=(distance <= reach)[None, None]))

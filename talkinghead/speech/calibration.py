@@ -82,7 +82,7 @@ class SpeechCalibration:
     def is_for(self, speech_model: SpeechModel) -> bool:
         """Whether it was fitted with this speech model."""
         own = (self.encoder_sha256, self.predictor_sha256)
-        return own == (speech_model.encoder.sha256, speech_model.predictor.sha256())
+        return own == (speech_model.encoder.sha256, speech_model.predictor_sha256)
 
     def describe(self) -> dict[str, float | int | None]:
         """Lag in ms and correlation, as plain values for anchor.json."""
@@ -132,7 +132,7 @@ def calibrate(
         tracks: which of the clip's tracks.
     """
     # Without usable audio, normalized expression is given the mean and standard deviation of the clip's.
-    hashes = (speech_model.encoder.sha256, speech_model.predictor.sha256())
+    hashes = (speech_model.encoder.sha256, speech_model.predictor_sha256)
     prediction, problem = None, f"fewer than {FEWEST_FRAMES} frames show a usable face"
     try:
         prediction = predict_clip(clip, face, reconstruction, speech_model, tracks)

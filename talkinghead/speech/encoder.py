@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from talkinghead.errors import CheckpointError, ModelUnavailableError, SpeechTooShortError
+from talkinghead.errors import ModelUnavailableError, SpeechTooShortError
 from talkinghead.speech.adapters import attention_reach, hidden_states
 from talkinghead.speech.audio_window import AudioWindow, at_encoder_rate
 from talkinghead.speech.conformer import Conformer
@@ -84,7 +85,7 @@ class SpeechEncoder:
         front_end: FrontEnd,
         name: str,
         sha256: str,
-        stream_weights: StreamWeights | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Wrap a loaded model.
 
@@ -93,7 +94,7 @@ class SpeechEncoder:
             front_end: of the model.
             name: of the folder, or on the hub.
             sha256: one hash over configuration, front end and weights.
-            stream_weights: what the weights become in streams, where that is known.
+            folder: that may hold what the weights become in streams.
 
         Raises:
             ModelUnavailableError: the configuration's attention reach does not fit the model.
@@ -102,7 +103,7 @@ class SpeechEncoder:
         self.front_end = front_end
         self.name = name
         self.sha256 = sha256
-        self.stream_weights = stream_weights
+        self._folder = folder
         self.rate_hz = RATE_HZ / front_end.hop
         self.first_s = front_end.center / RATE_HZ
         """Time in the recording of the center of feature frame 0, seconds."""
@@ -121,7 +122,6 @@ class SpeechEncoder:
 
         Raises:
             ModelUnavailableError: there is no such folder, or it does not hold a usable model of the family.
-            CheckpointError: its weights for streams are damaged, or another encoder's.
         """
         path = local_folder(str(folder))
         check_layout(path)
@@ -129,16 +129,24 @@ class SpeechEncoder:
         try:
             model, front_end = load_model(path)
             cast(nn.Module, model).to(device)
-            sha256 = encoder_sha256(path)
-            encoder = cls(model, front_end, name, sha256, find_stream_weights(path, sha256))
+            encoder = cls(model, front_end, name, encoder_sha256(path), path)
             encoder._check_outputs()
-        except (ModelUnavailableError, CheckpointError):
+        except ModelUnavailableError:
             raise
         except Exception as error:  # an unexpected configuration can raise anything anywhere in transformers
             raise ModelUnavailableError(
                 f"{path} holds no usable speech encoder ({one_line(error)}); it needs {LAYOUT}."
             ) from error
         return encoder
+
+    @cached_property
+    def stream_weights(self) -> StreamWeights | None:
+        """What the weights become in streams; None where that is not known. Read when a stream asks for it.
+
+        Raises:
+            CheckpointError: they are damaged, or another encoder's.
+        """
+        return None if self._folder is None else find_stream_weights(self._folder, self.sha256)
 
     @torch.inference_mode()
     def _check_outputs(self) -> None:

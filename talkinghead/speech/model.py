@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,10 +79,15 @@ class SpeechModel:
         predictor = ExpressionPredictor.load(own if own.is_file() else checkpoint_path(PREDICTOR_FILE))
         return cls(SpeechEncoder.load(folder if encoder is None else encoder, device), predictor)
 
+    @cached_property
+    def predictor_sha256(self) -> str:
+        """Hash of the predictor, computed once: what is loaded does not change."""
+        return self.predictor.sha256()
+
     @property
     def sha256(self) -> str:
         """One hash over encoder and predictor."""
-        return hashlib.sha256(f"{self.encoder.sha256} {self.predictor.sha256()}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.encoder.sha256} {self.predictor_sha256}".encode()).hexdigest()
 
     def predict(
         self, audio: Recording, times_s: NDArray[np.float64], phones: KnownPhones | None = None
