@@ -22,7 +22,7 @@ from talkinghead.files import cached, sha256_of
 from talkinghead.generation.anchor_driver import AnchorDriver
 from talkinghead.generation.coefficient_files import is_table, read_coefficients
 from talkinghead.generation.leads import NO_LEADS, Leads
-from talkinghead.generation.stream import prefetch
+from talkinghead.generation.stream import prefetch_at_once
 from talkinghead.media.excerpts import RecordingExcerpt
 from talkinghead.speech.analysis import AudioAnalysis, analyze
 from talkinghead.speech.articulation import KnownPhones
@@ -35,6 +35,8 @@ from talkinghead.structures import FaceChoice, FloatArray, Reconstruction, Recor
 
 SAME_PERSON_RATIO = 1.35
 """Up to this ratio of misfits, a video counts as showing the anchor's own person."""
+FIRST_ROWS = 32
+"""Frames that are made before the second chunk of the speech is encoded: as many as stages of the work have on hand."""
 
 
 def load_speech_model(anchor: Anchor, encoder: str | None, device: torch.device) -> SpeechModel:
@@ -49,7 +51,15 @@ def load_speech_model(anchor: Anchor, encoder: str | None, device: torch.device)
         MissingFileError, CheckpointError, ModelUnavailableError: see `SpeechModel.load`; or the predictor was trained
             for another face model than the anchor's.
     """
-    speech_model = SpeechModel.load(encoder, device)
+    return fitting_model(anchor, SpeechModel.load(encoder, device))
+
+
+def fitting_model(anchor: Anchor, speech_model: SpeechModel) -> SpeechModel:
+    """A speech model, if an anchor can be driven by it; see `load_speech_model`.
+
+    Raises:
+        CheckpointError: the predictor was trained for another face model than the anchor's.
+    """
     if speech_model.predictor.config.face_model_sha256 != anchor.face_model_sha256:
         raise CheckpointError(
             f"{anchor.folder} was made with another face model than the speech predictor; train the anchor again."
@@ -149,8 +159,9 @@ def expression_parts(
 ) -> Iterator[FloatArray]:
     """What `expression_from_speech` gives, part by part: (n, K) each, T rows in all.
 
-    Memory does not grow with the length of the audio. The parts are predicted in a thread of their own, so that the
-    first frames need not wait for the last words. Of the audio, only what lies around the times is encoded.
+    Memory does not grow with the length of the audio. The parts are predicted in a thread of their own, which begins
+    with the call, so that the first frames need not wait for the last words. Of the audio, only what lies around the
+    times is encoded.
 
     Args:
         anchor, speech_model: as there.
@@ -176,10 +187,12 @@ def expression_parts(
     def parts() -> Iterator[FloatArray]:
         done = 0
         for predicted in driver.speech_model.predict_parts(audio, times_s - begin_s, level, phones):
-            yield driver.expression(predicted, weights[done : done + len(predicted.values)])
-            done += len(predicted.values)
+            rows = driver.expression(predicted, weights[done : done + len(predicted.values)])
+            # The next chunk waits until the first frames are on their way: it would take the cores from them.
+            yield from (rows,) if done else (rows[:FIRST_ROWS], rows[FIRST_ROWS:])
+            done += len(rows)
 
-    return prefetch(parts(), 1)
+    return prefetch_at_once(parts(), 1)
 
 
 def _around(

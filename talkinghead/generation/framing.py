@@ -119,6 +119,8 @@ def framing_for(face: PersonFace, timeline: Timeline, aspect: Aspect | None, siz
         aspect, size: see there.
     """
     frame = timeline.width, timeline.height
+    if aspect is None:  # nothing is cut away, wherever the face is
+        return choose_framing(frame, Box(0.0, 0.0, 0.0, 0.0), 0.0, None, size)
     poses = timeline.reconstruction.select(np.unique(timeline.frames))
     needed, hair = (head_box(face, poses, frame, above) for above in (HEAD_ROOM, HAIR))
     return choose_framing(frame, needed, hair.top, aspect, size)

@@ -32,7 +32,7 @@ from talkinghead.generation.driving import (
     adaptation_used,
     expression_from_file,
     expression_parts,
-    load_speech_model,
+    fitting_model,
     pause_expression,
 )
 from talkinghead.generation.face_updater import FaceUpdater
@@ -54,7 +54,8 @@ from talkinghead.provenance.c2pa import Signer
 from talkinghead.provenance.metadata import append_xmp, container_tags
 from talkinghead.provenance.origin import Origin
 from talkinghead.provenance.visible_label import VisibleLabel
-from talkinghead.speech.analysis import analyze
+from talkinghead.speech.analysis import AudioAnalysis, analyze
+from talkinghead.speech.model import SpeechModel
 from talkinghead.structures import ByteArray, Coding, FloatArray, Picture, Tracks
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speech_file import SpokenFile, write_speech
@@ -203,9 +204,10 @@ def write_video(
     """
     started_s = time.monotonic()
     output.check(config)
+    heard = None if isinstance(speech, Script) else Heard.begin(speech, config)
     loaded = open_anchor(anchor, config)
     with recording_of(speech, output.path.parent) as (recording, spoken):
-        performance = prepare(loaded, recording, spoken, config, remark)
+        performance = prepare(loaded, recording, spoken, config, remark, heard)
         extra = ExtraFiles.of(output, performance.captions)
         timeline = performance.timeline
         origin = Origin(loaded.network_sha256, sha256_of(recording))
@@ -293,10 +295,11 @@ def stream_frames(
     Raises:
         TalkingHeadError: one of its classes, for every input that cannot be used, before the first frame.
     """
+    heard = None if isinstance(speech, Script) else Heard.begin(speech, config)
     loaded = open_anchor(anchor, config)
     with ExitStack() as opened:
         recording, spoken = opened.enter_context(recording_of(speech, None))
-        performance = opened.enter_context(prepare(loaded, recording, spoken, config))
+        performance = opened.enter_context(prepare(loaded, recording, spoken, config, None, heard))
         timeline = performance.timeline
         return FrameStream(
             frames=performance.frames(),
@@ -393,6 +396,27 @@ class Performance:
         return Picture.of(image), alpha
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What is found out about a recording by itself, without the anchor."""
+
+    audio: AudioFile
+    analysis: Callable[[], AudioAnalysis] | None
+    """Waits for all that has to be known before the audio is encoded, by one reading; None where something else drives
+    the anchor. Raises what `analyze` does."""
+    speech_model: Callable[[], SpeechModel] | None
+    """Waits for the model that encodes it; None where something else drives the anchor. Raises what its `load` does."""
+
+    @classmethod
+    def begin(cls, recording: Path, config: GenerationConfig) -> Heard:
+        """Begin to analyze a recording and to load the speech model, each in a thread."""
+        audio = AudioFile(recording, whole=True, tracks=Tracks(audio=config.audio_track))
+        if config.expression is not None:
+            return cls(audio, None, None)
+        load = partial(SpeechModel.load, config.speech_encoder, choose_device(config.device))
+        return cls(audio, begun(partial(analyze, audio, config.voice_activity)), begun(load))
+
+
 def open_anchor(anchor: Path | Anchor, config: GenerationConfig) -> Anchor:
     """The anchor in memory; a device that is not there is found out before it is read."""
     choose_device(config.device)
@@ -405,36 +429,37 @@ def prepare(
     spoken: SpokenFile | None,
     config: GenerationConfig,
     remark: Callable[[str], None] | None = None,
+    heard: Heard | None = None,
 ) -> Performance:
-    """Lay out the output and find its expression; `spoken` is what is known of a recording that is a spoken script."""
-    audio = AudioFile(recording, whole=True, tracks=Tracks(audio=config.audio_track))
-    device = choose_device(config.device)
-    load = partial(load_speech_model, anchor, config.speech_encoder, device)
-    speech_model = None if config.expression is not None else begun(load)
-    # One reading gives all that has to be known before the audio is encoded; a driving file needs its length alone.
-    analysis = analyze(audio, config.voice_activity) if config.expression is None else None
+    """Lay out the output and find its expression; `spoken` is what is known of a recording that is a spoken script,
+    `heard` what has been begun with it."""
+    heard = heard or Heard.begin(recording, config)
+    audio, device = heard.audio, choose_device(config.device)
+    analysis = None if heard.analysis is None else heard.analysis()
     duration_s = audio.duration_s if analysis is None else analysis.duration_s
     if duration_s < SHORTEST_SPEECH_S:
         raise SpeechTooShortError(f"{recording} lasts {duration_s:.2f} s; {SHORTEST_SPEECH_S} s are needed.")
     remarks = audio_remarks(audio)
     whole, times = _lay_out(anchor, audio, duration_s, config)
+    known = LazySpeech(audio, spoken, config, duration_s)
+    adaptation = None
+    if analysis is None or heard.speech_model is None:
+        parts = iter([_from_file(anchor, config, times, audio)])
+    else:
+        speech_model = fitting_model(anchor, heard.speech_model())
+        own_voice = is_own_voice(anchor, recording, config)
+        adaptation = adaptation_used(anchor, speech_model, own_voice)
+        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, known.found.phones, config.leads)
+        parts = expression_parts(anchor, speech_model, driving, times.speech_times_s)
+    # While the first words are encoded:
     framing = framing_for(anchor.face, times.timeline, config.aspect, config.picture_size)
     updater = FaceUpdater(anchor, whole.reconstruction, device)
     if config.clip is not None:
         check_person(whole, updater)
         remarks += video_remarks(config.clip, whole.tracks)
         remarks += driving_remarks(config.clip, whole.reconstruction, anchor.face)
-    known = LazySpeech(audio, spoken, config, duration_s)
     captions = Captions(known, -times.audio.begin_s, times.duration_s)
     label, subtitles = drawings(config, captions, (framing.width, framing.height))
-    adaptation = None
-    if analysis is None or speech_model is None:
-        parts = iter([_from_file(anchor, config, times, audio)])
-    else:
-        own_voice = is_own_voice(anchor, recording, config)
-        adaptation = adaptation_used(anchor, speech_model(), own_voice)
-        driving = SpeechDriving(audio, analysis, config.voice_activity, own_voice, known.found.phones, config.leads)
-        parts = expression_parts(anchor, speech_model(), driving, times.speech_times_s)
     rest = anchor.rest_expression()
     target = ((rest + config.intensity * (row - rest)).astype(np.float32) for part in parts for row in part)
     remarks = list(dict.fromkeys(remarks))

@@ -11,7 +11,7 @@ from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from talkinghead.generation.passthrough import PassthroughCount, PassthroughReport, UpdatedFrame
 
@@ -107,7 +107,22 @@ def begun(work: Callable[[], Item]) -> Callable[[], Item]:
 
 def prefetch(items: Iterator[Item], ahead: int) -> Generator[Item]:
     """Run an iterator in a thread, at most `ahead` items ahead of those that have been taken, counting the one that is
-    being made; its exception is raised here."""
+    being made; its exception is raised here. The thread begins when the first item is asked for."""
+    yield from prefetch_at_once(items, ahead)
+
+
+def prefetch_at_once(items: Iterator[Item], ahead: int) -> Generator[Item]:
+    """As `prefetch`, but the thread begins now."""
+    running = _running(items, ahead)
+    next(running)
+    return cast(Generator[Item], running)
+
+
+def _running(items: Iterator[Item], ahead: int) -> Generator[Item | None]:
+    """None once the thread runs, and then the items.
+
+    Having begun, the generator stops the thread when it is closed, or forgotten.
+    """
     ready: queue.SimpleQueue[tuple[Item] | BaseException | None] = queue.SimpleQueue()
     room, stopped = threading.Semaphore(ahead), threading.Event()
 
@@ -126,6 +141,7 @@ def prefetch(items: Iterator[Item], ahead: int) -> Generator[Item]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
+        yield None
         while (made := ready.get()) is not None:
             if isinstance(made, BaseException):
                 raise made

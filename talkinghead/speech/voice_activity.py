@@ -8,7 +8,8 @@ detections.
 
 from __future__ import annotations
 
-import functools
+import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -414,14 +415,23 @@ class _LevelMeter:
         return np.asarray(np.concatenate([self._level_db, newest_db[len(newest_db) - side :]]))
 
 
-@functools.cache
-def _session() -> Any:
-    """The detector in onnxruntime, on one thread; loaded once."""
-    import onnxruntime
+_sessions: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_loading = threading.Lock()
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(detector_file().read_bytes(), options, providers=["CPUExecutionProvider"])
+
+def _session() -> Any:
+    """The detector in onnxruntime, on one thread: one for all that detect at a time, and for as long as any does."""
+    with _loading:
+        session = _sessions.get(MODEL_SHA256)
+        if session is None:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            model = detector_file().read_bytes()
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            _sessions[MODEL_SHA256] = session
+    return session
 
 
 def detector_file() -> Path:
