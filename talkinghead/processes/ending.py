@@ -17,9 +17,8 @@ UNWRITTEN = 120
 def run_alone(command: Callable[[], Any]) -> None:
     """Run a command as all that this process is for, and end the process once Python has cleaned up.
 
-    The C library would run the destructors of every shared library before. Those of torch, LLVM and ONNX Runtime, and of
-    CUDA where torch is a build for it, read 130 MB of their files to give back what the system takes back at once, which
-    takes 0.3 s.
+    The C library would run the destructors of every shared library before. Those of torch and LLVM, and of CUDA where
+    torch is a build for it, read 130 MB of their files within 0.3 s, to give back what the system takes back at once.
 
     Args:
         command: whose result is ignored; its SystemExit gives the exit code, as without this function.

@@ -132,7 +132,8 @@ class TestAudio:
 def still_prediction(monkeypatch: pytest.MonkeyPatch, anchor: Anchor) -> None:
     """In place of the speech model, which takes long to load: the anchor's rest, at every time."""
     rest = anchor.rest_expression()
-    monkeypatch.setattr("talkinghead.generation.pipeline.load_speech_model", lambda *_: None)
+    monkeypatch.setattr("talkinghead.generation.pipeline.SpeechModel.load", lambda *_: None)
+    monkeypatch.setattr("talkinghead.generation.pipeline.fitting_model", lambda *_: None)
     monkeypatch.setattr("talkinghead.generation.pipeline.adaptation_used", lambda *_: "none")
     monkeypatch.setattr(
         "talkinghead.generation.pipeline.expression_parts",

@@ -52,7 +52,7 @@ def named(encoder: str, predictor: str) -> Any:
     """In a speech model's place: its hashes."""
     return SimpleNamespace(
         encoder=SimpleNamespace(sha256=encoder),
-        predictor=SimpleNamespace(sha256=lambda: predictor),
+        predictor_sha256=predictor,
         sha256=f"{encoder} {predictor}",
     )
 
@@ -74,7 +74,7 @@ class Calibrations:
         self, clip: Path, face: object, reconstruction: object, speech_model: Any, tracks: object
     ) -> SpeechCalibration:
         self.calls += 1
-        hashes = speech_model.encoder.sha256, speech_model.predictor.sha256()
+        hashes = speech_model.encoder.sha256, speech_model.predictor_sha256
         return calibration_of(face.model.expressions, self.calls, *hashes)  # type: ignore[attr-defined]
 
 

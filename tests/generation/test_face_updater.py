@@ -11,6 +11,7 @@ import torch
 from talkinghead.anchor import Anchor
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.network.face_update_network import FaceUpdateNetwork
+from talkinghead.structures import Picture
 
 pytestmark = pytest.mark.usefixtures("own_caches")
 
@@ -49,3 +50,13 @@ def test_its_own_copy_has_the_same_weights_in_the_quicker_layout(anchor: Anchor)
     convolutions = [m.weight for m in updater.network.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) > 3
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in convolutions)
+
+
+def test_what_waits_to_be_pasted_has_no_images_for_the_network(anchor: Anchor) -> None:
+    updater, frames = FaceUpdater(anchor, anchor.reconstruction, CPU), np.arange(3)
+    pictures = [Picture.of(np.full((256, 256, 3), 128, np.uint8)) for _ in frames]
+    prepared = updater.prepare(pictures, frames, anchor.reconstruction.expression[frames])
+    assert prepared.filled.any() and prepared.holes.any()
+    rendered, updated = updater.render(prepared)
+    assert not rendered.filled.size and rendered.filled.base is None and not rendered.holes.size
+    assert len(updated) == len(rendered.usable) == len(rendered.feathers) == 3

@@ -16,7 +16,13 @@ from talkinghead.anchor import Anchor
 from talkinghead.cli.main import main
 from talkinghead.errors import OptionError
 from talkinghead.face.reconstruction import project
-from talkinghead.generation.driving import SpeechDriving, expression_parts, load_speech_model, pause_expression
+from talkinghead.generation.driving import (
+    FIRST_ROWS,
+    SpeechDriving,
+    expression_parts,
+    load_speech_model,
+    pause_expression,
+)
 from talkinghead.generation.expression_files import save_expression
 from talkinghead.generation.leads import LEAD_S, Leads
 from talkinghead.generation.output_options import TimeRange
@@ -130,7 +136,9 @@ def test_a_stretch_is_predicted_as_in_the_whole(anchor: Anchor) -> None:
 
     driving = SpeechDriving(Counted(), analyze(audio, pauses), pauses, True, phones, Leads(0.3, 0.3))
     times_s = np.arange(-0.3, 20.3, 0.04)
-    whole = np.concatenate(list(expression_parts(anchor, speech_model, driving, times_s)))
+    parts = list(expression_parts(anchor, speech_model, driving, times_s))
+    whole = np.concatenate(parts)
+    assert len(parts[0]) == FIRST_ROWS and len(parts[1]) < 2 * FIRST_ROWS and len(whole) == len(times_s)
     read_blocks.clear()
     shown = (times_s > 9) & (times_s < 9.5)
     part = np.concatenate(list(expression_parts(anchor, speech_model, driving, times_s[shown])))

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -19,7 +20,7 @@ import talkinghead
 from talkinghead.anchor import Anchor
 from talkinghead.errors import MissingFileError
 from talkinghead.generation.passthrough import Reason, UpdatedFrame
-from talkinghead.generation.stream import AHEAD, FrameStream
+from talkinghead.generation.stream import AHEAD, FrameStream, begun, prefetch, prefetch_at_once
 from talkinghead.text_to_speech import Script
 from talkinghead.weights.bundled import checkpoint_folder
 
@@ -111,18 +112,77 @@ def test_generate_without_an_output_gives_what_would_be_written(
     assert stream.recording == speech and stream.frame_rate == made["fps"] == 25
 
 
-@pytest.mark.parametrize("driven_by", ["speech", "file"])
-def test_a_closed_stream_leaves_no_thread(driven_by: str, anchor: Anchor, speech: Path, expression_file: Path) -> None:
-    def running() -> set[threading.Thread]:
-        return {thread for thread in threading.enumerate() if "(work)" in thread.name}
+def running() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "(work)" in thread.name}
 
+
+@pytest.mark.parametrize("frames_taken", [0, 1])
+@pytest.mark.parametrize("driven_by", ["speech", "file"])
+def test_a_closed_stream_leaves_no_thread(
+    driven_by: str, frames_taken: int, anchor: Anchor, speech: Path, expression_file: Path
+) -> None:
     assert not running()
     expression = expression_file if driven_by == "file" else None
     with talkinghead.generate(anchor, speech, expression=expression, device="cpu", visible_label="AI") as stream:
         frames = iter(stream)
-        next(frames)
-        assert running()
+        for _ in range(frames_taken):
+            next(frames)
+        assert running() or not frames_taken
     assert not running()
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_no_more_is_made_ahead_than_was_asked_for(ahead: int) -> None:
+    reached: list[int] = []
+    has_begun = threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            reached.append(number)
+            has_begun.release()
+            yield number
+
+    made = prefetch_at_once(items(), ahead)
+    for taken in range(20):
+        for _ in range(ahead if taken == 0 else int(taken + ahead <= 20)):
+            assert has_begun.acquire(timeout=10)  # without being asked for
+        assert len(reached) == min(taken + ahead, 20)
+        assert next(made) == taken
+    assert next(made, None) is None and not running()
+
+
+def test_nothing_is_made_before_the_first_is_asked_for() -> None:
+    reached: list[int] = []
+    made = prefetch((reached.append(number) for number in range(3)), 2)
+    assert not running() and not reached
+    assert len(list(made)) == 3 and reached == [0, 1, 2] and not running()
+
+
+def test_what_is_begun_and_forgotten_stops() -> None:
+    made = prefetch_at_once(iter(range(20)), 1)
+    assert running()
+    del made
+    assert not running()
+
+
+def test_an_item_that_was_taken_is_kept_by_nobody() -> None:
+    class Large:
+        pass
+
+    made = prefetch_at_once((Large() for _ in range(3)), 1)
+    first = weakref.ref(next(made))
+    _ = next(made)
+    assert first() is None
+    made.close()
+
+
+def test_work_that_was_begun_gives_its_result_or_its_error() -> None:
+    gate = threading.Event()
+    number, fault = begun(lambda: (gate.wait(10), 7)), begun(lambda: 1 // 0)
+    gate.set()  # a call that waited for the work would never come here
+    assert number() == number() == (True, 7)
+    with pytest.raises(ZeroDivisionError):
+        fault()
 
 
 def test_bad_input_is_reported_by_the_call(anchor: Anchor, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,7 +12,8 @@ import soundfile
 from media_files import assert_chirp, audio_frames, chirp, lag_samples, numbered_image, write_chirp, write_with_av
 
 from talkinghead.errors import MediaError, NoAudioError
-from talkinghead.media.audio_reader import read_audio
+from talkinghead.media.audio_reader import AudioFile, read_audio
+from talkinghead.media.remarks import audio_remarks
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,45 @@ def test_audio_is_timed_from_the_first_frame(tmp_path: Path, video_start_s: floa
         abs(lag_samples(samples, reference)) <= 8
     )  # Matroska counts in milliseconds, and priming is no whole number of them
     assert abs(len(samples) - len(reference)) <= 1024
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that FFmpeg opens."""
+    names: list[str] = []
+    open_file = av.open
+
+    def noted(file: str, *arguments: Any, **options: Any) -> Any:
+        names.append(Path(file.removeprefix("file:")).name)
+        return open_file(file, *arguments, **options)
+
+    monkeypatch.setattr("talkinghead.media.containers.av.open", noted)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "openings"), [("mono.wav", 1, 1), ("mono.flac", 1, 1), ("stereo.wav", 2, 2)]
+)
+def test_audio_that_was_read_needs_no_survey(
+    tmp_path: Path, name: str, channels: int, openings: int, opened: list[str]
+) -> None:
+    """Which channels of stereo are used has to be known before."""
+    path = write_chirp(tmp_path / name, 48000, channels, "PCM_16")
+    surveyed = AudioFile(path).survey
+    assert surveyed.duration_s == pytest.approx(1.5) and surveyed.tracks == 1
+    opened.clear()
+    audio = AudioFile(path)
+    assert sum(map(len, audio.blocks())) == 24000
+    assert audio.survey == surveyed and audio_remarks(audio) == []
+    assert opened == [name] * openings
+
+
+def test_audio_that_was_read_in_part_is_surveyed_whole(tmp_path: Path, opened: list[str]) -> None:
+    audio = AudioFile(write_chirp(tmp_path / "mono.wav", 48000, 1, "PCM_16"))
+    next(audio.blocks())
+    assert audio.survey.duration_s == pytest.approx(1.5) and len(opened) == 2
+    limited = AudioFile(audio.path, longest_s=0.5)
+    assert sum(map(len, limited.blocks())) == 8000 and limited.survey.duration_s == 0.5
 
 
 def test_gaps_in_the_audio_are_silence(tmp_path: Path) -> None:
