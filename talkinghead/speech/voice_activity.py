@@ -8,8 +8,7 @@ detections.
 
 from __future__ import annotations
 
-import threading
-import weakref
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -415,23 +414,14 @@ class _LevelMeter:
         return np.asarray(np.concatenate([self._level_db, newest_db[len(newest_db) - side :]]))
 
 
-_sessions: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-_loading = threading.Lock()
-
-
+@functools.cache
 def _session() -> Any:
-    """The detector in onnxruntime, on one thread: one for all that detect at a time, and for as long as any does."""
-    with _loading:
-        session = _sessions.get(MODEL_SHA256)
-        if session is None:
-            import onnxruntime
+    """The detector in onnxruntime, on one thread; loaded once."""
+    import onnxruntime
 
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            model = detector_file().read_bytes()
-            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            _sessions[MODEL_SHA256] = session
-    return session
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(detector_file().read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
 def detector_file() -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import weakref
 from itertools import accumulate
 
 import numpy as np
@@ -256,15 +255,6 @@ def test_the_detectors_weights_are_checked(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "MODEL_SHA256", "0" * 64)
     with pytest.raises(ModelUnavailableError, match=r"silero-vad==6\.2\.3"):
         module.detector_file()
-
-
-def test_one_detector_serves_all_and_is_let_go_with_the_last() -> None:
-    one, other = (SpeechDetection(VoiceActivityConfig()) for _ in range(2))
-    (session,) = map(weakref.ref, module._sessions.values())
-    del one
-    assert session() is not None
-    del other
-    assert session() is None and not len(module._sessions)
 
 
 def test_another_rate_is_refused() -> None:
