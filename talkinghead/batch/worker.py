@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from talkinghead.batch.jobs import Job
-from talkinghead.processes.starting import collection_paused, share_one_heap
+from talkinghead.processes.collection import collection_paused
+from talkinghead.processes.heaps import limit_heaps
 
 ANCHORS_KEPT = 8
 """Number of anchors that a worker keeps in memory."""
@@ -146,7 +147,7 @@ class _Reporter:
 def _serve(settings: WorkerSettings) -> None:
     """Render what is requested until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its workers
-    share_one_heap()
+    limit_heaps(1)
     reporter, requests = _Reporter(_open_events()), _read_requests()
 
     with collection_paused():

@@ -13,7 +13,8 @@ from talkinghead.cli.output import print_json, progress_bar
 from talkinghead.generation.config import GenerationConfig
 from talkinghead.generation.dialogue_config import DialogueConfig
 from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passed_through, is_mostly_passed_through
-from talkinghead.processes.starting import collection_paused, share_one_heap
+from talkinghead.processes.collection import collection_paused
+from talkinghead.processes.heaps import limit_heaps
 from talkinghead.text_to_speech.config import SpeakingConfig
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def dialogue(
     """
     anchors, voices = _pairs("--cast", cast), _pairs("--voice", voice)
     turns = _turns(script, anchors)
-    share_one_heap()
+    limit_heaps(1)
     with collection_paused():
         from talkinghead.captions.visemes import VisemeFile
         from talkinghead.generation.dialogue import Speaker, write_dialogue

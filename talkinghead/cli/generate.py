@@ -25,7 +25,8 @@ from talkinghead.generation.outcome import MOSTLY_PASSED_THROUGH, describe_passe
 from talkinghead.generation.output_options import FIRST_SECONDS
 from talkinghead.locale.messages import translated
 from talkinghead.options.fields import options_of
-from talkinghead.processes.starting import collection_paused, share_one_heap
+from talkinghead.processes.collection import collection_paused
+from talkinghead.processes.heaps import limit_heaps
 from talkinghead.text_to_speech.config import SpeakingConfig
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def generate(
 
     ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
     """
-    source = _speech(anchor, speech, text, text_file, voice, speaking)
-    share_one_heap()
+    limit_heaps(1)
     with collection_paused():
+        source = _speech(anchor, speech, text, text_file, voice, speaking)
         from talkinghead.captions.visemes import VisemeFile
         from talkinghead.generation.pipeline import VideoOutput, write_video
         from talkinghead.provenance.c2pa import Signer

@@ -7,10 +7,13 @@ import click
 from talkinghead.cli.options import config_options
 from talkinghead.cli.output import echo
 from talkinghead.errors import ModelUnavailableError, OptionError
+from talkinghead.processes.heaps import limit_heaps
 from talkinghead.server.config import ServerConfig
 
 GRACE_S = 10
 """Time that connections have to end when the server is stopped, seconds."""
+HEAPS = 2
+"""Heaps of the server's threads, of which many wait and few work."""
 
 
 @click.command()
@@ -25,12 +28,11 @@ def serve(config: ServerConfig, is_opened: bool) -> None:
         import uvicorn
 
         from talkinghead.server.app import make_app
-        from talkinghead.server.memory import limit_heaps
     except ImportError as error:
         raise ModelUnavailableError(
             f"The server needs {error.name}, which is not installed: pip install 'talkinghead[serve]'."
         ) from error
-    limit_heaps()
+    limit_heaps(HEAPS)
     app = make_app(config)
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{config.port}/"

@@ -1,1 +1,1 @@
-"""Processes: children, the cores that they may use, and how one starts, on every platform."""
+"""Processes on every platform: children, cores, heaps, how one starts and how it ends."""

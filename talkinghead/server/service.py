@@ -16,12 +16,12 @@ from talkinghead.generation.output_options import Color
 from talkinghead.live.before_background import before_background
 from talkinghead.live.performer import Performer
 from talkinghead.live.resident import ResidentAnchor
+from talkinghead.processes.heaps import give_back_memory
 from talkinghead.server.anchors import Anchors
 from talkinghead.server.broadcasts import Broadcasts
 from talkinghead.server.clip_checks import ClipChecks
 from talkinghead.server.config import ServerConfig
 from talkinghead.server.jobs import Jobs
-from talkinghead.server.memory import give_back_memory
 from talkinghead.server.session_recordings import SessionRecordings
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.webrtc import Connection
