@@ -24,7 +24,7 @@ from talkinghead.training.arkit.performer import load_performer
 from talkinghead.weights.bundled import checkpoint_path
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("presenter", "second")
+NAMES = ("presenter", "henrik")
 DEFAULT_ICT = ROOT.parent / "shared" / "models" / "ict_facekit.npz"
 
 

@@ -31,7 +31,7 @@ from talkinghead.provenance.reader import read_provenance
 
 SECONDS_TO_END = 10.0
 MARK = "TALKINGHEAD_KILL_MARK"
-CLIP = Path(__file__).resolve().parents[2] / "data" / "presenter" / "second.mp4"
+CLIP = Path(__file__).resolve().parents[2] / "data" / "presenter" / "henrik.mp4"
 JOBS = 4
 
 

@@ -22,7 +22,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright
 from live_page import ARGUMENTS, LivePage, MouthAtRest, Seen, begin_to_watch, find_browser, lips_box, taken  # noqa: E402
 from serving import Server  # noqa: E402
 
-CLIP = Path(__file__).parents[2] / "data" / "presenter" / "second.mp4"
+CLIP = Path(__file__).parents[2] / "data" / "presenter" / "henrik.mp4"
 SCREENSHOTS = os.environ.get("TALKINGHEAD_END_TO_END", "")
 TEXT = "Good evening. It is seven o'clock, and here is the news of the day."
 LOUD = 0.02
@@ -72,9 +72,9 @@ def test_the_studio_end_to_end(page: playwright.Page, tmp_path: Path) -> None:
         train_and_kill(page, server)
         server = Server(tmp_path / "studio", port=server.port)
         finish(page)
-        video_speaks(page, tmp_path / "studio" / "anchors" / "second.anchor")
+        video_speaks(page, tmp_path / "studio" / "anchors" / "henrik.anchor")
         takes_are_compared(page)
-        live(page, server, tmp_path / "studio" / "anchors" / "second.anchor")
+        live(page, server, tmp_path / "studio" / "anchors" / "henrik.anchor")
     finally:
         server.close()
 
@@ -90,7 +90,7 @@ def train_and_kill(page: playwright.Page, server: Server) -> None:
     shown(page, "1-checked")
     if page.is_visible("#train-despite"):
         page.check("#train-despite")
-    assert page.input_value("#train-name") == "second"
+    assert page.input_value("#train-name") == "henrik"
     page.click("#train-start")
     until(page, lambda: "Training" in page.inner_text("#trainings .state"), 600)
     shown(page, "2-training")
@@ -107,7 +107,7 @@ def finish(page: playwright.Page) -> None:
 
 
 def make_video(page: playwright.Page, count: int) -> None:
-    page.select_option("#speak-anchor", "second")
+    page.select_option("#speak-anchor", "henrik")
     page.fill("#speak-text", TEXT)
     page.click("#speak-form button[type=submit]")
     until(page, lambda: len(page.query_selector_all("#videos li[data-state=done] video")) == count, 600)
@@ -164,7 +164,7 @@ def takes_are_compared(page: playwright.Page) -> None:
 def live(page: playwright.Page, server: Server, anchor: Path) -> None:
     """A live session: it idles, speaks a text with a moving mouth and audio, and falls silent when interrupted."""
     page.click("#tab-live")
-    page.select_option("#live-anchor", "second")
+    page.select_option("#live-anchor", "henrik")
     studio = LivePage(page, server.address, anchor)
     studio.connect()
     studio.watch()

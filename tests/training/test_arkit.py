@@ -195,5 +195,5 @@ def test_a_head_model_is_read(tmp_path: Path) -> None:
 def test_the_truth_of_the_built_in_people_has_all_that_is_read() -> None:
     from talkinghead.training.arkit.performer import NEEDED
 
-    for name in ("presenter", "second"):
+    for name in ("presenter", "henrik"):
         assert set(NEEDED) <= set(load_arrays(ROOT / "data" / "presenter" / f"{name}.safetensors")[0])

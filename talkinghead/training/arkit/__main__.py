@@ -1,6 +1,6 @@
 """Fits the map between ARKit's blendshapes and the face model.
 
-    python -m talkinghead.training.arkit data/presenter/presenter.mp4 data/presenter/second.mp4 \
+    python -m talkinghead.training.arkit data/presenter/presenter.mp4 data/presenter/henrik.mp4 \
         -o checkpoints/arkit_map.safetensors
 """
 

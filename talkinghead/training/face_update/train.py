@@ -410,7 +410,6 @@ def _write_anchor(
     network, samples = trainer.network, prepared.samples
     own = reconstruction.expression[reconstruction.valid]
     usable = len(own)
-
     copy = work / f"clip{clip.suffix.lower()}"
     shutil.copyfile(clip, copy)
     save_track(track, work / TRACK_FILE)
@@ -426,7 +425,7 @@ def _write_anchor(
     description = {
         "talkinghead": talkinghead.__version__,
         "consent": config.consent,
-        **({} if config.voice is None else {"voice": config.voice}),
+        "voice": config.voice,
         "clip": {
             "file": copy.name,
             "original_name": clip.name if start is None else start.original_name,
