@@ -18,7 +18,7 @@ TORCH := $(shell sed -n 's/^ *"\(torch\(audio\)*==[^"]*\)",$$/\1/p' pyproject.to
 
 # What `make demo` says, and who says it: the built-in anchor, or an ANCHOR folder of your own. Both reach the command
 # through its environment, as they were given: neither make nor the shell looks at what they contain.
-ANCHOR ?= presenter
+ANCHOR ?= henrik
 TEXT ?= Good evening, and welcome. Everything you hear and see here was made on this computer, from a line of text.
 override ANCHOR := $(value ANCHOR)
 override TEXT := $(value TEXT)

@@ -13,6 +13,7 @@ from talkinghead.server.config import ServerConfig
 from talkinghead.server.service import Service
 from talkinghead.server.session_recordings import SessionRecordings
 from talkinghead.server.sessions import Sessions
+from talkinghead.weights.bundled import DEFAULT_ANCHOR
 
 BASE = "http://127.0.0.1:8473"
 WS = "ws://127.0.0.1:8473"
@@ -29,7 +30,7 @@ def drawn_service(config: ServerConfig, performer: DrawnPerformer) -> Service:
     service = Service(config)
 
     def performer_of(name: str) -> DrawnPerformer:
-        if name != "presenter":
+        if name not in ("presenter", DEFAULT_ANCHOR):
             raise MissingFileError(f"There is no anchor {name!r}.")
         return performer
 

@@ -19,6 +19,7 @@ from talkinghead.server.config import opaque_background
 from talkinghead.server.sessions import ServedSession
 from talkinghead.server.texts import script_of
 from talkinghead.server.uploads import receive_body
+from talkinghead.weights.bundled import DEFAULT_ANCHOR
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
@@ -32,7 +33,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def open_session(request: Request) -> Response:
         body = await read_json(request)
-        anchor = field(body, "anchor", str, "presenter")
+        anchor = field(body, "anchor", str, DEFAULT_ANCHOR)
         served = await run_in_threadpool(service.sessions.open, anchor, service.behind(_color(body)))
         return JSONResponse(describe(service, served), 201)
 

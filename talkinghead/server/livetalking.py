@@ -25,11 +25,11 @@ from talkinghead.errors import TalkingHeadError
 from talkinghead.server.answers import field, read_json
 from talkinghead.server.texts import script_of
 from talkinghead.server.uploads import MEGABYTE
+from talkinghead.weights.bundled import DEFAULT_ANCHOR
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
 
-DEFAULT_ANCHOR = "presenter"
 Endpoint = Callable[[Request], Awaitable[dict[str, Any]]]
 
 

@@ -28,6 +28,7 @@ from talkinghead.server.texts import allowed, script_of
 from talkinghead.server.uploads import shown_name, uploaded
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speaking import speak
+from talkinghead.weights.bundled import DEFAULT_ANCHOR
 
 if TYPE_CHECKING:
     from talkinghead.server.service import Service
@@ -75,7 +76,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def make_video(request: Request) -> Response:
         body = await read_json(request)
-        name = field(body, "anchor", str, "presenter")
+        name = field(body, "anchor", str, DEFAULT_ANCHOR)
         speech = await _speech_of(service, name, body)
         text = "" if speech.script is None else speech.script.text
         title = field(body, "title", str, "").strip() or (shortened(text) if text else name)

@@ -27,6 +27,7 @@ from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.webrtc import Connection
 from talkinghead.text_to_speech import Script
 from talkinghead.text_to_speech.speaking import speak
+from talkinghead.weights.bundled import DEFAULT_ANCHOR
 
 MOST_CONNECTIONS = 50
 """Peers at once, of all sessions."""
@@ -65,7 +66,7 @@ class Service:
 
         return dressed
 
-    def warm(self, name: str = "presenter") -> None:
+    def warm(self, name: str = DEFAULT_ANCHOR) -> None:
         """Load an anchor and a voice before anybody asks for them, in a thread of its own."""
 
         def work() -> None:

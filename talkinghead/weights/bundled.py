@@ -8,6 +8,8 @@ from pathlib import Path
 from talkinghead.errors import CheckpointError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+DEFAULT_ANCHOR = "henrik"
+"""The built-in anchor that is shown where none is named."""
 _FOLDERS = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")
 
 
@@ -53,5 +55,6 @@ def anchor_folder(named: Path) -> Path:
 
 
 def built_in_anchors() -> list[str]:
-    """Names of the built-in anchors."""
-    return sorted(path.parent.name for path in checkpoint_folder().glob("*/anchor.json"))
+    """Names of the built-in anchors, the default one first."""
+    found = (path.parent.name for path in checkpoint_folder().glob("*/anchor.json"))
+    return sorted(found, key=lambda name: (name != DEFAULT_ANCHOR, name))

@@ -213,7 +213,7 @@ def test_a_job_that_is_not_there_is_not_found(action: str, client: TestClient) -
 
 def test_anchors_and_voices_are_listed(client: TestClient) -> None:
     names = [anchor["name"] for anchor in client.get("/api/anchors").json()["anchors"]]
-    assert names[0] == "presenter"
+    assert names[0] == "henrik" and names[1] == "presenter"
     voices = client.get("/api/voices").json()
     assert voices["default"] in [voice["name"] for voice in voices["voices"]]
 
