@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 import av
-import numpy as np
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
@@ -20,14 +19,13 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 
 from talkinghead.live.stored_images import StoredImage
-from talkinghead.live.ticks import AUDIO_RATE_HZ, Tick, samples_before
+from talkinghead.live.ticks import Tick, samples_before
+from talkinghead.server.opus import SoundBlocks
 from talkinghead.server.player import Subscription
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.vp8 import stored_picture
 
 VIDEO_CLOCK_HZ = 90_000
-PACKET_S = 0.02
-"""Length of an Opus packet, seconds."""
 CODECS = ("VP8", "H264")
 LARGEST_SDP_CHARACTERS = 100_000
 GONE_S = 30.0
@@ -79,6 +77,11 @@ class Connection:
         self._is_closed = False
         self._takes_stored = False
         """Whether its encoder takes pictures that are still packed."""
+        self._blocks = SoundBlocks()
+        self._first: int | None = None
+        """Number of the first tick that was handed to the tracks."""
+        self._newest: Tick | None = None
+        """What the peer will see first: the newest tick before it is connected."""
 
     async def answer(self, sdp: str, codec: str = "VP8") -> str:
         """The answer to an offer.
@@ -132,6 +135,9 @@ class Connection:
     async def _on_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
             await self.close()
+        elif self._peer.connectionState == "connected" and self._newest is not None:
+            self._hand_over(self._newest)  # not only when the next is due
+            self._newest = None
 
     async def _give_up(self) -> None:
         """Close a connection that is not there."""
@@ -143,17 +149,24 @@ class Connection:
 
     async def _pump(self, subscription: Subscription) -> None:
         """Hand the ticks of the session to the tracks."""
-        first: int | None = None
         while (tick := await subscription.ticks.get()) is not None:
             if self._peer.connectionState != "connected":
-                continue  # frames that nobody can see yet would be late when somebody can
-            first = tick.number if first is None else first
-            while self._video.frames.qsize() >= MOST_WAITING_PICTURES:
-                self._video.frames.get_nowait()
-            self._video.frames.put_nowait(self._picture(tick, first))
-            for frame in self._sound(tick, first):
-                self._audio.frames.put_nowait(frame)
+                self._newest = tick  # older ones, which nobody can see yet, would be late when somebody can
+                continue
+            self._newest = None
+            self._hand_over(tick)
         await self.close()
+
+    def _hand_over(self, tick: Tick) -> None:
+        """Hand a tick to the tracks."""
+        self._first = tick.number if self._first is None else self._first
+        while self._video.frames.qsize() >= MOST_WAITING_PICTURES:
+            self._video.frames.get_nowait()
+        self._video.frames.put_nowait(self._picture(tick, self._first))
+        rate = self._served.session.frame_rate
+        start = samples_before(tick.number, rate) - samples_before(self._first, rate)
+        for block in self._blocks.add(start, tick.audio):
+            self._audio.frames.put_nowait(block)
 
     def _picture(self, tick: Tick, first: int) -> av.VideoFrame:
         frame: av.VideoFrame
@@ -164,20 +177,6 @@ class Connection:
         frame.pts = round((tick.number - first) * VIDEO_CLOCK_HZ / self._served.session.frame_rate)
         frame.time_base = fractions.Fraction(1, VIDEO_CLOCK_HZ)
         return frame
-
-    def _sound(self, tick: Tick, first: int) -> list[av.AudioFrame]:
-        rate = self._served.session.frame_rate
-        start = samples_before(tick.number, rate) - samples_before(first, rate)
-        frames = []
-        length = round(PACKET_S * AUDIO_RATE_HZ)
-        samples = (np.clip(tick.audio, -1, 1) * 32767).astype(np.int16)
-        for begin in range(0, len(samples), length):
-            part = samples[begin : begin + length]
-            frame = av.AudioFrame.from_ndarray(part[None], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = AUDIO_RATE_HZ, start + begin
-            frame.time_base = fractions.Fraction(1, AUDIO_RATE_HZ)
-            frames.append(frame)
-        return frames
 
 
 def _prefer(peer: RTCPeerConnection, codec: str) -> None:
