@@ -17,6 +17,8 @@ LOOK_S = 0.05
 
 Render = Callable[[Sequence[int], Sequence[Image]], Sequence[Image]]
 """Frames of the clip with the mouth at rest: their numbers, and images."""
+Rest = Callable[[int, float], float | None]
+"""How long to wait before a place of the clip after so long a work, seconds; None while the machine is not free."""
 
 
 class IdleLoop:
@@ -73,15 +75,14 @@ class IdleMaker:
     It ends by itself when every frame has its picture, or memory is full.
     """
 
-    def __init__(self, make: Callable[[int], bool], frames: int, rest: Callable[[float], float | None]) -> None:
+    def __init__(self, make: Callable[[int], bool], frames: int, rest: Rest) -> None:
         """Begin.
 
         Args:
             make: makes the pictures at a place of the clip's first round and the `AT_ONCE - 1` after it; whether it is
                 worth going on.
             frames: of that round.
-            rest: how long to leave the machine to others, seconds, after so many seconds of work; None while it is not
-                free at all.
+            rest: tells when to leave the machine to others.
         """
         self._stopped = threading.Event()
         self._thread = threading.Thread(
@@ -101,12 +102,10 @@ class IdleMaker:
         self._stop()
 
 
-def _make_all(
-    make: Callable[[int], bool], frames: int, rest: Callable[[float], float | None], stopped: threading.Event
-) -> None:
+def _make_all(make: Callable[[int], bool], frames: int, rest: Rest, stopped: threading.Event) -> None:
     worked_s = 0.0
     for place in range(0, frames, AT_ONCE):
-        while (pause_s := rest(worked_s)) is None:
+        while (pause_s := rest(place, worked_s)) is None:
             if stopped.wait(LOOK_S):
                 return
         if stopped.wait(pause_s):

@@ -31,6 +31,8 @@ IDLE_BYTES = 192 * 1024 * 1024
 """Most memory for the idle frames of one anchor; those beyond are rendered each time."""
 CLIP_BYTES = 192 * 1024 * 1024
 """Most memory for the frames of its clip; if they are more, the clip is decoded again and again."""
+LEAD_S = 2.0
+"""Rendering ahead leaves half of the time to others where it is so far ahead of the foremost session, seconds."""
 MEASURED_FRAMES = 24
 """Frames that are rendered to measure how many a second there can be."""
 USABLE_SHARE = 0.8
@@ -218,7 +220,8 @@ class ResidentAnchor:
 
     def make_idle_ahead(self) -> IdleMaker:
         """Begin to render what the anchor looks like while it idles, before a session needs it: in a thread, while
-        nobody speaks, for half of the time while sessions are open. Called again, it gives the thread that does so."""
+        nobody speaks, and for half of the time where sessions are open and none is near. Called again, it gives the
+        thread that does so."""
         with self._making:
             if self._maker is None:
                 self._maker = IdleMaker(self._make_idle, len(self._clip.once), self._rest_s)
@@ -257,17 +260,19 @@ class ResidentAnchor:
         whether there is room for more."""
         places = range(place, min(place + AT_ONCE, len(self._clip.once)))
         numbers = [int(self._clip.once[one]) for one in places]
-        images = [self._clip.frame(one) for one in places]
+        images = [self._clip.frame(one, is_ahead=True) for one in places]
         known = {n: image for n, image in zip(numbers, images, strict=True) if image is not None and self._weights[n]}
         if known:
             self._idle.pictures(list(known), list(known.values()))
         return not self._idle.is_full and all(image is not None for image in images)
 
-    def _rest_s(self, worked_s: float) -> float | None:
-        """How long rendering ahead rests after so long a work, seconds; None while somebody speaks."""
+    def _rest_s(self, place: int, worked_s: float) -> float | None:
+        """How long rendering ahead rests before a place after so long a work, seconds; None while somebody speaks."""
         if self._capacity.is_speaking:
             return None
-        return worked_s if self._capacity.sessions else 0.0
+        # A session that comes too near would have to render by itself: then no time is gained by resting.
+        is_near = place - self._clip.foremost < LEAD_S * self.frame_rate
+        return 0.0 if is_near or not self._capacity.sessions else worked_s
 
     def _updated(
         self, images: Sequence[ByteArray], numbers: NDArray[np.int64], rows: FloatArray

@@ -53,6 +53,8 @@ class SharedClip:
         self._decoder: Generator[Frame] | None = None
         self._decoded = 0
         """Frames of `once` that the decoder has given."""
+        self.foremost = 0
+        """Place in `once` of the foremost session."""
         self._is_over = False
 
     @property
@@ -65,12 +67,18 @@ class SharedClip:
         """Whether the decoder is through, or what it decodes can no longer be kept."""
         return self._is_over
 
-    def frame(self, place: int) -> Image | None:
+    def frame(self, place: int, *, is_ahead: bool = False) -> Image | None:
         """The frame at a place of `once`, decoded now if nobody has asked for it yet; None where it could not be kept.
+
+        Args:
+            place: of the frame.
+            is_ahead: whether no session needs it yet.
 
         Raises:
             MediaError: the clip cannot be decoded.
         """
+        if not is_ahead:
+            self.foremost = max(self.foremost, place)
         number = int(self.once[place])
         found: Image | None = self._store.get(number)
         if found is not None or self._is_over:

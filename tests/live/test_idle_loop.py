@@ -75,7 +75,7 @@ def test_a_maker_waits_until_the_machine_is_free_and_ends_when_all_is_made() -> 
         made.append(place)
         return True
 
-    maker = IdleMaker(make, 11, lambda worked_s: 0.0 if free.is_set() else None)
+    maker = IdleMaker(make, 11, lambda place, worked_s: 0.0 if free.is_set() else None)
     assert not maker.wait(0.1) and not made
     free.set()
     assert maker.wait(20)
@@ -83,12 +83,12 @@ def test_a_maker_waits_until_the_machine_is_free_and_ends_when_all_is_made() -> 
 
 
 def test_a_maker_ends_where_there_is_no_room_and_where_the_clip_cannot_be_read() -> None:
-    assert IdleMaker(lambda place: False, 10, lambda worked_s: 0.0).wait(20)
+    assert IdleMaker(lambda place: False, 10, lambda place, worked_s: 0.0).wait(20)
 
     def fails(place: int) -> bool:
         raise MediaError("gone")
 
-    assert IdleMaker(fails, 10, lambda worked_s: 0.0).wait(20)
+    assert IdleMaker(fails, 10, lambda place, worked_s: 0.0).wait(20)
 
 
 def test_a_maker_that_is_closed_stops() -> None:
@@ -98,7 +98,7 @@ def test_a_maker_that_is_closed_stops() -> None:
         made.append(place)
         return True
 
-    maker = IdleMaker(make, 10**9, lambda worked_s: 0.001)
+    maker = IdleMaker(make, 10**9, lambda place, worked_s: 0.001)
     while not made:
         time.sleep(0.001)
     maker.close()
