@@ -1,4 +1,4 @@
-"""What an idle anchor looks like, rendered once for all of its sessions, and before they need it where there is time."""
+"""What an idle anchor looks like, rendered once for all its sessions, and before they need it if there is time."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from talkinghead.structures import FloatArray
 EASE_S = 0.16
 """Time in which the mouth goes over from what it did to what it does next, seconds."""
 QUICK_EASE_S = 0.08
-"""Time in which it comes to rest after an interrupt, seconds, or up to `EASE_S` where it would go further from one frame
-to the next than it usually does in speech."""
+"""Time in which it comes to rest after an interrupt, seconds; up to `EASE_S` where a frame of it would go further than
+usual in speech."""
 FADE_S = 0.02
 """Time in which the audio of an interrupted utterance fades out, seconds."""
 STILL = 0.02

@@ -304,9 +304,7 @@ class LiveSession:
             for _ in range(BATCH if self._ready or state.fading is None else 1):
                 if planned and waits_for_audio(state, self.frame_rate):
                     break
-                planned.append(
-                    plan_tick(state, self._waiting, performer.pause, performer.usual_step, self.frame_rate)
-                )
+                planned.append(plan_tick(state, self._waiting, performer.pause, performer.usual_step, self.frame_rate))
                 state = planned[-1].after
             self._renders_speech = any(one.after.utterance_number > 0 for one in planned)
         sources = [self._source.next() for _ in planned]

@@ -57,7 +57,7 @@ class ImageStore:
         if kept is not None or self.is_full:
             return image if kept is None else kept
         settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-        packed = np.asarray(cv2.imencode(".jpg", image[..., ::-1], settings)[1])
+        packed = np.asarray(cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1])
         with self._lock:
             if number not in self._packed:
                 self._is_full = self._is_full or self._bytes + packed.nbytes > self._most_bytes
@@ -80,8 +80,7 @@ class StoredImage:
 
     def pixels(self) -> ByteArray:
         """(H, W, 3) uint8 RGB, unpacked now."""
-        unpacked = np.asarray(cv2.imdecode(self.packed, cv2.IMREAD_COLOR))
-        return np.ascontiguousarray(unpacked[..., ::-1], np.uint8)
+        return np.asarray(cv2.cvtColor(cv2.imdecode(self.packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 Image = ByteArray | StoredImage

@@ -44,8 +44,10 @@ class _GroupEncoder:
 
 
 class SharedGroup:
-    """Packets of successive frames, of which the first is a key frame. Each is encoded when the foremost connection asks
-    for it; the others are given what it was. Methods may be called from any thread."""
+    """Packets of successive frames, of which the first is a key frame. Methods may be called from any thread.
+
+    Each is encoded when the foremost connection asks for it; the others are given what it was.
+    """
 
     def __init__(self, encoder: _GroupEncoder) -> None:
         """Args: encodes its frames, and nothing else meanwhile."""
@@ -119,10 +121,15 @@ class IdleGroups:
                     continue
                 group = known or self._growing.get(key)
                 if group is None:
-                    group = SharedGroup(self._spare.pop(rate_bit_s, None) or _GroupEncoder(rate_bit_s))
+                    group = SharedGroup(self._encoder(rate_bit_s))
                     self._growing[key] = group
                 return key, group
         return None
+
+    def _encoder(self, rate_bit_s: int) -> _GroupEncoder:
+        if rate_bit_s in self._spare:
+            return self._spare.pop(rate_bit_s)
+        return _GroupEncoder(rate_bit_s)
 
     def complete(self, key: GroupKey, group: SharedGroup, frames: int) -> None:
         """Keep a group that was shown to its end, of so many frames."""

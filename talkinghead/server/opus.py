@@ -31,7 +31,7 @@ class SoundBlocks:
         self._pts = 0
         self._silent_blocks = 0
 
-    def add(self, start: int, samples: FloatArray) -> list[av.AudioFrame | av.Packet]:
+    def add(self, start: int, samples: FloatArray) -> list[av.AudioFrame | av.Packet[Any]]:
         """Take audio; gives what it completes: frames to be encoded, and packets of silence.
 
         Args:
@@ -45,8 +45,8 @@ class SoundBlocks:
         self._rest = rest[count * BLOCK :]
         return [self._block(rest[place * BLOCK :][:BLOCK]) for place in range(count)]
 
-    def _block(self, samples: np.ndarray[Any, np.dtype[np.int16]]) -> av.AudioFrame | av.Packet:
-        made: av.AudioFrame | av.Packet
+    def _block(self, samples: np.ndarray[Any, np.dtype[np.int16]]) -> av.AudioFrame | av.Packet[Any]:
+        made: av.AudioFrame | av.Packet[Any]
         if self._silent_blocks >= SETTLED_BLOCKS and not samples.any():
             made = av.Packet(silent_packet())
         else:

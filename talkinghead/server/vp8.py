@@ -85,7 +85,7 @@ class IdleEncoder(vpx.Vp8Encoder):
             self._shown = None
 
     def _begin_group(self, image: StoredImage, step_pts: int) -> None:
-        """Go on with the packets of a group, where it is known from where the clip comes and the connection takes it."""
+        """Go on with the packets of a group, if it is known from where the clip comes and the connection takes it."""
         if self._before is None:
             return
         frame_s, step = float(step_pts * VIDEO_TIME_BASE), image.number - self._before.number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import re
+import time
 from typing import Any
 
 import av
@@ -35,6 +36,12 @@ MOST_WAITING_PICTURES = 3
 """Pictures that wait for an encoder which does not keep up; older ones are dropped, so that nothing comes later and
 later."""
 
+PACE_S = 0.016
+"""Least time between two packets of audio, seconds: somewhat less than they last, so that what was late is made up for.
+"""
+MOST_PACED_BLOCKS = 4
+"""Where more wait, they are sent at once."""
+
 
 class _Track(MediaStreamTrack):
     """What is put in comes out as frames."""
@@ -56,7 +63,21 @@ class _Video(_Track):
 
 
 class _Audio(_Track):
+    """A tick has several packets of audio. Sent at once they would look like jitter, against which browsers hold audio
+    back, and with it the pictures."""
+
     kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sent_s = 0.0
+
+    async def recv(self) -> Any:
+        block = await super().recv()
+        if self.frames.qsize() < MOST_PACED_BLOCKS:
+            await asyncio.sleep(max(0.0, self._sent_s + PACE_S - time.monotonic()))
+        self._sent_s = time.monotonic()
+        return block
 
 
 class Connection:

@@ -23,7 +23,9 @@ def presenter() -> Anchor:
     return load_anchor("presenter")
 
 
-def after_interrupt(mouth: FloatArray, pause: FloatArray, usual: float, frame_rate: Fraction = RATE) -> list[FloatArray]:
+def after_interrupt(
+    mouth: FloatArray, pause: FloatArray, usual: float, frame_rate: Fraction = RATE
+) -> list[FloatArray]:
     """The mouths of the ticks from that at which a session is interrupted until the one at rest."""
     speaks = replace(SessionState.at_rest(pause), expression=mouth, utterance=LiveUtterance(1, len(pause)))
     state, shown = speaks.interrupted(), [mouth]
@@ -45,7 +47,7 @@ def test_the_mouth_rests_as_soon_as_its_usual_steps_allow(frame_rate: Fraction) 
     pause = np.zeros(2, np.float32)
     most_frames = -int(-EASE_S * frame_rate // 1)
     least_frames = -int(-QUICK_EASE_S * frame_rate // 1)
-    for length in np.linspace(1, 8, 40):
+    for length in np.linspace(1.003, 8.1, 40):
         mouth = np.array([length, 0], np.float32)
         shown = after_interrupt(mouth, pause, 1.0, frame_rate)
         frames = len(shown) - 1
