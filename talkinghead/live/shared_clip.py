@@ -85,7 +85,7 @@ class SharedClip:
             return found
         with self._lock:
             while self._decoded <= place and not self._is_over:
-                found = self._next()
+                found = self._next(is_ahead=is_ahead)
             # Another thread may have gone past it while this one waited.
             return found if self._decoded == place + 1 and found is not None else self._store.get(number)
 
@@ -104,22 +104,23 @@ class SharedClip:
         for number, frame in zip(order.tolist(), decoded, strict=True):
             yield number, frame.image
 
-    def _next(self) -> Image:
-        """Decode one more frame of `once` and keep it."""
+    def _next(self, *, is_ahead: bool) -> Image:
+        """Decode one more frame of `once` and keep it; what is rendered ahead need not be unpacked again."""
         anchor = self._anchor
         if self._decoder is None:
             times_s = anchor.reconstruction.times_s
             frames = read_in_order(anchor.clip, self.once, times_s, anchor.tracks, self._crossing)
             self._decoder = prefetch(frames, AHEAD)
         try:
-            image = self._store.keep(int(self.once[self._decoded]), next(self._decoder).image)
+            image = next(self._decoder).image
+            kept = self._store.keep(int(self.once[self._decoded]), image)
         except BaseException:
             self._end()
             raise
         self._decoded += 1
         if self._decoded == len(self.once) or self._store.is_full:
             self._end()
-        return image
+        return image if is_ahead else kept
 
     def _end(self) -> None:
         self._is_over = True
