@@ -80,7 +80,8 @@ class StoredImage:
 
     def pixels(self) -> ByteArray:
         """(H, W, 3) uint8 RGB, unpacked now."""
-        return np.asarray(cv2.cvtColor(cv2.imdecode(self.packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+        unpacked = np.asarray(cv2.imdecode(self.packed, cv2.IMREAD_COLOR))
+        return np.asarray(cv2.cvtColor(unpacked, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 Image = ByteArray | StoredImage
