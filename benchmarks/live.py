@@ -26,9 +26,9 @@ import numpy as np
 from harness import machine
 
 from talkinghead import load_anchor
-from talkinghead.live.plan import EASE_S
 from talkinghead.live.resident import ResidentAnchor
 from talkinghead.live.session import LiveSession
+from talkinghead.live.stored_images import StoredImage
 from talkinghead.live.ticks import Tick
 from talkinghead.media.audio_reader import read_audio
 from talkinghead.server.player import Player, Subscription
@@ -67,15 +67,18 @@ async def measure(player: Player, speech: np.ndarray, rounds: int, minutes: floa
         await asyncio.sleep(1.2)
         asked_s = time.monotonic()
         session.interrupt()
-        silent_s, _ = await until(ticks, lambda tick: not tick.audio.any())
+        silent_s, silent = await until(ticks, lambda tick: not tick.audio.any())
         silences.append(1000 * (silent_s - asked_s))
-        rests.append(1000 * (silent_s + EASE_S - asked_s))
+        # What is kept is the mouth at rest.
+        is_at_rest = isinstance(silent.shown, StoredImage)
+        rest_s = silent_s if is_at_rest else (await until(ticks, lambda tick: isinstance(tick.shown, StoredImage)))[0]
+        rests.append(1000 * (rest_s - asked_s))
         blocks.append(1000 * await stream(session, ticks, speech))
     click.echo(f"\n| {rounds} rounds | median | p95 | most | |\n|---|---|---|---|---|")
     row("text to first audible frame", texts)
     row("PCM to the frame of the same audio", blocks)
     row("interrupt to silence", silences)
-    row("interrupt to the resting mouth (silence, and the ease of 160 ms)", rests)
+    row("interrupt to the resting mouth", rests)
     await keep_up(player, ticks, minutes)
 
 
@@ -126,6 +129,7 @@ def measure_core(anchor: str, speech: Path | None, rounds: int, minutes: float) 
         f"{resident.most_sessions} session(s) fit."
     )
     samples = read_audio(speech or resident.anchor.clip, RATE_HZ).samples
+    resident.make_idle_ahead().wait()
     started_s = time.monotonic()
     player = Player(LiveSession(resident))
 

@@ -54,7 +54,9 @@ def latencies(server: Server, anchor: str, tries: int, text: str, speech: NDArra
         live.open()
         live.watch()
         time.sleep(1)
+        before = live.buffered()
         rest = MouthAtRest(live.watch_for(IDLE_S).mouths)
+        after = live.buffered()
         for _ in range(tries):
             for name, value in one_try(live, rest, text, speech).items():
                 found.setdefault(name, []).append(value)
@@ -66,6 +68,10 @@ def latencies(server: Server, anchor: str, tries: int, text: str, speech: NDArra
         late = server.ask(f"/api/sessions/{live.session}").json()["late_ticks"]
         browser.close()
     rows = [(name, spread(values)) for name, values in found.items()]
+    for kind in ("audio", "video"):
+        held_s, count = after[kind][0] - before[kind][0], after[kind][1] - before[kind][1]
+        held = f"{1000 * held_s / count:.0f} ms, jitter {1000 * after[kind][2]:.0f} ms"
+        rows.append((f"{kind} held back by the browser while nobody speaks", held))
     rows.append(("frames not presented while speaking", f"{dropped} of {frames}"))
     rows.append(("frames that the server had late, in all", str(late)))
     return rows

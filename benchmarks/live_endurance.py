@@ -35,7 +35,7 @@ LONG_TEXT = "Good evening. It is seven o'clock, and here is the news of the day 
 SETTLED_ROUNDS = 20
 """Connections before memory is measured: what is loaded once is loaded then."""
 CLIP_S = 21.0
-"""Time in which the idle frames of the built-in anchor are all rendered and kept, seconds."""
+"""Length of the built-in anchor's clip, seconds: after it, its idle frames are all rendered, encoded and kept."""
 
 
 def memory_note(server: Server) -> str:
@@ -222,25 +222,34 @@ def idle(server: Server, count: int, speaking: int, seconds: float = 20.0) -> Ro
         [sys.executable, str(script), server.address, *sessions], stdout=subprocess.PIPE, text=True
     )
     assert peers.stdout is not None and peers.stdout.readline().strip() == "watching"
-    time.sleep(CLIP_S)
+    first = watched(server, sessions, CLIP_S)
     for session in sessions[:speaking]:
         server.ask(f"/api/sessions/{session}/say", {"text": LONG_TEXT})
-    late = [server.ask(f"/api/sessions/{session}").json()["late_ticks"] for session in sessions]
-    before_s, started_s = server.processor_s, time.monotonic()
-    time.sleep(seconds)
-    share = (server.processor_s - before_s) / (time.monotonic() - started_s)
-    later = [server.ask(f"/api/sessions/{session}").json()["late_ticks"] for session in sessions]
-    missed = sum(later) - sum(late)
+    later = watched(server, sessions, seconds)
     peers.kill()
     peers.wait()
     for session in sessions:
         server.ask(f"/api/sessions/{session}", None, "DELETE")
-    frames = round(25 * seconds * count)
+    who = f"{count} sessions, {speaking} of them speaking"
     return [
-        (f"{count} sessions, {speaking} of them speaking: processor of the server", f"{share:.2f} cores"),
-        ("a session", f"{share / count:.3f} cores"),
-        ("frames that came late", f"{missed} of {frames}"),
+        (f"{count} sessions, the first {CLIP_S:.0f} s: processor of the server", f"{first[0]:.2f} cores"),
+        ("frames that came late", f"{first[1]} of {round(25 * CLIP_S * count)}"),
+        (f"{who}: processor of the server", f"{later[0]:.2f} cores"),
+        ("a session", f"{later[0] / count:.3f} cores"),
+        ("frames that came late", f"{later[1]} of {round(25 * seconds * count)}"),
     ]
+
+
+def watched(server: Server, sessions: list[str], seconds: float) -> tuple[float, int]:
+    """Processor of the server in the next seconds, cores, and frames of its sessions that come late."""
+
+    def late() -> int:
+        return sum(server.ask(f"/api/sessions/{session}").json()["late_ticks"] for session in sessions)
+
+    before, before_s, started_s = late(), server.processor_s, time.monotonic()
+    time.sleep(seconds)
+    share = (server.processor_s - before_s) / (time.monotonic() - started_s)
+    return share, late() - before
 
 
 @dataclass(frozen=True)

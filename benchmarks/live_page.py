@@ -60,6 +60,19 @@ TAKE = """() => {
   return { frames, sounds };
 }"""
 
+NOTE_PEERS = """
+window.peers = [];
+window.RTCPeerConnection = new Proxy(RTCPeerConnection, {
+  construct(made, given) { peers.push(new made(...given)); return peers.at(-1); },
+});
+"""
+BUFFERED = """async () => {
+  const found = {};
+  for (const one of (await peers.at(-1).getStats()).values())
+    if (one.type === "inbound-rtp") found[one.kind] = [one.jitterBufferDelay, one.jitterBufferEmittedCount, one.jitter];
+  return found;
+}"""
+
 
 def find_browser() -> str | None:
     """Of Chromium; None where there is none."""
@@ -142,6 +155,7 @@ class LivePage:
         self.page, self._address = page, address
         self._lips = lips_box(Path(anchor))
         self.session = ""
+        page.add_init_script(NOTE_PEERS)
         page.on("response", self._note)
 
     def _note(self, response: Response) -> None:
@@ -183,6 +197,11 @@ class LivePage:
     def take(self) -> Seen:
         """What came since this was asked for last."""
         return taken(self.page)
+
+    def buffered(self) -> dict[str, list[float]]:
+        """By `audio` and `video`: seconds that all samples or frames so far were held back, how many they are, and the
+        jitter of their packets, seconds; by the browser itself."""
+        return dict(self.page.evaluate(BUFFERED))
 
     def watch_for(self, seconds: float) -> Seen:
         """What comes in the next seconds."""

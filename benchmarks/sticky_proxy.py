@@ -50,8 +50,10 @@ class StickyProxy:
         async with await asyncio.start_server(self._accept, "127.0.0.1", self.port):
             self._ready.set()
             await self._over.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        open_ = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in open_:
             task.cancel()
+        await asyncio.gather(*open_, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -83,9 +85,11 @@ class StickyProxy:
         theirs, to_them = await asyncio.open_connection("127.0.0.1", port)
         to_them.write(head)
         sending = asyncio.create_task(copied(reader, to_them))
-        await copied(theirs, writer)
-        sending.cancel()
-        to_them.close()
+        try:
+            await copied(theirs, writer)
+        finally:
+            sending.cancel()
+            to_them.close()
 
 
 async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

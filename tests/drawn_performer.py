@@ -82,6 +82,7 @@ class DrawnPerformer:
     def __init__(self, frame_rate: Fraction = Fraction(25), most: int = 1) -> None:
         self.frame_rate, self.width, self.height = frame_rate, 4, 4
         self.pause = np.zeros(2, np.float32)
+        self.usual_step = 0.5
         self.sha256 = "0" * 64
         self.most, self.sessions = most, 0
         self.most_speaking, self.speaking = 1000, 0

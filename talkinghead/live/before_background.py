@@ -36,7 +36,7 @@ class BeforeBackground:
         self._performer = performer
         self.frame_rate, self.width, self.height = performer.frame_rate, performer.width, performer.height
         self.pause: FloatArray = performer.pause
-        self.sha256 = performer.sha256
+        self.usual_step, self.sha256 = performer.usual_step, performer.sha256
         whole = Framing(0, 0, self.width, self.height, self.width, self.height)
         self._cutout = Cutout(matte, crossing, whole, background)
         self._background = background

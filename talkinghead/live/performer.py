@@ -51,6 +51,9 @@ class Performer(Protocol):
     height: int
     pause: FloatArray
     """(K,) the mouth at rest."""
+    usual_step: float
+    """How far the mouth usually goes from one frame of speech to the next at most: length of the difference of two rows
+    of expression."""
     sha256: str
     """Hexadecimal, of the anchor's network weights."""
 

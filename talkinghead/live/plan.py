@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from talkinghead.structures import FloatArray
 
 EASE_S = 0.16
 """Time in which the mouth goes over from what it did to what it does next, seconds."""
+QUICK_EASE_S = 0.08
+"""Time in which it comes to rest after an interrupt, seconds; up to `EASE_S` where a frame of it would go further than
+usual in speech."""
 FADE_S = 0.02
 """Time in which the audio of an interrupted utterance fades out, seconds."""
 STILL = 0.02
@@ -31,7 +36,9 @@ class SessionState:
     offset: FloatArray
     """(K,) from what is asked for to what was shown, when that last changed; it is eased to 0."""
     eased_s: float = EASE_S
-    """Time since then, seconds."""
+    """Time since then, seconds ..."""
+    ease_s: float = EASE_S
+    """... and in which it is eased."""
     utterance: LiveUtterance | None = None
     """That is spoken."""
     used: int = 0
@@ -51,6 +58,11 @@ class SessionState:
     @property
     def utterance_number(self) -> int:
         return 0 if self.utterance is None else self.utterance.number
+
+    @property
+    def is_easing(self) -> bool:
+        """Whether the mouth is on its way to what is asked for."""
+        return self.eased_s < self.ease_s
 
     @property
     def position_s(self) -> float:
@@ -81,13 +93,16 @@ class Planned:
     """The state when it has been shown."""
 
 
-def plan_tick(state: SessionState, waiting: deque[LiveUtterance], pause: FloatArray, frame_rate: Fraction) -> Planned:
+def plan_tick(
+    state: SessionState, waiting: deque[LiveUtterance], pause: FloatArray, usual_step: float, frame_rate: Fraction
+) -> Planned:
     """The next tick.
 
     Args:
         state: after the tick before.
         waiting: utterances still to be spoken; those that this tick begins are taken out.
         pause: (K,) the mouth at rest.
+        usual_step: see `Performer.usual_step`.
         frame_rate: ticks per second.
     """
     count = samples_before(state.number + 1, frame_rate) - samples_before(state.number, frame_rate)
@@ -101,11 +116,13 @@ def plan_tick(state: SessionState, waiting: deque[LiveUtterance], pause: FloatAr
     elif state.fading is not None:
         audio = _faded(state.fading, state.used, count)
     changed = utterance is not state.utterance or is_starved != state.is_starved or state.eased_s == 0.0
-    offset = state.expression - target if changed else state.offset
+    offset, ease_s = (state.expression - target, EASE_S) if changed else (state.offset, state.ease_s)
+    if state.fading is not None and utterance is None:
+        ease_s = quick_ease_s(float(np.linalg.norm(offset)), usual_step, frame_rate)
     eased_s = (0.0 if changed else state.eased_s) + float(1 / frame_rate)
-    shown = np.asarray(target + offset * _rest_of_ease(eased_s), np.float32)
+    shown = np.asarray(target + offset * _rest_of_ease(eased_s / ease_s), np.float32)
     is_still = target is pause and bool(np.abs(shown - pause).max() < STILL)
-    after = SessionState(state.number + 1, shown, offset, max(eased_s, 1e-9), utterance, used, is_starved)
+    after = SessionState(state.number + 1, shown, offset, max(eased_s, 1e-9), ease_s, utterance, used, is_starved)
     return Planned(state.number, None if is_still else shown, audio, events, after)
 
 
@@ -144,7 +161,24 @@ def _faded(utterance: LiveUtterance, first: int, count: int) -> FloatArray:
     return np.asarray(utterance.audio(first, count) * ramp, np.float32)
 
 
-def _rest_of_ease(eased_s: float) -> float:
-    """Share of the offset that is left, from 1 to 0 without a corner."""
-    done = min(1.0, eased_s / EASE_S)
+def quick_ease_s(length: float, usual_step: float, frame_rate: Fraction) -> float:
+    """Shortest time in whole frames, from `QUICK_EASE_S` to `EASE_S`, in which the mouth comes to rest without going
+    further in one of them than it usually does.
+
+    Args:
+        length: of the way.
+        usual_step: see `Performer.usual_step`.
+        frame_rate: frames per second.
+    """
+    least, most = (max(1, math.ceil(ease_s * frame_rate - 1e-6)) for ease_s in (QUICK_EASE_S, EASE_S))
+    for frames in range(least, most):
+        left = [_rest_of_ease(frame / frames) for frame in range(frames + 1)]
+        if length * max(before - after for before, after in pairwise(left)) <= usual_step:
+            return float(frames / frame_rate)
+    return EASE_S
+
+
+def _rest_of_ease(share: float) -> float:
+    """Share of the offset that is left after a share of the time, from 1 to 0 without a corner."""
+    done = min(1.0, share)
     return 1 - done * done * (3 - 2 * done)

@@ -18,8 +18,10 @@ from talkinghead.generation.driving import calibration_for, expression_from_spee
 from talkinghead.generation.face_updater import FaceUpdater
 from talkinghead.generation.live import LiveStream
 from talkinghead.generation.passthrough import blend_weights, reject_reasons
-from talkinghead.live.frame_source import FrameSource, crossing_of
+from talkinghead.live.frame_source import FrameSource
+from talkinghead.live.idle_loop import AT_ONCE, IdleLoop, IdleMaker
 from talkinghead.live.session import BATCH
+from talkinghead.live.shared_clip import SharedClip, crossing_of
 from talkinghead.live.stored_images import Image, ImageStore, pixels
 from talkinghead.media.video_reader import read_video_info
 from talkinghead.speech.articulation import KnownPhones
@@ -29,10 +31,14 @@ IDLE_BYTES = 192 * 1024 * 1024
 """Most memory for the idle frames of one anchor; those beyond are rendered each time."""
 CLIP_BYTES = 192 * 1024 * 1024
 """Most memory for the frames of its clip; if they are more, the clip is decoded again and again."""
+LEAD_S = 2.0
+"""Rendering ahead leaves half of the time to others where it is so far ahead of the foremost session, seconds."""
 MEASURED_FRAMES = 24
 """Frames that are rendered to measure how many a second there can be."""
 USABLE_SHARE = 0.8
 """Share of the measured speed that sessions may use: the rest is for encoding and for speech."""
+USUAL_STEP = 0.99
+"""Quantile of what the mouth does from one frame of the clip to the next, that still counts as usual."""
 
 
 class Capacity:
@@ -45,6 +51,21 @@ class Capacity:
         self._lock = threading.Lock()
         self._taken = 0.0
         self._sessions = self._speaking = 0
+        """Open, and those that something is held for."""
+        self._heard = 0
+        """Sessions that speak."""
+
+    @property
+    def sessions(self) -> int:
+        """Number of sessions that are open."""
+        with self._lock:
+            return self._sessions
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether any of them speaks."""
+        with self._lock:
+            return self._heard > 0
 
     def enter(self, share: float, most: int) -> None:
         """Count a session in; one always fits.
@@ -81,10 +102,12 @@ class Capacity:
             if self._idle_sessions is not None:
                 self._take(share, f"This machine keeps up with {most} session(s) of this anchor that speak, and "
                            f"{self._speaking} do(es); try again when one is silent.")  # fmt: skip
+            self._heard += 1
 
     def end_to_speak(self, share: float) -> None:
         """Give that back."""
         with self._lock:
+            self._heard -= 1
             if self._idle_sessions is not None:
                 self._give_back(share)
 
@@ -124,9 +147,13 @@ class ResidentAnchor:
         self._updater = FaceUpdater(anchor, own if self.crossing is None else self.crossing.extended, chosen)
         accepted = np.array([reason is None for reason in reject_reasons(own, own)])
         self._weights = _with_crossing(blend_weights(accepted, own.times_s), self.crossing)
-        self._idle, self._clip = ImageStore(IDLE_BYTES), ImageStore(CLIP_BYTES)
+        self.usual_step = usual_step(anchor)
+        self._idle = IdleLoop(ImageStore(IDLE_BYTES), self._at_rest)
+        self._clip = SharedClip(anchor, ImageStore(CLIP_BYTES), self.crossing)
         self._capacity = capacity or Capacity()
         self.frames_per_second = self._measure()
+        self._making = threading.Lock()
+        self._maker: IdleMaker | None = None
 
     @property
     def most_sessions(self) -> int:
@@ -176,24 +203,40 @@ class ResidentAnchor:
         Returns:
             B frames; those that cannot be given a mouth are as they were.
         """
-        made: list[Image | None] = [
-            image if not self._weights[number] else self._idle.get(number) if values is None else None
-            for number, image, values in zip(numbers, images, expression, strict=True)
-        ]
-        open_ = [place for place, image in enumerate(made) if image is None]
-        if open_:
-            rows = [self.pause if (row := expression[place]) is None else row for place in open_]
-            chosen: NDArray[np.int64] = np.array([numbers[place] for place in open_])
-            updated = self._updated([pixels(images[place]) for place in open_], chosen, np.stack(rows))
-            for place, image in zip(open_, updated, strict=True):
+        made = list(images)
+        usable = [place for place, number in enumerate(numbers) if self._weights[number]]
+        resting = [place for place in usable if expression[place] is None]
+        if resting:
+            pictures = self._idle.pictures([numbers[place] for place in resting], [images[place] for place in resting])
+            for place, picture in zip(resting, pictures, strict=True):
+                made[place] = picture
+        rows = {place: row for place in usable if (row := expression[place]) is not None}
+        if rows:
+            chosen: NDArray[np.int64] = np.array([numbers[place] for place in rows])
+            updated = self._updated([pixels(images[place]) for place in rows], chosen, np.stack(list(rows.values())))
+            for place, image in zip(rows, updated, strict=True):
                 made[place] = image
-                if expression[place] is None:
-                    self._idle.keep(numbers[place], image)
-        return [image for image in made if image is not None]
+        return made
+
+    def make_idle_ahead(self) -> IdleMaker:
+        """Begin to render what the anchor looks like while it idles, before a session needs it: in a thread, while
+        nobody speaks, and for half of the time where sessions are open and none is near. Called again, it gives the
+        thread that does so."""
+        with self._making:
+            if self._maker is None:
+                self._maker = IdleMaker(self._make_idle, len(self._clip.once), self._rest_s)
+            return self._maker
+
+    def close(self) -> None:
+        """Stop rendering ahead; sessions go on. May be called twice."""
+        with self._making:
+            if self._maker is not None:
+                self._maker.close()
 
     def open_frames(self) -> FrameSource:
         """The frames of the clip, from its beginning."""
-        return FrameSource(self.anchor, self._clip, self.crossing)
+        self.make_idle_ahead()
+        return FrameSource(self._clip)
 
     def predict(
         self, audio: Audio, times_s: NDArray[np.float64], *, own_voice: bool = False, phones: KnownPhones | None = None
@@ -206,6 +249,30 @@ class ResidentAnchor:
     def listen(self, own_voice: bool) -> LiveStream:
         """Begin an utterance that arrives in blocks."""
         return LiveStream(self.anchor, self.speech_model, own_voice=own_voice)
+
+    def _at_rest(self, numbers: Sequence[int], images: Sequence[Image]) -> Sequence[ByteArray]:
+        """Frames with the mouth at rest, rendered."""
+        rows = np.stack([self.pause] * len(numbers))
+        return self._updated([pixels(image) for image in images], np.array(numbers), rows)
+
+    def _make_idle(self, place: int) -> bool:
+        """Decode `AT_ONCE` frames from a place of the clip's first round on, and render them with the mouth at rest;
+        whether there is room for more."""
+        places = range(place, min(place + AT_ONCE, len(self._clip.once)))
+        numbers = [int(self._clip.once[one]) for one in places]
+        images = [self._clip.frame(one, is_ahead=True) for one in places]
+        known = {n: image for n, image in zip(numbers, images, strict=True) if image is not None and self._weights[n]}
+        if known:
+            self._idle.pictures(list(known), list(known.values()))
+        return not self._idle.is_full and all(image is not None for image in images)
+
+    def _rest_s(self, place: int, worked_s: float) -> float | None:
+        """How long rendering ahead rests before a place after so long a work, seconds; None while somebody speaks."""
+        if self._capacity.is_speaking:
+            return None
+        # A session that comes too near would have to render by itself: then no time is gained by resting.
+        is_near = place - self._clip.foremost < LEAD_S * self.frame_rate
+        return 0.0 if is_near or not self._capacity.sessions else worked_s
 
     def _updated(
         self, images: Sequence[ByteArray], numbers: NDArray[np.int64], rows: FloatArray
@@ -228,6 +295,15 @@ class ResidentAnchor:
         for _ in range(MEASURED_FRAMES // BATCH):
             self._updater.update(images, usable, rows)
         return MEASURED_FRAMES // BATCH * len(usable) / (time.perf_counter() - started_s)
+
+
+def usual_step(anchor: Anchor) -> float:
+    """How far the mouth usually goes from one frame of the anchor's clip to the next at most, as the length of the
+    difference of two rows of expression."""
+    own = anchor.trained
+    both = own.valid[1:] & own.valid[:-1]
+    steps = np.linalg.norm(np.diff(own.expression, axis=0), axis=1)[both]
+    return float(np.quantile(steps, USUAL_STEP)) if len(steps) else 0.0
 
 
 def _with_crossing(weights: FloatArray, crossing: Crossing | None) -> FloatArray:

@@ -291,18 +291,20 @@ class LiveSession:
         """Plan and render the next ticks; whether the session goes on."""
         with self._changed:
             while not self._has_room():
-                self._changed.wait(POLL_S)
+                # Nobody tells when audio arrives; all else that makes room is told.
+                self._changed.wait(POLL_S if waits_for_audio(self._planned, self.frame_rate) else None)
             if self._closed:
                 return False
             generation = self._generation
             self._source.give_back(self._dropped)
             self._dropped = []
             planned: list[Planned] = []
-            state = self._planned
-            for _ in range(BATCH):
+            state, performer = self._planned, self._performer
+            # After an interrupt nothing is ready: the next tick may be due before two are rendered.
+            for _ in range(BATCH if self._ready or state.fading is None else 1):
                 if planned and waits_for_audio(state, self.frame_rate):
                     break
-                planned.append(plan_tick(state, self._waiting, self._performer.pause, self.frame_rate))
+                planned.append(plan_tick(state, self._waiting, performer.pause, performer.usual_step, self.frame_rate))
                 state = planned[-1].after
             self._renders_speech = any(one.after.utterance_number > 0 for one in planned)
         sources = [self._source.next() for _ in planned]
@@ -325,8 +327,10 @@ class LiveSession:
             return True
         if waits_for_audio(self._planned, self.frame_rate):  # it may still come in time
             return len(self._ready) < 1
-        is_idle = self._planned.utterance is None
-        return len(self._ready) <= (IDLE_AHEAD if is_idle else AHEAD) - BATCH
+        if self._planned.utterance is not None:
+            return len(self._ready) <= AHEAD - BATCH
+        # A mouth that eases to rest has to be rendered, and comes one tick at a time at first.
+        return not self._ready or (self._planned.is_easing and len(self._ready) < IDLE_AHEAD)
 
 
 def _tick(planned: Planned, image: Image) -> Tick:

@@ -29,24 +29,43 @@ class ImageStore:
         self.encoded: dict[Any, Any] = {}
         """What encoders have made of them, to be used again; it goes with the store."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whether an image found no room: none is kept from then on."""
+        with self._lock:
+            return self._is_full
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the images take."""
+        with self._lock:
+            return self._bytes
+
     def get(self, number: int) -> StoredImage | None:
         """The image of a frame; None where it is not kept."""
         with self._lock:
             packed = self._packed.get(number)
         return None if packed is None else StoredImage(self, number, packed)
 
-    def keep(self, number: int, image: ByteArray) -> None:
-        """Keep the image of a frame, (H, W, 3) uint8, if there is room."""
-        with self._lock:
-            if number in self._packed or self._is_full:
-                return
+    def keep(self, number: int, image: ByteArray) -> Image:
+        """Keep the image of a frame, (H, W, 3) uint8, if there is room.
+
+        Returns:
+            What every session shows of that frame: the image that is kept, be it of an earlier call, or else `image`.
+        """
+        kept = self.get(number)
+        if kept is not None or self.is_full:
+            return image if kept is None else kept
         settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-        packed = np.asarray(cv2.imencode(".jpg", image[..., ::-1], settings)[1])
+        packed = np.asarray(cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1])
         with self._lock:
-            self._is_full = self._bytes + packed.nbytes > self._most_bytes
-            if number not in self._packed and not self._is_full:
+            if number not in self._packed:
+                self._is_full = self._is_full or self._bytes + packed.nbytes > self._most_bytes
+                if self._is_full:
+                    return image
                 self._packed[number] = packed
                 self._bytes += packed.nbytes
+            return StoredImage(self, number, self._packed[number])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +81,7 @@ class StoredImage:
     def pixels(self) -> ByteArray:
         """(H, W, 3) uint8 RGB, unpacked now."""
         unpacked = np.asarray(cv2.imdecode(self.packed, cv2.IMREAD_COLOR))
-        return np.ascontiguousarray(unpacked[..., ::-1], np.uint8)
+        return np.asarray(cv2.cvtColor(unpacked, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 Image = ByteArray | StoredImage

@@ -81,5 +81,12 @@ class Anchors:
             found = self._resident.pop(key, None) or ResidentAnchor(load_anchor(path), self._device, self._capacity)
             self._resident[key] = found
             while len(self._resident) > MOST_RESIDENT:
-                self._resident.popitem(last=False)
+                self._resident.popitem(last=False)[1].close()
+            found.make_idle_ahead()
             return found
+
+    def close(self) -> None:
+        """Stop what the anchors in memory do by themselves."""
+        with self._lock:
+            for resident in self._resident.values():
+                resident.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -108,12 +109,14 @@ class Player:
 
     def _play(self) -> None:
         period_s = float(1 / self.session.frame_rate)
-        due_s = time.monotonic()
+        due_s = float("nan")
         try:
             while not self._is_closing.is_set():
                 tick = self.session.next_tick()
                 if tick is None:
                     break
+                if math.isnan(due_s):  # the clock begins with the first tick
+                    due_s = time.monotonic()
                 late_s = time.monotonic() - due_s
                 if late_s > period_s:
                     self.late_ticks += 1

@@ -118,7 +118,7 @@ class Service:
         for connection in list(self._connections):
             await connection.close()
         self.clip_checks.close()
-        for close in (self.broadcasts.close, self.recordings.close, self.sessions.close_all):
+        for close in (self.broadcasts.close, self.recordings.close, self.sessions.close_all, self.anchors.close):
             await run_in_threadpool(close)
         await run_in_threadpool(self.jobs.close)
         if self._temporary is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import fractions
 import re
+import time
 from typing import Any
 
 import av
-import numpy as np
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
@@ -20,14 +20,13 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 
 from talkinghead.live.stored_images import StoredImage
-from talkinghead.live.ticks import AUDIO_RATE_HZ, Tick, samples_before
+from talkinghead.live.ticks import Tick, samples_before
+from talkinghead.server.opus import SoundBlocks
 from talkinghead.server.player import Subscription
 from talkinghead.server.sessions import ServedSession, Sessions
 from talkinghead.server.vp8 import stored_picture
 
 VIDEO_CLOCK_HZ = 90_000
-PACKET_S = 0.02
-"""Length of an Opus packet, seconds."""
 CODECS = ("VP8", "H264")
 LARGEST_SDP_CHARACTERS = 100_000
 GONE_S = 30.0
@@ -36,6 +35,12 @@ GONE_S = 30.0
 MOST_WAITING_PICTURES = 3
 """Pictures that wait for an encoder which does not keep up; older ones are dropped, so that nothing comes later and
 later."""
+
+PACE_S = 0.016
+"""Least time between two packets of audio, seconds: somewhat less than they last, so that what was late is made up for.
+"""
+MOST_PACED_BLOCKS = 4
+"""Where more wait, they are sent at once."""
 
 
 class _Track(MediaStreamTrack):
@@ -58,7 +63,21 @@ class _Video(_Track):
 
 
 class _Audio(_Track):
+    """A tick has several packets of audio. Sent at once they would look like jitter, against which browsers hold audio
+    back, and with it the pictures."""
+
     kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sent_s = 0.0
+
+    async def recv(self) -> Any:
+        block = await super().recv()
+        if self.frames.qsize() < MOST_PACED_BLOCKS:
+            await asyncio.sleep(max(0.0, self._sent_s + PACE_S - time.monotonic()))
+        self._sent_s = time.monotonic()
+        return block
 
 
 class Connection:
@@ -79,6 +98,11 @@ class Connection:
         self._is_closed = False
         self._takes_stored = False
         """Whether its encoder takes pictures that are still packed."""
+        self._blocks = SoundBlocks()
+        self._first: int | None = None
+        """Number of the first tick that was handed to the tracks."""
+        self._newest: Tick | None = None
+        """What the peer will see first: the newest tick before it is connected."""
 
     async def answer(self, sdp: str, codec: str = "VP8") -> str:
         """The answer to an offer.
@@ -132,6 +156,9 @@ class Connection:
     async def _on_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
             await self.close()
+        elif self._peer.connectionState == "connected" and self._newest is not None:
+            self._hand_over(self._newest)  # not only when the next is due
+            self._newest = None
 
     async def _give_up(self) -> None:
         """Close a connection that is not there."""
@@ -143,17 +170,24 @@ class Connection:
 
     async def _pump(self, subscription: Subscription) -> None:
         """Hand the ticks of the session to the tracks."""
-        first: int | None = None
         while (tick := await subscription.ticks.get()) is not None:
             if self._peer.connectionState != "connected":
-                continue  # frames that nobody can see yet would be late when somebody can
-            first = tick.number if first is None else first
-            while self._video.frames.qsize() >= MOST_WAITING_PICTURES:
-                self._video.frames.get_nowait()
-            self._video.frames.put_nowait(self._picture(tick, first))
-            for frame in self._sound(tick, first):
-                self._audio.frames.put_nowait(frame)
+                self._newest = tick  # older ones, which nobody can see yet, would be late when somebody can
+                continue
+            self._newest = None
+            self._hand_over(tick)
         await self.close()
+
+    def _hand_over(self, tick: Tick) -> None:
+        """Hand a tick to the tracks."""
+        self._first = tick.number if self._first is None else self._first
+        while self._video.frames.qsize() >= MOST_WAITING_PICTURES:
+            self._video.frames.get_nowait()
+        self._video.frames.put_nowait(self._picture(tick, self._first))
+        rate = self._served.session.frame_rate
+        start = samples_before(tick.number, rate) - samples_before(self._first, rate)
+        for block in self._blocks.add(start, tick.audio):
+            self._audio.frames.put_nowait(block)
 
     def _picture(self, tick: Tick, first: int) -> av.VideoFrame:
         frame: av.VideoFrame
@@ -164,20 +198,6 @@ class Connection:
         frame.pts = round((tick.number - first) * VIDEO_CLOCK_HZ / self._served.session.frame_rate)
         frame.time_base = fractions.Fraction(1, VIDEO_CLOCK_HZ)
         return frame
-
-    def _sound(self, tick: Tick, first: int) -> list[av.AudioFrame]:
-        rate = self._served.session.frame_rate
-        start = samples_before(tick.number, rate) - samples_before(first, rate)
-        frames = []
-        length = round(PACKET_S * AUDIO_RATE_HZ)
-        samples = (np.clip(tick.audio, -1, 1) * 32767).astype(np.int16)
-        for begin in range(0, len(samples), length):
-            part = samples[begin : begin + length]
-            frame = av.AudioFrame.from_ndarray(part[None], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = AUDIO_RATE_HZ, start + begin
-            frame.time_base = fractions.Fraction(1, AUDIO_RATE_HZ)
-            frames.append(frame)
-        return frames
 
 
 def _prefer(peer: RTCPeerConnection, codec: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from talkinghead.anchor import Anchor, load_anchor
 from talkinghead.generation.frame_order import forward_loop, read_in_order
-from talkinghead.live import frame_source
-from talkinghead.live.frame_source import FrameSource, crossing_of
+from talkinghead.live import shared_clip
+from talkinghead.live.frame_source import FrameSource
+from talkinghead.live.shared_clip import SharedClip, crossing_of
 from talkinghead.live.stored_images import ImageStore, StoredImage, pixels
 
 
@@ -30,16 +31,20 @@ def test_it_goes_round_the_loop_that_files_go_round(presenter: Anchor, monkeypat
         decoded.append(len(arguments[1]))  # type: ignore[arg-type]
         return read_in_order(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(frame_source, "read_in_order", noted)
+    monkeypatch.setattr(shared_clip, "read_in_order", noted)
     loop, frames = crossing.loop, len(presenter.reconstruction)
     store = ImageStore(10**9)
-    source = FrameSource(presenter, store, crossing)
+    clip = SharedClip(presenter, store, crossing)
+    source, beside = FrameSource(clip), FrameSource(clip)
     count = 2 * loop.leave + 40
-    assert numbers_of(source, count) == forward_loop(count, 0, frames, loop).tolist()
+    for _ in range(20):
+        assert beside.next()[0] == source.next()[0]
+    assert numbers_of(source, count - 20) == forward_loop(count, 0, frames, loop).tolist()[20:]
     source.close()
-    # The first round is decoded, later ones come from memory, in other sessions too.
+    beside.close()
+    # The first round is decoded once, by whoever is foremost; later ones and other sessions take it from memory.
     assert decoded == [loop.leave + loop.frames]
-    other = FrameSource(presenter, store, crossing)
+    other = FrameSource(clip)
     number, image = other.next()
     other.close()
     assert (number, isinstance(image, StoredImage)) == (0, True)
@@ -63,9 +68,15 @@ def test_no_step_of_the_loop_is_seen(presenter: Anchor) -> None:
 
 def test_what_does_not_fit_in_memory_is_decoded_again(presenter: Anchor) -> None:
     store = ImageStore(300_000)
-    source = FrameSource(presenter, store, crossing_of(presenter))
+    clip = SharedClip(presenter, store, crossing_of(presenter))
+    source, other = FrameSource(clip), FrameSource(clip)
     images = [source.next() for _ in range(12)]
+    again = [other.next() for _ in range(12)]
     source.close()
+    other.close()
+    assert clip.is_over and not clip.is_whole
+    assert [number for number, _ in again] == [number for number, _ in images] == list(range(12))
+    assert all((pixels(one) == pixels(same)).all() for (_, one), (_, same) in zip(images[2:], again[2:], strict=True))
     kept = [number for number in range(12) if store.get(number) is not None]
     assert 0 < len(kept) < 12
     found = store.get(0)
@@ -74,7 +85,7 @@ def test_what_does_not_fit_in_memory_is_decoded_again(presenter: Anchor) -> None
 
 
 def test_a_clip_without_a_loop_turns(presenter: Anchor) -> None:
-    source = FrameSource(presenter, ImageStore(10**9))
+    source = FrameSource(SharedClip(presenter, ImageStore(10**9)))
     numbers = np.array(numbers_of(source, 1200))
     source.close()
     steps = np.diff(numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from talkinghead.live import session as module
 from talkinghead.live.resident import Capacity
 from talkinghead.live.session import LiveSession, Played
 from talkinghead.live.ticks import AUDIO_RATE_HZ, Event, Tick
+from talkinghead.structures import ByteArray, FloatArray
 from talkinghead.text_to_speech.speaking import Script
 
 
@@ -169,6 +170,26 @@ def test_an_interrupt_falls_silent_at_once_and_the_head_goes_on(session: LiveSes
     assert np.abs(np.diff(mouth)).max() < 0.45
     assert mouth[8] == 0
     assert session.interrupt() == Played(0, 0.0)
+
+
+def test_the_first_tick_after_an_interrupt_is_rendered_alone(
+    session: LiveSession, performer: DrawnPerformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.play(recording(tmp_path / "speech.wav", 4.0)[0])
+    take_until(session, begins)
+    while len(session._ready) <= module.AHEAD - module.BATCH:  # then nothing is being rendered
+        time.sleep(0.002)
+    batches: list[int] = []
+    render = performer.render
+
+    def noted(numbers: Sequence[int], images: Sequence[ByteArray], values: Sequence[FloatArray | None]) -> object:
+        batches.append(len(numbers))
+        return render(numbers, images, values)
+
+    monkeypatch.setattr(performer, "render", noted)
+    session.interrupt()
+    take(session, 4)
+    assert batches[:2] == [1, module.BATCH]
 
 
 def test_what_is_said_after_an_interrupt_is_all_that_is_heard(session: LiveSession, tmp_path: Path) -> None:

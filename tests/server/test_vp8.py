@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av
@@ -12,6 +13,7 @@ from aiortc.codecs import get_encoder, vpx
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from talkinghead.live.stored_images import ImageStore
+from talkinghead.server.idle_groups import RATE_MARGIN, RATES_BIT_S, GroupKey, IdleGroups
 from talkinghead.server.vp8 import GROUP, IdleEncoder, stored_picture
 from talkinghead.structures import ByteArray
 
@@ -41,6 +43,7 @@ class Stream:
     def __init__(self) -> None:
         self.encoder, self.decoder, self.pts = IdleEncoder(), av.CodecContext.create("libvpx", "r"), 0
         self.keys: list[bool] = []
+        self.sent: list[bytes] = []
         self.encoded = 0
         inner = vpx.Vp8Encoder.encode
 
@@ -57,6 +60,7 @@ class Stream:
         assert timestamp == frame.pts
         data = b"".join(map(vpx.vp8_depayload, payloads))
         self.keys.append(not data[0] & 1)
+        self.sent.append(data)
         [picture] = self.decoder.decode(av.Packet(data))
         return picture.to_ndarray(format="rgb24")
 
@@ -108,9 +112,52 @@ def test_groups_with_a_gap_are_not_kept(stream: Stream, store: ImageStore) -> No
     stream.idle(store, range(GROUP - 3, GROUP + 5))
     stream.pts += TICK  # a frame was dropped
     stream.idle(store, range(GROUP + 6, 2 * GROUP + 1))
-    assert not store.encoded
+    assert not IdleGroups.of(store).whole
+    stream.speak(100)
     stream.idle(store, range(GROUP - 3, 2 * GROUP + 1))
-    assert store.encoded[(GROUP, 1)].numbers == list(range(GROUP, 2 * GROUP))
+    [(key, group)] = IdleGroups.of(store).whole.items()
+    assert key == GroupKey(GROUP, 1, RATES_BIT_S[0])
+    assert group.numbers == list(range(GROUP, 2 * GROUP))
+
+
+def test_however_many_show_a_group_it_is_encoded_once_while_it_goes_on(stream: Stream, store: ImageStore) -> None:
+    others = [Stream() for _ in range(9)]
+    order = [GROUP - 1, *range(GROUP, 2 * GROUP + 1)]
+    # They are up to nine frames apart: the foremost encodes, whoever that is.
+    for step in range(len(order) + len(others)):
+        for behind, one in enumerate([stream, *others]):
+            if 0 <= step - behind < len(order):
+                one.idle(store, [order[step - behind]])
+    # The frame before the group is of each one's own; the last begins the next group.
+    assert stream.encoded == 10 + GROUP + 1
+    assert all(one.sent[1:] == stream.sent[1:] for one in others)
+
+
+def test_a_group_goes_on_without_the_one_that_began_it(stream: Stream, store: ImageStore) -> None:
+    other = Stream()
+    stream.idle(store, range(GROUP - 1, GROUP + 10))
+    other.idle(store, range(GROUP - 1, GROUP + 5))
+    assert stream.encoded == 1 + 10 + 1
+    stream.speak(100)
+    other.idle(store, range(GROUP + 5, 2 * GROUP + 1))
+    assert stream.encoded == 12 + 1 + GROUP - 10 + 1
+    assert list(IdleGroups.of(store).whole) == [GroupKey(GROUP, 1, RATES_BIT_S[0])]
+
+
+def test_a_group_that_nobody_shows_any_more_leaves_nothing_behind(stream: Stream, store: ImageStore) -> None:
+    for _ in range(3):
+        stream.idle(store, range(GROUP - 1, GROUP + 5))
+        stream.speak(100)
+    groups = IdleGroups.of(store)
+    assert not groups.whole and not len(groups._growing)
+
+
+def test_connections_of_several_threads_share_what_is_encoded(stream: Stream, store: ImageStore) -> None:
+    others = [Stream() for _ in range(6)]
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(lambda one: one.idle(store, [GROUP - 1, *range(GROUP, 2 * GROUP)]), others))
+    assert stream.encoded == len(others) + GROUP
+    assert len({tuple(one.sent[1:]) for one in others}) == 1
 
 
 def test_speech_begins_and_ends_anywhere(stream: Stream, store: ImageStore) -> None:
@@ -138,10 +185,23 @@ def test_a_peer_that_asks_for_a_key_frame_gets_one(stream: Stream, store: ImageS
 
 def test_a_slow_connection_is_not_sent_more_than_it_takes(stream: Stream, store: ImageStore) -> None:
     stream.idle(store, ROUND * 2)
-    for group in store.encoded.values():
-        group.packets[0] = group.packets[0] + bytes(10**6)
+    groups = IdleGroups.of(store)
+    assert {key.rate_bit_s for key in groups.whole} == {RATES_BIT_S[0]}
+    stream.encoder.target_bitrate = 600_000
+    stream.idle(store, ROUND * 2)
+    assert {key.rate_bit_s for key in groups.whole} == set(RATES_BIT_S)
     encoded = stream.encoded
-    stream.encoder.target_bitrate = 300_000
+    stream.idle(store, ROUND)
+    assert stream.encoded == encoded
+    for group in groups.whole.values():
+        group.packets[0] = group.packets[0] + bytes(10**6)
     stream.idle(store, ROUND)
     assert stream.encoded == encoded + len(ROUND)
-    assert not any(len(packet) < 10**5 for group in store.encoded.values() for packet in group.packets[:1])
+    assert not any(len(data) > 10**5 for data in stream.sent)
+
+
+def test_a_very_slow_connection_is_encoded_for_alone(stream: Stream, store: ImageStore) -> None:
+    stream.encoder.target_bitrate = int(RATES_BIT_S[-1] / RATE_MARGIN) - 1
+    stream.idle(store, ROUND * 2)
+    assert stream.encoded == 2 * len(ROUND)
+    assert not IdleGroups.of(store).whole

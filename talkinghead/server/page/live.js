@@ -33,11 +33,7 @@ export function startLive() {
     document.body.dataset.live = event.type === "position" ? "speaking" : event.type;
   }
 
-  async function connect() {
-    const started = performance.now();
-    $("live-state").textContent = say("connecting");
-    await ending;
-    session = await ask("/api/sessions", { method: "POST", json: { anchor: $("live-anchor").value, ...background() } });
+  async function offer() {
     const { ice_servers: iceServers } = await ask("/api/ice-servers");
     peer = new RTCPeerConnection({ iceServers });
     const stream = new MediaStream();
@@ -46,6 +42,17 @@ export function startLive() {
     peer.addTransceiver("audio", { direction: "recvonly" });
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
+  }
+
+  async function connect() {
+    const started = performance.now();
+    $("live-state").textContent = say("connecting");
+    await ending;
+    // The session is opened while the offer is made; one that was opened in vain is ended by disconnect.
+    const opening = ask("/api/sessions", { method: "POST", json: { anchor: $("live-anchor").value, ...background() } });
+    const [opened, offered] = await Promise.allSettled([opening, offer()]);
+    session = opened.value ?? null;
+    for (const { reason } of [opened, offered]) if (reason) throw reason;
     const answer = await ask(`/api/sessions/${session.session}/offer`, { method: "POST", json: { sdp: peer.localDescription.sdp } });
     await peer.setRemoteDescription(answer);
     peer.addEventListener("connectionstatechange", () => ["failed", "closed"].includes(peer?.connectionState) && disconnect(say("over")));
