@@ -1,7 +1,7 @@
 # talkinghead on the CPU. docs/install.md says how it is built and run, and what of that was tried.
 #
 #     docker build -t talkinghead .
-#     docker run --rm --network none -v "$PWD:/work" talkinghead generate presenter --text "Good evening." -o out.mp4
+#     docker run --rm --network none -v "$PWD:/work" talkinghead generate henrik --text "Good evening." -o out.mp4
 
 ARG PYTHON=3.11
 

@@ -2,7 +2,7 @@
 
     talkinghead serve &
     export OPENAI_API_KEY=...
-    arecord -q -t raw -f S16_LE -r 24000 -c 1 | python integrations/openai_realtime.py --anchor presenter
+    arecord -q -t raw -f S16_LE -r 24000 -c 1 | python integrations/openai_realtime.py --anchor henrik
 
 What the microphone hears goes to the model (standard input: PCM of 24 kHz, 16 bit, little-endian, mono). What the model
 says goes to the talkinghead server, whose pictures and audio come by WebRTC or, as the address that is printed, by HLS
@@ -142,7 +142,7 @@ async def converse(options: argparse.Namespace, api_key: str, microphone: Binary
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="A talkinghead anchor as the face of an OpenAI Realtime agent.")
-    parser.add_argument("--anchor", default="presenter", help="name of an anchor that the server has")
+    parser.add_argument("--anchor", default="henrik", help="name of an anchor that the server has")
     parser.add_argument("--server", default=SERVER_ADDRESS, help="address of `talkinghead serve`")
     parser.add_argument("--token-file", type=Path, help="the server's token file, where it has one")
     parser.add_argument("--model", default=MODEL_ADDRESS, help="address of the Realtime API, with the model")

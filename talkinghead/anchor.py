@@ -239,7 +239,7 @@ def read_description(folder: Path) -> dict[str, Any]:
             "makes one of a clip."
         )
     if not os.path.isdir(folder):  # unlike Path's, it is False for a name that cannot be
-        built_in = f" The built-in one is {', '.join(built_in_anchors())}." if folder.name == str(folder) else ""
+        built_in = f" The built-in ones are {', '.join(built_in_anchors())}." if folder.name == str(folder) else ""
         raise MissingFileError(f"There is no ANCHOR folder {folder}; `talkinghead train` makes one.{built_in}")
     path = folder / DESCRIPTION_FILE
     try:

@@ -130,7 +130,7 @@ async def comfy_entrypoint() -> TalkingHeadExtension:
 def _speech_inputs() -> list[io.Input]:
     """Who speaks, and what."""
     return [
-        io.String.Input("anchor", default="presenter", tooltip="ANCHOR folder, or the built-in one, presenter."),
+        io.String.Input("anchor", default="henrik", tooltip="ANCHOR folder, or a built-in one: henrik, presenter."),
         io.Audio.Input("audio", optional=True, tooltip="What the anchor says. Leave it out where there is a text."),
         io.String.Input("text", default="", multiline=True, tooltip="What the anchor says, where there is no audio."),
         io.String.Input("voice", default="", tooltip="Of the text; `talkinghead voices` lists them. Empty: the usual."),

@@ -71,7 +71,7 @@ def generate(
 ) -> None:
     """Make a video of ANCHOR saying SPEECH (any audio or video file) or a text.
 
-    ANCHOR is a folder that `talkinghead train` made, or the built-in one: presenter.
+    ANCHOR is a folder that `talkinghead train` made, or a built-in one: henrik or presenter.
     """
     limit_heaps(1)
     with collection_paused():

@@ -141,7 +141,7 @@ def generate(
     """Make a video of the anchor saying the speech; without an output, its frames as they are made.
 
     Args:
-        anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "presenter"; or a loaded one.
+        anchor: ANCHOR folder, made by `train`; the bare name of a built-in one, such as "henrik"; or a loaded one.
         speech: any audio or video file, whose audio goes into the output unchanged, after the lead-in; or a script,
             which is spoken to such a file first.
         output: video file to write, or a `VideoOutput`, which may have more files beside it. None returns the frames;

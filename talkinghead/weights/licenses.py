@@ -71,11 +71,14 @@ _OWN_WEIGHTS = (
         Commercial.DATA,
         "of this project; trained on footage that no license covers, see MODEL_CARD.md",
     ),
-    (
-        "presenter",
-        "Apache-2.0 AND MIT",
-        Commercial.OPEN,
-        "of this project, a computed person; head model ICT-FaceKit (MIT)",
+    *(
+        (
+            name,
+            "Apache-2.0 AND MIT",
+            Commercial.OPEN,
+            "of this project, a computed person; head model ICT-FaceKit (MIT)",
+        )
+        for name in ("henrik", "presenter")
     ),
     (
         "arkit_map",
