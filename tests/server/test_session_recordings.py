@@ -118,13 +118,13 @@ def test_a_session_is_recorded_and_labeled(client: TestClient, service: Service,
     speak(client, session)
     recorded = client.post(f"{session}/record/stop").json()
     assert recorded["key"] == started.json()["recording"]
-    assert (recorded["anchor"], recorded["missed_frames"]) == ("presenter", 0)
+    assert (recorded["anchor"], recorded["missed_frames"]) == ("henrik", 0)
     assert client.post(f"{session}/record/stop").status_code == 404
     assert client.get("/api/recorded").json() == {"recordings": [recorded]}
     path = service.config.folder / "recorded" / recorded["key"] / "video.mp4"
     assert client.get(f"/api/recorded/{recorded['key']}/video").content == path.read_bytes()
     download = client.get(f"/api/recorded/{recorded['key']}/video?download").headers["content-disposition"]
-    assert "attachment" in download and "presenter" in download
+    assert "attachment" in download and "henrik" in download
     assert read_source_type(path) == DIGITAL_SOURCE_TYPE
     assert "AI-generated" in read_tags(path)["comment"]
     with av.open(str(path)) as container:
