@@ -10,7 +10,7 @@ SHORT_CLIP_S = 30.0
 """A clip that shows the face for less than this is short."""
 NARROW_OPENING = 0.03
 """A clip whose mouth opens less, over the width of the face, does not show its inside. In the clips of people talking
-that were measured it is 0.05 and more: 0.054 in data/presenter/henrik.mp4, 0.069 in presenter.mp4."""
+that were measured it is 0.05 and more: 0.069 in data/presenter/presenter.mp4."""
 VISIBLE_LAG_MS = 60
 """Lag between a clip's audio and its mouth from which viewers notice it."""
 
