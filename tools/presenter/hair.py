@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from fields import fractal
 from head import SKIN, Array, Head, Indices
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
@@ -55,6 +56,10 @@ class Hairstyle:
     """Share of strands without pigment on top; at the sides it is three times as large."""
     stray: float = 0.0
     """Share of strands that leave their lock."""
+    ragged: float = 0.0
+    """Further unevenness of the hairline, cm."""
+    fine: float = 0.0
+    """Share of the strands that are short and thin and grow in front of the hairline."""
     root_radius: float = 0.009
     tip_radius: float = 0.003
 
@@ -151,7 +156,8 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     points[:, 1:] += style.frizz * (wander * fraction[None, :, None])[:, 1:] * loose
     radii = (style.root_radius + (style.tip_radius - style.root_radius) * fraction**2)[None, :]
     generic = roots.on(head.generic)
-    radii = radii * np.clip(0.55 + 0.3 * scalp_field(generic, style), 0.55, 1)[:, None]
+    thinnest = 0.35 if style.fine else 0.55
+    radii = radii * np.clip(0.55 + 0.3 * scalp_field(generic, style), thinnest, 1)[:, None]
     sides = np.clip((8.0 - generic[:, 1]) / 4, 0, 1)
     white = rng.random(len(points)) < style.gray * (1 + 2 * sides)
     melanin = np.where(white, 0.06, np.clip(style.melanin + 0.02 * rng.normal(size=len(points)), 0, 1))
@@ -168,7 +174,10 @@ def hair_roots(head: Head, style: Hairstyle, rng: np.random.Generator) -> Roots:
         for scale, frequency, p, q in zip((0.4, 0.25, 0.2), (1.1, 2.9, 6.5), phase[:3], phase[3:], strict=True)
     )
     inside = scalp_field(generic, style) + uneven + 0.12 * rng.normal(size=len(generic))
+    if style.ragged:
+        inside += style.ragged * np.clip(fractal(generic, 0.8, 2, 77), -1.5, 1.5)
     density = np.clip(inside / (0.9 if style.long else 1.9), 0, 1) ** 1.7
+    density = np.maximum(density, style.fine * np.clip(1.2 + inside, 0, 1))
     return roots.take(np.flatnonzero(rng.random(len(generic)) < density)[: style.count])
 
 
@@ -182,6 +191,8 @@ def short_hair(head: Head, style: Hairstyle, roots: Roots, rng: np.random.Genera
     low_sides = np.clip((generic[:, 1] + 1.0) / 6, 0.25, 1)
     length = (style.length_sides * low_sides + (style.length_top - style.length_sides) * top) * inside
     length *= rng.uniform(0.75, 1.12, len(generic))
+    if style.fine:  # those in front of the hairline stay short
+        length *= np.clip(0.35 + 0.5 * scalp_field(generic, style), 0.25, 1)
     length *= np.where(generic[:, 0] > style.part, 1 - 0.55 * top, 1)  # the narrow side of the parting lies flat
     flow = combing(generic, style, top)
     front = top * np.clip((generic[:, 2] - 4) / 4, 0, 1)
@@ -396,6 +407,8 @@ class Brows:
     melanin: float
     arch: float = 0.0
     """Rise of the outer third."""
+    tousle: float = 0.28
+    """Deviation of the hairs' directions."""
 
 
 def brow_hair(head: Head, style: Brows, seed: int) -> RootedStrands:
@@ -424,7 +437,7 @@ def brow_hair(head: Head, style: Brows, seed: int) -> RootedStrands:
     index, direction = np.concatenate(chosen), np.concatenate(directions)
     roots = roots.take(index)
     normal = unit(np.einsum("sk,skc->sc", roots.weights, normals[roots.corners]))
-    direction = direction + rng.normal(scale=0.28, size=direction.shape)
+    direction = direction + rng.normal(scale=style.tousle, size=direction.shape)
     direction = unit(direction - (direction * normal).sum(1, keepdims=True) * normal)
     length = style.length * rng.uniform(0.6, 1.15, len(index))
     step = np.linspace(0, 1, 5)

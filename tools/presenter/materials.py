@@ -200,12 +200,15 @@ def fluid() -> bpy.types.Material:
 
 
 def teeth(tint: Colour) -> bpy.types.Material:
-    """Enamel: slightly translucent, wet, of uneven tint, yellower at the gums."""
+    """Enamel: slightly translucent, wet, of uneven tint, darker towards the corners of the mouth."""
     graph = Graph("teeth")
     rest = graph.attribute("rest")
     uneven = graph.noise(rest, 1.1, 1.0)
     color = graph.mixed(graph.ranged(uneven, 0.35, 0.65, 0.0, 1.0), tint, tuple(0.86 * t * k for t, k in
                         zip(tint, (1.0, 0.96, 0.86), strict=True)))  # fmt: skip
+    # Cheeks and lips shade the arch more than the few bounces of the tracer show.
+    aside = graph.math("ABSOLUTE", graph.add("SeparateXYZ", {0: rest}).outputs["X"])
+    color = graph.mixed(graph.ranged(aside, 0.7, 2.7, 0.0, 0.85), color, tuple(0.22 * t for t in tint))
     shader = graph.add(
         "BsdfPrincipled",
         {

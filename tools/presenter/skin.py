@@ -21,6 +21,8 @@ from scipy.spatial import cKDTree
 
 TILE = 1024
 """Texels along one side of a tile."""
+_TEXELS_PER_CM = TILE / 22.7
+"""About the mouth."""
 Colour = tuple[float, float, float]
 
 
@@ -51,6 +53,12 @@ class Complexion:
     """Strength of pores and of unevenness finer than blotches."""
     gloss: float = 1.0
     """Wetness of the lips, 0 (dry) to 1."""
+    matt: float = 0.0
+    """What is added to the roughness of the skin."""
+    folds: float = 0.0
+    """Depth and shade of the broad folds beside nose and mouth and below the lower lip, 0 to 1."""
+    lip_rim: float = 0.0
+    """Width over which the red of the lips fades into the skin, cm; 0 for a crisp edge."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +145,17 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
         return np.clip(fractal(flat, cell, octaves, seed + offset), -1.7, 1.7).reshape(shape)
 
     mottle, blotch, fine, pores = field(3.2, 3, 0), field(1.1, 3, 10), field(0.45, 3, 20), field(0.10, 2, 40)
-    lips = gaussian_filter(lip_mask(head), TILE / 450)
+    red = lip_mask(head)
+    lips = gaussian_filter(red, TILE / 450)
+    faded = gaussian_filter(red, complexion.lip_rim * _TEXELS_PER_CM) if complexion.lip_rim else lips
     creases = fractal(flat * np.array([1, 0.12, 0.3]), 0.20, 2, seed + 80).reshape(shape)
     lid_line = np.max([near_curve(places, marks[rim], 0.09) for rim in _LIDS], axis=0)
     front = np.clip((places[..., 2] - 3) / 4, 0, 1)
     beard = _beard(places, marks)
 
     albedo = _blood(places, marks, complexion, mottle, blotch)
-    stubble = complexion.stubble_cover * beard * (0.72 + 0.25 * pores + 0.12 * fine)
+    grown = gaussian_filter(beard, 0.3 * _TEXELS_PER_CM)
+    stubble = complexion.stubble_cover * grown * (0.72 + complexion.grain * (0.25 * pores + 0.12 * fine))
     albedo = blend(albedo, complexion.stubble, stubble)
     shade = 0.045 * mottle + 0.035 * complexion.uneven * blotch + complexion.grain * (0.03 * fine + 0.05 * pores)
     albedo = albedo * (1 + shade)[..., None]
@@ -152,7 +163,11 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = blend(albedo, complexion.hair, 0.30 * complexion.freckles * freckles)
     spots = np.clip((field(0.55, 1, 65) - 1.55) * 6, 0, 1) * np.clip(1.6 * field(2.3, 1, 66), 0, 1)
     albedo = blend(albedo, complexion.hair, 0.10 * complexion.uneven * spots * (1 - lips))
-    edge = np.clip(lips * (1 + 0.08 * creases + 0.1 * blotch), 0, 1)
+    shaded, sunk = _folds(places, marks)
+    albedo = albedo * (1 - complexion.folds * shaded[..., None] * (0.20, 0.30, 0.32))
+    rim = np.clip(faded * (1 - lips) * 2, 0, 1)  # the pale edge where red turns into skin
+    albedo = blend(albedo, tuple(np.minimum(1.12 * np.asarray(complexion.skin), 1)), 0.6 * rim)
+    edge = np.clip(np.minimum(lips, 0.35 * lips + 0.75 * faded) * (1 + 0.08 * creases + 0.1 * blotch), 0, 1)
     albedo = blend(albedo, complexion.lips, complexion.lips_cover * edge)
     # Darker where the lips meet.
     albedo = blend(albedo, (0.16, 0.035, 0.03), 0.45 * near_curve(places, marks[[60, 61, 62, 63, 64]], 0.12))
@@ -167,10 +182,10 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
 
     oily = np.max([near(places, np.array([0, 8.5, 10.0]), 2.5), near(places, marks[28:31], 0.9)], axis=0)
     smooth = 0.10 * oily + 0.10 * complexion.gloss * lips
-    roughness = 0.50 - smooth + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
+    roughness = 0.50 + complexion.matt - smooth + 0.045 * fine + 0.04 * pores + 0.03 * blotch + 0.05 * beard
     relief = complexion.grain * (0.055 * pores * (1 - lips) + 0.05 * fine + 0.02 * blotch)
     height = 0.5 + front * relief + 0.022 * lips * creases
-    height = height - complexion.age * _wrinkles(places, marks, mottle)
+    height = height - complexion.age * _wrinkles(places, marks, mottle) - complexion.folds * sunk
     wet = np.maximum(complexion.gloss * lips, lid_line)
     return SkinMaps(
         np.clip(albedo, 0.001, 0.95), np.clip(roughness, 0.2, 0.9), np.clip(height, 0, 1), np.clip(wet, 0, 1)
@@ -232,6 +247,29 @@ def _wrinkles(places: Array, marks: Array, mottle: Array) -> Array:
         across = np.linspace(-4, 4, 7)
         line(np.stack([across, height - 0.03 * across**2, 5.6 - 0.12 * across**2], 1), 0.09, 0.18)
     return depth * np.clip(1 + 0.25 * mottle, 0.4, 1.5)
+
+
+def _folds(places: Array, marks: Array) -> tuple[Array, Array]:
+    """Shade, 0 to 1, and depth of the broad folds that every grown face has around its mouth."""
+    seen = np.where(places[..., 2:] > 5, places[..., :2], np.inf)  # in the front view
+    chin = marks[57, :2] - (0, 0.85)
+    lines = [(chin + np.array([[-1.6, 0.25], [-0.8, 0.02], [0.8, 0], [1.6, 0.22]]), 0.26, 0.55)]
+    for side, strength in ((-1.0, 1.0), (1.0, 0.85)):
+        wing, corner = marks[31 if side < 0 else 35, :2], marks[48 if side < 0 else 54, :2]
+        beside_nose = [wing + (0.75 * side, 0.45), wing + (1.25 * side, -0.5), corner + (0.95 * side, 0.75),
+                       corner + (1.15 * side, -0.35)]  # fmt: skip
+        below = [corner + (0.25 * side, -0.15), corner + (0.5 * side, -0.8), corner + (0.5 * side, -1.6)]
+        lines += [(np.array(beside_nose), 0.22, strength), (np.array(below), 0.20, 0.7 * strength)]
+    shade, depth = np.zeros(places.shape[:2]), np.zeros(places.shape[:2])
+    for points, width, strength in lines:
+        along = np.linspace(0, len(points) - 1, 60)
+        bend = CubicSpline(np.arange(len(points)), points)(along)
+        ends = np.clip(2.5 * np.sin(np.pi * np.linspace(0.02, 0.98, 60)), 0, 1)
+        reach, nearest = cKDTree(bend).query(np.nan_to_num(seen, posinf=99.0))
+        bell = strength * ends[nearest] * np.exp(-((reach / width) ** 2) / 2)
+        np.maximum(shade, bell, out=shade)
+        np.maximum(depth, 0.45 * bell, out=depth)
+    return shade, depth
 
 
 def _beard(places: Array, marks: Array) -> Array:

@@ -59,7 +59,7 @@ class Outfit:
     """Kind of clothes and what they are made of."""
 
     kind: str
-    """"open shirt" (shirt and jacket) or "blazer" (over a plain top)."""
+    """"suit" (shirt, tie and jacket) or "blazer" (over a plain top)."""
     cloths: dict[str, Cloth] = field(default_factory=dict)
     """By the name of the material."""
     width: float = 1.0
@@ -71,7 +71,8 @@ class Outfit:
 class Body:
     """The torso below the clothes, and the model's own neck and chest, which no cloth may cut."""
 
-    def __init__(self, head: Head, width: float, padded: bool = False) -> None:
+    def __init__(self, head: Head, width: float, padded: bool = False, throat: float = -7.5) -> None:
+        """`throat` is the height, cm, below which cloth in front must keep clear of the skin above it."""
         self.width, self._widths = width, _PADDED_WIDTH if padded else _WIDTH
         skin = head.neutral[SKIN]
         neck = skin[(skin[:, 1] < -6.5) & ~((skin[:, 1] > -9.5) & (skin[:, 2] > 6.2))]
@@ -80,7 +81,7 @@ class Body:
         around = np.concatenate([angle - 2 * np.pi, angle, angle + 2 * np.pi])
         places, values = np.stack([around * 6, np.tile(neck[:, 1], 3)], 1), np.tile(reach, 3)
         self._inside, self._outside = LinearNDInterpolator(places, values), NearestNDInterpolator(places, values)
-        self._shoulders = _shoulders(angle, neck[:, 1], reach)
+        self._shoulders = _shoulders(angle, neck[:, 1], reach, throat)
 
     def skin(self, angle: Array, height: Array) -> Array:
         """Distance of the skin from the middle of the neck at `angle` (0 is the front) and `height`, cm."""
@@ -120,14 +121,17 @@ class Body:
         return 1 + (self.width - 1) * share
 
 
-def _shoulders(angle: Array, height: Array, reach: Array) -> Array:
-    """How far skin at a height or above it reaches: rows down from `_TOP_CM` by `_STEP_CM`, `_COLUMNS` around."""
+def _shoulders(angle: Array, height: Array, reach: Array, throat: float) -> Array:
+    """How far skin at a height or above it reaches: rows down from `_TOP_CM` by `_STEP_CM`, `_COLUMNS` around.
+
+    In front, what is above `throat` does not count: cloth that begins there does not hang from the chin."""
     levels = _TOP_CM - _STEP_CM * np.arange(60)
     around = np.arange(_COLUMNS) * 2 * np.pi / _COLUMNS
     table = np.zeros((60, _COLUMNS))
     for row, level in enumerate(levels):
-        above = (height >= level) & (height < -7.5)
         for column, turn in enumerate(around):
+            ceiling = throat if np.cos(turn) > 0.5 else -7.5
+            above = (height >= min(level, ceiling - _STEP_CM)) & (height < ceiling)
             near = above & (np.cos(angle - turn) > np.cos(0.12))
             table[row, column] = reach[near].max() if near.any() else 0
     return np.asarray(gaussian_filter(table, (0.8, 1.0), mode=("nearest", "wrap")))
@@ -193,8 +197,8 @@ def dress(head: Head, outfit: Outfit) -> list[Surface]:
     """All surfaces of the outfit."""
     if outfit.kind == "blazer":
         return [*top(Body(head, outfit.width)), *blazer(Body(head, outfit.width, padded=True), outfit.seed)]
-    body = Body(head, outfit.width)
-    return [*shirt(body, outfit.seed), *jacket(body, outfit.seed)]
+    body = Body(head, outfit.width, throat=-12.4)
+    return [*shirt(body, outfit.seed), *tie(body), *jacket(body, outfit.seed)]
 
 
 def top(body: Body) -> list[Surface]:
@@ -226,15 +230,21 @@ def blazer(body: Body, seed: int) -> list[Surface]:
     surfaces = [grid("jacket", _sleeved(cloth), "jacket", 0.24)]
     roll = np.array([[6.2, -11.0], [5.6, -12.8], [3.6, -18.0], [0.3, -27.5]])
     outer = np.array([[7.2, -12.3], [10.2, -12.9], [8.4, -18.0], [1.8, -27.5]])
+    return [*surfaces, *_lapels(body, roll, outer, 1.5), _jacket_collar(body)]
+
+
+def _lapels(body: Body, roll: Array, outer: Array, off: float) -> list[Surface]:
+    """Both lapels, `off` cm off the torso, between the front view's lines `roll` (4, 2), where they fold, and `outer`."""
+    surfaces = []
     steps = np.concatenate([np.linspace(0, 1, 24)[:-1], np.linspace(1, 3, 60)])
     inner = np.stack([np.interp(steps, range(4), roll[:, k]) for k in (0, 1)], -1)
     rim = np.stack([np.interp(steps, range(4), outer[:, k]) for k in (0, 1)], -1)
     across = np.linspace(0, 1, 16)[:, None, None]
     for side in (1.0, -1.0):
-        panel = body.front((inner + across * (rim - inner)) * (side, 1), 1.5)
+        panel = body.front((inner + across * (rim - inner)) * (side, 1), off)
         panel[..., 2] += 0.5 * np.sin(np.pi * across[..., 0]) ** 0.8
         surfaces.append(grid(f"lapel{side:+.0f}", panel if side > 0 else panel[::-1], "lapel", 0.20))
-    return [*surfaces, _blazer_collar(body)]
+    return surfaces
 
 
 def _sleeved(cloth: Array) -> Array:
@@ -246,7 +256,7 @@ def _sleeved(cloth: Array) -> Array:
     return cloth + (head - groove)[..., None] * normals_of(cloth, False)
 
 
-def _blazer_collar(body: Body) -> Surface:
+def _jacket_collar(body: Body) -> Surface:
     """The collar behind the neck; it ends above the notch of the lapels."""
     half = np.linspace(0.66, np.pi, 90)
     angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
@@ -271,74 +281,85 @@ def _blazer_collar(body: Body) -> Surface:
 
 
 def shirt(body: Body, seed: int) -> list[Surface]:
-    """A shirt worn open at the neck: two fronts, a placket, buttons, and a collar whose leaves lie open."""
-    height_front, closed_at = -10.9, -16.6
+    """A dress shirt closed up to its collar: front, yoke, stand, and two pointed leaves that fall from the fold."""
     rows, columns = 90, 200
     drop = np.linspace(0, 1, rows)[:, None] ** 1.3
-    surfaces = []
-    for side in (1.0, -1.0):  # what the jacket hides is left out
-        share = np.linspace(0, 1, columns // 2)[None]
-        top = height_front + 1.2 * share
-        height = top + (FOOT_CM - top) * drop
-        gape = np.clip((height - closed_at) / (height_front - closed_at), 0, 1)[:, :1] ** 0.8 * 0.34
-        angle = gape - 0.05 + share * (1.02 - gape)
-        fallen = np.clip((top - height) / 3.0, 0, 1)
-        points = body.around(side * angle, height, 0.30 + 0.15 * fallen - 1.6 * np.clip(angle - 0.72, 0, 1))
-        points = folded(points if side > 0 else points[:, ::-1], 0.08, seed + 20, False)
-        surfaces.append(grid(f"shirt{side:+.0f}", points, "shirt", 0.10))
-    y = np.linspace(closed_at + 0.6, FOOT_CM, 40)
-    placket = body.front(np.stack(np.meshgrid([-1.25, -0.8, 0, 0.8, 1.25], y), -1), 0.66)
+    angle = np.linspace(-1.05, 1.05, columns)[None]  # what the jacket hides is left out
+    top = _collar_fold(np.abs(angle)) - 0.9
+    height = top + (FOOT_CM - top) * drop
+    front = body.around(angle, height, 0.30 - 1.6 * np.clip(np.abs(angle) - 0.80, 0, 1))
     around = np.linspace(0.85, 2 * np.pi - 0.85, 120)
-    front = np.minimum(around, 2 * np.pi - around)
-    base = _collar_fold(front) - np.interp(front, [0.85, 1.4, np.pi], [0.5, 1.0, 1.4])
+    base = _collar_fold(np.minimum(around, 2 * np.pi - around)) - 1.0
     fall = np.linspace(0, 1, 24)[:, None]
-    height = base - 3.6 * fall
+    height = base - 3.4 * fall
     snug = body.skin(around, np.maximum(height, -11.0)) + 0.30
     low = np.stack(np.broadcast_arrays(snug * np.sin(around), height, _CENTER_Z + snug * np.cos(around)), -1)
     near = np.clip(1 - (base - height) / 1.5, 0, 1)[..., None]
     yoke = near * low + (1 - near) * body.around(around, height, 0.12)
-    surfaces.append(grid("yoke", yoke, "shirt", 0.10))
-    return [*surfaces, grid("placket", placket, "shirt", 0.14), *_collar(body), *_buttons(body, closed_at)]
-
-
-def _buttons(body: Body, closed_at: float) -> list[Surface]:
-    turn, rings = np.linspace(0, 2 * np.pi, 25)[:-1], np.linspace(0.04, 0.52, 5)[:, None]
-    discs = []
-    for number, height in enumerate((closed_at - 0.6, closed_at - 8.0)):
-        flat = np.stack([rings * np.cos(turn), height + rings * np.sin(turn)], -1)
-        discs.append(grid(f"button{number}", body.front(flat, 0.85), "button", 0.12, True))
-    return discs
+    cloth = [("front", folded(front, 0.07, seed + 20, False), 0.10), ("yoke", yoke, 0.10)]
+    return [*(grid(name, points, "shirt", thick) for name, points, thick in cloth), *_collar(body)]
 
 
 def _collar_fold(front: Array) -> Array:
     """Height of the fold of a shirt's collar at the angle `front` from the throat, to either side."""
-    return -10.9 + 2.9 * ((1 - np.cos(front - 0.2)) / 2) ** 0.75
+    return np.interp(front, [0, 0.15, 0.5, 1.0, 1.6, 2.3, np.pi], [-12.5, -12.35, -11.6, -10.3, -9.2, -8.5, -8.2])
 
 
 def _collar(body: Body) -> list[Surface]:
-    """One piece: up the stand inside, over the fold, and down the leaves, which end in points beside the opening."""
-    half = np.linspace(0.30, np.pi, 90)
-    angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
-    front = np.minimum(angle, 2 * np.pi - angle)
-    fold = _collar_fold(front)
-    stand = np.interp(front, [0.3, 0.9, np.pi], [1.2, 2.2, 2.6])
-    leaf = np.interp(front, [0.30, 0.42, 0.62, 1.1, 1.7, np.pi], [3.2, 4.9, 5.3, 4.1, 3.7, 3.6])
-    skin = body.skin(angle, np.maximum(fold, -11.5))
-    up = np.linspace(1, 0, 7)[:, None]
-    down = np.linspace(0, 1, 18)[:, None]
-    inside = np.stack(np.broadcast_arrays(skin + 0.35 + 0.1 * up, fold - stand * up, angle), -1)
-    over = np.stack(np.broadcast_arrays(skin + 0.55 + 0 * angle, fold + 0.14, angle), -1)[None]
-    shift = np.interp(front, [0.30, 0.6, 1.2, np.pi], [0.16, 0.10, 0.0, 0.0]) * np.sign(np.pi - angle)
-    hanging, turned = fold - leaf * down, angle + shift * down
-    lying = np.maximum(skin + 0.75 + 0.7 * down**1.2, body.reach(turned, hanging) + 0.25 + 0.35 * down)
-    outside = np.stack(np.broadcast_arrays(lying, hanging, turned), -1)
-    reach, height, around = np.moveaxis(np.concatenate([inside, over, outside]), -1, 0)
-    points = np.stack([reach * np.sin(around), height, _CENTER_Z + reach * np.cos(around)], -1)
-    return [grid("collar", points, "shirt", 0.11)]
+    """The stand around the neck, closed in front, and per side a leaf from over the fold down to its pointed end."""
+    around = np.linspace(0, 2 * np.pi, 181)[:-1]
+    fold = gaussian_filter(_collar_fold(np.minimum(around, 2 * np.pi - around)), 3, mode="wrap")
+    snug = body.skin(around, np.maximum(fold, -13.0)) + 0.42
+    height = fold - np.linspace(2.2, 0, 9)[:, None]
+    stand = np.stack(np.broadcast_arrays(snug * np.sin(around), height, _CENTER_Z + snug * np.cos(around)), -1)
+    leaves = [grid(f"leaf{side:+.0f}", _leaf(body, side, around, fold, snug), "shirt", 0.15) for side in (1.0, -1.0)]
+    return [grid("stand", stand, "shirt", 0.12, True), *leaves]
+
+
+def _leaf(body: Body, side: float, around: Array, fold: Array, snug: Array) -> Array:
+    """(R, C, 3) leaf of a collar's `side`; the stand's `fold` height and reach `snug` are given at angles `around`."""
+    front = np.concatenate([np.linspace(0.03, 1.3, 70), np.linspace(1.3, np.pi, 40)[1:]])
+    fold, snug = (np.interp(side * front, around, values, period=2 * np.pi) for values in (fold, snug))
+    drop = np.interp(front, [0.03, 0.3, 0.7, 1.0, 1.5, 2.2, np.pi], [3.3, 3.35, 3.0, 2.0, 1.2, 1.6, 3.0])
+    shift = np.interp(front, [0.03, 0.3, 0.7, 1.2, np.pi], [0.44, 0.36, 0.18, 0.0, 0.0])
+    drop, shift = (gaussian_filter(values, 4, mode="nearest") for values in (drop, shift))
+    down = np.linspace(0, 1, 26)[:, None]
+    angle, height = side * (front + shift * down), fold - drop * down
+    # Stiff in front, where it spans the hollow above the chest; at the sides it lies under the jacket's collar.
+    stiff = np.interp(front, [0.45, 0.85], [1.0, 0.0])
+    low = stiff * (body.reach(angle[-1], height[-1]) + 0.55) + (1 - stiff) * (snug + 0.5)
+    lying = (snug + 0.30) * (1 - down) + low * down + 0.22 * stiff * np.sin(np.pi * down)
+    lying = np.maximum(lying, body.reach(angle, height) + (0.24 + 0.18 * stiff) * np.clip(3 * down, 0, 1))
+    lying += 0.35 * np.exp(-front / 0.25) * np.clip(1.2 - down, 0, 1)  # over the knot
+    turn = np.linspace(0, np.pi, 7)[:-1, None]
+    over = 0.5 * (snug + lying[0]) - 0.5 * (lying[0] - snug) * np.cos(turn)
+    reach = np.concatenate([over, lying])
+    height = np.concatenate([fold + 0.16 * np.sin(turn), height])
+    angle = np.concatenate([np.broadcast_to(angle[:1], over.shape), angle])
+    leaf = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
+    return leaf if side > 0 else leaf[:, ::-1]
+
+
+def tie(body: Body) -> list[Surface]:
+    """A necktie: the knot below the collar's corners, not quite even, and the blade with the dimple under it."""
+    across = np.linspace(-1, 1, 41)[None]
+    drop = np.linspace(0, 1, 40)[:, None]
+    half = np.interp(drop, [0, 0.25, 0.85, 1], [1.95, 1.85, 1.2, 1.05])
+    flat = np.stack(np.broadcast_arrays(half * across + 0.10 * drop, -12.45 - 2.9 * drop + 0.12 * across * drop), -1)
+    bulge = np.interp(drop, [0, 0.15, 0.45, 0.85, 1], [0.35, 0.55, 0.95, 0.85, 0.45])
+    knot = body.front(flat, 0.25)
+    knot[..., 2] += bulge * np.sqrt(np.maximum(1 - across**2, 0)) - 0.25 * across**8
+    drop = np.linspace(0, 1, 80)[:, None] ** 1.2
+    height = -15.0 + (FOOT_CM + 15.0) * drop
+    half = np.interp(-height, [15.0, 15.6, 17.5, 30.0], [0.92, 1.0, 1.6, 3.8])
+    blade = body.front(np.stack(np.broadcast_arrays(half * across + 0.10, height), -1), 0.40)
+    dimple = np.exp(-(((across - 0.12) * half / 0.28) ** 2)) * np.exp((height + 15.0) / 1.6)
+    blade[..., 2] += 0.30 * (1 - across**4) - 0.28 * dimple
+    return [grid("knot", knot, "tie", 0.08), grid("blade", blade, "tie", 0.08)]
 
 
 def jacket(body: Body, seed: int) -> list[Surface]:
-    """Body, lapels and collar of a jacket, worn open over the shirt."""
+    """Body, lapels and collar of a jacket, worn open over shirt and tie."""
     rows, columns = 100, 220
     share = np.linspace(0, 1, columns)[None]
     edge = np.linspace(0, 1, rows)[:, None]
@@ -348,34 +369,9 @@ def jacket(body: Body, seed: int) -> list[Surface]:
     start = np.arctan2(opening, np.interp(-height[:, :1], -_HEIGHT, _FRONT) + 0.5)
     points = body.around(start + share * (2 * np.pi - 2 * start), height, 1.0)
     surfaces = [grid("jacket", folded(points, 0.30, seed, False), "jacket", 0.24)]
-    for side in (1.0, -1.0):
-        roll = np.array([[6.0, -11.0], [5.6, -14.0], [4.4, -18.5], [1.2, -30.0]])
-        outer = np.array([[8.6, -11.9], [10.6, -15.6], [9.4, -20.0], [3.0, -30.0]])
-        steps = np.linspace(0, 3, 70)
-        inner = np.stack([np.interp(steps, range(4), roll[:, k]) for k in (0, 1)], -1)
-        rim = np.stack([np.interp(steps, range(4), outer[:, k]) for k in (0, 1)], -1)
-        across = np.linspace(0, 1, 16)[:, None, None]
-        flat = (inner + across * (rim - inner)) * (side, 1)
-        panel = body.front(flat, 1.65)
-        panel[..., 2] += 0.55 * np.sin(np.pi * across[..., 0]) ** 0.8
-        surfaces.append(grid(f"lapel{side:+.0f}", panel if side > 0 else panel[::-1], "lapel", 0.24))
-    return [*surfaces, _jacket_collar(body)]
-
-
-def _jacket_collar(body: Body) -> Surface:
-    """The collar behind the neck, which runs down into the lapels."""
-    half = np.linspace(0.62, np.pi, 80)
-    angle = np.concatenate([half, 2 * np.pi - half[::-1][1:]])
-    front = np.minimum(angle, 2 * np.pi - angle)
-    fold = np.interp(front, [0.62, 1.0, 1.6, np.pi], [-12.2, -11.2, -9.9, -9.0])
-    leaf = np.interp(front, [0.62, 1.0, 1.6, np.pi], [3.0, 3.4, 3.6, 4.0])
-    down = np.linspace(0, 1, 14)[:, None]
-    skin = body.skin(angle, np.maximum(fold, -11.5))
-    up = np.linspace(1, 0, 4)[:, None]
-    reach = np.concatenate([skin + 1.35 + 0 * up, skin + 1.6 + 2.8 * down**1.1])
-    height = np.concatenate([fold - 1.6 * up, fold + 0.1 - leaf * down])
-    points = np.stack([reach * np.sin(angle), height, _CENTER_Z + reach * np.cos(angle)], -1)
-    return grid("jacket collar", points, "lapel", 0.24)
+    roll = np.array([[5.95, -11.35], [5.6, -12.8], [4.4, -18.5], [1.2, -30.0]])
+    outer = np.array([[7.2, -12.3], [10.4, -13.0], [9.4, -19.5], [3.0, -30.0]])
+    return [*surfaces, *_lapels(body, roll, outer, 1.95), _jacket_collar(body)]
 
 
 def breathed(points: Array, breath: float) -> Array:
