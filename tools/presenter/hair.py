@@ -56,6 +56,8 @@ class Hairstyle:
     """Share of strands without pigment on top; at the sides it is three times as large."""
     stray: float = 0.0
     """Share of strands that leave their lock."""
+    sideburns: float = 0.0
+    """Distance by which hair grows further forwards beside and above the ears, cm."""
     ragged: float = 0.0
     """Further unevenness of the hairline, cm."""
     fine: float = 0.0
@@ -78,7 +80,8 @@ def scalp_field(points_on_skin: Array, style: Hairstyle) -> Array:
     x, y, z = points_on_skin.T
     sideways = np.abs(x)
     temples = style.recession * np.exp(-(((sideways - 4.2) / 1.5) ** 2)) * np.clip((y - 6.5) / 1.5, 0, 1)
-    front = np.interp(y, _HAIRLINE_Y, _HAIRLINE_Z) - z - temples - 0.25 * style.recession * (y > 7.5)
+    front = np.interp(y, _HAIRLINE_Y, _HAIRLINE_Z) - z - temples - 0.08 * style.recession * (y > 7.5)
+    front = front + style.sideburns * np.clip((y + 0.8) / 1.2, 0, 1) * np.clip((7.2 - y) / 2.5, 0, 1)
     ear = np.hypot((y - 1.3) / 3.5, (z - 0.1) / 2.5) - 1
     beside_ear = np.where(sideways > 6.0, 3.0 * ear, 9.0)
     nape = np.where(z < 0.8, y + 5.2 - 0.05 * sideways**2, y + 0.2)
@@ -157,7 +160,7 @@ def scalp_hair(head: Head, style: Hairstyle, seed: int) -> Strands:
     radii = (style.root_radius + (style.tip_radius - style.root_radius) * fraction**2)[None, :]
     generic = roots.on(head.generic)
     thinnest = 0.35 if style.fine else 0.55
-    radii = radii * np.clip(0.55 + 0.3 * scalp_field(generic, style), thinnest, 1)[:, None]
+    radii = radii * np.clip(thinnest + 0.3 * scalp_field(generic, style), thinnest, 1)[:, None]
     sides = np.clip((8.0 - generic[:, 1]) / 4, 0, 1)
     white = rng.random(len(points)) < style.gray * (1 + 2 * sides)
     melanin = np.where(white, 0.06, np.clip(style.melanin + 0.02 * rng.normal(size=len(points)), 0, 1))
@@ -176,7 +179,7 @@ def hair_roots(head: Head, style: Hairstyle, rng: np.random.Generator) -> Roots:
     inside = scalp_field(generic, style) + uneven + 0.12 * rng.normal(size=len(generic))
     if style.ragged:
         inside += style.ragged * np.clip(fractal(generic, 0.8, 2, 77), -1.5, 1.5)
-    density = np.clip(inside / (0.9 if style.long else 1.9), 0, 1) ** 1.7
+    density = np.clip(inside / (0.9 if style.long else 1.9 + 6 * style.fine), 0, 1) ** 1.7
     density = np.maximum(density, style.fine * np.clip(1.2 + inside, 0, 1))
     return roots.take(np.flatnonzero(rng.random(len(generic)) < density)[: style.count])
 

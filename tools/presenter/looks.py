@@ -50,6 +50,8 @@ class Look:
     lights: tuple[Light, ...]
     exposure: float = 0.0
     """Stops."""
+    eye_white: float = 1.0
+    """Brightness of the white of the eye, 0 to 1; below 1 the upper lid shades it too."""
 
     def identity(self) -> dict[int, float]:
         """Weights of the head model's identity components by their number."""
@@ -241,9 +243,9 @@ LOOKS = {
             0.25,
         ),
         complexion=Complexion(
-            skin=(0.51, 0.275, 0.180),
+            skin=(0.50, 0.255, 0.160),
             flush=(0.49, 0.175, 0.120),
-            sallow=(0.53, 0.315, 0.210),
+            sallow=(0.52, 0.290, 0.190),
             lips=(0.40, 0.140, 0.110),
             lips_cover=0.70,
             stubble=(0.27, 0.20, 0.175),
@@ -256,7 +258,7 @@ LOOKS = {
             grain=0.33,
             gloss=0.35,
             matt=0.06,
-            folds=0.8,
+            folds=1.0,
             lip_rim=0.13,
         ),
         relief=0.2,
@@ -269,15 +271,16 @@ LOOKS = {
             part=3.4,
             clump=0.62,
             frizz=0.09,
-            recession=1.9,
-            melanin=0.80,
+            recession=3.8,
+            melanin=0.84,
             redness=0.25,
-            gray=0.14,
-            ragged=0.55,
+            gray=0.02,
+            sideburns=1.3,
+            ragged=0.7,
             fine=0.10,
         ),
         brows=Brows(count=1050, thickness=0.56, length=0.60, melanin=0.72, tousle=0.50),
-        lashes=0.42,
+        lashes=0.50,
         iris=(0.020, 0.023, 0.021),
         teeth=(0.62, 0.535, 0.415),
         outfit=Outfit(
@@ -286,13 +289,14 @@ LOOKS = {
                 "jacket": Cloth((0.011, 0.015, 0.027), "woven", 0.85, 0.06),
                 "lapel": Cloth((0.012, 0.016, 0.028), "woven", 0.85, 0.06),
                 "shirt": Cloth((0.62, 0.65, 0.70), "smooth", 0.7, 0.05),
-                "tie": Cloth((0.13, 0.010, 0.016), "woven", 0.5, 0.15),
+                "tie": Cloth((0.15, 0.011, 0.019), "striped", 0.5, 0.15),
             },
             seed=9,
         ),
         room="newsroom",
         room_light=0.9,
-        exposure=0.35,
+        exposure=0.38,
+        eye_white=0.74,
         ambient=(0.055, 0.065, 0.085),
         lights=(
             Light((42.0, 32.0, 62.0), 70_000, 44, (1.0, 0.955, 0.90)),

@@ -119,14 +119,19 @@ def skin(maps: dict[str, Path], relief: float) -> bpy.types.Material:
     return graph.done(shader.outputs[0])
 
 
-def eyeball() -> bpy.types.Material:
-    """The white with its veins, which turns at the limbus into the clear, wet cornea before the iris."""
+def eyeball(white_level: float) -> bpy.types.Material:
+    """The white with its veins, which turns at the limbus into the clear, wet cornea before the iris.
+
+    `white_level` is the brightness of the white; the upper lid with its lashes shades it from above."""
     graph = Graph("eyeball")
     place = graph.attribute("eye")
     axis = graph.add("SeparateXYZ", {0: graph.add("VectorMath", {0: place}, operation="NORMALIZE").outputs[0]})
     clear = graph.ranged(axis.outputs["Z"], *CORNEA_COSINES, 0.0, 1.0)
     side = graph.ranged(axis.outputs["Z"], 0.60, 0.90, 1.0, 0.0)
     white = graph.mixed(side, (0.50, 0.47, 0.455), (0.46, 0.33, 0.30))
+    if white_level < 1:
+        shade = graph.ranged(axis.outputs["Y"], -0.1, 0.45, white_level, 0.6 * white_level)
+        white = graph.mixed(1.0, white, graph.add("CombineColor", dict.fromkeys(range(3), shade)).outputs[0], "MULTIPLY")
     veins = graph.math("ABSOLUTE", graph.math("SUBTRACT", graph.noise(place, 5.5, 4.0), 0.5))
     veins = graph.math("MULTIPLY", graph.ranged(veins, 0.0, 0.022, 0.55, 0.0), side)
     white = graph.mixed(veins, white, (0.45, 0.10, 0.08))
@@ -289,9 +294,15 @@ def cloth(name: str, stuff: Cloth) -> bpy.types.Material:
     place = graph.attribute("rest")
     color: Any = (*stuff.color, 1.0)
     normal = graph.bump(graph.noise(place, 0.45, 3.0), 0.25, 0.25)
-    if stuff.weave == "woven":
+    if stuff.weave == "striped":
+        apart = graph.add("SeparateXYZ", {0: place})
+        slope = graph.math("ADD", apart.outputs["X"], graph.math("MULTIPLY", apart.outputs["Y"], 0.8))
+        stripe = graph.ranged(graph.math("SINE", graph.math("MULTIPLY", slope, 4.2)), 0.86, 0.95, 0.0, 0.7)
+        color = graph.mixed(stripe, color, (0.32, 0.29, 0.28))
+    if stuff.weave != "smooth":
         threads = graph.noise(graph.add("Mapping", {0: place, 3: (9.0, 3.5, 6.0)}).outputs[0], 1.0, 1.0)
-        color = graph.mixed(graph.ranged(threads, 0.3, 0.7, 0.0, 0.28), color, tuple(0.55 * c for c in stuff.color))
+        darker = graph.mixed(1.0, color, (0.55, 0.55, 0.55), "MULTIPLY")
+        color = graph.mixed(graph.ranged(threads, 0.3, 0.7, 0.0, 0.28), color, darker)
         normal = graph.bump(threads, 0.18, 0.03, normal)
     shader = graph.add(
         "BsdfPrincipled",

@@ -131,7 +131,7 @@ class Studio:
             "teeth": materials.teeth(look.teeth),
             "gums": materials.gums(),
             "hollow": materials.hollow(),
-            "sclera": materials.eyeball(),
+            "sclera": materials.eyeball(look.eye_white),
             "iris": materials.iris(look.iris),
             "fluid": materials.fluid(),
             "hair": materials.hair(look.hairstyle.redness, 0.24),

@@ -259,7 +259,7 @@ def _folds(places: Array, marks: Array) -> tuple[Array, Array]:
         beside_nose = [wing + (0.75 * side, 0.45), wing + (1.25 * side, -0.5), corner + (0.95 * side, 0.75),
                        corner + (1.15 * side, -0.35)]  # fmt: skip
         below = [corner + (0.25 * side, -0.15), corner + (0.5 * side, -0.8), corner + (0.5 * side, -1.6)]
-        lines += [(np.array(beside_nose), 0.22, strength), (np.array(below), 0.20, 0.7 * strength)]
+        lines += [(np.array(beside_nose), 0.24, strength), (np.array(below), 0.27, 0.5 * strength)]
     shade, depth = np.zeros(places.shape[:2]), np.zeros(places.shape[:2])
     for points, width, strength in lines:
         along = np.linspace(0, len(points) - 1, 60)

@@ -49,7 +49,7 @@ class Cloth:
     color: tuple[float, float, float]
     """Linear RGB."""
     weave: str = "woven"
-    """"woven" or "smooth"."""
+    """"woven", "striped" (woven, with narrow oblique stripes) or "smooth"."""
     roughness: float = 0.8
     sheen: float = 0.1
 
@@ -318,7 +318,7 @@ def _collar(body: Body) -> list[Surface]:
 
 def _leaf(body: Body, side: float, around: Array, fold: Array, snug: Array) -> Array:
     """(R, C, 3) leaf of a collar's `side`; the stand's `fold` height and reach `snug` are given at angles `around`."""
-    front = np.concatenate([np.linspace(0.03, 1.3, 70), np.linspace(1.3, np.pi, 40)[1:]])
+    front = np.concatenate([np.linspace(0.015, 1.3, 70), np.linspace(1.3, np.pi, 40)[1:]])
     fold, snug = (np.interp(side * front, around, values, period=2 * np.pi) for values in (fold, snug))
     drop = np.interp(front, [0.03, 0.3, 0.7, 1.0, 1.5, 2.2, np.pi], [3.3, 3.35, 3.0, 2.0, 1.2, 1.6, 3.0])
     shift = np.interp(front, [0.03, 0.3, 0.7, 1.2, np.pi], [0.44, 0.36, 0.18, 0.0, 0.0])
@@ -330,7 +330,7 @@ def _leaf(body: Body, side: float, around: Array, fold: Array, snug: Array) -> A
     low = stiff * (body.reach(angle[-1], height[-1]) + 0.55) + (1 - stiff) * (snug + 0.5)
     lying = (snug + 0.30) * (1 - down) + low * down + 0.22 * stiff * np.sin(np.pi * down)
     lying = np.maximum(lying, body.reach(angle, height) + (0.24 + 0.18 * stiff) * np.clip(3 * down, 0, 1))
-    lying += 0.35 * np.exp(-front / 0.25) * np.clip(1.2 - down, 0, 1)  # over the knot
+    lying += 0.25 * np.exp(-front / 0.25) * np.clip(1.2 - down, 0, 1)  # over the knot
     turn = np.linspace(0, np.pi, 7)[:-1, None]
     over = 0.5 * (snug + lying[0]) - 0.5 * (lying[0] - snug) * np.cos(turn)
     reach = np.concatenate([over, lying])
