@@ -115,6 +115,47 @@ def test_no_cloth_comes_through_another(person: Any, posture: str) -> None:
     assert not shoulders.any() and not chest.any()
 
 
+def test_a_tie_closes_the_shirt(person: Any) -> None:
+    """In front, skin ends at the collar, and the tie hangs in one piece from it to the picture's edge."""
+    what, where, names = seen(person, "leaning forwards with full lungs")
+    if "tie" not in names:
+        pytest.skip("an open neckline")
+    assert not ((what == 0) & (np.abs(where[..., 0]) < 5) & (where[..., 1] < -13.5)).any()
+    tie = what == names.index("tie")
+    pieces, _ = cv2.connectedComponents(tie.astype(np.uint8))
+    rows = np.flatnonzero(tie.any(1))
+    assert pieces == 2 and rows[-1] == SIZE - 1 and where[..., 1][tie].max() > -13.2
+    assert (tie[rows].sum(1) >= 8).mean() > 0.8  # 1.1 cm
+
+
+def test_the_chin_turns_with_the_head_in_one_piece(person: Any) -> None:
+    """Turning the head stretches no edge of the face and the throat by a quarter."""
+    _, model = person
+    turned = model.posed(model.neutral, np.array([0.05, 0.12, 0.03]), np.zeros(3))
+    corners = triangles_of([model.faces[i] for i in model.part("M_Face")])
+    corners = corners[(model.neutral[corners][..., 2] > 3).all(1)]
+    before, after = (np.linalg.norm(v[corners] - v[np.roll(corners, 1, 1)], axis=-1) for v in (model.neutral, turned))
+    assert len(corners) > 5000 and (np.abs(after / before - 1) < 0.25).all()
+
+
+def test_folds_lie_beside_the_mouth_and_not_on_it(person: Any) -> None:
+    _, model = person
+    marks = model.generic[model.landmarks68]
+    corners = marks[[48, 54]] + np.array([[-0.95, 0.75, -0.3], [0.95, 0.75, -0.3]])
+    places = np.concatenate([corners, marks[[30, 51, 57, 62, 8]], [[0.0, -2.0, -9.0]]])[None]
+    shade, depth = import_module("skin")._folds(places, marks)
+    assert (shade[0, :2] > 0.7).all() and (shade[0, 2:] < 0.1).all() and (depth > 0).sum() >= 2
+
+
+def test_a_hairline_recedes_at_the_temples_and_comes_forwards_above_the_ears(person: Any) -> None:
+    look, _ = person
+    plain = replace(look.hairstyle, recession=0.0, sideburns=0.0)
+    places = np.array([[4.2, 9.0, 8.5], [0.0, 9.0, 9.5], [7.0, 6.0, 6.0], [7.5, -2.0, 4.0]])
+    full = hair.scalp_field(places, replace(plain, recession=2.0, sideburns=1.5))
+    gained = full - hair.scalp_field(places, plain)
+    assert gained[0] < -1.5 and -0.3 < gained[1] < 0 and gained[2] == pytest.approx(1.5) and gained[3] == 0
+
+
 def test_teeth_show_in_speech_and_stay_behind_closed_lips(person: Any) -> None:
     """The upper teeth end 0 to 5 mm below the upper lip, and behind both lips."""
     _, model = person

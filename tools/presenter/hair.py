@@ -22,6 +22,9 @@ LONG_POINTS = 14
 # The hairline in the side view: in front of this depth z (at height y) there is no hair.
 _HAIRLINE_Y = np.array([-0.6, 0.4, 2.5, 4.0, 6.0, 7.2, 8.1, 8.7, 9.3, 10.1, 12.5])
 _HAIRLINE_Z = np.array([3.2, 4.6, 4.9, 5.0, 5.2, 5.6, 6.6, 7.9, 9.6, 11.8, 14.0])
+# How far of a style's sideburns hair grows forwards at these heights.
+_SIDEBURNS_Y = np.array([-0.8, 0.4, 3.0, 5.5, 7.5, 8.8])
+_SIDEBURNS_SHARE = np.array([0.0, 0.45, 0.5, 1.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Hairstyle:
     stray: float = 0.0
     """Share of strands that leave their lock."""
     sideburns: float = 0.0
-    """Distance by which hair grows further forwards beside and above the ears, cm."""
+    """Distance by which hair grows further forwards above the ears, cm; half as far beside them."""
     ragged: float = 0.0
     """Further unevenness of the hairline, cm."""
     fine: float = 0.0
@@ -81,7 +84,7 @@ def scalp_field(points_on_skin: Array, style: Hairstyle) -> Array:
     sideways = np.abs(x)
     temples = style.recession * np.exp(-(((sideways - 4.2) / 1.5) ** 2)) * np.clip((y - 6.5) / 1.5, 0, 1)
     front = np.interp(y, _HAIRLINE_Y, _HAIRLINE_Z) - z - temples - 0.08 * style.recession * (y > 7.5)
-    front = front + style.sideburns * np.clip((y + 0.8) / 1.2, 0, 1) * np.clip((7.2 - y) / 2.5, 0, 1)
+    front = front + style.sideburns * np.interp(y, _SIDEBURNS_Y, _SIDEBURNS_SHARE)
     ear = np.hypot((y - 1.3) / 3.5, (z - 0.1) / 2.5) - 1
     beside_ear = np.where(sideways > 6.0, 3.0 * ear, 9.0)
     nape = np.where(z < 0.8, y + 5.2 - 0.05 * sideways**2, y + 0.2)

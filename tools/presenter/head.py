@@ -99,7 +99,10 @@ class Head:
         """(V,) how far each vertex moves with the head: 0 on the shoulders and low on the neck, 1 above it."""
         low, high = NECK_BENDS
         part = np.clip((self.neutral[:, 1] - low) / (high - low), 0, 1)
-        aside = np.hypot(self.neutral[:, 0], self.neutral[:, 2] - NECK_PIVOT[2])
+        depth = np.minimum(
+            self.neutral[:, 2] - NECK_PIVOT[2], 6.0
+        )  # what is further in front is the chin, not the chest
+        aside = np.hypot(self.neutral[:, 0], depth)
         part = np.where(self.neutral[:, 1] < high, part * np.clip((11.0 - aside) / 4, 0, 1), part)
         return part * part * (3 - 2 * part)
 

@@ -131,7 +131,9 @@ def eyeball(white_level: float) -> bpy.types.Material:
     white = graph.mixed(side, (0.50, 0.47, 0.455), (0.46, 0.33, 0.30))
     if white_level < 1:
         shade = graph.ranged(axis.outputs["Y"], -0.1, 0.45, white_level, 0.6 * white_level)
-        white = graph.mixed(1.0, white, graph.add("CombineColor", dict.fromkeys(range(3), shade)).outputs[0], "MULTIPLY")
+        white = graph.mixed(
+            1.0, white, graph.add("CombineColor", dict.fromkeys(range(3), shade)).outputs[0], "MULTIPLY"
+        )
     veins = graph.math("ABSOLUTE", graph.math("SUBTRACT", graph.noise(place, 5.5, 4.0), 0.5))
     veins = graph.math("MULTIPLY", graph.ranged(veins, 0.0, 0.022, 0.55, 0.0), side)
     white = graph.mixed(veins, white, (0.45, 0.10, 0.08))

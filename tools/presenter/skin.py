@@ -165,7 +165,7 @@ def paint(head: Head, complexion: Complexion, hairstyle: Hairstyle, seed: int) -
     albedo = blend(albedo, complexion.hair, 0.10 * complexion.uneven * spots * (1 - lips))
     shaded, sunk = _folds(places, marks)
     albedo = albedo * (1 - complexion.folds * shaded[..., None] * (0.20, 0.30, 0.32))
-    rim = np.clip(faded * (1 - lips) * 2, 0, 1)  # the pale edge where red turns into skin
+    rim = np.clip(2 * (faded - lips), 0, 1)  # the pale edge where red turns into skin
     albedo = blend(albedo, tuple(np.minimum(1.12 * np.asarray(complexion.skin), 1)), 0.6 * rim)
     edge = np.clip(np.minimum(lips, 0.35 * lips + 0.75 * faded) * (1 + 0.08 * creases + 0.1 * blotch), 0, 1)
     albedo = blend(albedo, complexion.lips, complexion.lips_cover * edge)
@@ -256,10 +256,11 @@ def _folds(places: Array, marks: Array) -> tuple[Array, Array]:
     lines = [(chin + np.array([[-1.6, 0.25], [-0.8, 0.02], [0.8, 0], [1.6, 0.22]]), 0.26, 0.55)]
     for side, strength in ((-1.0, 1.0), (1.0, 0.85)):
         wing, corner = marks[31 if side < 0 else 35, :2], marks[48 if side < 0 else 54, :2]
-        beside_nose = [wing + (0.75 * side, 0.45), wing + (1.25 * side, -0.5), corner + (0.95 * side, 0.75),
-                       corner + (1.15 * side, -0.35)]  # fmt: skip
-        below = [corner + (0.25 * side, -0.15), corner + (0.5 * side, -0.8), corner + (0.5 * side, -1.6)]
-        lines += [(np.array(beside_nose), 0.24, strength), (np.array(below), 0.27, 0.5 * strength)]
+        outwards = np.array([side, 1.0])
+        beside_nose = [wing + outwards * (0.75, 0.45), wing + outwards * (1.25, -0.5),
+                       corner + outwards * (0.95, 0.75), corner + outwards * (1.15, -0.35)]  # fmt: skip
+        below = corner + outwards * [[0.25, -0.15], [0.5, -0.8], [0.5, -1.6]]
+        lines += [(np.array(beside_nose), 0.24, strength), (below, 0.27, 0.5 * strength)]
     shade, depth = np.zeros(places.shape[:2]), np.zeros(places.shape[:2])
     for points, width, strength in lines:
         along = np.linspace(0, len(points) - 1, 60)

@@ -234,7 +234,7 @@ def blazer(body: Body, seed: int) -> list[Surface]:
 
 
 def _lapels(body: Body, roll: Array, outer: Array, off: float) -> list[Surface]:
-    """Both lapels, `off` cm off the torso, between the front view's lines `roll` (4, 2), where they fold, and `outer`."""
+    """Both lapels, `off` cm off the torso, between the front view's lines `roll` (4, 2), the fold, and `outer`."""
     surfaces = []
     steps = np.concatenate([np.linspace(0, 1, 24)[:-1], np.linspace(1, 3, 60)])
     inner = np.stack([np.interp(steps, range(4), roll[:, k]) for k in (0, 1)], -1)
