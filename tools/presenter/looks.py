@@ -243,13 +243,13 @@ LOOKS = {
             0.25,
         ),
         complexion=Complexion(
-            skin=(0.50, 0.238, 0.142),
+            skin=(0.50, 0.243, 0.150),
             flush=(0.49, 0.165, 0.108),
             sallow=(0.52, 0.272, 0.170),
-            lips=(0.40, 0.140, 0.110),
-            lips_cover=0.70,
-            stubble=(0.27, 0.20, 0.175),
-            stubble_cover=0.30,
+            lips=(0.42, 0.132, 0.118),
+            lips_cover=0.76,
+            stubble=(0.25, 0.195, 0.178),
+            stubble_cover=0.36,
             freckles=0.06,
             hair=(0.060, 0.042, 0.030),
             brow_cover=0.12,
@@ -281,7 +281,7 @@ LOOKS = {
         brows=Brows(count=1050, thickness=0.56, length=0.60, melanin=0.72, tousle=0.50),
         lashes=0.50,
         iris=(0.020, 0.023, 0.021),
-        teeth=(0.62, 0.535, 0.415),
+        teeth=(0.57, 0.475, 0.36),
         outfit=Outfit(
             "suit",
             {
