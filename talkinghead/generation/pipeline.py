@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -346,11 +346,17 @@ class Performance:
     """Those drawn into the frames."""
     cutout: Cutout | None
     """Puts another background behind; None keeps the clip's own."""
+    begun: Generator[FloatArray] | None = None
+    """The prediction behind `expression`, where that has begun. It ends with this: from Python 3.13 on, to close an
+    iterator that nobody has asked for anything lets go of nothing."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.begun is not None:
+            with suppress(ValueError):  # a thread is in the midst of it, and closes it
+                self.begun.close()
         if self.cutout is not None and self.cutout.background is not None:
             self.cutout.background.close()
 
@@ -466,14 +472,13 @@ def prepare(
     if remark is not None:
         for sentence in remarks:
             remark(sentence)
-    is_preview = config.preview_range is not None
     return Performance(
         times,
         framing,
         updater,
         target,
         duration_s,
-        is_preview,
+        config.preview_range is not None,
         label,
         adaptation,
         audio,
@@ -482,6 +487,7 @@ def prepare(
         captions,
         subtitles,
         _cutout(anchor, config, times, framing, remark),
+        parts if isinstance(parts, Generator) else None,
     )
 
 
