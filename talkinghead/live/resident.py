@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ CLIP_BYTES = 192 * 1024 * 1024
 """Most memory for the frames of its clip; if they are more, the clip is decoded again and again."""
 LEAD_S = 2.0
 """Rendering ahead leaves half of the time to others where it is so far ahead of the foremost session, seconds."""
+QUIET_S = 1.0
+"""So long after the last word, rendering ahead waits: an answer may follow, and the mouth is coming to rest."""
 MEASURED_FRAMES = 24
 """Frames that are rendered to measure how many a second there can be."""
 USABLE_SHARE = 0.8
@@ -54,6 +57,7 @@ class Capacity:
         """Open, and those that something is held for."""
         self._heard = 0
         """Sessions that speak."""
+        self._silent_since_s = -math.inf
 
     @property
     def sessions(self) -> int:
@@ -63,9 +67,9 @@ class Capacity:
 
     @property
     def is_speaking(self) -> bool:
-        """Whether any of them speaks."""
+        """Whether any of them speaks, or did a moment ago."""
         with self._lock:
-            return self._heard > 0
+            return self._heard > 0 or time.monotonic() - self._silent_since_s < QUIET_S
 
     def enter(self, share: float, most: int) -> None:
         """Count a session in; one always fits.
@@ -108,6 +112,7 @@ class Capacity:
         """Give that back."""
         with self._lock:
             self._heard -= 1
+            self._silent_since_s = time.monotonic()
             if self._idle_sessions is not None:
                 self._give_back(share)
 
@@ -148,6 +153,7 @@ class ResidentAnchor:
         accepted = np.array([reason is None for reason in reject_reasons(own, own)])
         self._weights = _with_crossing(blend_weights(accepted, own.times_s), self.crossing)
         self.usual_step = usual_step(anchor)
+        self._counting, self._sessions = threading.Lock(), 0
         self._idle = IdleLoop(ImageStore(IDLE_BYTES), self._at_rest)
         self._clip = SharedClip(anchor, ImageStore(CLIP_BYTES), self.crossing)
         self._capacity = capacity or Capacity()
@@ -172,10 +178,14 @@ class ResidentAnchor:
             BusyError: more would not keep up.
         """
         self._capacity.enter(self._share, self.most_sessions)
+        with self._counting:
+            self._sessions += 1
 
     def leave(self) -> None:
         """Count a session out."""
         self._capacity.leave(self._share)
+        with self._counting:
+            self._sessions -= 1
 
     def begin_to_speak(self) -> None:
         """Called by a session before it speaks.
@@ -267,8 +277,9 @@ class ResidentAnchor:
         return not self._idle.is_full and all(image is not None for image in images)
 
     def _rest_s(self, place: int, worked_s: float) -> float | None:
-        """How long rendering ahead rests before a place after so long a work, seconds; None while somebody speaks."""
-        if self._capacity.is_speaking:
+        """How long rendering ahead rests before a place after so long a work, seconds; None while somebody speaks, and
+        while nobody but sessions of other anchors needs the machine."""
+        if self._capacity.is_speaking or (self._capacity.sessions and not self._sessions):
             return None
         # A session that comes too near would have to render by itself: then no time is gained by resting.
         is_near = place - self._clip.foremost < LEAD_S * self.frame_rate

@@ -107,14 +107,17 @@ def test_a_maker_that_is_closed_stops() -> None:
     maker.close()
 
 
-def test_capacity_knows_whether_anybody_speaks() -> None:
+def test_capacity_knows_whether_anybody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     for capacity in (Capacity(), Capacity(idle_sessions=3)):
         capacity.enter(0.1, 8)
         assert (capacity.sessions, capacity.is_speaking) == (1, False)
         capacity.begin_to_speak(0.1, 8)
         assert capacity.is_speaking
         capacity.end_to_speak(0.1)
-        assert not capacity.is_speaking
+        assert capacity.is_speaking, "an answer may follow"
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "QUIET_S", 0.0)
+            assert not capacity.is_speaking
         capacity.leave(0.1)
         assert capacity.sessions == 0
 
@@ -159,6 +162,14 @@ def test_sessions_of_an_anchor_show_the_same_pictures_rendered_once(rendered: Co
         assert len(images) == 4 and all(isinstance(image, StoredImage) for image in images)
         assert all((pixels(image) == pixels(images[0])).all() for image in images)
     assert all(tick is not None and tick.shown.number == 6 for tick in later if isinstance(tick.shown, StoredImage))
+    # With sessions of others alone, or words, it leaves them the machine.
+    assert resident._rest_s(0, 0.1) == 0.0
+    resident._capacity.enter(0.1, 8)
+    assert resident._rest_s(0, 0.1) is None
+    resident.enter()
+    assert resident._rest_s(0, 0.1) == 0.0
+    resident.begin_to_speak()
+    assert resident._rest_s(0, 0.1) is None
     # It is the mouth at rest: what rendering that frame for itself gives.
     first = resident.open_frames()
     number, frame = first.next()
