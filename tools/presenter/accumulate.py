@@ -21,6 +21,7 @@ from frame import Frame
 from head import load_head
 from looks import LOOKS, Look
 from safetensors.numpy import load_file
+from scene import set_view
 from tongue import Tongue
 
 
@@ -43,9 +44,7 @@ class View:
     def __init__(self, look: Look, work: Path) -> None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene, self.path, self.image = bpy.context.scene, work, None
-        self.scene.view_settings.view_transform = "AgX"
-        self.scene.view_settings.look = "AgX - Medium High Contrast"
-        self.scene.view_settings.exposure = look.exposure
+        set_view(self.scene, look)
         self.scene.render.image_settings.color_mode = "RGB"
 
     def shown(self, color: Floats) -> np.ndarray:

@@ -266,9 +266,13 @@ class Studio:
         scene.render.use_persistent_data = True
         scene.render.image_settings.color_mode = "RGB"
         scene.render.image_settings.compression = 30
-        scene.view_settings.view_transform = "AgX"
-        scene.view_settings.look = "AgX - Medium High Contrast"
-        scene.view_settings.exposure = look.exposure
+        set_view(scene, look)
+
+
+def set_view(scene: bpy.types.Scene, look: Look) -> None:
+    """How linear colors are shown on a screen."""
+    settings = scene.view_settings
+    settings.view_transform, settings.look, settings.exposure = "AgX", "AgX - Medium High Contrast", look.exposure
 
 
 def _on_torso(points: Array, frame: Frame) -> Array:
